@@ -1,0 +1,21 @@
+"""Speech-data curation: the pure core. Transforms are in `beam_curator.transforms`."""
+
+from beam_curator.curation import curate_entry
+from beam_curator.failures import EntryError, Failure, FailureCode
+from beam_curator.overlap import OverlapRules, keep_non_overlapping
+from beam_curator.records import Entry
+from beam_curator.rendering import expand_window
+from beam_curator.training_windows import WindowRules, build_training_windows
+
+__all__ = [
+    "EntryError",
+    "Entry",
+    "Failure",
+    "FailureCode",
+    "OverlapRules",
+    "WindowRules",
+    "build_training_windows",
+    "curate_entry",
+    "expand_window",
+    "keep_non_overlapping",
+]

@@ -1,0 +1,119 @@
+"""What can be wrong with a row, and the record that says so."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+
+class FailureCode(str, Enum):
+    """Why a row or a file could not be processed; each code carries one line of documentation."""
+
+    doc: str
+
+    BAD_JSON = ("bad_json", "The line is not valid JSON.")
+    BAD_UTF8 = ("bad_utf8", "The line holds bytes that are not UTF-8.")
+    BAD_UNICODE = ("bad_unicode", "A string holds a lone surrogate such as \\ud800, which no UTF-8 text can carry.")
+    NON_FINITE = ("non_finite", "A number is NaN, infinite, or too large for a double.")
+    TOO_DEEP = ("too_deep", "Objects or arrays are nested deeper than the parser goes.")
+    NOT_AN_OBJECT = ("not_an_object", "The line is valid JSON, but not an object.")
+    LINE_TOO_LONG = ("line_too_long", "The line exceeds --max-line-bytes; it was skipped without being held.")
+    MISSING_KEY = ("missing_key", "A required key is absent.")
+    BAD_TYPE = ("bad_type", "A value has a type that the rules cannot work with.")
+    BAD_TIME = ("bad_time", "A start or end time is not a number of seconds.")
+    NOT_FOUND = ("not_found", "An input file that was listed is no longer there.")
+    NOT_READABLE = ("not_readable", "An input file cannot be read.")
+    TRUNCATED_FILE = ("truncated_file", "A compressed input file ends early or is damaged.")
+
+    def __new__(cls, value: str, doc: str) -> FailureCode:
+        """Make a member that is its own string and knows its documentation."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.doc = doc
+        return member
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class EntryError(ValueError):
+    """A row that cannot be processed: value, expectation and cure, with a code.
+
+    Attributes:
+      code: what kind of problem it is.
+      message: the value found and what was expected.
+      cure: what to do about it.
+    """
+
+    def __init__(self, code: FailureCode, message: str, cure: str) -> None:
+        super().__init__(code, message, cure)
+        self.code = code
+        self.message = message
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}: {self.cure}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One dead letter: a row (or a file) that could not be processed.
+
+    `payload` is the raw line, so that the row can be mended and run again; it is cut where
+    `payload_truncated` says so. `offset` is the byte offset of the line in `source`.
+    """
+
+    code: FailureCode
+    stage: str
+    source: str
+    offset: int
+    message: str
+    cure: str
+    payload: bytes = b""
+    payload_truncated: bool = False
+
+    @classmethod
+    def from_error(cls, error: EntryError, *, stage: str, source: str, offset: int, payload: bytes) -> Failure:
+        """Make the dead letter of a row from the error that its parsing raised."""
+        return cls(
+            code=error.code,
+            stage=stage,
+            source=source,
+            offset=offset,
+            message=error.message,
+            cure=error.cure,
+            payload=payload,
+        )
+
+
+def render_failure(failure: Failure) -> bytes:
+    """Render a dead letter as one JSON line without its newline.
+
+    A payload that is not UTF-8 is written as base64, and `payload_encoding` says which it is.
+
+    Example:
+      >>> render_failure(Failure(code=FailureCode.BAD_JSON, stage="build", source="a.jsonl", offset=7,
+      ...                        message="m", cure="c", payload=b"{"))
+      b'{"code":"bad_json","stage":"build","source":"a.jsonl","offset":7,"message":"m","cure":"c",\
+"payload":"{","payload_truncated":false,"payload_encoding":"utf-8"}'
+    """
+    try:
+        payload, encoding = failure.payload.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        payload, encoding = base64.b64encode(failure.payload).decode("ascii"), "base64"
+    return msgspec.json.encode(
+        {
+            "code": failure.code.value,
+            "stage": failure.stage,
+            "source": failure.source,
+            "offset": failure.offset,
+            "message": failure.message,
+            "cure": failure.cure,
+            "payload": payload,
+            "payload_truncated": failure.payload_truncated,
+            "payload_encoding": encoding,
+        }
+    )

@@ -1,0 +1,46 @@
+"""Times: seconds, half-open spans, and sums that are the same on every Python."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from functools import reduce
+
+Seconds = float
+"""A time or a duration in seconds; JSON integers stay integers."""
+
+Span = tuple[Seconds, Seconds]
+"""A half-open piece of a recording, `(start, end)` in seconds."""
+
+
+def sum_left_to_right(values: Iterable[Seconds]) -> Seconds:
+    """Add numbers one after the other, from the integer 0.
+
+    The built-in `sum` compensates rounding errors since Python 3.12, so its last digits depend on the interpreter.
+
+    Example:
+      >>> sum_left_to_right([0.1] * 10), sum_left_to_right([])
+      (0.9999999999999999, 0)
+    """
+    return reduce(operator.add, values, 0)
+
+
+def intersection(a: Span, b: Span) -> Seconds:
+    """Return the length in seconds of what two spans share, 0 where they only touch.
+
+    Example:
+      >>> intersection((0.0, 10.0), (5.0, 15.0)), intersection((0.0, 10.0), (10.0, 20.0))
+      (5.0, 0)
+    """
+    return max(0, min(a[1], b[1]) - max(a[0], b[0]))
+
+
+def overlap_ratio(a: Span, b: Span) -> float:
+    """Return the intersection of two spans as a share of the shorter one, 0 where that has no length.
+
+    Example:
+      >>> overlap_ratio((0.0, 10.0), (5.0, 15.0)), overlap_ratio((0.0, 10.0), (2.0, 8.0))
+      (0.5, 1.0)
+    """
+    shorter = min(a[1] - a[0], b[1] - b[0])
+    return intersection(a, b) / shorter if shorter else 0

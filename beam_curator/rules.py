@@ -1,0 +1,50 @@
+"""What rule classes share: options that document themselves, and problems reported together."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+def option(default: Any, help_text: str, *, flag: str | None = None, choices: Sequence[str] = ()) -> Any:
+    """Declare a dataclass field that is also a flag, a YAML key, and a row of the help tables.
+
+    Args:
+      default: the field's default.
+      help_text: one line for people; units in words.
+      flag: name on the command line without dashes, where it differs from the field's.
+      choices: the only values allowed, if any.
+    """
+    return dataclasses.field(default=default, metadata={"help": help_text, "flag": flag, "choices": tuple(choices)})
+
+
+def raise_problems(subject: str, problems: Sequence[str]) -> None:
+    """Raise one ValueError that lists all problems, if there are any.
+
+    Example:
+      >>> raise_problems("window rules", ["min_speakers 5 exceeds max_speakers 3: lower min_speakers"])
+      Traceback (most recent call last):
+      ValueError: window rules: min_speakers 5 exceeds max_speakers 3: lower min_speakers
+    """
+    if problems:
+        raise ValueError(f"{subject}: " + "; ".join(problems))
+
+
+def number_problems(rules: object, limits: dict[str, tuple[float, float]]) -> list[str]:
+    """Check that named fields are finite numbers within inclusive limits; return what is wrong, one text each."""
+    problems = []
+    for name, (low, high) in limits.items():
+        value = getattr(rules, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            problems.append(f"{name} {value!r} is not a number: give a number")
+        elif not math.isfinite(value) or not low <= value <= high:
+            problems.append(f"{name} {value:g} {_expectation(low, high)}")
+    return problems
+
+
+def _expectation(low: float, high: float) -> str:
+    if math.isinf(high):
+        return f"is below {low:g}: raise it"
+    return f"must be {low:g}-{high:g}: choose a value between them"
