@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +81,7 @@ class _Segments:
       starts, ends, durations: seconds; float64 [n_segments].
       last: index after the last segment of the same entry; int64 [n_segments].
       narrow: bandwidth below the limit; bool [n_segments].
+      worded: has word timestamps; bool [n_segments].
       speakers: number of the speaker within the entry, -1 for none; int64 [n_segments].
       n_columns: most speakers of any entry.
     """
@@ -91,6 +92,7 @@ class _Segments:
     durations: Floats
     last: Ints
     narrow: Bools
+    worded: Bools
     speakers: Ints
     n_columns: int
 
@@ -114,6 +116,7 @@ class _Segments:
             durations=ends - starts,
             last=np.repeat(np.array(offsets[1:], dtype=np.int64), lengths),
             narrow=np.array([width < limit for entry in entries for width in entry.bandwidths], dtype=np.bool_),
+            worded=np.array([bool(item.get("words")) for entry in entries for item in entry.segments], dtype=np.bool_),
             speakers=np.array(numbers, dtype=np.int64),
             n_columns=n_columns,
         )
@@ -125,14 +128,12 @@ def _plan_plain(entries: Sequence[Entry], rules: WindowRules) -> list[WindowPlan
     barred = _first_barred(entries, segments, rules)
     scans = _Scans.of(entries, segments, rules, crossing, barred)
     windows = _Windows.of(segments, scans, rules)
-    plans: list[WindowPlan | EntryError] = []
-    for i, entry in enumerate(entries):
-        begin, end = segments.offsets[i], segments.offsets[i + 1]
-        if i in scans.failed or unsure[begin:end].any():
-            plans.append(_plan_or_error(entry, rules))
-        else:
-            plans.append(_plan_of(entry, begin, end, scans, windows, rules))
-    return plans
+    unplanned = scans.failed.union(np.flatnonzero(np.logical_or.reduceat(unsure, segments.offsets[:-1])).tolist())
+    columns = _Columns.of(segments, scans, windows)
+    return [
+        _plan_or_error(entry, rules) if i in unplanned else columns.plan(i, entry, rules)
+        for i, entry in enumerate(entries)
+    ]
 
 
 def _first_crossing(segments: _Segments, rules: WindowRules) -> tuple[Ints, Bools]:
@@ -143,7 +144,7 @@ def _first_crossing(segments: _Segments, rules: WindowRules) -> tuple[Ints, Bool
       ends too late for that start already.
     """
     latest_end = segments.ends.copy()
-    for begin, end in zip(segments.offsets, segments.offsets[1:], strict=False):
+    for begin, end in pairwise(segments.offsets):
         piece = latest_end[begin:end]
         if (piece[1:] < piece[:-1]).any():
             np.maximum.accumulate(piece, out=piece)
@@ -176,7 +177,7 @@ def _first_barred(entries: Sequence[Entry], segments: _Segments, rules: WindowRu
     barred = _next_true(silent, segments.last)
     if segments.n_columns <= rules.max_speakers:
         return barred
-    for begin, end in zip(segments.offsets, segments.offsets[1:], strict=False):
+    for begin, end in pairwise(segments.offsets):
         numbers = segments.speakers[begin:end].tolist()
         if max(numbers) >= rules.max_speakers:
             crowded = np.array(_first_crowded(numbers, rules.max_speakers), dtype=np.int64)
@@ -258,9 +259,12 @@ def _cut(
     rejected: Bools,
 ) -> frozenset[int]:
     """Fill in `cuts` and `window_ends` where a segment is cut; return the entries with unusable words."""
+    added = np.flatnonzero(events & ~rejected)
+    cuts[added] = 0
+    window_ends[added] = segments.starts[stops[added]]
     cutters = {}
     failed = set()
-    positions = np.flatnonzero(events)
+    positions = np.flatnonzero(events & segments.worded[np.minimum(stops, len(stops) - 1)])
     owners = np.searchsorted(np.array(segments.offsets), positions, side="right") - 1
     for position, owner, stop, time in zip(
         positions.tolist(), owners.tolist(), stops[positions].tolist(), cut_times[positions].tolist(), strict=True
@@ -286,7 +290,7 @@ class _Cutter:
 
     def __init__(self, entry: Entry, index: int) -> None:
         self._entry, self._index, self._start = entry, index, entry.starts[index]
-        words = entry.segments[index].get("words", ())
+        words = entry.segments[index]["words"]
         ends = [word.get("end") if type(word) is dict else None for word in words]
         plain = set(map(type, ends)) <= {float} and all(type(word.get("word", "")) is str for word in words)
         self._ends = ends if plain and all(map(float.__le__, ends, ends[1:])) else None
@@ -375,34 +379,79 @@ def _longest(seconds: Floats, present: Bools) -> list[list[float]]:
     return padded.tolist()
 
 
-def _plan_of(entry: Entry, begin: int, end: int, scans: _Scans, windows: _Windows, rules: WindowRules) -> WindowPlan:
-    """Cut the plan of one entry out of the arrays of its block."""
-    low, high = np.searchsorted(windows.kept, (begin, end)).tolist()
-    kept = windows.kept[low:high]
-    firsts = (kept - begin).tolist()
-    plan = WindowPlan(
-        firsts=firsts,
-        stops=(scans.stops[kept] - begin).tolist(),
-        cuts=scans.cuts[kept].tolist(),
-        starts=[entry.starts[first] for first in firsts],
-        ends=scans.window_ends[kept].tolist(),
-        speaker_durations=windows.speaker_durations[low:high],
-        total_dur=sum_left_to_right([stop - start for start, stop in zip(entry.starts, entry.ends, strict=True)]),
-        truncation_events=int(scans.events[begin:end].sum()),
-    )
-    counts = plan.counts
-    for first in _between(windows.lost_bandwidth, begin, end):
-        counts.lost_bw += 1
-        counts.dur_lost_bw += entry.ends[first] - entry.starts[first]
-    for first in _between(windows.lost_speakers, begin, end):
-        counts.lost_spk += 1
-        counts.dur_lost_spk += entry.ends[first] - entry.starts[first]
-    for first in _between(windows.lost, begin, end):
-        stop = int(scans.stops[begin + first]) - begin
-        record_loss(plan, entry, rules, first, stop, int(scans.cuts[begin + first]))
-    return plan
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """The outcome for the whole block as Python lists, and where each entry's part begins in them.
 
+    Indices are those of segments within their entry. `*_at[i]` is where entry i begins in the lists of that kind.
+    """
 
-def _between(indices: Ints, begin: int, end: int) -> list[int]:
-    low, high = np.searchsorted(indices, (begin, end)).tolist()
-    return (indices[low:high] - begin).tolist()
+    firsts: list[int]
+    stops: list[int]
+    cuts: list[int]
+    ends: list[float]
+    speaker_durations: list[list[float]]
+    kept_at: list[int]
+    losses: list[tuple[int, int, int]]
+    lost_at: list[int]
+    lost_speakers: list[int]
+    lost_speakers_at: list[int]
+    lost_bandwidth: list[int]
+    lost_bandwidth_at: list[int]
+    total_durs: list[float]
+    events: list[int]
+
+    @classmethod
+    def of(cls, segments: _Segments, scans: _Scans, windows: _Windows) -> _Columns:
+        offsets = np.array(segments.offsets, dtype=np.int64)
+        owned = np.repeat(offsets[:-1], np.diff(offsets))  # per segment, where its entry begins
+        kept, lost = windows.kept, windows.lost
+        durations = segments.durations.tolist()
+        return cls(
+            firsts=(kept - owned[kept]).tolist(),
+            stops=(scans.stops[kept] - owned[kept]).tolist(),
+            cuts=scans.cuts[kept].tolist(),
+            ends=scans.window_ends[kept].tolist(),
+            speaker_durations=windows.speaker_durations,
+            kept_at=np.searchsorted(kept, offsets).tolist(),
+            losses=[
+                *zip(
+                    (lost - owned[lost]).tolist(),
+                    (scans.stops[lost] - owned[lost]).tolist(),
+                    scans.cuts[lost].tolist(),
+                    strict=True,
+                )
+            ],
+            lost_at=np.searchsorted(lost, offsets).tolist(),
+            lost_speakers=(windows.lost_speakers - owned[windows.lost_speakers]).tolist(),
+            lost_speakers_at=np.searchsorted(windows.lost_speakers, offsets).tolist(),
+            lost_bandwidth=(windows.lost_bandwidth - owned[windows.lost_bandwidth]).tolist(),
+            lost_bandwidth_at=np.searchsorted(windows.lost_bandwidth, offsets).tolist(),
+            total_durs=[sum_left_to_right(durations[begin:end]) for begin, end in pairwise(segments.offsets)],
+            events=np.add.reduceat(scans.events, offsets[:-1], dtype=np.int64).tolist(),
+        )
+
+    def plan(self, i: int, entry: Entry, rules: WindowRules) -> WindowPlan:
+        """Cut the plan of entry i out of the lists."""
+        own = slice(self.kept_at[i], self.kept_at[i + 1])
+        firsts = self.firsts[own]
+        plan = WindowPlan(
+            firsts=firsts,
+            stops=self.stops[own],
+            cuts=self.cuts[own],
+            starts=[entry.starts[first] for first in firsts],
+            ends=self.ends[own],
+            speaker_durations=self.speaker_durations[own],
+            total_dur=self.total_durs[i],
+            truncation_events=self.events[i],
+        )
+        counts = plan.counts
+        for first in self.lost_bandwidth[self.lost_bandwidth_at[i] : self.lost_bandwidth_at[i + 1]]:
+            counts.lost_bw += 1
+            counts.dur_lost_bw += entry.ends[first] - entry.starts[first]
+        for first in self.lost_speakers[self.lost_speakers_at[i] : self.lost_speakers_at[i + 1]]:
+            counts.lost_spk += 1
+            counts.dur_lost_spk += entry.ends[first] - entry.starts[first]
+        for first, stop, cut in self.losses[self.lost_at[i] : self.lost_at[i + 1]]:
+            record_loss(plan, entry, rules, first, stop, cut)
+        return plan

@@ -13,7 +13,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _KINDS = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
 
-encode = msgspec.json.encode
+encode = msgspec.json.Encoder().encode
 """Encode a value as compact UTF-8 JSON: no blanks, no ASCII escapes, integers of any size as they are."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from beam_curator.failures import EntryError, FailureCode
@@ -15,6 +16,8 @@ from beam_curator.intervals import Seconds, Span, sum_left_to_right
 from beam_curator.rules import number_problems, option, raise_problems
 
 _DECIMALS = 6
+_SURELY_DIFFERENT = 2e-6
+"""Times further apart than this differ after rounding to six decimals too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +65,13 @@ def survivors(spans: Sequence[Span], rules: OverlapRules) -> list[int]:
     durations = [end - start for start, end in zip(starts, ends, strict=True)]
     distances = [abs(duration - rules.target_duration) for duration in durations]
     alive = [True] * len(order)
-    for i, end in enumerate(ends):
+    for i in range(len(order)):
         if alive[i]:
-            _compare_with_later(i, starts, ends, durations, distances, alive, rules.overlap_percentage / 100, end)
+            _compete(i, starts, ends, durations, distances, alive, rules.overlap_percentage / 100)
     return [position for position, stays in zip(order, alive, strict=True) if stays]
 
 
-def _compare_with_later(
+def _compete(
     i: int,
     starts: list[Seconds],
     ends: list[Seconds],
@@ -76,18 +79,18 @@ def _compare_with_later(
     distances: list[Seconds],
     alive: list[bool],
     threshold: float,
-    end: Seconds,
 ) -> None:
-    """Remove from `alive` what span `i` beats among the later ones that begin before its end, or `i` itself."""
-    duration, distance = durations[i], distances[i]
+    """Strike from `alive` what span `i` beats among the later ones that begin before its end, or `i` itself."""
+    end, duration, distance = ends[i], durations[i], distances[i]
     for j in range(i + 1, len(starts)):
         if not alive[j]:
             continue
         if starts[j] >= end:
             return
-        shorter = min(duration, durations[j])
-        shared = max(0, min(end, ends[j]) - starts[j])
-        if (shared / shorter if shorter else 0) >= threshold:
+        # the share of `intervals.overlap_ratio`, written out: this loop is where the time goes
+        shared = (end if end < ends[j] else ends[j]) - starts[j]
+        shorter = duration if duration < durations[j] else durations[j]
+        if (shared / shorter if shorter and shared > 0 else 0) >= threshold:
             if distance < distances[j] or (distance == distances[j] and duration >= durations[j]):
                 alive[j] = False
             else:
@@ -104,6 +107,9 @@ def same_times(spans: Sequence[Span], kept: Sequence[int]) -> list[int]:
       >>> same_times([(0.0, 10.0), (0.0, 10.0), (4.0, 12.0)], [0])
       [0, 1]
     """
+    starts = sorted(start for start, _ in spans)
+    if all(later - earlier > _SURELY_DIFFERENT for earlier, later in pairwise(starts)):
+        return sorted(kept)
     rounded = [(round(start, _DECIMALS), round(end, _DECIMALS)) for start, end in spans]
     times = {rounded[position] for position in kept}
     return [position for position, span in enumerate(rounded) if span in times]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 from typing import Any, Literal
 
@@ -24,6 +23,12 @@ from beam_curator.training_windows import (
 
 Layout = Literal["full", "spans"]
 LAYOUTS = ("full", "spans")
+
+Piece = bytes | memoryview
+"""Some bytes of a row; pieces are written one after the other, never joined on the way."""
+Pieces = tuple[Piece, ...]
+
+_OPEN, _MIDDLE, _CLOSE = b'{"segments":[', b'],"speaker_durations":[', b"]},"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,31 +56,53 @@ def render_row(entry: Entry, plan: WindowPlan, choice: OverlapChoice, rules: Win
     `[first, stop]`, a half-open range of indices into the entry's segments, with `cut_words` (how many words the
     segment at `stop` keeps) where the window ends in a cut segment.
     """
-    text = _FullText(entry, rules) if layout == "full" else _SpanText(entry, rules)
-    windows = [
-        b'{"segments":%b,"speaker_durations":%b}' % (text.segments(first, stop, cut), durations)
-        for first, stop, cut, durations in zip(
-            plan.firsts, plan.stops, plan.cuts, _encode_each(plan.speaker_durations), strict=True
-        )
-    ]
+    return b"".join(render_pieces(entry, plan, choice, rules, layout))
+
+
+def render_pieces(
+    entry: Entry, plan: WindowPlan, choice: OverlapChoice, rules: WindowRules, layout: Layout
+) -> list[Piece]:
+    """Render a row as pieces to be written one after the other: see `render_row`."""
+    text = _FullText(entry, rules) if layout == "full" else _SpanText()
+    windows = text.windows(plan)
     parts = _kept_fields(entry, plan, rules)
-    parts["windows"] = b"[%b]" % b",".join(windows)
+    parts["windows"] = _array(windows)
     parts["stats"] = _stats(entry, plan, text)
-    parts["truncation_events"] = b"%d" % plan.truncation_events
+    parts["truncation_events"] = [b"%d" % plan.truncation_events]
     if windows:
         parts |= _overlap_parts(entry, plan, choice, windows)
     else:
-        parts |= {key: encode(value) for key, value in NO_WINDOWS.items() if key not in parts}
-    return b"{%b}" % b",".join([b"%b:%b" % (encode(key), value) for key, value in parts.items()])
+        parts |= {key: [encode(value)] for key, value in NO_WINDOWS.items() if key not in parts}
+    pieces: list[Piece] = []
+    opening = b"{"
+    for key, value in parts.items():
+        pieces.append(b"%b%b:" % (opening, encode(key)))
+        pieces += value
+        opening = b","
+    pieces.append(b"}")
+    return pieces
 
 
-def _kept_fields(entry: Entry, plan: WindowPlan, rules: WindowRules) -> dict[str, bytes]:
+def _array(items: Sequence[Pieces]) -> list[Piece]:
+    """Make a JSON array of items whose last pieces each end in a comma."""
+    pieces: list[Piece] = [b"["]
+    for item in items:
+        pieces += item
+    if items:
+        pieces[-1] = pieces[-1][:-1]
+    pieces.append(b"]")
+    return pieces
+
+
+def _kept_fields(entry: Entry, plan: WindowPlan, rules: WindowRules) -> dict[str, list[Piece]]:
     if plan.low_sample_rate:
-        return {"audio_filepath": encode(entry.fields["audio_filepath"])}
-    return {key: encode(value) for key, value in entry.fields.items() if key not in rules.drop_fields_top_level}
+        return {"audio_filepath": [encode(entry.fields["audio_filepath"])]}
+    return {key: [encode(value)] for key, value in entry.fields.items() if key not in rules.drop_fields_top_level}
 
 
-def _overlap_parts(entry: Entry, plan: WindowPlan, choice: OverlapChoice, windows: list[bytes]) -> dict[str, bytes]:
+def _overlap_parts(
+    entry: Entry, plan: WindowPlan, choice: OverlapChoice, windows: list[Pieces]
+) -> dict[str, list[Piece]]:
     fields = overlap_fields(
         spans_of(plan),
         choice.survivors,
@@ -83,25 +110,25 @@ def _overlap_parts(entry: Entry, plan: WindowPlan, choice: OverlapChoice, window
         manifest_path=None,
         swift_path=entry.fields.get("swift_audio_filepath", ""),
     )
-    parts = {key: encode(value) for key, value in fields.items()}
-    parts["filtered_windows"] = b"[%b]" % b",".join([windows[position] for position in choice.kept])
+    parts = {key: [encode(value)] for key, value in fields.items()}
+    parts["filtered_windows"] = _array([windows[position] for position in choice.kept])
     return parts
 
 
-def _stats(entry: Entry, plan: WindowPlan, text: _FullText | _SpanText) -> bytes:
-    losses = b",".join(
-        b'{"index":%d,"window_segs":%b,"next_seg":%b,"prev_seg":%b}'
-        % (first, text.segments(first, stop, cut), text.segment(following), text.segment(max(first - 1, 0)))
+def _stats(entry: Entry, plan: WindowPlan, text: _FullText | _SpanText) -> list[Piece]:
+    losses = [
+        (
+            b'{"index":%d,"window_segs":%b,"next_seg":%b,"prev_seg":%b},'
+            % (first, text.segments(first, stop, cut), text.segment(following), text.segment(max(first - 1, 0))),
+        )
         for first, stop, cut, following in plan.losses
-    )
-    return b'%b,"lost_win_full_data":[%b]}' % (encode(stats_of(entry, plan))[:-1], losses)
+    ]
+    return [encode(stats_of(entry, plan))[:-1], b',"lost_win_full_data":', *_array(losses), b"}"]
 
 
 def _encode_each(rows: list[list[float]]) -> list[bytes]:
-    """Encode lists of numbers in one call and cut the text apart again."""
-    if not rows:
-        return []
-    return [b"[%b]" % row for row in encode(rows)[2:-2].split(b"],[")]
+    """Encode lists of numbers in one call and cut the text apart again, without the brackets."""
+    return encode(rows)[2:-2].split(b"],[") if rows else []
 
 
 class _FullText:
@@ -110,21 +137,23 @@ class _FullText:
     def __init__(self, entry: Entry, rules: WindowRules) -> None:
         self._entry = entry
         self._rules = rules
+        dropped = rules.drop_fields
+        absent = frozenset(dropped).isdisjoint
+        self._texts = [encode(item) if absent(item) else encode(without(item, dropped)) for item in entry.segments]
+        self._joined = memoryview(b",".join(self._texts) + b",")
+        self._offsets = list(accumulate([len(text) + 1 for text in self._texts], initial=0))
         self._cut: dict[tuple[int, int], bytes] = {}
 
-    @cached_property
-    def _texts(self) -> list[bytes]:
-        dropped = self._rules.drop_fields
-        absent = frozenset(dropped).isdisjoint
-        return [encode(item) if absent(item) else encode(without(item, dropped)) for item in self._entry.segments]
-
-    @cached_property
-    def _joined(self) -> bytes:
-        return b",".join(self._texts) + b","
-
-    @cached_property
-    def _offsets(self) -> list[int]:
-        return list(accumulate((len(text) + 1 for text in self._texts), initial=0))
+    def windows(self, plan: WindowPlan) -> list[Pieces]:
+        joined, offsets, cut_text = self._joined, self._offsets, self._cut_text
+        return [
+            (_OPEN, joined[offsets[first] : offsets[stop] - 1], _MIDDLE, durations, _CLOSE)
+            if cut == NOT_CUT
+            else (_OPEN, joined[offsets[first] : offsets[stop]], cut_text(stop, cut), _MIDDLE, durations, _CLOSE)
+            for first, stop, cut, durations in zip(
+                plan.firsts, plan.stops, plan.cuts, _encode_each(plan.speaker_durations), strict=True
+            )
+        ]
 
     def segments(self, first: int, stop: int, cut: int) -> bytes:
         begin, end = self._offsets[first], self._offsets[stop]
@@ -148,8 +177,13 @@ class _FullText:
 class _SpanText:
     """The same in index ranges."""
 
-    def __init__(self, entry: Entry, rules: WindowRules) -> None:
-        del entry, rules
+    def windows(self, plan: WindowPlan) -> list[Pieces]:
+        return [
+            (b'{"segments":', self.segments(first, stop, cut), b',"speaker_durations":[', durations, _CLOSE)
+            for first, stop, cut, durations in zip(
+                plan.firsts, plan.stops, plan.cuts, _encode_each(plan.speaker_durations), strict=True
+            )
+        ]
 
     def segments(self, first: int, stop: int, cut: int) -> bytes:
         if cut != NOT_CUT:

@@ -287,13 +287,12 @@ def truncated_segment(segment: dict[str, Any], n_words: int) -> dict[str, Any]:
       ...                    {"word": "b", "end": 2.0}]}, 1)
       {'start': 0.0, 'end': 0.5, 'words': [{'word': 'a', 'end': 0.5}], 'text': 'a'}
     """
-    words = segment.get("words", ())
-    kept: list[dict[str, Any]] = []
-    if n_words:
-        latest = sorted(word["end"] for word in words)[n_words - 1]
-        kept = [word for word in words if word["end"] <= latest]
+    if not n_words:
+        return {**segment, "words": [], "text": "", "end": segment["start"]}
+    latest = sorted(word["end"] for word in segment["words"])[n_words - 1]
+    kept = [word for word in segment["words"] if word["end"] <= latest]
     text = " ".join(word["word"] for word in kept if word.get("word"))
-    return {**segment, "words": kept, "text": text, "end": kept[-1]["end"] if kept else segment["start"]}
+    return {**segment, "words": kept, "text": text, "end": kept[-1]["end"]}
 
 
 def build_training_windows(entry: dict[str, Any], rules: WindowRules) -> dict[str, Any]:
@@ -342,7 +341,10 @@ def segments_of(entry: Entry, rules: WindowRules, first: int, stop: int, cut: in
 
 def without(fields: dict[str, Any], dropped: tuple[str, ...]) -> dict[str, Any]:
     """Return a copy of an object without some keys."""
-    return {key: value for key, value in fields.items() if key not in dropped}
+    kept = fields.copy()
+    for key in dropped:
+        kept.pop(key, None)
+    return kept
 
 
 def stats_of(entry: Entry, plan: WindowPlan) -> dict[str, Any]:
