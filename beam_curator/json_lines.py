@@ -17,6 +17,10 @@ encode = msgspec.json.Encoder().encode
 """Encode a value as compact UTF-8 JSON: no blanks, no ASCII escapes, integers of any size as they are."""
 
 
+encode_lines = msgspec.json.Encoder().encode_lines
+"""Encode values as above, each with a newline behind it."""
+
+
 def parse_object(line: bytes) -> dict[str, object]:
     """Parse one line that should hold a JSON object.
 

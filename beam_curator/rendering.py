@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any, Literal
 
 from beam_curator.intervals import Span
-from beam_curator.json_lines import encode
+from beam_curator.json_lines import encode, encode_lines
 from beam_curator.overlap import NO_WINDOWS, overlap_fields
 from beam_curator.records import Entry
 from beam_curator.training_windows import (
@@ -63,7 +63,7 @@ def render_pieces(
     entry: Entry, plan: WindowPlan, choice: OverlapChoice, rules: WindowRules, layout: Layout
 ) -> list[Piece]:
     """Render a row as pieces to be written one after the other: see `render_row`."""
-    text = _FullText(entry, rules) if layout == "full" else _SpanText()
+    text = _FullText(entry, plan, rules) if layout == "full" else _SpanText()
     windows = text.windows(plan)
     parts = _kept_fields(entry, plan, rules)
     parts["windows"] = _array(windows)
@@ -134,22 +134,27 @@ def _encode_each(rows: list[list[float]]) -> list[bytes]:
 class _FullText:
     """The segments of one entry as text: one buffer, of which windows are slices."""
 
-    def __init__(self, entry: Entry, rules: WindowRules) -> None:
-        self._entry = entry
-        self._rules = rules
+    def __init__(self, entry: Entry, plan: WindowPlan, rules: WindowRules) -> None:
         dropped = rules.drop_fields
         absent = frozenset(dropped).isdisjoint
-        self._texts = [encode(item) if absent(item) else encode(without(item, dropped)) for item in entry.segments]
-        self._joined = memoryview(b",".join(self._texts) + b",")
+        lines = encode_lines([item if absent(item) else without(item, dropped) for item in entry.segments])
+        self._texts = lines.split(b"\n")  # JSON text holds no newline of its own
+        self._joined = memoryview(lines.replace(b"\n", b","))
         self._offsets = list(accumulate([len(text) + 1 for text in self._texts], initial=0))
-        self._cut: dict[tuple[int, int], bytes] = {}
+        # equal numbers of words are equal words, so windows share the text of a cut segment
+        cuts = list({pair for pair in zip(plan.stops, plan.cuts, strict=True) if pair[1] != NOT_CUT})
+        cuts += {(stop, cut) for _, stop, cut, _ in plan.losses if cut != NOT_CUT}.difference(cuts)
+        parts = [truncated_segment(entry.segments[stop], cut) for stop, cut in cuts]
+        self._cut = dict(
+            zip(cuts, encode_lines([without(part, dropped) for part in parts]).split(b"\n"), strict=False)
+        )
 
     def windows(self, plan: WindowPlan) -> list[Pieces]:
-        joined, offsets, cut_text = self._joined, self._offsets, self._cut_text
+        joined, offsets, cut_texts = self._joined, self._offsets, self._cut
         return [
             (_OPEN, joined[offsets[first] : offsets[stop] - 1], _MIDDLE, durations, _CLOSE)
             if cut == NOT_CUT
-            else (_OPEN, joined[offsets[first] : offsets[stop]], cut_text(stop, cut), _MIDDLE, durations, _CLOSE)
+            else (_OPEN, joined[offsets[first] : offsets[stop]], cut_texts[stop, cut], _MIDDLE, durations, _CLOSE)
             for first, stop, cut, durations in zip(
                 plan.firsts, plan.stops, plan.cuts, _encode_each(plan.speaker_durations), strict=True
             )
@@ -158,20 +163,11 @@ class _FullText:
     def segments(self, first: int, stop: int, cut: int) -> bytes:
         begin, end = self._offsets[first], self._offsets[stop]
         if cut != NOT_CUT:
-            return b"[%b%b]" % (self._joined[begin:end], self._cut_text(stop, cut))
+            return b"[%b%b]" % (self._joined[begin:end], self._cut[stop, cut])
         return b"[%b]" % self._joined[begin : max(begin, end - 1)]
 
     def segment(self, index: int) -> bytes:
         return self._texts[index]
-
-    def _cut_text(self, index: int, n_words: int) -> bytes:
-        """A segment's cut text: equal numbers of words are equal words, so windows share it."""
-        key = (index, n_words)
-        text = self._cut.get(key)
-        if text is None:
-            cut = truncated_segment(self._entry.segments[index], n_words)
-            text = self._cut[key] = encode(without(cut, self._rules.drop_fields))
-        return text
 
 
 class _SpanText:

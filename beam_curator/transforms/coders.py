@@ -1,0 +1,39 @@
+"""How blocks travel between workers, and why Beam must not weigh them by pickling them.
+
+Beam's workers sample the encoded size of elements for their byte counters, also between fused steps where nothing is
+encoded. For blocks of parsed rows that sampling cost as much as all the planning (1.3 of 3.5 s for 10,000 entries);
+`estimate_size` answers from the byte range instead.
+"""
+
+import pickle
+from typing import Any
+
+import apache_beam as beam
+
+from beam_curator.blocks import EntryBlock, FailureBlock, LineBlock
+
+
+class BlockCoder(beam.coders.Coder):
+    """Pickles a block where it has to leave the process; knows its size without doing so."""
+
+    def encode(self, value: Any) -> bytes:
+        return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+
+    def decode(self, encoded: bytes) -> Any:
+        return pickle.loads(encoded)
+
+    def is_deterministic(self) -> bool:
+        return False
+
+    def estimate_size(self, value: Any) -> int:
+        return int(value.ref.stop - value.ref.start)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+
+for _block_type in (LineBlock, EntryBlock, FailureBlock):
+    beam.coders.registry.register_coder(_block_type, BlockCoder)

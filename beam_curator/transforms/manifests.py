@@ -1,0 +1,174 @@
+"""Reading manifests: inputs to blocks of raw rows."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+
+from beam_curator.blocks import BLOCK_BYTES, BlockRef, FailureBlock, InputFile, LineBlock, plan_blocks, read_parts
+from beam_curator.failures import Failure, FailureCode
+from beam_curator.output_set import InputRecord
+from beam_curator.transforms import storage
+from beam_curator.transforms.listing import list_inputs, with_form
+from beam_curator.transforms import coders as _coders  # noqa: F401  registers how blocks travel
+from beam_curator.transforms.metrics import timed
+
+MAX_LINE_BYTES = 32 << 20
+BLOCKS, FAILURES = "blocks", "failures"
+
+
+class ReadManifests(beam.PTransform[beam.pvalue.PBegin, tuple[beam.PCollection[LineBlock], beam.PCollection[FailureBlock]]]):
+    """Read manifests in blocks of raw rows.
+
+    Files are listed and cut into byte ranges inside the pipeline; only ranges cross the shuffle that spreads them.
+
+    Args:
+      inputs: files, globs, directory trees or output sets, local or in an object store.
+      max_line_bytes: longer lines become failures and are never held whole.
+      keep_duplicates: read a file that is listed twice twice.
+      block_bytes: about how much one block holds.
+
+    Returns:
+      Blocks of rows, and blocks of failures: files that cannot be read, lines that are too long.
+
+    Example:
+      >>> with beam.Pipeline("FnApiRunner") as pipeline:  # doctest: +SKIP
+      ...     blocks, failures = pipeline | ReadManifests(["talks.jsonl"])
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        *,
+        max_line_bytes: int = MAX_LINE_BYTES,
+        keep_duplicates: bool = False,
+        block_bytes: int = BLOCK_BYTES,
+    ) -> None:
+        super().__init__()
+        if isinstance(inputs, str):
+            raise TypeError(f"inputs {inputs!r} is one string, expected a list of paths: write [{inputs!r}]")
+        self._inputs = tuple(inputs)
+        self._max_line_bytes = max_line_bytes
+        self._keep_duplicates = keep_duplicates
+        self._block_bytes = block_bytes
+
+    def expand(
+        self, begin: beam.pvalue.PBegin
+    ) -> tuple[beam.PCollection[LineBlock], beam.PCollection[FailureBlock]]:
+        refs: beam.PCollection[BlockRef] = (
+            begin
+            | "Start" >> beam.Create([None])
+            | "Plan blocks" >> beam.ParDo(_PlanBlocksFn(self._inputs, self._keep_duplicates, self._block_bytes))
+            | "Spread blocks" >> _Spread()
+        )
+        read = refs | "Read rows" >> beam.ParDo(ReadRowsFn(self._max_line_bytes)).with_outputs(FAILURES, main=BLOCKS)
+        return read[BLOCKS], read[FAILURES]
+
+
+class _Spread(beam.PTransform[beam.PCollection[BlockRef], beam.PCollection[BlockRef]]):
+    """Break fusion; the ordinal is the key, so that two workers get every other block."""
+
+    def expand(self, refs: beam.PCollection[BlockRef]) -> beam.PCollection[BlockRef]:
+        keyed = refs | "Key by ordinal" >> beam.Map(_with_ordinal).with_output_types(tuple[int, BlockRef])
+        return keyed | "Spread" >> beam.transforms.util.ReshufflePerKey() | "Drop key" >> beam.Map(_second)
+
+
+def _with_ordinal(ref: BlockRef) -> tuple[int, BlockRef]:
+    return ref.ordinal, ref
+
+
+def _second(pair: tuple[int, BlockRef]) -> BlockRef:
+    return pair[1]
+
+
+class _PlanBlocksFn(beam.DoFn):
+    def __init__(self, inputs: tuple[str, ...], keep_duplicates: bool, block_bytes: int) -> None:
+        self._inputs = inputs
+        self._keep_duplicates = keep_duplicates
+        self._block_bytes = block_bytes
+
+    def process(self, _: None) -> Iterable[BlockRef]:
+        files, _repeated = list_inputs(self._inputs, keep_duplicates=self._keep_duplicates)
+        return plan_blocks([with_form(file) for file in files], self._block_bytes)
+
+
+class ReadRowsFn(beam.DoFn):
+    """Read the rows that one range holds; shared with the second reading that the overlap filter needs."""
+
+    def __init__(self, max_line_bytes: int) -> None:
+        self._max_line_bytes = max_line_bytes
+
+    def process(self, ref: BlockRef) -> Iterator[LineBlock | TaggedOutput[Literal["failures"], FailureBlock]]:
+        failures: list[Failure] = []
+        items = read_rows(ref, self._max_line_bytes)
+        while True:
+            with timed("read"):
+                item = next(items, None)
+            if item is None:
+                break
+            if isinstance(item, LineBlock):
+                yield item
+            else:
+                failures.append(item)
+        if failures:
+            block = FailureBlock(ref=ref, part=0, stage="read", failures=tuple(failures))
+            yield TaggedOutput(FAILURES, block)
+
+
+def read_rows(ref: BlockRef, max_line_bytes: int) -> Iterator[LineBlock | Failure]:
+    """Open the file of a block and read its rows; what stops the reading is the last failure."""
+    compressed = InputFile(name=ref.source, size=0).compressed
+    behind = ref.start
+    try:
+        with storage.open_text(ref.source) as stream:
+            for item in read_parts(stream, ref, compressed=compressed, max_line_bytes=max_line_bytes):
+                if isinstance(item, LineBlock):
+                    behind = item.lines[-1].offset + len(item.lines[-1].raw)
+                yield item
+    except FileNotFoundError:
+        yield _file_failure(FailureCode.NOT_FOUND, ref, behind, "the file is no longer there", "run again, or restore it")
+    except storage.DAMAGED as err:
+        cure = "fetch or compress the file again; the rows before the damage were read"
+        yield _file_failure(FailureCode.TRUNCATED_FILE, ref, behind, f"damaged after byte {behind}: {err}", cure)
+    except OSError as err:
+        cure = "check that it is a file and that you may read it"
+        yield _file_failure(FailureCode.NOT_READABLE, ref, behind, f"the file cannot be read: {err}", cure)
+
+
+def _file_failure(code: FailureCode, ref: BlockRef, offset: int, message: str, cure: str) -> Failure:
+    return Failure(code=code, stage="read", source=ref.source, offset=offset, message=message, cure=cure)
+
+
+class HashInputs(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[InputRecord]]):
+    """Hash the input files, for the manifest of the output set. Arguments as those of `ReadManifests`."""
+
+    def __init__(self, inputs: Sequence[str]) -> None:
+        super().__init__()
+        self._inputs = tuple(inputs)
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[InputRecord]:
+        return (
+            begin
+            | "Start" >> beam.Create([None])
+            | "List files" >> beam.ParDo(_ListFilesFn(self._inputs))
+            | "Spread files" >> beam.Reshuffle()
+            | "Hash file" >> beam.Map(hash_input)
+        )
+
+
+class _ListFilesFn(beam.DoFn):
+    def __init__(self, inputs: tuple[str, ...]) -> None:
+        self._inputs = inputs
+
+    def process(self, _: None) -> Iterable[str]:
+        return [file.name for file in list_inputs(self._inputs)[0]]
+
+
+def hash_input(name: str) -> InputRecord:
+    """Read a file once and return its record."""
+    try:
+        n_bytes, sha256, _ = storage.hash_file(name)
+    except OSError:
+        return InputRecord(name=name, n_bytes=None, sha256=None)
+    return InputRecord(name=name, n_bytes=n_bytes, sha256=sha256)

@@ -1,0 +1,308 @@
+"""Writing the output set: one file a block and kind, shards of them, and the commit that makes the set complete."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+
+from beam_curator.blocks import EntryBlock, FailureBlock
+from beam_curator.failures import render_failure
+from beam_curator.output_set import (
+    FAILURES,
+    MANIFEST_NAME,
+    PART_SUFFIX,
+    ROW_EXTENSIONS,
+    RUN_NAME,
+    Config,
+    FileRecord,
+    InputRecord,
+    RunRecord,
+    block_file_name,
+    check_books,
+    is_ours,
+    part_name,
+    render_manifest,
+    shard_file_name,
+)
+from beam_curator.transforms import storage
+from beam_curator.transforms.metrics import Count, collector_paused, timed
+from beam_curator.transforms.row_files import RowForm, count_rows, merge_files, write_lines, write_rows
+from beam_curator.transforms.storage import AtomicFile, ForeignRunError
+
+ROWS = "windows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputTarget:
+    """Where a job writes, and on whose behalf.
+
+    Attributes:
+      directory: local or in an object store.
+      token: of the run, as `_RUN.json` has it; None where no launcher prepared the directory.
+      resume: keep files that an earlier attempt of the same job put in place.
+      n_shards: merge the blocks' files into at most so many; 0 leaves them as they are.
+    """
+
+    directory: str
+    token: str | None = None
+    resume: bool = False
+    n_shards: int = 0
+
+    def check(self) -> None:
+        """Refuse to go on where another run has taken over.
+
+        Raises:
+          ForeignRunError: `_RUN.json` names another run, or is gone.
+        """
+        if self.token is None:
+            return
+        text = storage.read_bytes(storage.join(self.directory, RUN_NAME))
+        record = RunRecord.from_json(text) if text is not None else None
+        if record is None or record.token != self.token:
+            raise ForeignRunError(f"{self.directory} now belongs to another run: this one stops writing")
+
+
+class WriteTrainingWindows(beam.PTransform[beam.PCollection[EntryBlock], beam.PCollection[FileRecord]]):
+    """Write the rows of each block into a file of its own, whole or not at all, and shards of them if asked.
+
+    Args:
+      target: where to.
+      form: file format and layout.
+
+    Returns:
+      A record of each file as its writer saw it.
+    """
+
+    def __init__(self, target: OutputTarget, form: RowForm | None = None) -> None:
+        super().__init__()
+        self._target = target
+        self._form = form if form is not None else RowForm()
+
+    def expand(self, blocks: beam.PCollection[EntryBlock]) -> beam.PCollection[FileRecord]:
+        files = blocks | "Write block" >> beam.ParDo(_WriteRowsFn(self._target, self._form))
+        return files | "Merge shards" >> _MergeShards(self._target)
+
+
+class _WriteRowsFn(beam.DoFn):
+    def __init__(self, target: OutputTarget, form: RowForm) -> None:
+        self._target = target
+        self._form = form
+
+    def process(self, block: EntryBlock) -> Iterator[FileRecord]:
+        writer = _BlockWriter(self._target, ROWS, block.ref, block.part, ROW_EXTENSIONS[self._form.row_format])
+        with timed("write"), collector_paused():
+            record = writer.kept()
+            if record is None:
+                with writer.file() as file:
+                    write_rows(file, block.rows, block.ref.source, block.rules, self._form)
+                record = writer.record(file, len(block.rows))
+        yield record
+
+
+class WriteFailures(beam.PTransform[beam.PCollection[FailureBlock], beam.PCollection[FileRecord]]):
+    """Write dead letters as JSON lines, one file for each block and stage that has any.
+
+    Args:
+      target: where to.
+
+    Returns:
+      A record of each file as its writer saw it.
+    """
+
+    def __init__(self, target: OutputTarget) -> None:
+        super().__init__()
+        self._target = target
+
+    def expand(self, blocks: beam.PCollection[FailureBlock]) -> beam.PCollection[FileRecord]:
+        files = blocks | "Write block" >> beam.ParDo(_WriteFailuresFn(self._target))
+        return files | "Merge shards" >> _MergeShards(self._target)
+
+
+class _WriteFailuresFn(beam.DoFn):
+    def __init__(self, target: OutputTarget) -> None:
+        self._target = target
+
+    def process(self, block: FailureBlock) -> Iterator[FileRecord]:
+        writer = _BlockWriter(self._target, f"{FAILURES}-{block.stage}", block.ref, block.part, ".jsonl")
+        record = writer.kept()
+        if record is None:
+            with writer.file() as file:
+                write_lines(file, ([render_failure(failure)] for failure in block.failures))
+            record = writer.record(file, len(block.failures))
+        yield record
+
+
+class _BlockWriter:
+    """Names, opens and records the file of one block."""
+
+    def __init__(self, target: OutputTarget, kind: str, ref: Any, part: int, extension: str) -> None:
+        self._target = target
+        name = block_file_name(kind, ref, part, extension)
+        self._template = FileRecord(
+            name=part_name(name) if target.n_shards else name,
+            n_bytes=0,
+            sha256="",
+            n_rows=0,
+            kind=kind,
+            position=(ref.ordinal, part),
+            n_blocks=ref.n_blocks,
+        )
+
+    def kept(self) -> FileRecord | None:
+        """Return the record of a file that an earlier attempt put in place, if there is one to keep."""
+        if not self._target.resume:
+            return None
+        return existing_record(self._target.directory, self._template)
+
+    def file(self) -> AtomicFile:
+        if self._target.token is None:
+            storage.make_directory(self._target.directory)
+        return AtomicFile(self._target.directory, self._template.name, self._target.check)
+
+    def record(self, file: AtomicFile, n_rows: int) -> FileRecord:
+        return replace(self._template, n_bytes=file.n_bytes, sha256=file.sha256, n_rows=n_rows)
+
+
+def existing_record(directory: str, template: FileRecord) -> FileRecord | None:
+    """Read a finished file back and return its record; None where there is none."""
+    path = storage.join(directory, template.name)
+    if storage.size_of(path) is None:
+        return None
+    n_bytes, sha256, n_lines = storage.hash_file(path)
+    plain = template.name.removesuffix(PART_SUFFIX).endswith(".jsonl")
+    n_rows = n_lines if plain else count_rows(path)
+    return replace(template, n_bytes=n_bytes, sha256=sha256, n_rows=n_rows)
+
+
+class _MergeShards(beam.PTransform[beam.PCollection[FileRecord], beam.PCollection[FileRecord]]):
+    """Concatenate the blocks' files into shards, in order of the blocks; only their records are grouped."""
+
+    def __init__(self, target: OutputTarget) -> None:
+        super().__init__()
+        self._target = target
+
+    def expand(self, files: beam.PCollection[FileRecord]) -> beam.PCollection[FileRecord]:
+        if not self._target.n_shards:
+            return files
+        return (
+            files
+            | "Key by shard"
+            >> beam.Map(key_by_shard, self._target.n_shards).with_output_types(tuple[tuple[str, int], FileRecord])
+            | "Group parts" >> beam.GroupByKey()
+            | "Merge parts" >> beam.ParDo(_MergeFn(self._target))
+        )
+
+
+def key_by_shard(record: FileRecord, n_shards: int) -> tuple[tuple[str, int], FileRecord]:
+    """Give each block's file the shard it goes into: consecutive blocks stay together."""
+    return (record.kind, record.position[0] * n_shards // record.n_blocks), record
+
+
+class _MergeFn(beam.DoFn):
+    def __init__(self, target: OutputTarget) -> None:
+        self._target = target
+
+    def process(self, group: tuple[tuple[str, int], Iterable[FileRecord]]) -> Iterator[FileRecord]:
+        (kind, shard), records = group
+        parts = sorted(records, key=lambda record: record.position)
+        extension = "." + parts[0].name.removesuffix(PART_SUFFIX).rpartition(".")[2]
+        name = shard_file_name(kind, shard, self._target.n_shards, extension)
+        with timed("merge"), AtomicFile(self._target.directory, name, self._target.check) as file:
+            merge_files(file, [storage.join(self._target.directory, part.name) for part in parts])
+        n_rows = sum(part.n_rows for part in parts)
+        yield FileRecord(name=name, n_bytes=file.n_bytes, sha256=file.sha256, n_rows=n_rows, kind=kind)
+
+
+class CommitOutputSet(beam.PTransform[beam.PCollection[FileRecord], beam.PCollection[Mapping[str, int]]]):
+    """Check the books, sweep what does not belong to the set, and put `_MANIFEST.json` in place.
+
+    The step runs at least once and does the same each time.
+
+    Args:
+      target: where the files lie.
+      command: name of the job.
+      config: what decides the rows, by section.
+      counts: what every stage counted.
+      inputs: the input files as they were read.
+
+    Returns:
+      One element: the summed counts.
+    """
+
+    def __init__(
+        self,
+        target: OutputTarget,
+        *,
+        command: str,
+        config: Config,
+        counts: beam.PCollection[Count],
+        inputs: beam.PCollection[InputRecord],
+    ) -> None:
+        super().__init__()
+        self._target = target
+        self._command = command
+        self._config = config
+        self._counts = counts
+        self._inputs = inputs
+
+    def expand(self, files: beam.PCollection[FileRecord]) -> beam.PCollection[Mapping[str, int]]:
+        totals = self._counts | "Add up counts" >> beam.CombinePerKey(sum)
+        return (
+            files.pipeline
+            | "Start commit" >> beam.Create([None])
+            | "Commit"
+            >> beam.ParDo(
+                _CommitFn(self._target, self._command, self._config),
+                files=beam.pvalue.AsIter(files),
+                counts=beam.pvalue.AsIter(totals),
+                inputs=beam.pvalue.AsIter(self._inputs),
+            )
+        )
+
+
+class _CommitFn(beam.DoFn):
+    def __init__(self, target: OutputTarget, command: str, config: Config) -> None:
+        self._target = target
+        self._command = command
+        self._config = config
+
+    def process(
+        self,
+        _: None,
+        files: Iterable[FileRecord],
+        counts: Iterable[Count],
+        inputs: Iterable[InputRecord],
+    ) -> Iterator[Mapping[str, int]]:
+        totals = dict(counts)
+        with timed("commit"):
+            commit(self._target, self._command, self._config, list(files), totals, list(inputs))
+        yield totals
+
+
+def commit(
+    target: OutputTarget,
+    command: str,
+    config: Config,
+    files: Sequence[FileRecord],
+    counts: Mapping[str, int],
+    inputs: Sequence[InputRecord],
+) -> None:
+    """Make the set complete; safe to repeat.
+
+    Raises:
+      UnbalancedBooksError: rows are missing or too many.
+      ForeignRunError: another run has taken over the directory.
+    """
+    once = {record.name: record for record in files}
+    check_books(counts, once.values(), ROWS)
+    target.check()
+    storage.make_directory(target.directory)
+    strays = [
+        name
+        for name in storage.list_directory(target.directory)
+        if name not in once and is_ours(name, (ROWS, FAILURES))
+    ]
+    storage.delete(target.directory, strays)
+    manifest = render_manifest(command=command, config=config, inputs=inputs, counts=counts, files=once.values())
+    storage.write_bytes(target.directory, MANIFEST_NAME, manifest)
