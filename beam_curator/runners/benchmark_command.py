@@ -1,0 +1,206 @@
+"""`beam-curator benchmark`: time the windows job on a manifest repeated N times, with the reference's two result files."""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import yaml
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_curator.blocks import CHUNK_BYTES
+from beam_curator.runners import cli
+from beam_curator.runners.options import UsageError, nearest
+from beam_curator.runners.run_directory import locked, prepare
+from beam_curator.runners.summary import peak_memory_mb
+from beam_curator.runners.windows_command import Finished, JobFailedError, WindowsJob, job_of, listed, run_job
+from beam_curator.transforms import storage
+from beam_curator.transforms.curate import COMMAND
+from beam_curator.transforms.output_set import OutputTarget
+
+DEFAULT_RESULTS = "./benchmark"
+_COMPARISONS = {
+    "min_value": lambda found, wanted: found >= wanted,
+    "max_value": lambda found, wanted: found <= wanted,
+    "exact_value": lambda found, wanted: found == wanted,
+}
+
+
+def run_benchmark_command(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    """Run `beam-curator benchmark`; return its exit code."""
+    requirements: list[dict[str, Any]] = []
+    if arguments.entry:
+        arguments, requirements = _from_entry(arguments)
+    factor = arguments.repeat_factor if arguments.repeat_factor is not None else 1
+    if factor < 1:
+        raise UsageError(f"--repeat-factor {factor} is below 1: raise it")
+    results = arguments.results or DEFAULT_RESULTS
+    FileSystems.set_options(PipelineOptions(beam_arguments))
+    os.makedirs(results, exist_ok=True)
+    given = job_of(arguments, beam_arguments, os.path.join(results, "rows"))
+    with _repeated(given, factor) as (manifest, n_bytes):
+        job = WindowsJob(
+            inputs=(manifest,), output=given.output, options=given.options, beam_arguments=given.beam_arguments
+        )
+        metrics = _measure(job, arguments, n_bytes)
+    _merge_json(os.path.join(results, "params.json"), _params(given, factor, metrics))
+    _merge_json(os.path.join(results, "metrics.json"), metrics)
+    for name, value in metrics.items():
+        print(f"{name:<28} {value}")
+    missed = [text for text in (_missed(requirement, metrics) for requirement in requirements) if text]
+    for text in missed:
+        print(f"beam-curator: requirement missed: {text}", file=sys.stderr)
+    return cli.DONE if metrics["is_success"] and not missed else cli.FAILED
+
+
+def _from_entry(arguments: argparse.Namespace) -> tuple[argparse.Namespace, list[dict[str, Any]]]:
+    """Take the arguments of a named entry of a benchmark file; explicit ones come after it and win."""
+    if not arguments.config:
+        raise UsageError("--entry needs --config with the file that holds it")
+    with open(arguments.config, encoding="utf-8") as stream:
+        entries = {entry["name"]: entry for entry in (yaml.safe_load(stream) or {}).get("entries", [])}
+    if arguments.entry not in entries:
+        raise UsageError(f"{arguments.config} has no entry {arguments.entry!r}{nearest(arguments.entry, entries)}")
+    entry = entries[arguments.entry]
+    folder = os.path.dirname(os.path.abspath(arguments.config))
+    text = str(entry["args"]).replace("{benchmark_dir}", shlex.quote(folder))
+    parser = cli.parser_of("benchmark")
+    merged = parser.parse_intermixed_args(shlex.split(text))
+    explicit = {name: value for name, value in vars(arguments).items() if value not in (None, [], False)}
+    for name, value in explicit.items():
+        setattr(merged, name, value)
+    merged.config = None
+    return merged, entry.get("requirements", [])
+
+
+@contextmanager
+def _repeated(job: WindowsJob, factor: int) -> Iterator[tuple[str, int]]:
+    """Write the input's rows N times into one temporary manifest, so that the job reads as many real lines."""
+    files = listed(job)
+    with tempfile.TemporaryDirectory(prefix="beam_curator-benchmark-") as directory:
+        path = os.path.join(directory, "manifest.jsonl")
+        with open(path, "wb") as target:
+            for _ in range(factor):
+                for file in files:
+                    _append(file.name, target)
+        yield path, os.path.getsize(path)
+
+
+def _append(name: str, target: Any) -> None:
+    last = b"\n"
+    with storage.open_text(name) as source:
+        while chunk := source.read(CHUNK_BYTES):
+            target.write(chunk)
+            last = chunk[-1:]
+    if last != b"\n":
+        target.write(b"\n")
+
+
+def _measure(job: WindowsJob, arguments: argparse.Namespace, n_bytes: int) -> dict[str, Any]:
+    """Run the job and return the metrics; on failure all counts are 0."""
+    shutil.rmtree(job.output, ignore_errors=True)
+    begin = time.time()
+    try:
+        with locked(job.output):
+            config = job.transform(OutputTarget(directory=job.output)).config()
+            prepared = prepare(job.output, COMMAND, config, listed(job), overwrite=True)
+            begin = time.time()
+            finished = run_job(job, listed(job), prepared, write=not arguments.no_write)
+            taken = time.time() - begin
+    except JobFailedError as err:
+        print(f"beam-curator: the job failed: {err}", file=sys.stderr)
+        return _metrics({}, 0, time.time() - begin, n_bytes) | {"is_success": False}
+    finally:
+        if not arguments.keep_rows:
+            shutil.rmtree(job.output, ignore_errors=True)
+    n_out = sum(record.n_rows for record in finished.files)
+    return {
+        **_metrics(finished.counts, sum(record.n_bytes for record in finished.files), taken, n_bytes),
+        "startup_s": round(finished.timing["startup"], 3),
+        "rows_written": n_out,
+        "rows_kept": bool(arguments.keep_rows),
+        **_memory(finished),
+    }
+
+
+def _memory(finished: Finished) -> dict[str, float]:
+    del finished
+    return {f"peak_memory_{name}_mb": value for name, value in peak_memory_mb().items()}
+
+
+def _metrics(counts: Mapping[str, int], output_bytes: int, taken: float, input_bytes: int) -> dict[str, Any]:
+    def get(name: str) -> int:
+        return counts.get(name, 0)
+
+    def rate(number: int) -> float:
+        return number / taken if taken else 0.0
+
+    return {
+        "is_success": True,
+        "time_taken_s": taken,
+        "num_input_entries": get("read.rows") + get("read.failures"),
+        "num_output_entries": get("overlap.rows"),
+        "entries_with_windows": get("overlap.rows_with_windows"),
+        "total_builder_windows": get("build.windows"),
+        "total_filtered_windows": get("overlap.windows"),
+        "total_filtered_dur_s": get("overlap.audio_us") / 1e6,
+        "throughput_entries_per_sec": rate(get("overlap.rows")),
+        "throughput_windows_per_sec": rate(get("build.windows")),
+        "num_failures": get("read.failures") + get("build.failures"),
+        "input_bytes": input_bytes,
+        "output_bytes": output_bytes,
+    }
+
+
+def _params(job: WindowsJob, factor: int, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    windows, overlap = job.options["windows"], job.options["overlap"]
+    return {
+        "executor": job.run.runner,
+        "input_manifest": list(job.inputs) if len(job.inputs) > 1 else job.inputs[0],
+        "num_input_entries": metrics["num_input_entries"],
+        "target_window_duration": windows.target_window_duration,
+        "tolerance": windows.tolerance,
+        "min_sample_rate": windows.min_sample_rate,
+        "min_bandwidth": windows.min_bandwidth,
+        "min_speakers": windows.min_speakers,
+        "max_speakers": windows.max_speakers,
+        "overlap_percentage": overlap.overlap_percentage,
+        "repeat_factor": factor,
+        "overlap_scope": overlap.scope,
+        "layout": job.options["output"].layout,
+        "row_format": job.options["output"].row_format,
+        "jobs": job.run.jobs,
+    }
+
+
+def _merge_json(path: str, values: Mapping[str, Any]) -> None:
+    """Update a JSON file, as the reference does."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            merged = json.load(stream)
+    except (OSError, ValueError):
+        merged = {}
+    merged.update(values)
+    text = json.dumps(merged, indent=2).encode() + b"\n"
+    storage.write_bytes(os.path.dirname(path) or ".", os.path.basename(path), text)
+
+
+def _missed(requirement: Mapping[str, Any], metrics: Mapping[str, Any]) -> str | None:
+    """Return what a requirement wanted and what came out, where that is not enough."""
+    name = requirement["metric"]
+    if name not in metrics:
+        return f"{name} is not a metric{nearest(name, metrics)}"
+    for kind, holds in _COMPARISONS.items():
+        if kind in requirement and not holds(metrics[name], requirement[kind]):
+            return f"{name} is {metrics[name]}, expected {kind} {requirement[kind]}"
+    return None
+
+

@@ -1,0 +1,184 @@
+"""The command line: `beam-curator COMMAND …`. Nothing heavy is imported before a pipeline is built."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from beam_curator.runners.logs import quieten
+from beam_curator.runners.options import WINDOWS_SECTIONS, UsageError, add_flags, nearest
+
+DONE, FAILED, USAGE, TOO_MANY_FAILURES, INTERRUPTED = 0, 1, 2, 3, 130
+DEFAULT_OUTPUT = "./windows_output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command: what it says of itself, its flags, and what runs it."""
+
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, list[str]], int]
+
+
+def _add_job_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="YAML file with the same options by section")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="set one option as the config file would; may be repeated",
+    )
+    add_flags(parser, WINDOWS_SECTIONS)
+
+
+def _add_windows_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="manifest, glob, directory tree or output set; .jsonl and .json, plain, .gz or .zst; local, gs:// or s3://",
+    )
+    parser.add_argument("--output", metavar="DIR", help=f"directory of the output set (default: {DEFAULT_OUTPUT})")
+    _add_job_arguments(parser)
+
+
+def _run_windows(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    from beam_curator.runners.windows_command import run_windows_command
+
+    return run_windows_command(arguments, beam_arguments)
+
+
+def _add_verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", metavar="DIR", help="an output set")
+
+
+def _run_verify(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    from beam_curator.runners.verify_command import run_verify_command
+
+    del beam_arguments
+    return run_verify_command(arguments.directory)
+
+
+def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("inputs", nargs="*", metavar="MANIFEST", help="manifest, glob or directory")
+    parser.add_argument("--repeat-factor", type=int, default=None, metavar="N", help="read the rows N times (default: 1)")
+    parser.add_argument("--results", metavar="DIR", help="where params.json and metrics.json go (default: ./benchmark)")
+    parser.add_argument("--no-write", action="store_true", help="leave the writing of rows out of the timing")
+    parser.add_argument("--keep-rows", action="store_true", help="keep the rows under DIR/rows")
+    parser.add_argument("--entry", metavar="NAME", help="entry of a --config file with benchmarks")
+    _add_job_arguments(parser)
+
+
+def _run_benchmark(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    from beam_curator.runners.benchmark_command import run_benchmark_command
+
+    return run_benchmark_command(arguments, beam_arguments)
+
+
+COMMANDS = {
+    "windows": Command(
+        help="build training windows from diarized manifests", add_arguments=_add_windows_arguments, run=_run_windows
+    ),
+    "verify": Command(
+        help="check every file of an output set against its manifest",
+        add_arguments=_add_verify_arguments,
+        run=_run_verify,
+    ),
+    "benchmark": Command(
+        help="time the windows job on a manifest repeated N times",
+        add_arguments=_add_benchmark_arguments,
+        run=_run_benchmark,
+    ),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]  # argparse says NoReturn; so it is
+        raise UsageError(message)
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Return the parser of one command."""
+    command = COMMANDS[name]
+    parser = _Parser(
+        prog=f"beam-curator {name}",
+        description=command.help[0].upper() + command.help[1:] + ".",
+        epilog="Any Beam pipeline option may be given too. Exit codes: 0 done, 3 done with failures, 2 usage, 1 failed.",
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    return parser
+
+
+def overview() -> str:
+    """Return the text of `beam-curator --help`."""
+    lines = ["usage: beam-curator COMMAND …", "", "Speech-data curation on Apache Beam.", "", "commands:"]
+    lines += [f"  {name:<10} {command.help}" for name, command in COMMANDS.items()]
+    return "\n".join([*lines, "", "beam-curator COMMAND --help lists the options of a command."])
+
+
+def split_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell our arguments from Beam's.
+
+    Raises:
+      UsageError: a flag that is neither ours nor Beam's, with the nearest known one.
+    """
+    ours, beams = [], []
+    remaining = list(arguments)
+    while remaining:
+        argument = remaining.pop(0)
+        name = argument.partition("=")[0]
+        if not name.startswith("--") or name == "--" or name in parser._option_string_actions:
+            ours.append(argument)
+            continue
+        from beam_curator.runners.beam_options import known_flags
+
+        flags = known_flags()
+        if name not in flags:
+            raise UsageError(f"unknown flag {name}{nearest(name, [*parser._option_string_actions, *flags])}")
+        beams.append(argument)
+        if flags[name] and "=" not in argument and remaining:
+            beams.append(remaining.pop(0))
+    return ours, beams
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; return its exit code."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return DONE if arguments else USAGE
+    name, *rest = arguments
+    if name == "--version":
+        print(version("beam-curator"))
+        return DONE
+    if name not in COMMANDS:
+        raise UsageError(f"unknown command {name!r}{nearest(name, COMMANDS)}")
+    parser = parser_of(name)
+    quieten(verbose="--verbose" in rest)
+    ours, beams = split_arguments(parser, rest)
+    return COMMANDS[name].run(parser.parse_intermixed_args(ours), beams)
+
+
+def main() -> None:
+    """Entry point: run the command line and exit with its code."""
+    try:
+        code = run(sys.argv[1:])
+    except UsageError as err:
+        print(f"beam-curator: {err}", file=sys.stderr)
+        code = USAGE
+    except KeyboardInterrupt:
+        print("\nbeam-curator: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = FAILED
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

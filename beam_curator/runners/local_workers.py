@@ -1,0 +1,98 @@
+"""Running a pipeline on this machine: in this process, or in worker processes that are watched.
+
+Beam's own multi-process mode waits for ever when a worker is killed, and leaves workers behind when the driver is. So
+the workers are ours (`beam_curator.runners.worker`), and a thread of the driver looks after them.
+"""
+
+import glob
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms import environments
+
+from beam_curator.runners.worker import worker_pid_path
+
+_LOOK_EVERY = 0.3
+
+
+def direct_runner(jobs: int, scratch: str) -> FnApiRunner:
+    """Return the runner for one process, or for `jobs` worker processes that use `scratch`."""
+    if jobs == 1:
+        return FnApiRunner()
+    command = f"exec {shlex.quote(sys.executable)} -m beam_curator.runners.worker {shlex.quote(scratch)}"
+    return FnApiRunner(environments.SubprocessSDKEnvironment.from_command_string(command))
+
+
+def with_workers(options: PipelineOptions, jobs: int) -> PipelineOptions:
+    """Set the number of workers in the options of a direct run."""
+    if jobs > 1:
+        options.view_as(DirectOptions).direct_num_workers = jobs
+    return options
+
+
+@contextmanager
+def watched(scratch: str, on_death: Callable[[int], None]) -> Iterator[None]:
+    """Look after the worker processes while the body runs; `on_death` is called once if one of them dies.
+
+    At the end of the body all that are left are ended.
+    """
+    done = threading.Event()
+    known: set[int] = set()
+
+    def look() -> None:
+        while not done.wait(_LOOK_EVERY):
+            known.update(worker_pids(scratch))
+            dead = [pid for pid in known if not is_alive(pid)]
+            if dead and not done.is_set():
+                end_workers(known)
+                on_death(dead[0])
+                return
+
+    thread = threading.Thread(target=look, name="beam_curator_watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        end_workers(known | worker_pids(scratch))
+
+
+def worker_pids(scratch: str) -> set[int]:
+    """Return the process ids of the workers that left a sign of life for this driver."""
+    pids = set()
+    for path in glob.glob(worker_pid_path(scratch, "*")):
+        try:
+            with open(path, encoding="ascii") as stream:
+                mine = stream.read() == str(os.getpid())
+        except OSError:
+            continue
+        if mine:
+            pids.add(int(os.path.basename(path).split(".")[2]))
+    return pids
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process exists and has not ended yet."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def end_workers(pids: set[int]) -> None:
+    """End worker processes."""
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+

@@ -1,0 +1,30 @@
+"""Logging: what engines say is kept below warnings, and known noise out altogether."""
+
+import logging
+
+NOISE = (
+    "apitools not found",
+    "This output type hint will be ignored",
+    "direct_num_workers is not equal to 1",
+    "No session file found",
+    "No semi_persistent_directory",
+    "Discarding unparseable args",
+    "Discarding invalid overrides",
+)
+"""Beginnings of engine messages that tell a user nothing."""
+
+
+class _NoiseFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return not any(noise in message for noise in NOISE)
+
+
+def quieten(*, verbose: bool) -> None:
+    """Set up logging for a command: warnings without noise, or everything."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.INFO if verbose else logging.WARNING)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    if not verbose:
+        handler.addFilter(_NoiseFilter())
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)

@@ -1,0 +1,174 @@
+"""An output directory over the life of a run: refused, complete, resumed or begun; locked while it is written."""
+
+import errno
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from beam_curator.blocks import InputFile
+from beam_curator.output_set import (
+    FAILURES,
+    LOCK_NAME,
+    MANIFEST_NAME,
+    RUN_NAME,
+    SUMMARY_NAME,
+    Config,
+    Manifest,
+    RunRecord,
+    config_sha256,
+    differences,
+    is_ours,
+)
+from beam_curator.runners.options import UsageError
+from beam_curator.transforms import storage
+from beam_curator.transforms.manifests import hash_input
+from beam_curator.transforms.output_set import ROWS
+
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What to do with the directory.
+
+    Attributes:
+      state: "complete" (nothing to do), "resume" (an earlier attempt left parts) or "fresh".
+      token: of this run.
+    """
+
+    state: Literal["complete", "resume", "fresh"]
+    token: str = ""
+
+
+@contextmanager
+def locked(directory: str) -> Iterator[None]:
+    """Hold the directory's lock; object stores have none.
+
+    Raises:
+      UsageError: another job is writing into the directory.
+    """
+    if storage.is_remote(directory):
+        yield
+        return
+    try:
+        storage.make_directory(directory)
+    except (FileExistsError, NotADirectoryError) as err:
+        raise UsageError(f"output {directory} is a file: give a directory") from err
+    path = os.path.join(directory, LOCK_NAME)
+    with open(path, "a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise UsageError(
+                f"another job (process {holder}) is writing into {directory}: wait for it, or choose another --output"
+            ) from err
+        except OSError as err:
+            if err.errno not in _NO_LOCKS:
+                raise
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        try:
+            yield
+        finally:
+            os.unlink(path)
+
+
+def refuse_overlap(inputs: Sequence[str], files: Sequence[InputFile], output: str) -> None:
+    """Refuse an output that the job itself would read.
+
+    Raises:
+      UsageError: the output lies inside an input directory, or a file to read is one that the job may write or sweep.
+    """
+    if storage.is_remote(output):
+        where = output.rstrip("/") + "/"
+        inside = [given for given in inputs if where.startswith(given.rstrip("/") + "/")]
+    else:
+        where = os.path.realpath(output) + os.sep
+        local = [given for given in inputs if not storage.is_remote(given) and os.path.isdir(given)]
+        inside = [given for given in local if where.startswith(os.path.realpath(given).rstrip(os.sep) + os.sep)]
+    if inside:
+        raise UsageError(f"output {output} lies inside the input {inside[0]}: choose an --output outside of it")
+    for file in files:
+        path = file.name if storage.is_remote(file.name) else os.path.realpath(file.name)
+        folder, _, name = path.rpartition("/")
+        if folder + "/" == where and is_ours(name, (ROWS, FAILURES)):
+            raise UsageError(f"input {file.name} is one of the files that {output} will hold: choose another --output")
+
+
+def prepare(directory: str, command: str, config: Config, files: Sequence[InputFile], *, overwrite: bool) -> Prepared:
+    """Decide what to do with the directory, and mark it as this run's.
+
+    The caller holds the lock. An old manifest goes before anything is written; files of another job are removed once
+    `_RUN.json` says so, which a run that is killed in between makes up for.
+
+    Raises:
+      UsageError: the directory holds something else, and `overwrite` is not given.
+    """
+    record = RunRecord(
+        token=uuid.uuid4().hex,
+        config_sha256=config_sha256(command, config),
+        inputs={f"{file.name}#{file.occurrence}": storage.identity_of(file.name) for file in files},
+        cleared=False,
+    )
+    manifest_text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
+    run_text = storage.read_bytes(storage.join(directory, RUN_NAME))
+    earlier = RunRecord.from_json(run_text) if run_text is not None else None
+    if manifest_text is not None:
+        if not overwrite:
+            _refuse_difference(directory, manifest_text, command, config, files)
+            storage.delete(directory, [RUN_NAME])
+            return Prepared(state="complete")
+    elif earlier is not None and earlier.same_job(record):
+        if earlier.cleared:
+            _write_run(directory, replace(record, cleared=True))
+            return Prepared(state="resume", token=record.token)
+    elif earlier is not None and not overwrite:
+        raise UsageError(
+            f"{directory} holds an unfinished job with other inputs or options: "
+            "finish it with its own command, add --overwrite, or choose another --output"
+        )
+    _write_run(directory, record)
+    _clear(directory)
+    _write_run(directory, replace(record, cleared=True))
+    return Prepared(state="fresh", token=record.token)
+
+
+def _write_run(directory: str, record: RunRecord) -> None:
+    storage.write_bytes(directory, RUN_NAME, record.to_json())
+
+
+def _clear(directory: str) -> None:
+    names = storage.list_directory(directory)
+    storage.delete(directory, [MANIFEST_NAME] if MANIFEST_NAME in names else [])
+    storage.delete(directory, [name for name in names if is_ours(name, (ROWS, FAILURES)) or name == SUMMARY_NAME])
+
+
+def _refuse_difference(
+    directory: str, manifest_text: bytes, command: str, config: Config, files: Sequence[InputFile]
+) -> None:
+    """Refuse where a complete set is not what this job would write, or no longer whole."""
+    manifest = Manifest.from_json(manifest_text)
+    names = sorted({file.name for file in files})
+    found = differences(manifest, config, [hash_input(name) for name in names])
+    if manifest.command != command:
+        found.insert(0, f"it was written by '{manifest.command}'")
+    if found:
+        listed = "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
+        raise UsageError(f"{directory} holds a complete set of another job ({listed}): add --overwrite to replace it")
+    for record in manifest.files:
+        if storage.size_of(storage.join(directory, record.name)) != record.n_bytes:
+            raise UsageError(f"{directory} is complete, but {record.name} was changed or removed: add --overwrite")
+
+
+def finish(directory: str, summary: dict[str, object]) -> None:
+    """Write the summary and remove the mark of the run."""
+    storage.write_bytes(directory, SUMMARY_NAME, json.dumps(summary, indent=1, ensure_ascii=False).encode() + b"\n")
+    storage.delete(directory, [RUN_NAME])

@@ -1,0 +1,312 @@
+"""`beam-curator windows`: options, directory, pipeline and summary of one job."""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import yaml
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_curator.blocks import InputFile, plan_blocks
+from beam_curator.output_set import LOCK_NAME, MANIFEST_NAME, Manifest, is_ours, temp_name
+from beam_curator.runners import cli
+from beam_curator.runners.local_workers import direct_runner, watched, with_workers
+from beam_curator.runners.options import (
+    WINDOWS_SECTIONS,
+    RunOptions,
+    UsageError,
+    nearest,
+    read_config,
+    resolve,
+)
+from beam_curator.runners.presets import PRESETS, engine_of
+from beam_curator.runners.progress import NoteProgress, Progress
+from beam_curator.runners.run_directory import Prepared, finish, locked, prepare, refuse_overlap
+from beam_curator.runners.summary import (
+    render_reasons,
+    render_table,
+    stages_of,
+    summary_json,
+    times_of,
+    total_loss,
+)
+from beam_curator.transforms import storage
+from beam_curator.transforms.curate import COMMAND, CurateWindows
+from beam_curator.transforms.listing import NoInputError, list_inputs, with_form
+from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.transforms.row_files import RowForm
+from beam_curator.transforms.storage import UnknownSchemeError
+
+
+class JobFailedError(RuntimeError):
+    """The pipeline did not come to its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowsJob:
+    """One job as it was asked for: inputs, output, options by section, and Beam's own arguments."""
+
+    inputs: tuple[str, ...]
+    output: str
+    options: dict[str, Any]
+    beam_arguments: tuple[str, ...]
+
+    @property
+    def run(self) -> RunOptions:
+        """How the job runs."""
+        options: RunOptions = self.options["run"]
+        return options
+
+    def transform(self, target: OutputTarget) -> CurateWindows:
+        """Return the composite that does the job."""
+        windows, overlap = self.options["windows"], self.options["overlap"]
+        read, output = self.options["input"], self.options["output"]
+        return CurateWindows(
+            self.inputs,
+            target,
+            window_rules=windows,
+            overlap_rules=overlap.rules(windows),
+            overlap_scope=overlap.scope,
+            form=RowForm(row_format=output.row_format, layout=output.layout),
+            max_line_bytes=read.max_line_bytes,
+            keep_duplicates=read.keep_duplicates,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What a job left: the manifest of its set, Beam's result and timings in seconds."""
+
+    manifest: Manifest
+    result: Any
+    timing: dict[str, float]
+
+
+def job_of(arguments: argparse.Namespace, beam_arguments: Sequence[str], output: str) -> WindowsJob:
+    """Put a job together from flags, `--set` and `--config`.
+
+    Raises:
+      UsageError: options that cannot hold, all problems at once.
+    """
+    config = read_config(arguments.config) if arguments.config else {}
+    inputs = arguments.inputs or _as_list(config.pop("inputs", []))
+    given_output = config.pop("output_dir", None)
+    extra = config.pop("beam", {})
+    flags = {name: value for name, value in vars(arguments).items() if "." in name}
+    options = resolve(WINDOWS_SECTIONS, config, arguments.settings, flags)
+    if not inputs:
+        raise UsageError("no INPUT given: name a manifest, a glob or a directory, or 'inputs' in --config")
+    try:
+        options["overlap"].rules(options["windows"])
+    except ValueError as err:
+        raise UsageError(str(err)) from err
+    if engine_of(options["run"].runner) is None:
+        raise UsageError(f"unknown runner {options['run'].runner!r}{nearest(options['run'].runner, PRESETS)}")
+    return WindowsJob(
+        inputs=tuple(str(given).removeprefix("file://") for given in inputs),
+        output=str(output or given_output or cli.DEFAULT_OUTPUT).removeprefix("file://"),
+        options=options,
+        beam_arguments=(*beam_arguments, *(f"--{name}={value}" for name, value in extra.items())),
+    )
+
+
+def _as_list(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    raise UsageError(f"'inputs' of the config is {value!r}, expected a path or a list of paths")
+
+
+def run_windows_command(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    """Run `beam-curator windows`; return its exit code."""
+    job = job_of(arguments, beam_arguments, arguments.output)
+    FileSystems.set_options(PipelineOptions(list(job.beam_arguments)))
+    files = listed(job)
+    if job.run.plan:
+        print(plan_text(job, files))
+        return cli.DONE
+    with locked(job.output):
+        target = OutputTarget(directory=job.output, n_shards=job.options["output"].shards)
+        config = job.transform(target).config()
+        prepared = prepare(job.output, COMMAND, config, files, overwrite=job.run.overwrite)
+        if prepared.state == "complete":
+            print(f"{job.output} is already complete: nothing to do.")
+            return cli.DONE
+        if prepared.state == "resume":
+            print(f"{job.output} holds an unfinished run of this job: going on.", file=sys.stderr)
+        try:
+            finished = run_job(job, files, prepared)
+        except JobFailedError as err:
+            if job.run.verbose:
+                traceback.print_exc()
+            print(f"beam-curator: the job failed: {err}", file=sys.stderr)
+            return cli.FAILED
+        return report(job, finished)
+
+
+def listed(job: WindowsJob) -> list[InputFile]:
+    """List the input files, and warn of repeated ones.
+
+    Raises:
+      UsageError: an input names nothing, or the output lies inside one.
+    """
+    try:
+        storage.is_remote(job.output)
+        files, repeated = list_inputs(job.inputs, keep_duplicates=job.options["input"].keep_duplicates)
+    except (NoInputError, UnknownSchemeError) as err:
+        raise UsageError(str(err)) from err
+    refuse_overlap(job.inputs, files, job.output)
+    if repeated and not job.options["input"].keep_duplicates:
+        named = ", ".join(repeated[:3]) + (", …" if len(repeated) > 3 else "")
+        print(f"beam-curator: listed more than once, read once: {named} (--keep-duplicates)", file=sys.stderr)
+    return files
+
+
+def plan_text(job: WindowsJob, files: Sequence[InputFile]) -> str:
+    """Say what would be read and written, and by which options."""
+    blocks = plan_blocks([with_form(file) for file in files])
+    options: dict[str, Any] = {
+        section: {
+            key: list(value) if isinstance(value, tuple) else value
+            for key in type(values).__dataclass_fields__
+            for value in [getattr(values, key)]
+        }
+        for section, values in job.options.items()
+    }
+    options["overlap"]["target_duration"] = job.options["overlap"].rules(job.options["windows"]).target_duration
+    n_bytes = sum(file.size for file in files)
+    lines = [f"Would read {len(files):,} files, {n_bytes:,} bytes, in {len(blocks):,} blocks:"]
+    lines += [f"  {file.name} ({file.size:,} bytes)" for file in files[:20]]
+    lines += [f"  and {len(files) - 20:,} more"] if len(files) > 20 else []
+    lines += [f"Would write to {job.output}: windows-*, failures-* where there are any, {MANIFEST_NAME}, summary.json"]
+    engine = engine_of(job.run.runner)
+    return "\n".join([*lines, f"Engine: {engine}", "Options:", yaml.safe_dump(options, sort_keys=False).rstrip()])
+
+
+@contextmanager
+def _scratch(output: str) -> Iterator[str]:
+    """Give workers and driver a local directory for signs of life; nothing of it is left."""
+    if storage.is_remote(output):
+        with tempfile.TemporaryDirectory(prefix="beam_curator-") as directory:
+            yield directory
+        return
+    sweep_scratch(output)
+    try:
+        yield output
+    finally:
+        sweep_scratch(output)
+
+
+def sweep_scratch(directory: str) -> None:
+    """Remove the signs of life of this or an earlier run."""
+    beginnings = tuple(temp_name(name, "").removesuffix(".beam_curator.tmp") for name in ("progress", "worker"))
+    names = storage.list_directory(directory)
+    storage.delete(directory, [name for name in names if name.startswith(beginnings) and is_ours(name, ())])
+
+
+def run_job(job: WindowsJob, files: Sequence[InputFile], prepared: Prepared) -> Finished:
+    """Build the pipeline and run it to its end.
+
+    Raises:
+      JobFailedError: it did not get there.
+    """
+    target = OutputTarget(
+        directory=job.output,
+        token=prepared.token,
+        resume=prepared.state == "resume",
+        n_shards=job.options["output"].shards,
+    )
+    options = with_workers(PipelineOptions(list(job.beam_arguments)), job.run.jobs)
+    engine = engine_of(job.run.runner)
+    with _scratch(job.output) as scratch:
+        runner = direct_runner(job.run.jobs, os.path.abspath(scratch)) if job.run.runner == "direct" else engine
+        progress = Progress(scratch, sum(file.size for file in files))
+        pipeline = beam.Pipeline(runner=runner, options=options)
+        curated = pipeline | "Curate windows" >> job.transform(target)
+        if job.run.runner == "direct":
+            _ = curated.counts | "Note progress" >> NoteProgress(os.path.abspath(scratch))
+        begin = time.time()
+        with progress.shown(), watched(scratch, lambda pid: _end_after_death(job.output, scratch, pid)):
+            result = _run_to_end(pipeline)
+        end = time.time()
+    text = storage.read_bytes(storage.join(job.output, MANIFEST_NAME))
+    if text is None:
+        raise JobFailedError(f"the pipeline ended, but {job.output} has no manifest: run the same command again")
+    first = progress.first_read if progress.first_read is not None else begin
+    timing = {"startup": first - process_start(), "run": end - first, "total": end - process_start()}
+    return Finished(manifest=Manifest.from_json(text), result=result, timing=timing)
+
+
+def _run_to_end(pipeline: beam.Pipeline) -> Any:
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except KeyboardInterrupt:
+        raise
+    except Exception as err:  # whatever an engine raises: the one place where it becomes a message
+        raise JobFailedError(f"{type(err).__name__}: {str(err).strip().splitlines()[0] if str(err) else ''}") from err
+    return result
+
+
+def _end_after_death(output: str, scratch: str, pid: int) -> None:
+    """End the driver: Beam would wait for the dead worker for ever."""
+    print(
+        f"\nbeam-curator: the job failed: worker process {pid} died (killed, or out of memory); "
+        "the same command goes on where this one stopped",
+        file=sys.stderr,
+        flush=True,
+    )
+    sweep_scratch(scratch)
+    if not storage.is_remote(output):
+        storage.delete(output, [LOCK_NAME])
+    os._exit(cli.FAILED)
+
+
+def process_start() -> float:
+    """Return when this process began, seconds since the epoch."""
+    try:
+        with open("/proc/self/stat", encoding="ascii") as stream:
+            ticks = int(stream.read().rpartition(")")[2].split()[19])
+        with open("/proc/uptime", encoding="ascii") as stream:
+            uptime = float(stream.read().split()[0])
+    except OSError:
+        return _IMPORTED
+    return time.time() - (uptime - ticks / os.sysconf("SC_CLK_TCK"))
+
+
+_IMPORTED = time.time()
+
+
+def report(job: WindowsJob, finished: Finished) -> int:
+    """Write the summary, print the table and tell the exit code."""
+    manifest = finished.manifest
+    stages = stages_of(manifest.counts, manifest.files, times_of(finished.result))
+    finish(job.output, summary_json(stages, manifest.counts, finished.timing))
+    print(render_table(stages))
+    for line in render_reasons(stages):
+        print(line)
+    hint = total_loss(manifest.counts, job.options["windows"])
+    if hint is not None:
+        print(hint)
+    n_read = stages[0].n_in
+    n_failures = sum(sum(stage.failures.values()) for stage in stages)
+    print(
+        f"{n_read - n_failures:,} entries, {stages[2].n_out:,} windows, {stages[3].n_out:,} kept, "
+        f"{stages[3].seconds:.1f} s in {finished.timing['run']:.2f} s "
+        f"(+ {finished.timing['startup']:.2f} s to start): {job.output}"
+    )
+    if job.run.tolerates(n_failures, n_read):
+        return cli.DONE
+    where = storage.join(job.output, "failures-*.jsonl")
+    print(f"{n_failures:,} failures, more than --tolerate {job.run.tolerate}: see {where}", file=sys.stderr)
+    return cli.TOO_MANY_FAILURES
