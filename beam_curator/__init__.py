@@ -8,8 +8,8 @@ from beam_curator.rendering import expand_window
 from beam_curator.training_windows import WindowRules, build_training_windows
 
 __all__ = [
-    "EntryError",
     "Entry",
+    "EntryError",
     "Failure",
     "FailureCode",
     "OverlapRules",

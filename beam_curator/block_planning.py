@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,6 @@ from beam_curator.training_windows import (
     cut_words,
     plan_entry,
     record_loss,
-    refuse_sample_rate,
 )
 
 MAX_COLUMNS = 64
@@ -262,8 +262,8 @@ def _cut(
     added = np.flatnonzero(events & ~rejected)
     cuts[added] = 0
     window_ends[added] = segments.starts[stops[added]]
-    cutters = {}
-    failed = set()
+    cutters: dict[int, _Cutter] = {}
+    failed: set[int] = set()
     positions = np.flatnonzero(events & segments.worded[np.minimum(stops, len(stops) - 1)])
     owners = np.searchsorted(np.array(segments.offsets), positions, side="right") - 1
     for position, owner, stop, time in zip(
@@ -291,9 +291,10 @@ class _Cutter:
     def __init__(self, entry: Entry, index: int) -> None:
         self._entry, self._index, self._start = entry, index, entry.starts[index]
         words = entry.segments[index]["words"]
-        ends = [word.get("end") if type(word) is dict else None for word in words]
+        ends: list[Any] = [word.get("end") if type(word) is dict else None for word in words]
         plain = set(map(type, ends)) <= {float} and all(type(word.get("word", "")) is str for word in words)
-        self._ends = ends if plain and all(map(float.__le__, ends, ends[1:])) else None
+        ordered = plain and all(earlier <= later for earlier, later in pairwise(ends))
+        self._ends: list[float] | None = ends if ordered else None
 
     def cut(self, latest: float) -> tuple[int, float]:
         if self._ends is None:

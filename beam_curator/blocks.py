@@ -170,7 +170,9 @@ def _is_object(text: bytes) -> bool:
     return True
 
 
-def read_parts(stream: BinaryIO, ref: BlockRef, *, compressed: bool, max_line_bytes: int) -> Iterator[LineBlock | Failure]:
+def read_parts(
+    stream: BinaryIO, ref: BlockRef, *, compressed: bool, max_line_bytes: int
+) -> Iterator[LineBlock | Failure]:
     """Read the rows of a block from its open file.
 
     Args:

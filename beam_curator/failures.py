@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 import msgspec
 
 
-class FailureCode(str, Enum):
+class FailureCode(StrEnum):
     """Why a row or a file could not be processed; each code carries one line of documentation."""
 
     doc: str
@@ -35,8 +35,9 @@ class FailureCode(str, Enum):
         member.doc = doc
         return member
 
-    def __str__(self) -> str:
-        return str(self.value)
+
+FAILURE_DOCS = {code.value: code.doc for code in FailureCode}
+"""What each code means, in one line."""
 
 
 class EntryError(ValueError):

@@ -49,7 +49,9 @@ def _raise_why_not_json(line: bytes, err: Exception) -> NoReturn:
     """Raise the error that names why a line could not be decoded."""
     if isinstance(err, RecursionError):
         raise EntryError(
-            FailureCode.TOO_DEEP, "objects or arrays are nested too deeply", "flatten the entry, or remove the nested value"
+            FailureCode.TOO_DEEP,
+            "objects or arrays are nested too deeply",
+            "flatten the entry, or remove the nested value",
         ) from err
     try:
         text = line.decode("utf-8")
@@ -65,7 +67,9 @@ def _raise_why_not_json(line: bytes, err: Exception) -> NoReturn:
                 FailureCode.NON_FINITE, "a number is NaN, infinite or beyond 1e308", "write null, or leave the key out"
             ) from err
         raise EntryError(
-            FailureCode.BAD_UNICODE, "a string holds a lone surrogate escape", "write the character itself, or remove it"
+            FailureCode.BAD_UNICODE,
+            "a string holds a lone surrogate escape",
+            "write the character itself, or remove it",
         ) from err
     raise EntryError(FailureCode.BAD_JSON, f"not valid JSON: {err}", "mend the line; one JSON object a line") from err
 

@@ -145,7 +145,9 @@ def check_books(counts: Mapping[str, int], files: Iterable[FileRecord], row_kind
 
 def _check_total(counts: Mapping[str, int], name: str, written: int) -> None:
     if counts.get(name, 0) != written:
-        raise UnbalancedBooksError(f"{name} is {counts.get(name, 0)}, but {written} were written: nothing was committed")
+        raise UnbalancedBooksError(
+            f"{name} is {counts.get(name, 0)}, but {written} were written: nothing was committed"
+        )
 
 
 def render_manifest(
@@ -207,12 +209,12 @@ class Manifest:
                 command=fields["command"],
                 config=fields["config"],
                 config_sha256=fields["config_sha256"],
-                inputs=tuple(InputRecord(name=i["name"], n_bytes=i["bytes"], sha256=i["sha256"]) for i in fields["inputs"]),
+                inputs=tuple(
+                    InputRecord(name=i["name"], n_bytes=i["bytes"], sha256=i["sha256"]) for i in fields["inputs"]
+                ),
                 counts=fields["counts"],
                 files=tuple(
-                    FileRecord(
-                        name=f["name"], n_bytes=f["bytes"], sha256=f["sha256"], n_rows=f["rows"], kind=f["kind"]
-                    )
+                    FileRecord(name=f["name"], n_bytes=f["bytes"], sha256=f["sha256"], n_rows=f["rows"], kind=f["kind"])
                     for f in fields["files"]
                 ),
             )

@@ -188,7 +188,9 @@ def _span_of(window: dict[str, Any], index: int) -> Span:
         start, end = segments[0]["start"], segments[-1]["end"]
     except (KeyError, TypeError) as err:
         raise EntryError(
-            FailureCode.MISSING_KEY, f"windows[{index}] has a segment without start or end", "write both times in seconds"
+            FailureCode.MISSING_KEY,
+            f"windows[{index}] has a segment without start or end",
+            "write both times in seconds",
         ) from err
     if not isinstance(start, (int, float)) or not isinstance(end, (int, float)):
         raise EntryError(

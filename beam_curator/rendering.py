@@ -110,7 +110,7 @@ def _overlap_parts(
         manifest_path=None,
         swift_path=entry.fields.get("swift_audio_filepath", ""),
     )
-    parts = {key: [encode(value)] for key, value in fields.items()}
+    parts: dict[str, list[Piece]] = {key: [encode(value)] for key, value in fields.items()}
     parts["filtered_windows"] = _array([windows[position] for position in choice.kept])
     return parts
 
@@ -145,9 +145,7 @@ class _FullText:
         cuts = list({pair for pair in zip(plan.stops, plan.cuts, strict=True) if pair[1] != NOT_CUT})
         cuts += {(stop, cut) for _, stop, cut, _ in plan.losses if cut != NOT_CUT}.difference(cuts)
         parts = [truncated_segment(entry.segments[stop], cut) for stop, cut in cuts]
-        self._cut = dict(
-            zip(cuts, encode_lines([without(part, dropped) for part in parts]).split(b"\n"), strict=False)
-        )
+        self._cut = dict(zip(cuts, encode_lines([without(part, dropped) for part in parts]).split(b"\n"), strict=False))
 
     def windows(self, plan: WindowPlan) -> list[Pieces]:
         joined, offsets, cut_texts = self._joined, self._offsets, self._cut
@@ -163,8 +161,8 @@ class _FullText:
     def segments(self, first: int, stop: int, cut: int) -> bytes:
         begin, end = self._offsets[first], self._offsets[stop]
         if cut != NOT_CUT:
-            return b"[%b%b]" % (self._joined[begin:end], self._cut[stop, cut])
-        return b"[%b]" % self._joined[begin : max(begin, end - 1)]
+            return b"[%b%b]" % (bytes(self._joined[begin:end]), self._cut[stop, cut])
+        return b"[%b]" % bytes(self._joined[begin : max(begin, end - 1)])
 
     def segment(self, index: int) -> bytes:
         return self._texts[index]

@@ -41,7 +41,9 @@ class WindowRules:
     min_sample_rate: float = option(16000, "least audio_sample_rate of an entry, Hz")
     min_speakers: int = option(2, "fewest different speakers in a window")
     max_speakers: int = option(5, "most different speakers in a window")
-    truncation: bool = option(True, "cut the segment that crosses the upper limit of the duration at its last whole word")
+    truncation: bool = option(
+        True, "cut the segment that crosses the upper limit of the duration at its last whole word"
+    )
     drop_fields: tuple[str, ...] = option(("words",), "keys left out of the segments of a window")
     drop_fields_top_level: tuple[str, ...] = option(("words", "segments"), "keys left out of the entry")
 

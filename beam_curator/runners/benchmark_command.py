@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import operator
 import os
 import shlex
 import shutil
@@ -21,17 +22,12 @@ from beam_curator.runners import cli
 from beam_curator.runners.options import UsageError, nearest
 from beam_curator.runners.run_directory import locked, prepare
 from beam_curator.runners.summary import peak_memory_mb
-from beam_curator.runners.windows_command import Finished, JobFailedError, WindowsJob, job_of, listed, run_job
+from beam_curator.runners.windows_command import JobFailedError, WindowsJob, job_of, listed, run_job
 from beam_curator.transforms import storage
 from beam_curator.transforms.curate import COMMAND
-from beam_curator.transforms.output_set import OutputTarget
 
 DEFAULT_RESULTS = "./benchmark"
-_COMPARISONS = {
-    "min_value": lambda found, wanted: found >= wanted,
-    "max_value": lambda found, wanted: found <= wanted,
-    "exact_value": lambda found, wanted: found == wanted,
-}
+_COMPARISONS = {"min_value": operator.ge, "max_value": operator.le, "exact_value": operator.eq}
 
 
 def run_benchmark_command(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -110,8 +106,7 @@ def _measure(job: WindowsJob, arguments: argparse.Namespace, n_bytes: int) -> di
     begin = time.time()
     try:
         with locked(job.output):
-            config = job.transform(OutputTarget(directory=job.output)).config()
-            prepared = prepare(job.output, COMMAND, config, listed(job), overwrite=True)
+            prepared = prepare(job.output, COMMAND, job.config(), listed(job), overwrite=True)
             begin = time.time()
             finished = run_job(job, listed(job), prepared, write=not arguments.no_write)
             taken = time.time() - begin
@@ -127,13 +122,8 @@ def _measure(job: WindowsJob, arguments: argparse.Namespace, n_bytes: int) -> di
         "startup_s": round(finished.timing["startup"], 3),
         "rows_written": n_out,
         "rows_kept": bool(arguments.keep_rows),
-        **_memory(finished),
+        **{f"peak_memory_{name}_mb": value for name, value in peak_memory_mb().items()},
     }
-
-
-def _memory(finished: Finished) -> dict[str, float]:
-    del finished
-    return {f"peak_memory_{name}_mb": value for name, value in peak_memory_mb().items()}
 
 
 def _metrics(counts: Mapping[str, int], output_bytes: int, taken: float, input_bytes: int) -> dict[str, Any]:

@@ -231,7 +231,7 @@ def _from_yaml(options: type[Any], key: str, value: Any, path: str) -> Any:
         raise UsageError(f"{path} is {value!r}, expected {_expected(kind)}")
     choices = options.__dataclass_fields__[key].metadata["choices"]
     if choices and value not in choices:
-        raise UsageError(f"{path} is {value!r}, expected one of {', '.join(choices)}{nearest(value, choices)}")
+        raise UsageError(f"{path} is {value!r}, expected one of {', '.join(choices)}{nearest(str(value), choices)}")
     return value
 
 

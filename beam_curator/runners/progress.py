@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 import apache_beam as beam
+from apache_beam.pvalue import PCollection
 
 from beam_curator.output_set import temp_name
 from beam_curator.transforms.metrics import Count
@@ -21,7 +22,7 @@ _DRAW_EVERY = 0.2
 _LOG_EVERY = 30.0
 
 
-class NoteProgress(beam.PTransform[beam.PCollection[Count], beam.PCollection[None]]):
+class NoteProgress(beam.PTransform[PCollection[Count], PCollection[None]]):
     """Leave the counts that pass by in a file of this worker process.
 
     Args:
@@ -32,7 +33,7 @@ class NoteProgress(beam.PTransform[beam.PCollection[Count], beam.PCollection[Non
         super().__init__()
         self._scratch = scratch
 
-    def expand(self, counts: beam.PCollection[Count]) -> beam.PCollection[None]:
+    def expand(self, counts: PCollection[Count]) -> PCollection[None]:
         return counts | "Note" >> beam.ParDo(_NoteFn(self._scratch))
 
 

@@ -5,11 +5,12 @@ import platform
 import resource
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
 from beam_curator.counting import LOSS_TEXTS, LOSSES
+from beam_curator.failures import FAILURE_DOCS
 from beam_curator.output_set import FileRecord
 from beam_curator.transforms.metrics import NAMESPACE
 
@@ -56,27 +57,27 @@ def stages_of(counts: Mapping[str, int], files: Sequence[FileRecord], times: Map
         prefix = f"{stage}.failures."
         return {name[len(prefix) :]: n for name, n in sorted(counts.items()) if name.startswith(prefix)}
 
-    def timing(stage: str) -> dict[str, float | None]:
-        total, mean = times.get(stage, (None, None))
-        return {"time_total": total, "time_mean": mean}
-
     read_failures = get("read.failures")
     lost = {reason: get(f"build.{reason}") for reason in LOSSES if get(f"build.{reason}")}
     dropped = {"overlap": get("overlap.dropped")} if get("overlap.dropped") else {}
     rows, n_windows, n_kept = get("read.rows"), get("build.windows"), get("overlap.windows")
     entries, audio, kept_audio = get("build.rows"), get("build.audio_us") / 1e6, get("overlap.audio_us") / 1e6
-    return [
+    stages = [
         Stage(name="read", what_in="rows", n_in=rows + read_failures, what_out="rows", n_out=rows,
-              failures=failures("read"), **timing("read")),
-        Stage(name="parse", what_in="rows", n_in=rows, what_out="entries", n_out=entries,
+              failures=failures("read")),
+        Stage(name="build", what_in="rows", n_in=rows, what_out="entries", n_out=entries,
               failures=failures("build"), seconds=audio),
-        Stage(name="build", what_in="starts", n_in=get("build.segments"), what_out="windows", n_out=n_windows,
-              dropped=lost, **timing("build")),
+        Stage(name="windows", what_in="starts", n_in=get("build.segments"), what_out="windows", n_out=n_windows,
+              dropped=lost),
         Stage(name="overlap", what_in="windows", n_in=n_windows, what_out="kept", n_out=n_kept,
-              dropped=dropped, seconds=kept_audio, **timing("overlap")),
+              dropped=dropped, seconds=kept_audio),
         Stage(name="write", what_in="rows", n_in=entries + read_failures + get("build.failures"), what_out="files",
-              n_out=len(files), **timing("write")),
+              n_out=len(files)),
     ]  # fmt: skip
+    return [
+        replace(stage, time_total=times[stage.name][0], time_mean=times[stage.name][1]) if stage.name in times else stage
+        for stage in stages
+    ]
 
 
 def render_table(stages: Sequence[Stage]) -> str:
@@ -92,8 +93,8 @@ def render_table(stages: Sequence[Stage]) -> str:
 def _row(stage: Stage) -> tuple[str, ...]:
     return (
         stage.name,
-        f"{stage.n_in:,} {stage.what_in}",
-        f"{stage.n_out:,} {stage.what_out}",
+        number_of(stage.n_in, stage.what_in),
+        number_of(stage.n_out, stage.what_out),
         f"{sum(stage.dropped.values()):,}",
         f"{sum(stage.failures.values()):,}",
         "" if stage.seconds is None else f"{stage.seconds:.1f} s ({stage.seconds / 3600:.2f} h)",
@@ -101,15 +102,26 @@ def _row(stage: Stage) -> tuple[str, ...]:
     )
 
 
+def number_of(n: int, what: str) -> str:
+    """Say how many of something there are.
+
+    Example:
+      >>> number_of(1, "entries"), number_of(1200, "rows"), number_of(1, "kept")
+      ('1 entry', '1,200 rows', '1 kept')
+    """
+    singular = f"{what[:-3]}y" if what.endswith("ies") else what.removesuffix("s")
+    return f"{n:,} {singular if n == 1 else what}"
+
+
 def render_reasons(stages: Sequence[Stage]) -> list[str]:
     """Say in words why pieces were dropped and rows failed."""
     lines = [
-        f"  {n:,} {stage.what_in} dropped in {stage.name}: {reason}, {LOSS_TEXTS[reason]}"
+        f"  {number_of(n, stage.what_in)} dropped in {stage.name}: {reason}, {LOSS_TEXTS[reason]}"
         for stage in stages
         for reason, n in stage.dropped.items()
     ]
     lines += [
-        f"  {n:,} rows failed in {stage.name}: {code}"
+        f"  {number_of(n, 'rows')} failed in {stage.name}: {code}, {FAILURE_DOCS[code]}"
         for stage in stages
         for code, n in stage.failures.items()
     ]

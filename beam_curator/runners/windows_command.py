@@ -17,7 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_curator.blocks import InputFile, plan_blocks
-from beam_curator.output_set import LOCK_NAME, MANIFEST_NAME, Manifest, is_ours, temp_name
+from beam_curator.output_set import LOCK_NAME, MANIFEST_NAME, Config, FileRecord, Manifest, is_ours, temp_name
 from beam_curator.runners import cli
 from beam_curator.runners.local_workers import direct_runner, watched, with_workers
 from beam_curator.runners.options import (
@@ -29,9 +29,10 @@ from beam_curator.runners.options import (
     resolve,
 )
 from beam_curator.runners.presets import PRESETS, engine_of
-from beam_curator.runners.progress import NoteProgress, Progress
+from beam_curator.runners.progress import NoteProgress, Progress, read_progress
 from beam_curator.runners.run_directory import Prepared, finish, locked, prepare, refuse_overlap
 from beam_curator.runners.summary import (
+    number_of,
     render_reasons,
     render_table,
     stages_of,
@@ -40,7 +41,7 @@ from beam_curator.runners.summary import (
     total_loss,
 )
 from beam_curator.transforms import storage
-from beam_curator.transforms.curate import COMMAND, CurateWindows
+from beam_curator.transforms.curate import COMMAND, ChooseWindows, CurateWindows
 from beam_curator.transforms.listing import NoInputError, list_inputs, with_form
 from beam_curator.transforms.output_set import OutputTarget
 from beam_curator.transforms.row_files import RowForm
@@ -66,27 +67,35 @@ class WindowsJob:
         options: RunOptions = self.options["run"]
         return options
 
-    def transform(self, target: OutputTarget) -> CurateWindows:
-        """Return the composite that does the job."""
-        windows, overlap = self.options["windows"], self.options["overlap"]
-        read, output = self.options["input"], self.options["output"]
-        return CurateWindows(
+    def choice(self) -> ChooseWindows:
+        """Return the composite that reads and chooses."""
+        windows, overlap, read = self.options["windows"], self.options["overlap"], self.options["input"]
+        return ChooseWindows(
             self.inputs,
-            target,
             window_rules=windows,
             overlap_rules=overlap.rules(windows),
             overlap_scope=overlap.scope,
-            form=RowForm(row_format=output.row_format, layout=output.layout),
             max_line_bytes=read.max_line_bytes,
             keep_duplicates=read.keep_duplicates,
         )
 
+    def transform(self, target: OutputTarget) -> CurateWindows:
+        """Return the composite that does the whole job."""
+        output = self.options["output"]
+        form = RowForm(row_format=output.row_format, layout=output.layout)
+        return CurateWindows(self.choice(), target, form=form)
+
+    def config(self) -> Config:
+        """Return what decides the rows."""
+        return self.transform(OutputTarget(directory=self.output, n_shards=self.options["output"].shards)).config()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """What a job left: the manifest of its set, Beam's result and timings in seconds."""
+    """What a job left: counts, the files of its set, Beam's result and timings in seconds."""
 
-    manifest: Manifest
+    counts: dict[str, int]
+    files: tuple[FileRecord, ...]
     result: Any
     timing: dict[str, float]
 
@@ -136,9 +145,7 @@ def run_windows_command(arguments: argparse.Namespace, beam_arguments: list[str]
         print(plan_text(job, files))
         return cli.DONE
     with locked(job.output):
-        target = OutputTarget(directory=job.output, n_shards=job.options["output"].shards)
-        config = job.transform(target).config()
-        prepared = prepare(job.output, COMMAND, config, files, overwrite=job.run.overwrite)
+        prepared = prepare(job.output, COMMAND, job.config(), files, overwrite=job.run.overwrite)
         if prepared.state == "complete":
             print(f"{job.output} is already complete: nothing to do.")
             return cli.DONE
@@ -214,8 +221,14 @@ def sweep_scratch(directory: str) -> None:
     storage.delete(directory, [name for name in names if name.startswith(beginnings) and is_ours(name, ())])
 
 
-def run_job(job: WindowsJob, files: Sequence[InputFile], prepared: Prepared) -> Finished:
+def run_job(job: WindowsJob, files: Sequence[InputFile], prepared: Prepared, *, write: bool = True) -> Finished:
     """Build the pipeline and run it to its end.
+
+    Args:
+      job: what to do.
+      files: the inputs, for the progress line.
+      prepared: the state of the output directory.
+      write: false leaves out the writing of rows; the direct runner's counts then come from its workers' notes.
 
     Raises:
       JobFailedError: it did not get there.
@@ -227,24 +240,29 @@ def run_job(job: WindowsJob, files: Sequence[InputFile], prepared: Prepared) -> 
         n_shards=job.options["output"].shards,
     )
     options = with_workers(PipelineOptions(list(job.beam_arguments)), job.run.jobs)
-    engine = engine_of(job.run.runner)
-    with _scratch(job.output) as scratch:
-        runner = direct_runner(job.run.jobs, os.path.abspath(scratch)) if job.run.runner == "direct" else engine
+    with _scratch(job.output) as given_scratch:
+        scratch = os.path.abspath(given_scratch)
+        runner = direct_runner(job.run.jobs, scratch) if job.run.runner == "direct" else engine_of(job.run.runner)
         progress = Progress(scratch, sum(file.size for file in files))
         pipeline = beam.Pipeline(runner=runner, options=options)
-        curated = pipeline | "Curate windows" >> job.transform(target)
+        work = job.transform(target) if write else job.choice()
+        counts = (pipeline | "Curate windows" >> work).counts
         if job.run.runner == "direct":
-            _ = curated.counts | "Note progress" >> NoteProgress(os.path.abspath(scratch))
+            _ = counts | "Note progress" >> NoteProgress(scratch)
         begin = time.time()
         with progress.shown(), watched(scratch, lambda pid: _end_after_death(job.output, scratch, pid)):
             result = _run_to_end(pipeline)
         end = time.time()
+        noted, first = read_progress(scratch)
+    first = progress.first_read if progress.first_read is not None else first if first is not None else begin
+    timing = {"startup": first - process_start(), "run": end - first, "total": end - process_start()}
+    if not write:
+        return Finished(counts=noted, files=(), result=result, timing=timing)
     text = storage.read_bytes(storage.join(job.output, MANIFEST_NAME))
     if text is None:
         raise JobFailedError(f"the pipeline ended, but {job.output} has no manifest: run the same command again")
-    first = progress.first_read if progress.first_read is not None else begin
-    timing = {"startup": first - process_start(), "run": end - first, "total": end - process_start()}
-    return Finished(manifest=Manifest.from_json(text), result=result, timing=timing)
+    manifest = Manifest.from_json(text)
+    return Finished(counts=manifest.counts, files=manifest.files, result=result, timing=timing)
 
 
 def _run_to_end(pipeline: beam.Pipeline) -> Any:
@@ -289,24 +307,23 @@ _IMPORTED = time.time()
 
 def report(job: WindowsJob, finished: Finished) -> int:
     """Write the summary, print the table and tell the exit code."""
-    manifest = finished.manifest
-    stages = stages_of(manifest.counts, manifest.files, times_of(finished.result))
-    finish(job.output, summary_json(stages, manifest.counts, finished.timing))
+    stages = stages_of(finished.counts, finished.files, times_of(finished.result))
+    finish(job.output, summary_json(stages, finished.counts, finished.timing))
     print(render_table(stages))
     for line in render_reasons(stages):
         print(line)
-    hint = total_loss(manifest.counts, job.options["windows"])
+    hint = total_loss(finished.counts, job.options["windows"])
     if hint is not None:
         print(hint)
     n_read = stages[0].n_in
     n_failures = sum(sum(stage.failures.values()) for stage in stages)
     print(
-        f"{n_read - n_failures:,} entries, {stages[2].n_out:,} windows, {stages[3].n_out:,} kept, "
+        f"{number_of(stages[1].n_out, 'entries')}, {number_of(stages[2].n_out, 'windows')}, {stages[3].n_out:,} kept, "
         f"{stages[3].seconds:.1f} s in {finished.timing['run']:.2f} s "
         f"(+ {finished.timing['startup']:.2f} s to start): {job.output}"
     )
     if job.run.tolerates(n_failures, n_read):
         return cli.DONE
     where = storage.join(job.output, "failures-*.jsonl")
-    print(f"{n_failures:,} failures, more than --tolerate {job.run.tolerate}: see {where}", file=sys.stderr)
+    print(f"{number_of(n_failures, 'failures')}, more than --tolerate {job.run.tolerate}: see {where}", file=sys.stderr)
     return cli.TOO_MANY_FAILURES

@@ -5,8 +5,9 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.pvalue import PBegin, PCollection
 
-from beam_curator.blocks import EntryBlock, LineBlock
+from beam_curator.blocks import EntryBlock, FailureBlock, LineBlock
 from beam_curator.counting import count_failures, count_kept, count_lines, count_windows
 from beam_curator.output_set import Config, FileRecord
 from beam_curator.overlap import OverlapRules
@@ -21,26 +22,78 @@ from beam_curator.transforms.training_windows import BuildTrainingWindows
 COMMAND = "windows"
 
 
-class CuratedWindows(NamedTuple):
-    """What `CurateWindows` returns: records of the files, counts as they arise, and the summed counts once committed."""
+class ChosenWindows(NamedTuple):
+    """What `ChooseWindows` returns: blocks of planned rows with their choice, failures, and counts as they arise."""
 
-    files: beam.PCollection[FileRecord]
-    counts: beam.PCollection[Count]
-    committed: beam.PCollection[dict[str, int]]
+    blocks: PCollection[EntryBlock]
+    failures: PCollection[FailureBlock]
+    counts: PCollection[Count]
 
 
-class CurateWindows(beam.PTransform[beam.pvalue.PBegin, CuratedWindows]):
-    """From manifests to a complete output set of training windows.
+class ChooseWindows(beam.PTransform[PBegin, Any]):
+    """From manifests to training windows of which those that stay are chosen; nothing is written.
 
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
-      target: where the set goes; a plain path will do.
       window_rules: what makes a window.
       overlap_rules: which windows stay; by default nearest to the window target, at most half shared.
       overlap_scope: "row" or "audio_file".
-      form: file format and layout of the rows.
       max_line_bytes: longer lines become failures.
       keep_duplicates: read a file that is listed twice twice.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        *,
+        window_rules: WindowRules | None = None,
+        overlap_rules: OverlapRules | None = None,
+        overlap_scope: OverlapScope = "row",
+        max_line_bytes: int = MAX_LINE_BYTES,
+        keep_duplicates: bool = False,
+    ) -> None:
+        super().__init__()
+        self.inputs = tuple(inputs)
+        self.window_rules = window_rules if window_rules is not None else WindowRules()
+        target = self.window_rules.target_window_duration
+        self.overlap_rules = overlap_rules if overlap_rules is not None else OverlapRules(target_duration=target)
+        self.overlap_scope: OverlapScope = overlap_scope
+        self.max_line_bytes = max_line_bytes
+        self.keep_duplicates = keep_duplicates
+
+    def expand(self, begin: PBegin) -> "ChosenWindows":
+        blocks, unreadable = begin | "Read manifests" >> ReadManifests(
+            self.inputs, max_line_bytes=self.max_line_bytes, keep_duplicates=self.keep_duplicates
+        )
+        windows, failed = blocks | "Build training windows" >> BuildTrainingWindows(self.window_rules)
+        kept = windows | "Filter overlaps" >> FilterOverlaps(
+            self.overlap_rules, self.overlap_scope, max_line_bytes=self.max_line_bytes
+        )
+        failures = (unreadable, failed) | "All failures" >> beam.Flatten()
+        counts = (
+            blocks | "Count rows read" >> CountBlocks(count_lines),
+            failures | "Count failures" >> CountBlocks(count_failures),
+            windows | "Count windows" >> CountBlocks(count_windows),
+            kept | "Count kept" >> CountBlocks(count_kept),
+        ) | "All counts" >> beam.Flatten()
+        return ChosenWindows(blocks=kept, failures=failures, counts=counts)
+
+
+class CuratedWindows(NamedTuple):
+    """What `CurateWindows` returns: records of the files, counts as they arise, and the summed counts once committed."""
+
+    files: PCollection[FileRecord]
+    counts: PCollection[Count]
+    committed: PCollection[dict[str, int]]
+
+
+class CurateWindows(beam.PTransform[PBegin, Any]):
+    """From manifests to a complete output set of training windows.
+
+    Args:
+      chosen: what to read and which windows to choose; a list of inputs stands for the defaults.
+      target: where the set goes; a plain path will do.
+      form: file format and layout of the rows.
 
     Example:
       >>> with beam.Pipeline("FnApiRunner") as pipeline:  # doctest: +SKIP
@@ -48,65 +101,36 @@ class CurateWindows(beam.PTransform[beam.pvalue.PBegin, CuratedWindows]):
     """
 
     def __init__(
-        self,
-        inputs: Sequence[str],
-        target: OutputTarget | str,
-        *,
-        window_rules: WindowRules | None = None,
-        overlap_rules: OverlapRules | None = None,
-        overlap_scope: OverlapScope = "row",
-        form: RowForm | None = None,
-        max_line_bytes: int = MAX_LINE_BYTES,
-        keep_duplicates: bool = False,
+        self, chosen: ChooseWindows | Sequence[str], target: OutputTarget | str, *, form: RowForm | None = None
     ) -> None:
         super().__init__()
-        self._inputs = tuple(inputs)
+        self._choose = chosen if isinstance(chosen, ChooseWindows) else ChooseWindows(chosen)
         self._target = OutputTarget(directory=target) if isinstance(target, str) else target
-        self._window_rules = window_rules if window_rules is not None else WindowRules()
-        target_duration = self._window_rules.target_window_duration
-        self._overlap_rules = (
-            overlap_rules if overlap_rules is not None else OverlapRules(target_duration=target_duration)
-        )
-        self._overlap_scope: OverlapScope = overlap_scope
         self._form = form if form is not None else RowForm()
-        self._max_line_bytes = max_line_bytes
-        self._keep_duplicates = keep_duplicates
 
     def config(self) -> Config:
         """Return what decides the rows, as the manifest holds it."""
+        choose = self._choose
         return {
-            "input": {"max_line_bytes": self._max_line_bytes, "keep_duplicates": self._keep_duplicates},
-            "windows": asdict(self._window_rules),
-            "overlap": {**asdict(self._overlap_rules), "scope": self._overlap_scope},
+            "input": {"max_line_bytes": choose.max_line_bytes, "keep_duplicates": choose.keep_duplicates},
+            "windows": asdict(choose.window_rules),
+            "overlap": {**asdict(choose.overlap_rules), "scope": choose.overlap_scope},
             "output": {**asdict(self._form), "shards": self._target.n_shards},
         }
 
-    def expand(self, begin: beam.pvalue.PBegin) -> CuratedWindows:
-        blocks, unreadable = begin | "Read manifests" >> ReadManifests(
-            self._inputs, max_line_bytes=self._max_line_bytes, keep_duplicates=self._keep_duplicates
-        )
-        windows, failed = blocks | "Build training windows" >> BuildTrainingWindows(self._window_rules)
-        kept = windows | "Filter overlaps" >> FilterOverlaps(
-            self._overlap_rules, self._overlap_scope, max_line_bytes=self._max_line_bytes
-        )
-        rows = kept | "Write training windows" >> WriteTrainingWindows(self._target, self._form)
-        failures = (unreadable, failed) | "All failures" >> beam.Flatten()
-        letters = failures | "Write failures" >> WriteFailures(self._target)
+    def expand(self, begin: PBegin) -> "CuratedWindows":
+        chosen = begin | "Choose windows" >> self._choose
+        rows = chosen.blocks | "Write training windows" >> WriteTrainingWindows(self._target, self._form)
+        letters = chosen.failures | "Write failures" >> WriteFailures(self._target)
         files = (rows, letters) | "All files" >> beam.Flatten()
-        counts = (
-            blocks | "Count rows read" >> CountBlocks(count_lines),
-            failures | "Count failures" >> CountBlocks(count_failures),
-            windows | "Count windows" >> CountBlocks(count_windows),
-            kept | "Count kept" >> CountBlocks(count_kept),
-        ) | "All counts" >> beam.Flatten()
         committed = files | "Commit output set" >> CommitOutputSet(
             self._target,
             command=COMMAND,
             config=self.config(),
-            counts=counts,
-            inputs=begin | "Hash inputs" >> HashInputs(self._inputs),
+            counts=chosen.counts,
+            inputs=begin | "Hash inputs" >> HashInputs(self._choose.inputs),
         )
-        return CuratedWindows(files=files, counts=counts, committed=committed)
+        return CuratedWindows(files=files, counts=chosen.counts, committed=committed)
 
 
 class SingleRow(NamedTuple):
@@ -117,7 +141,7 @@ class SingleRow(NamedTuple):
     row: str
 
 
-class ExplodeBlocks(beam.PTransform[beam.PCollection[Any], beam.PCollection[SingleRow]]):
+class ExplodeBlocks(beam.PTransform[PCollection[Any], PCollection[SingleRow]]):
     """Turn blocks into single rows, for people who want them one by one.
 
     Blocks of raw rows give the lines as they are; blocks after `FilterOverlaps` give result rows.
@@ -130,7 +154,7 @@ class ExplodeBlocks(beam.PTransform[beam.PCollection[Any], beam.PCollection[Sing
         super().__init__()
         self._form = form if form is not None else RowForm()
 
-    def expand(self, blocks: beam.PCollection[Any]) -> beam.PCollection[SingleRow]:
+    def expand(self, blocks: PCollection[Any]) -> PCollection[SingleRow]:
         return blocks | "Explode" >> beam.FlatMap(explode, self._form).with_output_types(SingleRow)
 
 

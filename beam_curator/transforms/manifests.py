@@ -1,10 +1,10 @@
 """Reading manifests: inputs to blocks of raw rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import apache_beam as beam
-from apache_beam.pvalue import TaggedOutput
+from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
 from beam_curator.blocks import BLOCK_BYTES, BlockRef, FailureBlock, InputFile, LineBlock, plan_blocks, read_parts
 from beam_curator.failures import Failure, FailureCode
@@ -18,7 +18,7 @@ MAX_LINE_BYTES = 32 << 20
 BLOCKS, FAILURES = "blocks", "failures"
 
 
-class ReadManifests(beam.PTransform[beam.pvalue.PBegin, tuple[beam.PCollection[LineBlock], beam.PCollection[FailureBlock]]]):
+class ReadManifests(beam.PTransform[PBegin, Any]):
     """Read manifests in blocks of raw rows.
 
     Files are listed and cut into byte ranges inside the pipeline; only ranges cross the shuffle that spreads them.
@@ -54,9 +54,9 @@ class ReadManifests(beam.PTransform[beam.pvalue.PBegin, tuple[beam.PCollection[L
         self._block_bytes = block_bytes
 
     def expand(
-        self, begin: beam.pvalue.PBegin
-    ) -> tuple[beam.PCollection[LineBlock], beam.PCollection[FailureBlock]]:
-        refs: beam.PCollection[BlockRef] = (
+        self, begin: PBegin
+    ) -> "tuple[PCollection[LineBlock], PCollection[FailureBlock]]":
+        refs: PCollection[BlockRef] = (
             begin
             | "Start" >> beam.Create([None])
             | "Plan blocks" >> beam.ParDo(_PlanBlocksFn(self._inputs, self._keep_duplicates, self._block_bytes))
@@ -66,10 +66,10 @@ class ReadManifests(beam.PTransform[beam.pvalue.PBegin, tuple[beam.PCollection[L
         return read[BLOCKS], read[FAILURES]
 
 
-class _Spread(beam.PTransform[beam.PCollection[BlockRef], beam.PCollection[BlockRef]]):
+class _Spread(beam.PTransform[PCollection[BlockRef], PCollection[BlockRef]]):
     """Break fusion; the ordinal is the key, so that two workers get every other block."""
 
-    def expand(self, refs: beam.PCollection[BlockRef]) -> beam.PCollection[BlockRef]:
+    def expand(self, refs: PCollection[BlockRef]) -> PCollection[BlockRef]:
         keyed = refs | "Key by ordinal" >> beam.Map(_with_ordinal).with_output_types(tuple[int, BlockRef])
         return keyed | "Spread" >> beam.transforms.util.ReshufflePerKey() | "Drop key" >> beam.Map(_second)
 
@@ -113,7 +113,7 @@ class ReadRowsFn(beam.DoFn):
                 failures.append(item)
         if failures:
             block = FailureBlock(ref=ref, part=0, stage="read", failures=tuple(failures))
-            yield TaggedOutput(FAILURES, block)
+            yield TaggedOutput("failures", block)
 
 
 def read_rows(ref: BlockRef, max_line_bytes: int) -> Iterator[LineBlock | Failure]:
@@ -140,14 +140,14 @@ def _file_failure(code: FailureCode, ref: BlockRef, offset: int, message: str, c
     return Failure(code=code, stage="read", source=ref.source, offset=offset, message=message, cure=cure)
 
 
-class HashInputs(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[InputRecord]]):
+class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
     """Hash the input files, for the manifest of the output set. Arguments as those of `ReadManifests`."""
 
     def __init__(self, inputs: Sequence[str]) -> None:
         super().__init__()
         self._inputs = tuple(inputs)
 
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[InputRecord]:
+    def expand(self, begin: PBegin) -> PCollection[InputRecord]:
         return (
             begin
             | "Start" >> beam.Create([None])

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.pvalue import PCollection
 from apache_beam.metrics import Metrics
 
 NAMESPACE = "beam_curator"
@@ -34,7 +35,7 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-class CountBlocks(beam.PTransform[beam.PCollection[Any], beam.PCollection[Count]]):
+class CountBlocks(beam.PTransform[PCollection[Any], PCollection[Count]]):
     """Count what each block holds; the counts travel as a PCollection, because Beam's metrics are not exact.
 
     Args:
@@ -45,7 +46,7 @@ class CountBlocks(beam.PTransform[beam.PCollection[Any], beam.PCollection[Count]
         super().__init__()
         self._count = count
 
-    def expand(self, blocks: beam.PCollection[Any]) -> beam.PCollection[Count]:
+    def expand(self, blocks: PCollection[Any]) -> PCollection[Count]:
         return blocks | "Count" >> beam.ParDo(_CountFn(self._count))
 
 

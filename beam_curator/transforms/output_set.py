@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.pvalue import AsIter, PCollection
 
 from beam_curator.blocks import EntryBlock, FailureBlock
 from beam_curator.failures import render_failure
@@ -63,7 +64,7 @@ class OutputTarget:
             raise ForeignRunError(f"{self.directory} now belongs to another run: this one stops writing")
 
 
-class WriteTrainingWindows(beam.PTransform[beam.PCollection[EntryBlock], beam.PCollection[FileRecord]]):
+class WriteTrainingWindows(beam.PTransform[PCollection[EntryBlock], PCollection[FileRecord]]):
     """Write the rows of each block into a file of its own, whole or not at all, and shards of them if asked.
 
     Args:
@@ -79,7 +80,7 @@ class WriteTrainingWindows(beam.PTransform[beam.PCollection[EntryBlock], beam.PC
         self._target = target
         self._form = form if form is not None else RowForm()
 
-    def expand(self, blocks: beam.PCollection[EntryBlock]) -> beam.PCollection[FileRecord]:
+    def expand(self, blocks: PCollection[EntryBlock]) -> PCollection[FileRecord]:
         files = blocks | "Write block" >> beam.ParDo(_WriteRowsFn(self._target, self._form))
         return files | "Merge shards" >> _MergeShards(self._target)
 
@@ -100,7 +101,7 @@ class _WriteRowsFn(beam.DoFn):
         yield record
 
 
-class WriteFailures(beam.PTransform[beam.PCollection[FailureBlock], beam.PCollection[FileRecord]]):
+class WriteFailures(beam.PTransform[PCollection[FailureBlock], PCollection[FileRecord]]):
     """Write dead letters as JSON lines, one file for each block and stage that has any.
 
     Args:
@@ -114,7 +115,7 @@ class WriteFailures(beam.PTransform[beam.PCollection[FailureBlock], beam.PCollec
         super().__init__()
         self._target = target
 
-    def expand(self, blocks: beam.PCollection[FailureBlock]) -> beam.PCollection[FileRecord]:
+    def expand(self, blocks: PCollection[FailureBlock]) -> PCollection[FileRecord]:
         files = blocks | "Write block" >> beam.ParDo(_WriteFailuresFn(self._target))
         return files | "Merge shards" >> _MergeShards(self._target)
 
@@ -175,14 +176,14 @@ def existing_record(directory: str, template: FileRecord) -> FileRecord | None:
     return replace(template, n_bytes=n_bytes, sha256=sha256, n_rows=n_rows)
 
 
-class _MergeShards(beam.PTransform[beam.PCollection[FileRecord], beam.PCollection[FileRecord]]):
+class _MergeShards(beam.PTransform[PCollection[FileRecord], PCollection[FileRecord]]):
     """Concatenate the blocks' files into shards, in order of the blocks; only their records are grouped."""
 
     def __init__(self, target: OutputTarget) -> None:
         super().__init__()
         self._target = target
 
-    def expand(self, files: beam.PCollection[FileRecord]) -> beam.PCollection[FileRecord]:
+    def expand(self, files: PCollection[FileRecord]) -> PCollection[FileRecord]:
         if not self._target.n_shards:
             return files
         return (
@@ -214,7 +215,7 @@ class _MergeFn(beam.DoFn):
         yield FileRecord(name=name, n_bytes=file.n_bytes, sha256=file.sha256, n_rows=n_rows, kind=kind)
 
 
-class CommitOutputSet(beam.PTransform[beam.PCollection[FileRecord], beam.PCollection[Mapping[str, int]]]):
+class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mapping[str, int]]]):
     """Check the books, sweep what does not belong to the set, and put `_MANIFEST.json` in place.
 
     The step runs at least once and does the same each time.
@@ -236,8 +237,8 @@ class CommitOutputSet(beam.PTransform[beam.PCollection[FileRecord], beam.PCollec
         *,
         command: str,
         config: Config,
-        counts: beam.PCollection[Count],
-        inputs: beam.PCollection[InputRecord],
+        counts: PCollection[Count],
+        inputs: PCollection[InputRecord],
     ) -> None:
         super().__init__()
         self._target = target
@@ -246,7 +247,7 @@ class CommitOutputSet(beam.PTransform[beam.PCollection[FileRecord], beam.PCollec
         self._counts = counts
         self._inputs = inputs
 
-    def expand(self, files: beam.PCollection[FileRecord]) -> beam.PCollection[Mapping[str, int]]:
+    def expand(self, files: PCollection[FileRecord]) -> PCollection[Mapping[str, int]]:
         totals = self._counts | "Add up counts" >> beam.CombinePerKey(sum)
         return (
             files.pipeline
@@ -254,9 +255,9 @@ class CommitOutputSet(beam.PTransform[beam.PCollection[FileRecord], beam.PCollec
             | "Commit"
             >> beam.ParDo(
                 _CommitFn(self._target, self._command, self._config),
-                files=beam.pvalue.AsIter(files),
-                counts=beam.pvalue.AsIter(totals),
-                inputs=beam.pvalue.AsIter(self._inputs),
+                files=AsIter(files),
+                counts=AsIter(totals),
+                inputs=AsIter(self._inputs),
             )
         )
 

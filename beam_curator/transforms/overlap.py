@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import apache_beam as beam
+from apache_beam.pvalue import PCollection
 
 from beam_curator.blocks import BlockRef, EntryBlock, LineBlock, PlannedEntry
 from beam_curator.curation import choose_in_row
@@ -28,7 +29,7 @@ Choices = tuple[int, tuple[int, tuple[int, ...]]]
 """A block's ordinal, and for one of its rows the offset and the positions of the windows that stay."""
 
 
-class FilterOverlaps(beam.PTransform[beam.PCollection[EntryBlock], beam.PCollection[EntryBlock]]):
+class FilterOverlaps(beam.PTransform[PCollection[EntryBlock], PCollection[EntryBlock]]):
     """Decide which windows stay.
 
     Args:
@@ -49,7 +50,7 @@ class FilterOverlaps(beam.PTransform[beam.PCollection[EntryBlock], beam.PCollect
         self._scope = scope
         self._max_line_bytes = max_line_bytes
 
-    def expand(self, blocks: beam.PCollection[EntryBlock]) -> beam.PCollection[EntryBlock]:
+    def expand(self, blocks: PCollection[EntryBlock]) -> PCollection[EntryBlock]:
         if self._scope == "row":
             return blocks | "Choose in row" >> beam.ParDo(_ChooseInRowFn(self._rules))
         choices = (

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal
+from typing import IO, Any, Literal, cast
 
 import fastavro
 import pyarrow as pa
@@ -142,7 +142,7 @@ def write_parquet(file: AtomicFile, rows: Iterable[dict[str, Any]]) -> None:
 
 def write_avro(file: AtomicFile, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows as Avro; the sync marker is fixed, since a random one would make each file differ."""
-    fastavro.writer(_Stream(file), AVRO_SCHEMA, rows, codec="deflate", sync_marker=_AVRO_MARKER)
+    fastavro.writer(cast(IO[Any], _Stream(file)), AVRO_SCHEMA, rows, codec="deflate", sync_marker=_AVRO_MARKER)
 
 
 def write_rows(file: AtomicFile, rows: Sequence[PlannedEntry], source: str, rules: WindowRules, form: RowForm) -> None:
@@ -186,4 +186,4 @@ def _parquet_rows(path: str) -> Iterator[dict[str, Any]]:
 
 def _avro_rows(path: str) -> Iterator[dict[str, Any]]:
     with storage.open_raw(path) as stream:
-        yield from fastavro.reader(stream)
+        yield from cast(Iterator[dict[str, Any]], fastavro.reader(stream))

@@ -103,7 +103,7 @@ def identity_of(path: str) -> str:
 def open_raw(path: str) -> BinaryIO:
     """Open a file's own bytes, compressed or not, seekable."""
     if is_remote(path):
-        return cast(BinaryIO, FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
+        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     return open(path, "rb")
 
 

@@ -1,10 +1,10 @@
 """Building training windows: blocks of raw rows to blocks of planned entries."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import apache_beam as beam
-from apache_beam.pvalue import TaggedOutput
+from apache_beam.pvalue import PCollection, TaggedOutput
 
 from beam_curator.block_planning import plan_block
 from beam_curator.blocks import EntryBlock, FailureBlock, LineBlock, PlannedEntry
@@ -17,9 +17,7 @@ BLOCKS, FAILURES = "blocks", "failures"
 STAGE = "build"
 
 
-class BuildTrainingWindows(
-    beam.PTransform[beam.PCollection[LineBlock], tuple[beam.PCollection[EntryBlock], beam.PCollection[FailureBlock]]]
-):
+class BuildTrainingWindows(beam.PTransform[PCollection[LineBlock], Any]):
     """Parse the rows of each block and plan their training windows.
 
     Args:
@@ -34,8 +32,8 @@ class BuildTrainingWindows(
         self._rules = rules
 
     def expand(
-        self, blocks: beam.PCollection[LineBlock]
-    ) -> tuple[beam.PCollection[EntryBlock], beam.PCollection[FailureBlock]]:
+        self, blocks: PCollection[LineBlock]
+    ) -> "tuple[PCollection[EntryBlock], PCollection[FailureBlock]]":
         built = blocks | "Build" >> beam.ParDo(_BuildFn(self._rules)).with_outputs(FAILURES, main=BLOCKS)
         return built[BLOCKS], built[FAILURES]
 
@@ -51,7 +49,7 @@ class _BuildFn(beam.DoFn):
             yield built
         if failures:
             failed = FailureBlock(ref=block.ref, part=block.part, stage=STAGE, failures=tuple(failures))
-            yield TaggedOutput(FAILURES, failed)
+            yield TaggedOutput("failures", failed)
 
 
 def build_block(block: LineBlock, rules: WindowRules) -> tuple[EntryBlock, list[Failure]]:

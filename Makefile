@@ -1,0 +1,48 @@
+# make demo   run the main job on the example manifest (core only)
+# make test   run all tests
+# make check  lint, format, types, tests
+# make bench  speed and memory, as ratios
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORE := $(VENV)/.core-installed
+DEV := $(VENV)/.dev-installed
+
+.PHONY: demo test check lint bench engines lock clean
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(CORE): $(BIN)/pip pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable .
+	touch $@
+
+$(DEV): $(BIN)/pip pyproject.toml requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	touch $@ $(CORE)
+
+demo: $(CORE)
+	$(BIN)/beam-curator windows examples/talks.jsonl --output demo_output --tolerate 1
+	@echo "Results: demo_output (windows-*.jsonl, and failures-*.jsonl for the broken line)"
+
+test: $(DEV)
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test
+
+bench: $(DEV)
+	$(BIN)/python benchmarks/bench_windows.py
+
+engines:
+	@echo "No engines besides the direct runner yet."
+
+lock: $(DEV)
+	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
+
+clean:
+	rm -rf $(VENV) demo_output
