@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
@@ -79,6 +79,10 @@ class WindowsJob:
             keep_duplicates=read.keep_duplicates,
         )
 
+    def target(self) -> OutputTarget:
+        """Return where the job writes, before it is prepared."""
+        return OutputTarget(directory=self.output, n_shards=self.options["output"].shards)
+
     def transform(self, target: OutputTarget) -> CurateWindows:
         """Return the composite that does the whole job."""
         output = self.options["output"]
@@ -87,7 +91,7 @@ class WindowsJob:
 
     def config(self) -> Config:
         """Return what decides the rows."""
-        return self.transform(OutputTarget(directory=self.output, n_shards=self.options["output"].shards)).config()
+        return self.transform(self.target()).config()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,12 +237,7 @@ def run_job(job: WindowsJob, files: Sequence[InputFile], prepared: Prepared, *, 
     Raises:
       JobFailedError: it did not get there.
     """
-    target = OutputTarget(
-        directory=job.output,
-        token=prepared.token,
-        resume=prepared.state == "resume",
-        n_shards=job.options["output"].shards,
-    )
+    target = replace(job.target(), token=prepared.token, resume=prepared.state == "resume")
     options = with_workers(PipelineOptions(list(job.beam_arguments)), job.run.jobs)
     with _scratch(job.output) as given_scratch:
         scratch = os.path.abspath(given_scratch)

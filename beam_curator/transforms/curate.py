@@ -96,8 +96,11 @@ class CurateWindows(beam.PTransform[PBegin, Any]):
       form: file format and layout of the rows.
 
     Example:
-      >>> with beam.Pipeline("FnApiRunner") as pipeline:  # doctest: +SKIP
-      ...     pipeline | CurateWindows(["talks.jsonl"], "windows_output")
+      >>> import tempfile
+      >>> with beam.Pipeline("FnApiRunner") as pipeline:
+      ...     curated = pipeline | CurateWindows(["examples/talks.jsonl"], tempfile.mkdtemp())
+      ...     _ = curated.committed | beam.Map(lambda counts: print(counts["overlap.windows"], "windows kept"))
+      7 windows kept
     """
 
     def __init__(

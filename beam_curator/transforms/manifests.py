@@ -33,8 +33,10 @@ class ReadManifests(beam.PTransform[PBegin, Any]):
       Blocks of rows, and blocks of failures: files that cannot be read, lines that are too long.
 
     Example:
-      >>> with beam.Pipeline("FnApiRunner") as pipeline:  # doctest: +SKIP
-      ...     blocks, failures = pipeline | ReadManifests(["talks.jsonl"])
+      >>> with beam.Pipeline("FnApiRunner") as pipeline:
+      ...     blocks, failures = pipeline | ReadManifests(["examples/talks.jsonl"])
+      ...     _ = blocks | beam.Map(lambda block: print(len(block.lines), "rows"))
+      7 rows
     """
 
     def __init__(
