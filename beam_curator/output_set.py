@@ -23,6 +23,7 @@ FORMAT = 1
 FAILURES = "failures"
 ROW_EXTENSIONS = {"jsonl": ".jsonl", "parquet": ".parquet", "avro": ".avro"}
 
+LIVE_SUFFIX = ".beam_curator.live"
 PART_SUFFIX = ".part.beam_curator.tmp"
 
 Config = Mapping[str, Mapping[str, Any]]
@@ -102,6 +103,11 @@ def part_name(name: str) -> str:
 def temp_name(name: str, unique: str) -> str:
     """Name a temporary file beside its final one; `is_ours` knows it again."""
     return f".{name}.{unique}.beam_curator.tmp"
+
+
+def live_name(role: str, unique: str) -> str:
+    """Name a sign of life: a file that tells the driver what a worker process does, while it does it."""
+    return f".{role}.{unique}{LIVE_SUFFIX}"
 
 
 def is_ours(name: str, kinds: Sequence[str]) -> bool:

@@ -44,15 +44,15 @@ def watched(scratch: str, on_death: Callable[[int], None]) -> Iterator[None]:
     At the end of the body all that are left are ended.
     """
     done = threading.Event()
-    known: set[int] = set()
 
     def look() -> None:
         while not done.wait(_LOOK_EVERY):
-            known.update(worker_pids(scratch))
-            dead = [pid for pid in known if not is_alive(pid)]
-            if dead and not done.is_set():
-                end_workers(known)
-                on_death(dead[0])
+            dead = [pid for pid in worker_pids(scratch) if not is_alive(pid)]
+            # a worker that ended in order has removed its sign by the time it is gone
+            died = [pid for pid in dead if pid in worker_pids(scratch)]
+            if died and not done.is_set():
+                end_workers(worker_pids(scratch))
+                on_death(died[0])
                 return
 
     thread = threading.Thread(target=look, name="beam_curator_watch", daemon=True)
@@ -62,11 +62,11 @@ def watched(scratch: str, on_death: Callable[[int], None]) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-        end_workers(known | worker_pids(scratch))
+        end_workers(worker_pids(scratch))
 
 
 def worker_pids(scratch: str) -> set[int]:
-    """Return the process ids of the workers that left a sign of life for this driver."""
+    """Return the process ids of the workers of this driver that have not ended in order."""
     pids = set()
     for path in glob.glob(worker_pid_path(scratch, "*")):
         try:

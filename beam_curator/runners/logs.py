@@ -1,6 +1,7 @@
 """Logging: what engines say is kept below warnings, and known noise out altogether."""
 
 import logging
+import threading
 
 NOISE = (
     "apitools not found",
@@ -15,9 +16,17 @@ NOISE = (
 
 
 class _NoiseFilter(logging.Filter):
+    """Keeps out known noise, and the engine's tracebacks: the command says in one line what failed."""
+
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("apache_beam.runners") and record.levelno == logging.ERROR:
+            return False
         message = record.getMessage()
         return not any(noise in message for noise in NOISE)
+
+
+def _say_nothing(_: threading.ExceptHookArgs) -> None:
+    """Take the place of a traceback from one of the engine's threads when its worker is gone."""
 
 
 def quieten(*, verbose: bool) -> None:
@@ -27,4 +36,5 @@ def quieten(*, verbose: bool) -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     if not verbose:
         handler.addFilter(_NoiseFilter())
+        threading.excepthook = _say_nothing
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from beam_curator.output_set import temp_name
+from beam_curator.output_set import live_name
 from beam_curator.transforms.metrics import Count
 
 _WRITE_EVERY = 0.2
@@ -42,7 +42,7 @@ class _NoteFn(beam.DoFn):
         self._scratch = scratch
 
     def setup(self) -> None:
-        self._path = os.path.join(self._scratch, temp_name("progress", f"{os.getpid()}-{id(self)}"))
+        self._path = os.path.join(self._scratch, live_name("progress", f"{os.getpid()}-{id(self)}"))
         self._counts: Counter[str] = Counter()
         self._first = self._written = 0.0
 
@@ -68,7 +68,7 @@ def read_progress(scratch: str) -> tuple[dict[str, int], float | None]:
     """Add up what the workers left: counts, and when the first of them came (seconds since the epoch)."""
     counts: Counter[str] = Counter()
     first: list[float] = []
-    for path in glob.glob(os.path.join(scratch, temp_name("progress", "*"))):
+    for path in glob.glob(os.path.join(scratch, live_name("progress", "*"))):
         try:
             with open(path, encoding="utf-8") as stream:
                 noted: dict[str, Any] = json.load(stream)

@@ -17,7 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_curator.blocks import InputFile, plan_blocks
-from beam_curator.output_set import LOCK_NAME, MANIFEST_NAME, Config, FileRecord, Manifest, is_ours, temp_name
+from beam_curator.output_set import LIVE_SUFFIX, LOCK_NAME, MANIFEST_NAME, Config, FileRecord, Manifest
 from beam_curator.runners import cli
 from beam_curator.runners.local_workers import direct_runner, watched, with_workers
 from beam_curator.runners.options import (
@@ -161,6 +161,11 @@ def run_windows_command(arguments: argparse.Namespace, beam_arguments: list[str]
             if job.run.verbose:
                 traceback.print_exc()
             print(f"beam-curator: the job failed: {err}", file=sys.stderr)
+            print(
+                "beam-curator: nothing was committed; the same command goes on where this one stopped "
+                "(--verbose shows where it happened)",
+                file=sys.stderr,
+            )
             return cli.FAILED
         return report(job, finished)
 
@@ -220,9 +225,7 @@ def _scratch(output: str) -> Iterator[str]:
 
 def sweep_scratch(directory: str) -> None:
     """Remove the signs of life of this or an earlier run."""
-    beginnings = tuple(temp_name(name, "").removesuffix(".beam_curator.tmp") for name in ("progress", "worker"))
-    names = storage.list_directory(directory)
-    storage.delete(directory, [name for name in names if name.startswith(beginnings) and is_ours(name, ())])
+    storage.delete(directory, [name for name in storage.list_directory(directory) if name.endswith(LIVE_SUFFIX)])
 
 
 def run_job(job: WindowsJob, files: Sequence[InputFile], prepared: Prepared, *, write: bool = True) -> Finished:
@@ -247,7 +250,8 @@ def run_job(job: WindowsJob, files: Sequence[InputFile], prepared: Prepared, *, 
         work = job.transform(target) if write else job.choice()
         counts = (pipeline | "Curate windows" >> work).counts
         if job.run.runner == "direct":
-            _ = counts | "Note progress" >> NoteProgress(scratch)
+            for number, counted in enumerate(counts):
+                _ = counted | f"Note progress {number}" >> NoteProgress(scratch)
         begin = time.time()
         with progress.shown(), watched(scratch, lambda pid: _end_after_death(job.output, scratch, pid)):
             result = _run_to_end(pipeline)
@@ -268,11 +272,17 @@ def _run_to_end(pipeline: beam.Pipeline) -> Any:
     try:
         result = pipeline.run()
         result.wait_until_finish()
-    except KeyboardInterrupt:
-        raise
     except Exception as err:  # whatever an engine raises: the one place where it becomes a message
-        raise JobFailedError(f"{type(err).__name__}: {str(err).strip().splitlines()[0] if str(err) else ''}") from err
+        if "KeyboardInterrupt" in str(err):
+            raise KeyboardInterrupt from err
+        raise JobFailedError(_first_line(err)) from err
     return result
+
+
+def _first_line(err: Exception) -> str:
+    """Return what an engine's error says, without the path of steps that it went through."""
+    text = str(err).strip().partition("\n")[0].partition(" [while running")[0]
+    return text if isinstance(err, RuntimeError) and ": " in text else f"{type(err).__name__}: {text}"
 
 
 def _end_after_death(output: str, scratch: str, pid: int) -> None:

@@ -8,15 +8,16 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
-from beam_curator.output_set import temp_name
+from beam_curator.output_set import live_name
 
 _LOOK_EVERY = 0.3
 
 
 def worker_pid_path(scratch: str, pid: str) -> str:
     """Return where a worker process leaves word that it lives; `pid` may be `*`."""
-    return os.path.join(scratch, temp_name("worker", pid))
+    return os.path.join(scratch, live_name("worker", pid))
 
 
 def _end_with(driver: int) -> None:
@@ -28,7 +29,8 @@ def _end_with(driver: int) -> None:
 def main() -> None:
     """Leave a sign of life, watch the driver, and work."""
     driver = os.getppid()
-    with open(worker_pid_path(sys.argv[1], str(os.getpid())), "w", encoding="ascii") as stream:
+    sign = worker_pid_path(sys.argv[1], str(os.getpid()))
+    with open(sign, "w", encoding="ascii") as stream:
         stream.write(str(driver))
     threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the driver, which ends its workers
@@ -38,6 +40,7 @@ def main() -> None:
     from apache_beam.runners.worker import sdk_worker_main
 
     sdk_worker_main.main(sys.argv[:1])
+    Path(sign).unlink(missing_ok=True)  # an orderly end: who dies leaves its sign behind
 
 
 if __name__ == "__main__":

@@ -23,11 +23,14 @@ COMMAND = "windows"
 
 
 class ChosenWindows(NamedTuple):
-    """What `ChooseWindows` returns: blocks of planned rows with their choice, failures, and counts as they arise."""
+    """What `ChooseWindows` returns: blocks of planned rows with their choice, failures, and counts as they arise.
+
+    Failures and counts are left apart by stage: a Flatten would break the fusion, and hold them back to the end.
+    """
 
     blocks: PCollection[EntryBlock]
-    failures: PCollection[FailureBlock]
-    counts: PCollection[Count]
+    failures: tuple[PCollection[FailureBlock], ...]
+    counts: tuple[PCollection[Count], ...]
 
 
 class ChooseWindows(beam.PTransform[PBegin, Any]):
@@ -69,21 +72,21 @@ class ChooseWindows(beam.PTransform[PBegin, Any]):
         kept = windows | "Filter overlaps" >> FilterOverlaps(
             self.overlap_rules, self.overlap_scope, max_line_bytes=self.max_line_bytes
         )
-        failures = (unreadable, failed) | "All failures" >> beam.Flatten()
         counts = (
             blocks | "Count rows read" >> CountBlocks(count_lines),
-            failures | "Count failures" >> CountBlocks(count_failures),
+            unreadable | "Count unreadable" >> CountBlocks(count_failures),
+            failed | "Count failed" >> CountBlocks(count_failures),
             windows | "Count windows" >> CountBlocks(count_windows),
             kept | "Count kept" >> CountBlocks(count_kept),
-        ) | "All counts" >> beam.Flatten()
-        return ChosenWindows(blocks=kept, failures=failures, counts=counts)
+        )
+        return ChosenWindows(blocks=kept, failures=(unreadable, failed), counts=counts)
 
 
 class CuratedWindows(NamedTuple):
     """What `CurateWindows` returns: records of the files, counts as they arise, and the summed counts once committed."""
 
     files: PCollection[FileRecord]
-    counts: PCollection[Count]
+    counts: tuple[PCollection[Count], ...]
     committed: PCollection[dict[str, int]]
 
 
@@ -124,13 +127,17 @@ class CurateWindows(beam.PTransform[PBegin, Any]):
     def expand(self, begin: PBegin) -> "CuratedWindows":
         chosen = begin | "Choose windows" >> self._choose
         rows = chosen.blocks | "Write training windows" >> WriteTrainingWindows(self._target, self._form)
-        letters = chosen.failures | "Write failures" >> WriteFailures(self._target)
-        files = (rows, letters) | "All files" >> beam.Flatten()
+        unreadable, failed = chosen.failures
+        letters = (
+            unreadable | "Write unreadable" >> WriteFailures(self._target),
+            failed | "Write failed" >> WriteFailures(self._target),
+        )
+        files = (rows, *letters) | "All files" >> beam.Flatten()
         committed = files | "Commit output set" >> CommitOutputSet(
             self._target,
             command=COMMAND,
             config=self.config(),
-            counts=chosen.counts,
+            counts=chosen.counts | "All counts" >> beam.Flatten(),
             inputs=begin | "Hash inputs" >> HashInputs(self._choose.inputs),
         )
         return CuratedWindows(files=files, counts=chosen.counts, committed=committed)
