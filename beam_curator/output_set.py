@@ -30,7 +30,7 @@ Config = Mapping[str, Mapping[str, Any]]
 """What decides the rows, by section: option name to value."""
 
 _FILE_NAME = re.compile(r"^([a-z]+(?:-[a-z]+)*)-\d{5,}(?:-p\d{4,})?-of-\d{5,}\.(?:jsonl|parquet|avro)$")
-_TEMP_NAME = re.compile(r"^\.[a-z].*\.beam_curator\.tmp$")
+_TEMP_NAME = re.compile(r"^\..+\.beam_curator\.tmp$")
 
 
 class UnbalancedBooksError(RuntimeError):

@@ -124,7 +124,6 @@ def prepare(directory: str, command: str, config: Config, files: Sequence[InputF
     if manifest_text is not None:
         if not overwrite:
             _refuse_difference(directory, manifest_text, command, config, files)
-            storage.delete(directory, [RUN_NAME])
             return Prepared(state="complete")
     elif earlier is not None and earlier.same_job(record):
         if earlier.cleared:

@@ -17,7 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_curator.blocks import InputFile, plan_blocks
-from beam_curator.output_set import LIVE_SUFFIX, LOCK_NAME, MANIFEST_NAME, Config, FileRecord, Manifest
+from beam_curator.output_set import LIVE_SUFFIX, LOCK_NAME, MANIFEST_NAME, RUN_NAME, Config, FileRecord, Manifest
 from beam_curator.runners import cli
 from beam_curator.runners.local_workers import direct_runner, watched, with_workers
 from beam_curator.runners.options import (
@@ -151,6 +151,7 @@ def run_windows_command(arguments: argparse.Namespace, beam_arguments: list[str]
     with locked(job.output):
         prepared = prepare(job.output, COMMAND, job.config(), files, overwrite=job.run.overwrite)
         if prepared.state == "complete":
+            _tidy(job.output)
             print(f"{job.output} is already complete: nothing to do.")
             return cli.DONE
         if prepared.state == "resume":
@@ -168,6 +169,17 @@ def run_windows_command(arguments: argparse.Namespace, beam_arguments: list[str]
             )
             return cli.FAILED
         return report(job, finished)
+
+
+def _tidy(output: str) -> None:
+    """Make up for what a run that was killed right after its commit left undone."""
+    text = storage.read_bytes(storage.join(output, MANIFEST_NAME))
+    if text is None or storage.size_of(storage.join(output, RUN_NAME)) is None:
+        return
+    manifest = Manifest.from_json(text)
+    if not storage.is_remote(output):
+        sweep_scratch(output)
+    finish(output, summary_json(stages_of(manifest.counts, manifest.files, {}), manifest.counts, {}))
 
 
 def listed(job: WindowsJob) -> list[InputFile]:
