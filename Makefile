@@ -22,7 +22,7 @@ $(DEV): $(BIN)/pip pyproject.toml requirements.lock
 	touch $@ $(CORE)
 
 demo: $(CORE)
-	$(BIN)/beam-curator windows examples/talks.jsonl --output demo_output --tolerate 1
+	$(BIN)/beam-curator windows examples/talks.jsonl --output demo_output --tolerate 1 --overwrite
 	@echo "Results: demo_output (windows-*.jsonl, and failures-*.jsonl for the broken line)"
 
 test: $(DEV)

@@ -37,7 +37,7 @@ class OverlapRules:
 
     def __post_init__(self) -> None:
         problems = number_problems(self, {"overlap_percentage": (0, 100), "target_duration": (0, math.inf)})
-        if not problems and self.target_duration == 0:
+        if self.target_duration == 0:
             problems.append("target_duration must be positive: raise it")
         raise_problems("overlap rules", problems)
 

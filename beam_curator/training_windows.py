@@ -61,9 +61,9 @@ class WindowRules:
                 "max_speakers": (1, math.inf),
             },
         )
-        if not problems and self.target_window_duration == 0:
+        if self.target_window_duration == 0:
             problems.append("target_window_duration 0 leaves no room for speech: raise it")
-        if not problems and self.min_speakers > self.max_speakers:
+        if _both_numbers(self.min_speakers, self.max_speakers) and self.min_speakers > self.max_speakers:
             problems.append(
                 f"min_speakers {self.min_speakers} exceeds max_speakers {self.max_speakers}: "
                 "lower min_speakers or raise max_speakers"
@@ -82,6 +82,10 @@ class WindowRules:
     def max_duration(self) -> Seconds:
         """The longest a window may be, inclusive."""
         return self.target_window_duration + self.target_window_duration * self.tolerance
+
+
+def _both_numbers(*values: object) -> bool:
+    return all(isinstance(value, (int, float)) for value in values)
 
 
 def _names(value: object) -> tuple[str, ...]:

@@ -177,6 +177,9 @@ def main() -> None:
         code = INTERRUPTED
     except BrokenPipeError:
         code = FAILED
+    except OSError as err:
+        print(f"beam-curator: {err}", file=sys.stderr)
+        code = FAILED
     sys.exit(code)
 
 

@@ -97,7 +97,7 @@ def _row(stage: Stage) -> tuple[str, ...]:
         number_of(stage.n_out, stage.what_out),
         f"{sum(stage.dropped.values()):,}",
         f"{sum(stage.failures.values()):,}",
-        "" if stage.seconds is None else f"{stage.seconds:.1f} s ({stage.seconds / 3600:.2f} h)",
+        "" if stage.seconds is None else f"{stage.seconds:,.1f} s ({stage.seconds / 3600:,.2f} h)",
         "" if stage.time_total is None else f"{stage.time_total:.2f} s",
     )
 

@@ -175,5 +175,5 @@ def explode(block: LineBlock | EntryBlock, form: RowForm) -> Iterator[SingleRow]
             yield SingleRow(block.ref.source, line.offset, line.raw.decode("utf-8", "replace"))
     else:
         for row in block.rows:
-            text = b"".join(row_pieces(row, block.rules, form.layout)).decode()
+            text = b"".join(row_pieces(row, block.ref.source, block.rules, form.layout)).decode()
             yield SingleRow(block.ref.source, row.offset, text)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from apache_beam.io.filesystems import FileSystems
 
 from beam_curator.blocks import CHUNK_BYTES, InputFile, sniff_form
-from beam_curator.output_set import FAILURES, MANIFEST_NAME, Manifest
+from beam_curator.output_set import FAILURES, MANIFEST_NAME, Manifest, NotAnOutputSetError
 from beam_curator.transforms import storage
 
 EXTENSIONS = tuple(f"{kind}{packed}" for kind in (".jsonl", ".json") for packed in ("", ".gz", ".zst"))
@@ -62,7 +62,10 @@ def _absolute(name: str) -> str:
 
 
 def _names(given: str) -> list[str]:
-    found = _remote_names(given) if storage.is_remote(given) else _local_names(given)
+    try:
+        found = _remote_names(given) if storage.is_remote(given) else _local_names(given)
+    except (OSError, NotAnOutputSetError) as err:
+        raise NoInputError(f"{given} cannot be listed: {err}") from err
     if not found:
         kind = "glob" if _GLOB_CHARACTERS & set(given) else "directory"
         raise NoInputError(

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_curator.blocks import PlannedEntry
+from beam_curator.json_lines import encode
 from beam_curator.output_set import PART_SUFFIX, ROW_EXTENSIONS
 from beam_curator.rendering import LAYOUTS, Layout, render_pieces
 from beam_curator.training_windows import WindowRules
@@ -75,20 +76,23 @@ class RowForm:
                 raise ValueError(f"{name} {value!r} is not known: use one of {', '.join(known)}")
 
 
-def row_pieces(row: PlannedEntry, rules: WindowRules, layout: Layout) -> list[bytes | memoryview]:
-    """Render a planned row.
+def row_pieces(row: PlannedEntry, source: str, rules: WindowRules, layout: Layout) -> list[bytes | memoryview]:
+    """Render a planned row; in layout `spans` it also says, as `source` and `offset`, which line its indices mean.
 
     Raises:
       ValueError: the overlap filter has not seen the row.
     """
     if row.choice is None:
         raise ValueError(f"the row at byte {row.offset} has no choice of windows: apply FilterOverlaps first")
-    return render_pieces(row.entry, row.plan, row.choice, rules, layout)
+    pieces = render_pieces(row.entry, row.plan, row.choice, rules, layout)
+    if layout == "spans":
+        pieces[-1:] = [b',"source":', encode(source), b',"offset":%d}' % row.offset]
+    return pieces
 
 
 def columns_of(row: PlannedEntry, source: str, rules: WindowRules, layout: Layout) -> dict[str, Any]:
     """Return a row as columns, for Parquet and Avro."""
-    text = b"".join(row_pieces(row, rules, layout)).decode()
+    text = b"".join(row_pieces(row, source, rules, layout)).decode()
     path = row.entry.fields["audio_filepath"]
     plan, choice = row.plan, row.choice
     return {
@@ -148,7 +152,7 @@ def write_avro(file: AtomicFile, rows: Iterable[dict[str, Any]]) -> None:
 def write_rows(file: AtomicFile, rows: Sequence[PlannedEntry], source: str, rules: WindowRules, form: RowForm) -> None:
     """Write the rows of one block in the format and layout asked for."""
     if form.row_format == "jsonl":
-        write_lines(file, (row_pieces(row, rules, form.layout) for row in rows))
+        write_lines(file, (row_pieces(row, source, rules, form.layout) for row in rows))
         return
     columns = (columns_of(row, source, rules, form.layout) for row in rows)
     (write_parquet if form.row_format == "parquet" else write_avro)(file, columns)

@@ -96,7 +96,10 @@ def identity_of(path: str) -> str:
     if is_remote(path):
         metadata = FileSystems.match([path])[0].metadata_list[0]
         return f"{metadata.size_in_bytes} {metadata.last_updated_in_seconds}"
-    status = os.stat(path)
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return "absent"
     return f"{status.st_size} {status.st_mtime_ns}"
 
 

@@ -1,0 +1,72 @@
+"""The tables of commands, options and failure codes in the docs, made from the code.
+
+    python -m beam_curator.runners.reference README.md docs/windows.md
+
+rewrites what stands between `<!-- begin NAME -->` and `<!-- end NAME -->` in the files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from pathlib import Path
+
+from beam_curator.failures import FAILURE_DOCS
+from beam_curator.runners.cli import COMMANDS
+from beam_curator.runners.options import WINDOWS_SECTIONS, flag_of
+
+_PART = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
+
+
+def commands_table() -> str:
+    """Return the commands as a Markdown table."""
+    rows = [f"| `beam-curator {name}` | {command.help} |" for name, command in COMMANDS.items()]
+    return "\n".join(["| command | what it does |", "|---|---|", *rows])
+
+
+def options_table() -> str:
+    """Return the options of the `windows` job as a Markdown table."""
+    rows = [
+        f"| `{flag_of(field)}` | `{section}.{field.name}` | {_default(field.default)} | {field.metadata['help']} |"
+        for section, options in WINDOWS_SECTIONS.items()
+        for field in dataclasses.fields(options)
+    ]
+    return "\n".join(["| flag | key in `--config` and `--set` | default | meaning |", "|---|---|---|---|", *rows])
+
+
+def _default(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"`{','.join(value)}`"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "" if value is None else f"`{value}`"
+
+
+def failures_table() -> str:
+    """Return the failure codes as a Markdown table."""
+    rows = [f"| `{code}` | {text} |" for code, text in FAILURE_DOCS.items()]
+    return "\n".join(["| code | meaning |", "|---|---|", *rows])
+
+
+TABLES = {"commands": commands_table, "options": options_table, "failures": failures_table}
+
+
+def with_tables(text: str) -> str:
+    """Return a document with its generated parts made anew.
+
+    Raises:
+      KeyError: a part names no table.
+    """
+    return _PART.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}", text)
+
+
+def main() -> None:
+    """Rewrite the files named on the command line."""
+    for name in sys.argv[1:]:
+        path = Path(name)
+        path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
