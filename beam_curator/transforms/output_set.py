@@ -306,4 +306,4 @@ def commit(
     ]
     storage.delete(target.directory, strays)
     manifest = render_manifest(command=command, config=config, inputs=inputs, counts=counts, files=once.values())
-    storage.write_bytes(target.directory, MANIFEST_NAME, manifest)
+    storage.replace_unless_changed(target.directory, MANIFEST_NAME, manifest)
