@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_curator.failures import EntryError
-from beam_curator.records import Entry
+from beam_curator.records import MAX_SECONDS, Entry
 from beam_curator.training_windows import NO_SPEAKER, NOT_CUT, WindowRules, cut_words
 
 Floats = npt.NDArray[np.float64]
@@ -154,7 +154,7 @@ class Scans:
       cuts: words kept of the segment at `stops`, NOT_CUT where none was added.
       window_ends: end of the last segment added, in seconds.
       events: whether a segment was cut, added or not.
-      failed: numbers of the entries in which a word has no usable end.
+      failed: numbers of the entries in which a word has no usable end, or an integer one.
     """
 
     stops: Ints
@@ -213,7 +213,9 @@ def _cut(
         except EntryError:
             failed.add(owner)
             continue
-        if not rejected[position]:
+        if type(end) is not float:  # an integer keeps its type, which an array would not
+            failed.add(owner)
+        elif not rejected[position]:
             cuts[position] = n_words
             window_ends[position] = end
     return frozenset(failed)
@@ -229,7 +231,11 @@ class _Cutter:
         words = entry.segments[index]["words"]
         ends: list[Any] = [word.get("end") if type(word) is dict else None for word in words]
         plain = set(map(type, ends)) <= {float} and all(type(word.get("word", "")) is str for word in words)
-        ordered = plain and all(earlier <= later for earlier, later in pairwise(ends))
+        ordered = (
+            plain
+            and min(ends, default=0.0) >= -MAX_SECONDS
+            and all(earlier <= later for earlier, later in pairwise(ends))
+        )
         self._ends: list[float] | None = ends if ordered else None
 
     def cut(self, latest: float) -> tuple[int, float]:

@@ -318,11 +318,11 @@ def split_document(data: bytes) -> list[Line]:
             return _array_items(text, len(data) - len(text.encode()))
         json.loads(text)
         return [Line(offset=begin, raw=data[begin:].rstrip())]
-    except (ValueError, RecursionError):
+    except (ValueError, IndexError, RecursionError):
         lines = _offsets(data)
         if any(_is_object(line.raw) for line in lines):
             return lines
-        return [Line(offset=0, raw=data.strip())]
+        return [Line(offset=len(data) - len(data.lstrip()), raw=data.strip())]
 
 
 def _array_items(text: str, offset: int) -> list[Line]:

@@ -90,6 +90,16 @@ class Failure:
         )
 
 
+def readable_name(name: str) -> str:
+    """Return a file name that can be written as UTF-8: bytes of another encoding are shown as escapes.
+
+    Example:
+      >>> readable_name("talk-\\udcff.jsonl")
+      'talk-\\\\xff.jsonl'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def render_failure(failure: Failure) -> bytes:
     """Render a dead letter as one JSON line without its newline.
 
@@ -109,7 +119,7 @@ def render_failure(failure: Failure) -> bytes:
         {
             "code": failure.code.value,
             "stage": failure.stage,
-            "source": failure.source,
+            "source": readable_name(failure.source),
             "offset": failure.offset,
             "message": failure.message,
             "cure": failure.cure,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import NoReturn
 
 import msgspec
@@ -61,8 +62,9 @@ def _raise_why_not_json(line: bytes, err: Exception) -> NoReturn:
             f"byte {line[utf8.start]:#04x} at position {utf8.start} is not UTF-8",
             "convert the manifest to UTF-8",
         ) from utf8
-    if _is_python_json(text):
-        if "out of range" in str(err) or any(word in text for word in ("NaN", "Infinity")):
+    lenient, finite = _read_leniently(text)
+    if lenient:
+        if not finite:
             raise EntryError(
                 FailureCode.NON_FINITE, "a number is NaN, infinite or beyond 1e308", "write null, or leave the key out"
             ) from err
@@ -74,13 +76,19 @@ def _raise_why_not_json(line: bytes, err: Exception) -> NoReturn:
     raise EntryError(FailureCode.BAD_JSON, f"not valid JSON: {err}", "mend the line; one JSON object a line") from err
 
 
-def _is_python_json(text: str) -> bool:
-    """Say whether Python's more lenient parser (NaN, Infinity, lone surrogates) takes the text."""
+def _read_leniently(text: str) -> tuple[bool, bool]:
+    """Say whether Python's more lenient parser takes the text, and whether all its numbers are finite then."""
+    numbers: list[float] = []
+
+    def note(number: str) -> float:
+        numbers.append(float(number))
+        return numbers[-1]
+
     try:
-        json.loads(text)
+        json.loads(text, parse_float=note, parse_constant=note)
     except (ValueError, RecursionError):
-        return False
-    return True
+        return False, True
+    return True, all(map(math.isfinite, numbers))
 
 
 def kind_of(value: object) -> str:

@@ -137,7 +137,7 @@ def check_books(counts: Mapping[str, int], files: Iterable[FileRecord], row_kind
       UnbalancedBooksError: they differ.
     """
     records = list(files)
-    read = counts.get("read.rows", 0) + counts.get("read.failures", 0)
+    read = counts.get("read.rows", 0) + counts.get("read.failures", 0) + counts.get("file.failures", 0)
     rows = sum(record.n_rows for record in records if record.kind == row_kind)
     failures = sum(record.n_rows for record in records if record.kind.startswith(FAILURES))
     if read != rows + failures:

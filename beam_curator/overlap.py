@@ -13,6 +13,7 @@ from typing import Any
 
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds, Span, sum_left_to_right
+from beam_curator.json_lines import kind_of
 from beam_curator.rules import number_problems, option, raise_problems
 
 _DECIMALS = 6
@@ -133,14 +134,14 @@ def keep_non_overlapping(entry: dict[str, Any], rules: OverlapRules) -> dict[str
     windows = entry["windows"]
     if not windows:
         return entry | {key: value for key, value in NO_WINDOWS.items() if key not in entry}
-    usable = [window for window in windows if window.get("segments")]
-    spans = [_span_of(window, index) for index, window in enumerate(usable)]
+    usable = [(index, window) for index, window in enumerate(_checked(windows)) if window.get("segments")]
+    spans = [_span_of(window, index) for index, window in usable]
     kept = survivors(spans, rules)
     stats = entry["stats"] if isinstance(entry.get("stats"), dict) else {}
     return entry | overlap_fields(
         spans,
         kept,
-        filtered_windows=[usable[position] for position in same_times(spans, kept)],
+        filtered_windows=[usable[position][1] for position in same_times(spans, kept)],
         manifest_path=stats.get("manifest_path"),
         swift_path=stats.get("swift_path"),
     )
@@ -182,11 +183,24 @@ def overlap_fields(
     }
 
 
+def _checked(windows: Any) -> list[dict[str, Any]]:
+    if not isinstance(windows, list):
+        raise EntryError(
+            FailureCode.BAD_TYPE, f"windows is {kind_of(windows)}, expected an array", "build training windows first"
+        )
+    for index, window in enumerate(windows):
+        if not isinstance(window, dict):
+            raise EntryError(
+                FailureCode.BAD_TYPE, f"windows[{index}] is {kind_of(window)}, expected an object", "build them again"
+            )
+    return windows
+
+
 def _span_of(window: dict[str, Any], index: int) -> Span:
     segments = window["segments"]
     try:
         start, end = segments[0]["start"], segments[-1]["end"]
-    except (KeyError, TypeError) as err:
+    except (KeyError, TypeError, IndexError) as err:
         raise EntryError(
             FailureCode.MISSING_KEY,
             f"windows[{index}] has a segment without start or end",

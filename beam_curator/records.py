@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -12,6 +13,8 @@ from beam_curator.json_lines import kind_of, parse_object
 REQUIRED_KEYS = ("audio_filepath", "segments", "audio_sample_rate")
 MAX_SECONDS = 1e12
 """Times beyond this are refused: their differences could not be told from rounding, or would overflow."""
+
+MAX_SAMPLE_RATE = 1e12
 
 _NUMBERS = frozenset({float, int, bool})
 _FLOATS = frozenset({float})
@@ -77,6 +80,7 @@ class Entry:
             and _NUMBERS.issuperset(map(type, bandwidths))
             and words <= _LISTS
             and type(fields.get("audio_sample_rate")) in _NUMBERS
+            and abs(fields["audio_sample_rate"]) <= MAX_SAMPLE_RATE
             and "audio_filepath" in fields
             and (not starts or _in_range(starts, ends))
         ):
@@ -94,6 +98,8 @@ class Entry:
 
 
 def _in_range(starts: list[Seconds], ends: list[Seconds]) -> bool:
+    if math.isnan(sum(starts) + sum(ends)):
+        return False
     return -MAX_SECONDS <= min(min(starts), min(ends)) and max(max(starts), max(ends)) <= MAX_SECONDS
 
 
@@ -103,10 +109,11 @@ def _raise_what_is_wrong(fields: dict[str, Any]) -> NoReturn:
         if key not in fields:
             raise EntryError(FailureCode.MISSING_KEY, f"key '{key}' is absent", f"add '{key}' to the entry")
     rate = fields["audio_sample_rate"]
-    if type(rate) not in _NUMBERS:
+    if type(rate) not in _NUMBERS or not abs(rate) <= MAX_SAMPLE_RATE:
+        found = kind_of(rate) if type(rate) not in _NUMBERS else repr(rate)[:24]
         raise EntryError(
             FailureCode.BAD_TYPE,
-            f"audio_sample_rate is {kind_of(rate)}, expected a number of Hz",
+            f"audio_sample_rate is {found}, expected a number of Hz up to {MAX_SAMPLE_RATE:g}",
             "write the sample rate of the recording",
         )
     segments = fields["segments"]
@@ -128,8 +135,8 @@ def _check_segment(segment: Any, where: str) -> None:
         if key not in segment:
             raise EntryError(FailureCode.MISSING_KEY, f"{where}.{key} is absent", f"add the {key} time in seconds")
         time = segment[key]
-        if type(time) not in _NUMBERS or abs(time) > MAX_SECONDS:
-            found = kind_of(time) if type(time) not in _NUMBERS else f"{time:g}"
+        if type(time) not in _NUMBERS or not -MAX_SECONDS <= time <= MAX_SECONDS:
+            found = kind_of(time) if type(time) not in _NUMBERS else repr(time)[:24]
             raise EntryError(
                 FailureCode.BAD_TIME,
                 f"{where}.{key} is {found}, expected seconds between -{MAX_SECONDS:g} and {MAX_SECONDS:g}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
 
 def option(default: Any, help_text: str, *, flag: str | None = None, choices: Sequence[str] = ()) -> Any:
@@ -39,12 +39,28 @@ def number_problems(rules: object, limits: dict[str, tuple[float, float]]) -> li
         value = getattr(rules, name)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             problems.append(f"{name} {value!r} is not a number: give a number")
-        elif not math.isfinite(value) or not low <= value <= high:
+        elif not _is_double(value):
+            problems.append(f"{name} {repr(value)[:24]} is not a finite number: give one")
+        elif not low <= value <= high:
             problems.append(f"{name} {value:g} {_expectation(low, high)}")
     return problems
+
+
+def _is_double(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _expectation(low: float, high: float) -> str:
     if math.isinf(high):
         return f"is below {low:g}: raise it"
     return f"must be {low:g}-{high:g}: choose a value between them"
+
+
+def config_of(rules: Any) -> dict[str, Any]:
+    """Return the options of a rule class as plain values; 50 and 50.0 are the same number where one is asked for."""
+    hints = get_type_hints(type(rules))
+    values = {field.name: getattr(rules, field.name) for field in dataclasses.fields(rules)}
+    return {name: float(value) if hints[name] is float else value for name, value in values.items()}

@@ -14,7 +14,7 @@ from typing import Any
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds, sum_left_to_right
 from beam_curator.json_lines import kind_of
-from beam_curator.records import Entry
+from beam_curator.records import MAX_SECONDS, Entry
 from beam_curator.rules import number_problems, option, raise_problems
 
 NO_SPEAKER = "no-speaker"
@@ -244,6 +244,8 @@ def cut_words(entry: Entry, index: int, latest: Seconds) -> tuple[int, Seconds]:
     for position, word in enumerate(entry.segments[index].get("words", ())):
         try:
             if word["end"] <= latest:
+                if word["end"] < -MAX_SECONDS:
+                    raise TypeError("a time that cannot be reckoned with")
                 n_words, end = n_words + 1, word["end"]
                 _check_word(word.get("word"), f"segments[{index}].words[{position}]")
         except (KeyError, TypeError) as err:
@@ -265,7 +267,8 @@ def _word_error(where: str, word: Any) -> EntryError:
         return EntryError(FailureCode.BAD_TYPE, f"{where} is {kind_of(word)}, expected an object", cure)
     if "end" not in word:
         return EntryError(FailureCode.MISSING_KEY, f"{where}.end is absent", cure)
-    return EntryError(FailureCode.BAD_TIME, f"{where}.end is {kind_of(word['end'])}, expected a number", cure)
+    found = repr(word["end"])[:24] if isinstance(word["end"], (int, float)) else kind_of(word["end"])
+    return EntryError(FailureCode.BAD_TIME, f"{where}.end is {found}, expected seconds", cure)
 
 
 def record_loss(plan: WindowPlan, entry: Entry, rules: WindowRules, first: int, stop: int, cut: int) -> None:

@@ -13,18 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import yaml
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_curator.blocks import CHUNK_BYTES
+from beam_curator.blocks import CHUNK_BYTES, MAX_DOCUMENT_BYTES, InputFile, split_document
 from beam_curator.runners import cli
-from beam_curator.runners.options import UsageError, nearest
+from beam_curator.runners.options import UsageError, nearest, read_config
 from beam_curator.runners.run_directory import locked, prepare
 from beam_curator.runners.summary import peak_memory_mb
 from beam_curator.runners.windows_command import JobFailedError, WindowsJob, job_of, listed, run_job
 from beam_curator.transforms import storage
 from beam_curator.transforms.curate import COMMAND
+from beam_curator.transforms.listing import with_form
 
 DEFAULT_RESULTS = "./benchmark"
 _COMPARISONS = {"min_value": operator.ge, "max_value": operator.le, "exact_value": operator.eq}
@@ -61,16 +61,19 @@ def _from_entry(arguments: argparse.Namespace) -> tuple[argparse.Namespace, list
     """Take the arguments of a named entry of a benchmark file; explicit ones come after it and win."""
     if not arguments.config:
         raise UsageError("--entry needs --config with the file that holds it")
-    with open(arguments.config, encoding="utf-8") as stream:
-        entries = {entry["name"]: entry for entry in (yaml.safe_load(stream) or {}).get("entries", [])}
+    listed_entries = read_config(arguments.config).get("entries")
+    if not isinstance(listed_entries, list) or not all(isinstance(item, dict) and "name" in item for item in listed_entries):
+        raise UsageError(f"{arguments.config} has no list 'entries' of names with args: see benchmarks/benchmark.yaml")
+    entries = {entry["name"]: entry for entry in listed_entries}
     if arguments.entry not in entries:
         raise UsageError(f"{arguments.config} has no entry {arguments.entry!r}{nearest(arguments.entry, entries)}")
     entry = entries[arguments.entry]
     folder = os.path.dirname(os.path.abspath(arguments.config))
-    text = str(entry["args"]).replace("{benchmark_dir}", shlex.quote(folder))
+    text = str(entry.get("args", "")).replace("{benchmark_dir}", shlex.quote(folder))
     parser = cli.parser_of("benchmark")
     merged = parser.parse_intermixed_args(shlex.split(text))
-    explicit = {name: value for name, value in vars(arguments).items() if value not in (None, [], False)}
+    given = vars(arguments).items()  # options by section are there only if they were given
+    explicit = {name: value for name, value in given if "." in name or (value is not False and value not in (None, []))}
     for name, value in explicit.items():
         setattr(merged, name, value)
     merged.config = None
@@ -86,13 +89,18 @@ def _repeated(job: WindowsJob, factor: int) -> Iterator[tuple[str, int]]:
         with open(path, "wb") as target:
             for _ in range(factor):
                 for file in files:
-                    _append(file.name, target)
+                    _append(with_form(file), target)
         yield path, os.path.getsize(path)
 
 
-def _append(name: str, target: Any) -> None:
+def _append(file: InputFile, target: Any) -> None:
+    if file.form == "document":
+        with storage.open_text(file.name) as source:
+            text = source.read(MAX_DOCUMENT_BYTES)
+        target.writelines(line.raw.replace(b"\n", b" ") + b"\n" for line in split_document(text))
+        return
     last = b"\n"
-    with storage.open_text(name) as source:
+    with storage.open_text(file.name) as source:
         while chunk := source.read(CHUNK_BYTES):
             target.write(chunk)
             last = chunk[-1:]
@@ -136,7 +144,7 @@ def _metrics(counts: Mapping[str, int], output_bytes: int, taken: float, input_b
     return {
         "is_success": True,
         "time_taken_s": taken,
-        "num_input_entries": get("read.rows") + get("read.failures"),
+        "num_input_entries": get("read.rows") + get("read.failures") + get("file.failures"),
         "num_output_entries": get("overlap.rows"),
         "entries_with_windows": get("overlap.rows_with_windows"),
         "total_builder_windows": get("build.windows"),
@@ -144,7 +152,7 @@ def _metrics(counts: Mapping[str, int], output_bytes: int, taken: float, input_b
         "total_filtered_dur_s": get("overlap.audio_us") / 1e6,
         "throughput_entries_per_sec": rate(get("overlap.rows")),
         "throughput_windows_per_sec": rate(get("build.windows")),
-        "num_failures": get("read.failures") + get("build.failures"),
+        "num_failures": get("file.failures") + get("read.failures") + get("build.failures"),
         "input_bytes": input_bytes,
         "output_bytes": output_bytes,
     }

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_type_hints
@@ -53,6 +54,10 @@ class OverlapOptions:
         choices=OVERLAP_SCOPES,
     )
 
+    def __post_init__(self) -> None:
+        target = self.target_duration if self.target_duration is not None else 1.0
+        OverlapRules(overlap_percentage=self.overlap_percentage, target_duration=target)
+
     def rules(self, windows: WindowRules) -> OverlapRules:
         """Return the rules, with the target of the window rules where none was given."""
         target = self.target_duration if self.target_duration is not None else windows.target_window_duration
@@ -84,8 +89,7 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         problems = [] if self.jobs >= 1 else [f"jobs {self.jobs} is below 1: raise it"]
-        number = self.tolerate.removesuffix("%")
-        if not number.replace(".", "", 1).isdigit() or (not self.tolerate.endswith("%") and "." in number):
+        if not _TOLERATE.fullmatch(self.tolerate):
             problems.append(f"tolerate {self.tolerate!r} is neither a number nor a percentage: write 10 or 0.5%")
         raise_problems("run", problems)
 
@@ -100,6 +104,8 @@ class RunOptions:
             return n_failures * 100 <= float(self.tolerate[:-1]) * n_read
         return n_failures <= int(self.tolerate)
 
+
+_TOLERATE = re.compile(r"[0-9]+|([0-9]*\.)?[0-9]+%")
 
 Sections = Mapping[str, type[Any]]
 WINDOWS_SECTIONS: Sections = {
@@ -184,7 +190,8 @@ def resolve(
     for path, value in [*_flattened(config), *map(_setting, settings)]:
         section, _, key = path.partition(".")
         if section not in sections:
-            raise UsageError(f"unknown section {section!r} in {path!r}{nearest(section, sections)}")
+            known = [*sections, "inputs", "output_dir", "beam"]
+            raise UsageError(f"unknown section {section!r} in {path!r}{nearest(section, known)}")
         names = [field.name for field in dataclasses.fields(sections[section])]
         if key not in names:
             raise UsageError(f"unknown option {path!r}{nearest(path, [f'{section}.{name}' for name in names])}")
@@ -206,6 +213,9 @@ def resolve(
 def _flattened(config: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     for section, values in config.items():
         if not isinstance(values, Mapping):
+            if section not in WINDOWS_SECTIONS:
+                known = [*WINDOWS_SECTIONS, "inputs", "output_dir", "beam"]
+                raise UsageError(f"unknown section {section!r}{nearest(str(section), known)}")
             raise UsageError(f"section {section!r} of the config holds {values!r}, expected keys and values")
         for key, value in values.items():
             yield f"{section}.{key}", value
@@ -215,7 +225,10 @@ def _setting(text: str) -> tuple[str, Any]:
     path, equals, value = text.partition("=")
     if not equals or "." not in path:
         raise UsageError(f"--set {text!r} is not SECTION.KEY=VALUE: write for example windows.min_speakers=3")
-    return path, yaml.safe_load(value) if value else ""
+    try:
+        return path, yaml.safe_load(value) if value else ""
+    except yaml.YAMLError as err:
+        raise UsageError(f"the value of --set {text!r} is not YAML: quote it") from err
 
 
 def _from_yaml(options: type[Any], key: str, value: Any, path: str) -> Any:
@@ -266,7 +279,7 @@ def read_config(path: str) -> dict[str, Any]:
             config = yaml.safe_load(stream)
     except OSError as err:
         raise UsageError(f"config {path} cannot be read: {os.strerror(err.errno or 0)}") from err
-    except yaml.YAMLError as err:
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
         raise UsageError(f"config {path} is not YAML: {err}") from err
     if config is None:
         return {}

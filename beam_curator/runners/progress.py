@@ -128,7 +128,7 @@ def progress_line(counts: dict[str, int], n_bytes: int, seconds: float) -> str:
     """
     rows = counts.get("read.rows", 0)
     share = min(99, counts.get("read.bytes", 0) * 100 // max(n_bytes, 1))
-    failures = counts.get("read.failures", 0) + counts.get("build.failures", 0)
+    failures = sum(counts.get(f"{stage}.failures", 0) for stage in ("file", "read", "build"))
     hours = counts.get("build.audio_us", 0) / 3.6e9
     kept = counts.get("overlap.windows", 0)
     return (

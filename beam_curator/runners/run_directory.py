@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import glob
 import json
 import os
 import uuid
@@ -19,6 +20,7 @@ from beam_curator.output_set import (
     SUMMARY_NAME,
     Config,
     Manifest,
+    NotAnOutputSetError,
     RunRecord,
     config_sha256,
     differences,
@@ -92,8 +94,9 @@ def refuse_overlap(inputs: Sequence[str], files: Sequence[InputFile], output: st
         inside = [given for given in inputs if where.startswith(given.rstrip("/") + "/")]
     else:
         where = os.path.realpath(output) + os.sep
-        local = [given for given in inputs if not storage.is_remote(given) and os.path.isdir(given)]
-        inside = [given for given in local if where.startswith(os.path.realpath(given).rstrip(os.sep) + os.sep)]
+        local = [given for given in inputs if not storage.is_remote(given)]
+        folders = [match for given in local for match in (given, *glob.glob(given, recursive=True)) if os.path.isdir(match)]
+        inside = [given for given in folders if where.startswith(os.path.realpath(given).rstrip(os.sep) + os.sep)]
     if inside:
         raise UsageError(f"output {output} lies inside the input {inside[0]}: choose an --output outside of it")
     for file in files:
@@ -154,8 +157,11 @@ def _refuse_difference(
     directory: str, manifest_text: bytes, command: str, config: Config, files: Sequence[InputFile]
 ) -> None:
     """Refuse where a complete set is not what this job would write, or no longer whole."""
-    manifest = Manifest.from_json(manifest_text)
-    names = sorted({file.name for file in files})
+    try:
+        manifest = Manifest.from_json(manifest_text)
+    except NotAnOutputSetError as err:
+        raise UsageError(f"{directory}: {err}, with --overwrite") from err
+    names = sorted({file.name for file in files if file.occurrence == 0})
     found = differences(manifest, config, [hash_input(name) for name in names])
     if manifest.command != command:
         found.insert(0, f"it was written by '{manifest.command}'")

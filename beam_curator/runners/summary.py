@@ -57,14 +57,14 @@ def stages_of(counts: Mapping[str, int], files: Sequence[FileRecord], times: Map
         prefix = f"{stage}.failures."
         return {name[len(prefix) :]: n for name, n in sorted(counts.items()) if name.startswith(prefix)}
 
-    read_failures = get("read.failures")
+    read_failures = get("read.failures") + get("file.failures")
     lost = {reason: get(f"build.{reason}") for reason in LOSSES if get(f"build.{reason}")}
     dropped = {"overlap": get("overlap.dropped")} if get("overlap.dropped") else {}
     rows, n_windows, n_kept = get("read.rows"), get("build.windows"), get("overlap.windows")
     entries, audio, kept_audio = get("build.rows"), get("build.audio_us") / 1e6, get("overlap.audio_us") / 1e6
     stages = [
         Stage(name="read", what_in="rows", n_in=rows + read_failures, what_out="rows", n_out=rows,
-              failures=failures("read")),
+              failures=failures("read") | failures("file")),
         Stage(name="build", what_in="rows", n_in=rows, what_out="entries", n_out=entries,
               failures=failures("build"), seconds=audio),
         Stage(name="windows", what_in="starts", n_in=get("build.segments"), what_out="windows", n_out=n_windows,

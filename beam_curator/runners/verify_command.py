@@ -8,6 +8,7 @@ from beam_curator.runners.options import UsageError
 from beam_curator.transforms import storage
 from beam_curator.transforms.output_set import ROWS
 from beam_curator.transforms.row_files import count_rows
+from beam_curator.transforms.storage import UnknownSchemeError
 
 
 def run_verify_command(directory: str) -> int:
@@ -16,6 +17,10 @@ def run_verify_command(directory: str) -> int:
     Raises:
       UsageError: the directory holds no set.
     """
+    try:
+        storage.check_store(directory)
+    except UnknownSchemeError as err:
+        raise UsageError(str(err)) from err
     text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
     if text is None:
         unfinished = storage.size_of(storage.join(directory, RUN_NAME)) is not None

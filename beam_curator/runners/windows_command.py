@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_curator.blocks import InputFile, plan_blocks
 from beam_curator.output_set import LIVE_SUFFIX, LOCK_NAME, MANIFEST_NAME, RUN_NAME, Config, FileRecord, Manifest
 from beam_curator.runners import cli
+from beam_curator.runners.beam_options import known_flags
 from beam_curator.runners.local_workers import direct_runner, watched, with_workers
 from beam_curator.runners.options import (
     WINDOWS_SECTIONS,
@@ -44,7 +45,6 @@ from beam_curator.transforms import storage
 from beam_curator.transforms.curate import COMMAND, ChooseWindows, CurateWindows
 from beam_curator.transforms.listing import NoInputError, list_inputs, with_form
 from beam_curator.transforms.output_set import OutputTarget
-from beam_curator.transforms.row_files import RowForm
 from beam_curator.transforms.storage import UnknownSchemeError
 
 
@@ -86,8 +86,7 @@ class WindowsJob:
     def transform(self, target: OutputTarget) -> CurateWindows:
         """Return the composite that does the whole job."""
         output = self.options["output"]
-        form = RowForm(row_format=output.row_format, layout=output.layout)
-        return CurateWindows(self.choice(), target, form=form)
+        return CurateWindows(self.choice(), target, layout=output.layout, row_format=output.row_format)
 
     def config(self) -> Config:
         """Return what decides the rows."""
@@ -113,7 +112,7 @@ def job_of(arguments: argparse.Namespace, beam_arguments: Sequence[str], output:
     config = read_config(arguments.config) if arguments.config else {}
     inputs = arguments.inputs or _as_list(config.pop("inputs", []))
     given_output = config.pop("output_dir", None)
-    extra = config.pop("beam", {})
+    beam_arguments = [*beam_arguments, *_beam_section(config.pop("beam", {}))]
     flags = {name: value for name, value in vars(arguments).items() if "." in name}
     options = resolve(WINDOWS_SECTIONS, config, arguments.settings, flags)
     if not inputs:
@@ -128,8 +127,23 @@ def job_of(arguments: argparse.Namespace, beam_arguments: Sequence[str], output:
         inputs=tuple(str(given).removeprefix("file://") for given in inputs),
         output=str(output or given_output or cli.DEFAULT_OUTPUT).removeprefix("file://"),
         options=options,
-        beam_arguments=(*beam_arguments, *(f"--{name}={value}" for name, value in extra.items())),
+        beam_arguments=tuple(beam_arguments),
     )
+
+
+def _beam_section(section: object) -> list[str]:
+    """Turn the `beam` section of a config into Beam's flags.
+
+    Raises:
+      UsageError: it is no mapping, or names a flag that Beam does not have.
+    """
+    if not isinstance(section, dict):
+        raise UsageError(f"section 'beam' of the config holds {section!r}, expected Beam's options and their values")
+    flags = known_flags()
+    for name in section:
+        if f"--{name}" not in flags:
+            raise UsageError(f"unknown option 'beam.{name}'{nearest(str(name), [flag[2:] for flag in flags])}")
+    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in section.items() if value is not False]
 
 
 def _as_list(value: object) -> list[str]:
@@ -189,7 +203,7 @@ def listed(job: WindowsJob) -> list[InputFile]:
       UsageError: an input names nothing, or the output lies inside one.
     """
     try:
-        storage.is_remote(job.output)
+        storage.check_store(job.output)
         files, repeated = list_inputs(job.inputs, keep_duplicates=job.options["input"].keep_duplicates)
     except (NoInputError, UnknownSchemeError) as err:
         raise UsageError(str(err)) from err

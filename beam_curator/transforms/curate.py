@@ -11,12 +11,14 @@ from beam_curator.blocks import EntryBlock, FailureBlock, LineBlock
 from beam_curator.counting import count_failures, count_kept, count_lines, count_windows
 from beam_curator.output_set import Config, FileRecord
 from beam_curator.overlap import OverlapRules
+from beam_curator.rendering import Layout
+from beam_curator.rules import config_of
 from beam_curator.training_windows import WindowRules
 from beam_curator.transforms.manifests import MAX_LINE_BYTES, HashInputs, ReadManifests
 from beam_curator.transforms.metrics import Count, CountBlocks
-from beam_curator.transforms.output_set import CommitOutputSet, OutputTarget, WriteFailures, WriteTrainingWindows
+from beam_curator.transforms.output_set import CommitOutputSet, OutputTarget, WriteFailures, WriteTrainingWindows, target_of
 from beam_curator.transforms.overlap import FilterOverlaps, OverlapScope
-from beam_curator.transforms.row_files import RowForm, row_pieces
+from beam_curator.transforms.row_files import RowForm, RowFormat, row_pieces
 from beam_curator.transforms.training_windows import BuildTrainingWindows
 
 COMMAND = "windows"
@@ -96,7 +98,8 @@ class CurateWindows(beam.PTransform[PBegin, Any]):
     Args:
       chosen: what to read and which windows to choose; a list of inputs stands for the defaults.
       target: where the set goes; a plain path will do.
-      form: file format and layout of the rows.
+      layout: "full", or "spans" for index ranges.
+      row_format: "jsonl", "parquet" or "avro".
 
     Example:
       >>> import tempfile
@@ -107,26 +110,33 @@ class CurateWindows(beam.PTransform[PBegin, Any]):
     """
 
     def __init__(
-        self, chosen: ChooseWindows | Sequence[str], target: OutputTarget | str, *, form: RowForm | None = None
+        self,
+        chosen: ChooseWindows | Sequence[str],
+        target: OutputTarget | str,
+        *,
+        layout: Layout = "full",
+        row_format: RowFormat = "jsonl",
     ) -> None:
         super().__init__()
         self._choose = chosen if isinstance(chosen, ChooseWindows) else ChooseWindows(chosen)
-        self._target = OutputTarget(directory=target) if isinstance(target, str) else target
-        self._form = form if form is not None else RowForm()
+        self._target = target_of(target)
+        self._form = RowForm(row_format=row_format, layout=layout)
 
     def config(self) -> Config:
         """Return what decides the rows, as the manifest holds it."""
         choose = self._choose
         return {
             "input": {"max_line_bytes": choose.max_line_bytes, "keep_duplicates": choose.keep_duplicates},
-            "windows": asdict(choose.window_rules),
-            "overlap": {**asdict(choose.overlap_rules), "scope": choose.overlap_scope},
+            "windows": config_of(choose.window_rules),
+            "overlap": {**config_of(choose.overlap_rules), "scope": choose.overlap_scope},
             "output": {**asdict(self._form), "shards": self._target.n_shards},
         }
 
     def expand(self, begin: PBegin) -> "CuratedWindows":
         chosen = begin | "Choose windows" >> self._choose
-        rows = chosen.blocks | "Write training windows" >> WriteTrainingWindows(self._target, self._form)
+        rows = chosen.blocks | "Write training windows" >> WriteTrainingWindows(
+            self._target, layout=self._form.layout, row_format=self._form.row_format
+        )
         unreadable, failed = chosen.failures
         letters = (
             unreadable | "Write unreadable" >> WriteFailures(self._target),
@@ -157,23 +167,23 @@ class ExplodeBlocks(beam.PTransform[PCollection[Any], PCollection[SingleRow]]):
     Blocks of raw rows give the lines as they are; blocks after `FilterOverlaps` give result rows.
 
     Args:
-      form: the layout of result rows.
+      layout: of result rows: "full" or "spans".
     """
 
-    def __init__(self, form: RowForm | None = None) -> None:
+    def __init__(self, layout: Layout = "full") -> None:
         super().__init__()
-        self._form = form if form is not None else RowForm()
+        self._layout: Layout = RowForm(layout=layout).layout
 
     def expand(self, blocks: PCollection[Any]) -> PCollection[SingleRow]:
-        return blocks | "Explode" >> beam.FlatMap(explode, self._form).with_output_types(SingleRow)
+        return blocks | "Explode" >> beam.FlatMap(explode, self._layout).with_output_types(SingleRow)
 
 
-def explode(block: LineBlock | EntryBlock, form: RowForm) -> Iterator[SingleRow]:
+def explode(block: LineBlock | EntryBlock, layout: Layout) -> Iterator[SingleRow]:
     """Yield the rows of a block."""
     if isinstance(block, LineBlock):
         for line in block.lines:
             yield SingleRow(block.ref.source, line.offset, line.raw.decode("utf-8", "replace"))
     else:
         for row in block.rows:
-            text = b"".join(row_pieces(row, block.ref.source, block.rules, form.layout)).decode()
+            text = b"".join(row_pieces(row, block.ref.source, block.rules, layout)).decode()
             yield SingleRow(block.ref.source, row.offset, text)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from apache_beam.io.filesystems import FileSystems
 
 from beam_curator.blocks import CHUNK_BYTES, InputFile, sniff_form
+from beam_curator.failures import readable_name
 from beam_curator.output_set import FAILURES, MANIFEST_NAME, Manifest, NotAnOutputSetError
 from beam_curator.transforms import storage
 
@@ -34,6 +35,8 @@ def list_inputs(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tupl
       NoInputError: an input names nothing.
       UnknownSchemeError: an input has a scheme that is not allowed.
     """
+    for given in inputs:
+        storage.check_store(given)
     names = [name for given in inputs for name in _names(given)]
     repeated = sorted(name for name, times in Counter(map(_absolute, names)).items() if times > 1)
     seen: Counter[str] = Counter()
@@ -42,13 +45,15 @@ def list_inputs(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tupl
         occurrence = seen[_absolute(name)]
         seen[_absolute(name)] += 1
         if occurrence == 0 or keep_duplicates:
-            files.append(InputFile(name=name, size=storage.size_of(name) or 0, occurrence=occurrence))
+            size = storage.size_of(name)  # a broken link has none: its one block will say what is wrong
+            files.append(InputFile(name=name, size=size if size is not None else 1, occurrence=occurrence))
     return files, repeated
 
 
 def with_form(file: InputFile) -> InputFile:
     """Look into a `.json` file and tell whether it holds lines or one document; unreadable files count as lines."""
-    if ".json" not in file.name.lower() or ".jsonl" in file.name.lower():
+    name = file.name.rpartition("/")[2].lower()
+    if ".json" not in name or ".jsonl" in name:
         return file
     try:
         with storage.open_text(file.name) as stream:
@@ -63,7 +68,7 @@ def _absolute(name: str) -> str:
 
 def _names(given: str) -> list[str]:
     try:
-        found = _remote_names(given) if storage.is_remote(given) else _local_names(given)
+        found = _remote_names(given) if storage.is_remote(given) else _checked(_local_names(given))
     except (OSError, NotAnOutputSetError) as err:
         raise NoInputError(f"{given} cannot be listed: {err}") from err
     if not found:
@@ -83,6 +88,16 @@ def _local_names(given: str) -> list[str]:
         raise NoInputError(f"file {given} is not there: check the path")
     matches = sorted(glob.glob(given, recursive=True))
     return [name for match in matches for name in (_tree(match) if os.path.isdir(match) else [match])]
+
+
+def _checked(names: list[str]) -> list[str]:
+    """Refuse what cannot be read twice, or named in a result."""
+    for name in names:
+        if not os.path.isfile(name) and os.path.exists(name):
+            raise NoInputError(f"{name} is not a regular file: write its contents to one")
+        if readable_name(name) != name:
+            raise NoInputError(f"the name of {readable_name(name)} is not UTF-8: rename the file")
+    return names
 
 
 def _tree(directory: str) -> Iterator[str]:
@@ -110,12 +125,13 @@ def _row_files(directory: str, manifest: bytes) -> Iterable[str]:
 
 
 def _remote_names(given: str) -> list[str]:
+    given = given.rstrip("/")
     exact = FileSystems.match([given])[0].metadata_list
     if exact:
         return [metadata.path for metadata in exact]
     if _GLOB_CHARACTERS & set(given):
         return []
-    prefix = given.rstrip("/") + "/"
+    prefix = given + "/"
     manifest = storage.read_bytes(prefix + MANIFEST_NAME)
     if manifest is not None:
         return list(_row_files(prefix, manifest))

@@ -15,7 +15,11 @@ from beam_curator.transforms import coders as _coders  # noqa: F401  registers h
 from beam_curator.transforms.metrics import timed
 
 MAX_LINE_BYTES = 32 << 20
-BLOCKS, FAILURES = "blocks", "failures"
+BLOCKS, FAILURES, BROKEN_FILES = "blocks", "failures", "broken_files"
+FILE_STAGE = "file"
+
+Failed = TaggedOutput[Literal["failures"], FailureBlock]
+Broken = TaggedOutput[Literal["broken_files"], tuple[tuple[str, int], FailureBlock]]
 
 
 class ReadManifests(beam.PTransform[PBegin, Any]):
@@ -64,8 +68,13 @@ class ReadManifests(beam.PTransform[PBegin, Any]):
             | "Plan blocks" >> beam.ParDo(_PlanBlocksFn(self._inputs, self._keep_duplicates, self._block_bytes))
             | "Spread blocks" >> _Spread()
         )
-        read = refs | "Read rows" >> beam.ParDo(ReadRowsFn(self._max_line_bytes)).with_outputs(FAILURES, main=BLOCKS)
-        return read[BLOCKS], read[FAILURES]
+        read = refs | "Read rows" >> beam.ParDo(ReadRowsFn(self._max_line_bytes)).with_outputs(
+            FAILURES, BROKEN_FILES, main=BLOCKS
+        )
+        broken: PCollection[FailureBlock] = (
+            read[BROKEN_FILES] | "Group by file" >> beam.GroupByKey() | "First of file" >> beam.Map(first_of_file)
+        )
+        return read[BLOCKS], (read[FAILURES], broken) | "All unreadable" >> beam.Flatten()
 
 
 class _Spread(beam.PTransform[PCollection[BlockRef], PCollection[BlockRef]]):
@@ -101,7 +110,7 @@ class ReadRowsFn(beam.DoFn):
     def __init__(self, max_line_bytes: int) -> None:
         self._max_line_bytes = max_line_bytes
 
-    def process(self, ref: BlockRef) -> Iterator[LineBlock | TaggedOutput[Literal["failures"], FailureBlock]]:
+    def process(self, ref: BlockRef) -> Iterator[LineBlock | Failed | Broken]:
         failures: list[Failure] = []
         items = read_rows(ref, self._max_line_bytes)
         while True:
@@ -111,11 +120,31 @@ class ReadRowsFn(beam.DoFn):
                 break
             if isinstance(item, LineBlock):
                 yield item
+            elif item.stage == FILE_STAGE:
+                yield _broken(ref, item)
             else:
                 failures.append(item)
         if failures:
             block = FailureBlock(ref=ref, part=0, stage="read", failures=tuple(failures))
-            yield TaggedOutput("failures", block)
+            yield _failed(block)
+
+
+def _broken(ref: BlockRef, failure: Failure) -> Broken:
+    block = FailureBlock(ref=ref, part=0, stage=FILE_STAGE, failures=(failure,))
+    return TaggedOutput("broken_files", ((ref.source, ref.occurrence), block))
+
+
+def _failed(block: FailureBlock) -> Failed:
+    return TaggedOutput("failures", block)
+
+
+def first_of_file(group: tuple[tuple[str, int], Iterable[FailureBlock]]) -> FailureBlock:
+    """Of the blocks of one file that could not be read, return the first: a file fails once."""
+    return min(group[1], key=_ordinal)
+
+
+def _ordinal(block: FailureBlock) -> int:
+    return block.ref.ordinal
 
 
 def read_rows(ref: BlockRef, max_line_bytes: int) -> Iterator[LineBlock | Failure]:
@@ -139,7 +168,7 @@ def read_rows(ref: BlockRef, max_line_bytes: int) -> Iterator[LineBlock | Failur
 
 
 def _file_failure(code: FailureCode, ref: BlockRef, offset: int, message: str, cure: str) -> Failure:
-    return Failure(code=code, stage="read", source=ref.source, offset=offset, message=message, cure=cure)
+    return Failure(code=code, stage=FILE_STAGE, source=ref.source, offset=offset, message=message, cure=cure)
 
 
 class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):

@@ -26,9 +26,10 @@ from beam_curator.output_set import (
     render_manifest,
     shard_file_name,
 )
+from beam_curator.rendering import Layout
 from beam_curator.transforms import storage
 from beam_curator.transforms.metrics import Count, collector_paused, timed
-from beam_curator.transforms.row_files import RowForm, count_rows, merge_files, write_lines, write_rows
+from beam_curator.transforms.row_files import RowForm, RowFormat, count_rows, merge_files, write_lines, write_rows
 from beam_curator.transforms.storage import AtomicFile, ForeignRunError
 
 ROWS = "windows"
@@ -64,21 +65,29 @@ class OutputTarget:
             raise ForeignRunError(f"{self.directory} now belongs to another run: this one stops writing")
 
 
+def target_of(target: OutputTarget | str) -> OutputTarget:
+    """Return a target; a path stands for one that no launcher prepared."""
+    return OutputTarget(directory=target) if isinstance(target, str) else target
+
+
 class WriteTrainingWindows(beam.PTransform[PCollection[EntryBlock], PCollection[FileRecord]]):
     """Write the rows of each block into a file of its own, whole or not at all, and shards of them if asked.
 
     Args:
-      target: where to.
-      form: file format and layout.
+      target: where to; a plain path will do.
+      layout: "full", or "spans" for index ranges.
+      row_format: "jsonl", "parquet" or "avro".
 
     Returns:
       A record of each file as its writer saw it.
     """
 
-    def __init__(self, target: OutputTarget, form: RowForm | None = None) -> None:
+    def __init__(
+        self, target: OutputTarget | str, *, layout: Layout = "full", row_format: RowFormat = "jsonl"
+    ) -> None:
         super().__init__()
-        self._target = target
-        self._form = form if form is not None else RowForm()
+        self._target = target_of(target)
+        self._form = RowForm(row_format=row_format, layout=layout)
 
     def expand(self, blocks: PCollection[EntryBlock]) -> PCollection[FileRecord]:
         files = blocks | "Write block" >> beam.ParDo(_WriteRowsFn(self._target, self._form))
@@ -105,15 +114,15 @@ class WriteFailures(beam.PTransform[PCollection[FailureBlock], PCollection[FileR
     """Write dead letters as JSON lines, one file for each block and stage that has any.
 
     Args:
-      target: where to.
+      target: where to; a plain path will do.
 
     Returns:
       A record of each file as its writer saw it.
     """
 
-    def __init__(self, target: OutputTarget) -> None:
+    def __init__(self, target: OutputTarget | str) -> None:
         super().__init__()
-        self._target = target
+        self._target = target_of(target)
 
     def expand(self, blocks: PCollection[FailureBlock]) -> PCollection[FileRecord]:
         files = blocks | "Write block" >> beam.ParDo(_WriteFailuresFn(self._target))

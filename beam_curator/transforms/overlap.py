@@ -91,7 +91,7 @@ def audio_file_of(row: PlannedEntry, source: str) -> str | None:
     if "://" in path or os.path.isabs(path):
         return path
     folder = source.rpartition("/")[0]
-    return os.path.normpath(os.path.join(folder, path)) if "://" not in folder else f"{folder}/{path}"
+    return os.path.abspath(os.path.join(folder, path)) if "://" not in folder else f"{folder}/{path}"
 
 
 def spans_by_audio_file(block: EntryBlock) -> Iterator[tuple[str, RowSpans]]:

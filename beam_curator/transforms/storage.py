@@ -57,6 +57,21 @@ def is_remote(path: str) -> bool:
     return True
 
 
+def check_store(path: str) -> None:
+    """Check that a path can be served here.
+
+    Raises:
+      UnknownSchemeError: its scheme is not allowed, or what serves it is not installed.
+    """
+    if not is_remote(path):
+        return
+    try:
+        FileSystems.get_filesystem(path)
+    except ValueError as err:
+        extra = {"gs": "gcp", "s3": "aws"}[path.partition("://")[0]]
+        raise UnknownSchemeError(f"{path} needs an extra: pip install 'beam-curator[{extra}]'") from err
+
+
 def join(directory: str, name: str) -> str:
     """Join a directory and a name."""
     return FileSystems.join(directory, name) if is_remote(directory) else os.path.join(directory, name)
