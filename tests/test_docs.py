@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.runners import cli
+from beam_curator.runners import cli, exit_codes
 from beam_curator.runners.reference import with_tables
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +34,7 @@ def test_a_customisation_gives_the_figures_of_the_tutorial(
 
 
 def test_the_readme_shows_what_the_example_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["windows", EXAMPLE, "--output", str(tmp_path / "out")]) == cli.TOO_MANY_FAILURES
+    assert cli.run(["windows", EXAMPLE, "--output", str(tmp_path / "out")]) == exit_codes.TOO_MANY_FAILURES
     shown = (ROOT / "README.md").read_text(encoding="utf-8")
     for line in capsys.readouterr().out.splitlines()[:-1]:
         assert re.sub(r"\d+\.\d\d s$", "", line) in re.sub(r"(\d+\.\d\d s)$", "", shown, flags=re.MULTILINE)

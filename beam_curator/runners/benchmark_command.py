@@ -17,11 +17,12 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_curator.blocks import CHUNK_BYTES, MAX_DOCUMENT_BYTES, InputFile, split_document
-from beam_curator.runners import cli
+from beam_curator.runners import cli, exit_codes
 from beam_curator.runners.options import UsageError, nearest, read_config
 from beam_curator.runners.run_directory import locked, prepare
 from beam_curator.runners.summary import peak_memory_mb
-from beam_curator.runners.windows_command import JobFailedError, WindowsJob, job_of, listed, run_job
+from beam_curator.runners.job import WindowsJob, job_of, listed
+from beam_curator.runners.windows_command import JobFailedError, run_job
 from beam_curator.transforms import storage
 from beam_curator.transforms.curate import COMMAND
 from beam_curator.transforms.listing import with_form
@@ -54,7 +55,7 @@ def run_benchmark_command(arguments: argparse.Namespace, beam_arguments: list[st
     missed = [text for text in (_missed(requirement, metrics) for requirement in requirements) if text]
     for text in missed:
         print(f"beam-curator: requirement missed: {text}", file=sys.stderr)
-    return cli.DONE if metrics["is_success"] and not missed else cli.FAILED
+    return exit_codes.DONE if metrics["is_success"] and not missed else exit_codes.FAILED
 
 
 def _from_entry(arguments: argparse.Namespace) -> tuple[argparse.Namespace, list[dict[str, Any]]]:

@@ -8,11 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from beam_curator.runners.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from beam_curator.runners.logs import quieten
-from beam_curator.runners.options import WINDOWS_SECTIONS, UsageError, add_flags, nearest
-
-DONE, FAILED, USAGE, TOO_MANY_FAILURES, INTERRUPTED = 0, 1, 2, 3, 130
-DEFAULT_OUTPUT = "./windows_output"
+from beam_curator.runners.options import DEFAULT_OUTPUT, WINDOWS_SECTIONS, UsageError, add_flags, nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from beam_curator.training_windows import WindowRules
 
 ROW_FORMATS = ("jsonl", "parquet", "avro")
 OVERLAP_SCOPES = ("row", "audio_file")
+DEFAULT_OUTPUT = "./windows_output"
 
 
 class UsageError(ValueError):

@@ -3,7 +3,7 @@
 import sys
 
 from beam_curator.output_set import FAILURES, MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError, is_ours
-from beam_curator.runners import cli
+from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
 from beam_curator.transforms import storage
 from beam_curator.transforms.output_set import ROWS
@@ -36,9 +36,9 @@ def run_verify_command(directory: str) -> int:
     rows = sum(record.n_rows for record in manifest.files)
     if problems:
         print(f"{directory}: {len(problems)} problems in {len(manifest.files)} files", file=sys.stderr)
-        return cli.FAILED
+        return exit_codes.FAILED
     print(f"{directory}: complete; {len(manifest.files):,} files, {rows:,} rows, all as the manifest says.")
-    return cli.DONE
+    return exit_codes.DONE
 
 
 def find_problems(directory: str, manifest: Manifest) -> list[str]:

@@ -1,4 +1,4 @@
-"""`beam-curator windows`: options, directory, pipeline and summary of one job."""
+"""`beam-curator windows`: directory, pipeline and summary of one job."""
 
 import argparse
 import os
@@ -18,8 +18,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_curator.blocks import InputFile, plan_blocks
 from beam_curator.output_set import LIVE_SUFFIX, LOCK_NAME, MANIFEST_NAME, RUN_NAME, Config, FileRecord, Manifest
-from beam_curator.runners import cli
-from beam_curator.runners.beam_options import known_flags
+from beam_curator.runners import exit_codes
+from beam_curator.runners.job import WindowsJob, job_of, listed, plan_text
 from beam_curator.runners.local_workers import direct_runner, watched, with_workers
 from beam_curator.runners.options import (
     WINDOWS_SECTIONS,
@@ -53,47 +53,6 @@ class JobFailedError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WindowsJob:
-    """One job as it was asked for: inputs, output, options by section, and Beam's own arguments."""
-
-    inputs: tuple[str, ...]
-    output: str
-    options: dict[str, Any]
-    beam_arguments: tuple[str, ...]
-
-    @property
-    def run(self) -> RunOptions:
-        """How the job runs."""
-        options: RunOptions = self.options["run"]
-        return options
-
-    def choice(self) -> ChooseWindows:
-        """Return the composite that reads and chooses."""
-        windows, overlap, read = self.options["windows"], self.options["overlap"], self.options["input"]
-        return ChooseWindows(
-            self.inputs,
-            window_rules=windows,
-            overlap_rules=overlap.rules(windows),
-            overlap_scope=overlap.scope,
-            max_line_bytes=read.max_line_bytes,
-            keep_duplicates=read.keep_duplicates,
-        )
-
-    def target(self) -> OutputTarget:
-        """Return where the job writes, before it is prepared."""
-        return OutputTarget(directory=self.output, n_shards=self.options["output"].shards)
-
-    def transform(self, target: OutputTarget) -> CurateWindows:
-        """Return the composite that does the whole job."""
-        output = self.options["output"]
-        return CurateWindows(self.choice(), target, layout=output.layout, row_format=output.row_format)
-
-    def config(self) -> Config:
-        """Return what decides the rows."""
-        return self.transform(self.target()).config()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """What a job left: counts, the files of its set, Beam's result and timings in seconds."""
 
@@ -103,57 +62,6 @@ class Finished:
     timing: dict[str, float]
 
 
-def job_of(arguments: argparse.Namespace, beam_arguments: Sequence[str], output: str) -> WindowsJob:
-    """Put a job together from flags, `--set` and `--config`.
-
-    Raises:
-      UsageError: options that cannot hold, all problems at once.
-    """
-    config = read_config(arguments.config) if arguments.config else {}
-    inputs = arguments.inputs or _as_list(config.pop("inputs", []))
-    given_output = config.pop("output_dir", None)
-    beam_arguments = [*beam_arguments, *_beam_section(config.pop("beam", {}))]
-    flags = {name: value for name, value in vars(arguments).items() if "." in name}
-    options = resolve(WINDOWS_SECTIONS, config, arguments.settings, flags)
-    if not inputs:
-        raise UsageError("no INPUT given: name a manifest, a glob or a directory, or 'inputs' in --config")
-    try:
-        options["overlap"].rules(options["windows"])
-    except ValueError as err:
-        raise UsageError(str(err)) from err
-    if engine_of(options["run"].runner) is None:
-        raise UsageError(f"unknown runner {options['run'].runner!r}{nearest(options['run'].runner, PRESETS)}")
-    return WindowsJob(
-        inputs=tuple(str(given).removeprefix("file://") for given in inputs),
-        output=str(output or given_output or cli.DEFAULT_OUTPUT).removeprefix("file://"),
-        options=options,
-        beam_arguments=tuple(beam_arguments),
-    )
-
-
-def _beam_section(section: object) -> list[str]:
-    """Turn the `beam` section of a config into Beam's flags.
-
-    Raises:
-      UsageError: it is no mapping, or names a flag that Beam does not have.
-    """
-    if not isinstance(section, dict):
-        raise UsageError(f"section 'beam' of the config holds {section!r}, expected Beam's options and their values")
-    flags = known_flags()
-    for name in section:
-        if f"--{name}" not in flags:
-            raise UsageError(f"unknown option 'beam.{name}'{nearest(str(name), [flag[2:] for flag in flags])}")
-    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in section.items() if value is not False]
-
-
-def _as_list(value: object) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return value
-    raise UsageError(f"'inputs' of the config is {value!r}, expected a path or a list of paths")
-
-
 def run_windows_command(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     """Run `beam-curator windows`; return its exit code."""
     job = job_of(arguments, beam_arguments, arguments.output)
@@ -161,13 +69,13 @@ def run_windows_command(arguments: argparse.Namespace, beam_arguments: list[str]
     files = listed(job)
     if job.run.plan:
         print(plan_text(job, files))
-        return cli.DONE
+        return exit_codes.DONE
     with locked(job.output):
         prepared = prepare(job.output, COMMAND, job.config(), files, overwrite=job.run.overwrite)
         if prepared.state == "complete":
             _tidy(job.output)
             print(f"{job.output} is already complete: nothing to do.")
-            return cli.DONE
+            return exit_codes.DONE
         if prepared.state == "resume":
             print(f"{job.output} holds an unfinished run of this job: going on.", file=sys.stderr)
         try:
@@ -181,7 +89,7 @@ def run_windows_command(arguments: argparse.Namespace, beam_arguments: list[str]
                 "(--verbose shows where it happened)",
                 file=sys.stderr,
             )
-            return cli.FAILED
+            return exit_codes.FAILED
         return report(job, finished)
 
 
@@ -194,45 +102,6 @@ def _tidy(output: str) -> None:
     if not storage.is_remote(output):
         sweep_scratch(output)
     finish(output, summary_json(stages_of(manifest.counts, manifest.files, {}), manifest.counts, {}))
-
-
-def listed(job: WindowsJob) -> list[InputFile]:
-    """List the input files, and warn of repeated ones.
-
-    Raises:
-      UsageError: an input names nothing, or the output lies inside one.
-    """
-    try:
-        storage.check_store(job.output)
-        files, repeated = list_inputs(job.inputs, keep_duplicates=job.options["input"].keep_duplicates)
-    except (NoInputError, UnknownSchemeError) as err:
-        raise UsageError(str(err)) from err
-    refuse_overlap(job.inputs, files, job.output)
-    if repeated and not job.options["input"].keep_duplicates:
-        named = ", ".join(repeated[:3]) + (", …" if len(repeated) > 3 else "")
-        print(f"beam-curator: listed more than once, read once: {named} (--keep-duplicates)", file=sys.stderr)
-    return files
-
-
-def plan_text(job: WindowsJob, files: Sequence[InputFile]) -> str:
-    """Say what would be read and written, and by which options."""
-    blocks = plan_blocks([with_form(file) for file in files])
-    options: dict[str, Any] = {
-        section: {
-            key: list(value) if isinstance(value, tuple) else value
-            for key in type(values).__dataclass_fields__
-            for value in [getattr(values, key)]
-        }
-        for section, values in job.options.items()
-    }
-    options["overlap"]["target_duration"] = job.options["overlap"].rules(job.options["windows"]).target_duration
-    n_bytes = sum(file.size for file in files)
-    lines = [f"Would read {len(files):,} files, {n_bytes:,} bytes, in {len(blocks):,} blocks:"]
-    lines += [f"  {file.name} ({file.size:,} bytes)" for file in files[:20]]
-    lines += [f"  and {len(files) - 20:,} more"] if len(files) > 20 else []
-    lines += [f"Would write to {job.output}: windows-*, failures-* where there are any, {MANIFEST_NAME}, summary.json"]
-    engine = engine_of(job.run.runner)
-    return "\n".join([*lines, f"Engine: {engine}", "Options:", yaml.safe_dump(options, sort_keys=False).rstrip()])
 
 
 @contextmanager
@@ -322,7 +191,7 @@ def _end_after_death(output: str, scratch: str, pid: int) -> None:
     sweep_scratch(scratch)
     if not storage.is_remote(output):
         storage.delete(output, [LOCK_NAME])
-    os._exit(cli.FAILED)
+    os._exit(exit_codes.FAILED)
 
 
 def process_start() -> float:
@@ -358,7 +227,7 @@ def report(job: WindowsJob, finished: Finished) -> int:
         f"(+ {finished.timing['startup']:.2f} s to start): {job.output}"
     )
     if job.run.tolerates(n_failures, n_read):
-        return cli.DONE
+        return exit_codes.DONE
     where = storage.join(job.output, "failures-*.jsonl")
     print(f"{number_of(n_failures, 'failures')}, more than --tolerate {job.run.tolerate}: see {where}", file=sys.stderr)
-    return cli.TOO_MANY_FAILURES
+    return exit_codes.TOO_MANY_FAILURES

@@ -1,0 +1,160 @@
+"""One `windows` job as it was asked for: from flags and config to inputs, options and the composite that does it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from beam_curator.blocks import InputFile, plan_blocks
+from beam_curator.output_set import MANIFEST_NAME, Config
+from beam_curator.runners.beam_options import known_flags
+from beam_curator.runners.options import (
+    DEFAULT_OUTPUT,
+    WINDOWS_SECTIONS,
+    RunOptions,
+    UsageError,
+    nearest,
+    read_config,
+    resolve,
+)
+from beam_curator.runners.presets import PRESETS, engine_of
+from beam_curator.runners.run_directory import refuse_overlap
+from beam_curator.transforms import storage
+from beam_curator.transforms.curate import ChooseWindows, CurateWindows
+from beam_curator.transforms.listing import NoInputError, list_inputs, with_form
+from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.transforms.storage import UnknownSchemeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowsJob:
+    """One job as it was asked for: inputs, output, options by section, and Beam's own arguments."""
+
+    inputs: tuple[str, ...]
+    output: str
+    options: dict[str, Any]
+    beam_arguments: tuple[str, ...]
+
+    @property
+    def run(self) -> RunOptions:
+        """How the job runs."""
+        options: RunOptions = self.options["run"]
+        return options
+
+    def choice(self) -> ChooseWindows:
+        """Return the composite that reads and chooses."""
+        windows, overlap, read = self.options["windows"], self.options["overlap"], self.options["input"]
+        return ChooseWindows(
+            self.inputs,
+            window_rules=windows,
+            overlap_rules=overlap.rules(windows),
+            overlap_scope=overlap.scope,
+            max_line_bytes=read.max_line_bytes,
+            keep_duplicates=read.keep_duplicates,
+        )
+
+    def target(self) -> OutputTarget:
+        """Return where the job writes, before it is prepared."""
+        return OutputTarget(directory=self.output, n_shards=self.options["output"].shards)
+
+    def transform(self, target: OutputTarget) -> CurateWindows:
+        """Return the composite that does the whole job."""
+        output = self.options["output"]
+        return CurateWindows(self.choice(), target, layout=output.layout, row_format=output.row_format)
+
+    def config(self) -> Config:
+        """Return what decides the rows."""
+        return self.transform(self.target()).config()
+
+
+def job_of(arguments: argparse.Namespace, beam_arguments: Sequence[str], output: str) -> WindowsJob:
+    """Put a job together from flags, `--set` and `--config`.
+
+    Raises:
+      UsageError: options that cannot hold, all problems at once.
+    """
+    config = read_config(arguments.config) if arguments.config else {}
+    inputs = arguments.inputs or _as_list(config.pop("inputs", []))
+    given_output = config.pop("output_dir", None)
+    beam_arguments = [*beam_arguments, *_beam_section(config.pop("beam", {}))]
+    flags = {name: value for name, value in vars(arguments).items() if "." in name}
+    options = resolve(WINDOWS_SECTIONS, config, arguments.settings, flags)
+    if not inputs:
+        raise UsageError("no INPUT given: name a manifest, a glob or a directory, or 'inputs' in --config")
+    try:
+        options["overlap"].rules(options["windows"])
+    except ValueError as err:
+        raise UsageError(str(err)) from err
+    if engine_of(options["run"].runner) is None:
+        raise UsageError(f"unknown runner {options['run'].runner!r}{nearest(options['run'].runner, PRESETS)}")
+    return WindowsJob(
+        inputs=tuple(str(given).removeprefix("file://") for given in inputs),
+        output=str(output or given_output or DEFAULT_OUTPUT).removeprefix("file://"),
+        options=options,
+        beam_arguments=tuple(beam_arguments),
+    )
+
+
+def _beam_section(section: object) -> list[str]:
+    """Turn the `beam` section of a config into Beam's flags.
+
+    Raises:
+      UsageError: it is no mapping, or names a flag that Beam does not have.
+    """
+    if not isinstance(section, dict):
+        raise UsageError(f"section 'beam' of the config holds {section!r}, expected Beam's options and their values")
+    flags = known_flags()
+    for name in section:
+        if f"--{name}" not in flags:
+            raise UsageError(f"unknown option 'beam.{name}'{nearest(str(name), [flag[2:] for flag in flags])}")
+    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in section.items() if value is not False]
+
+
+def _as_list(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    raise UsageError(f"'inputs' of the config is {value!r}, expected a path or a list of paths")
+
+
+def listed(job: WindowsJob) -> list[InputFile]:
+    """List the input files, and warn of repeated ones.
+
+    Raises:
+      UsageError: an input names nothing, or the output lies inside one.
+    """
+    try:
+        storage.check_store(job.output)
+        files, repeated = list_inputs(job.inputs, keep_duplicates=job.options["input"].keep_duplicates)
+    except (NoInputError, UnknownSchemeError) as err:
+        raise UsageError(str(err)) from err
+    refuse_overlap(job.inputs, files, job.output)
+    if repeated and not job.options["input"].keep_duplicates:
+        named = ", ".join(repeated[:3]) + (", …" if len(repeated) > 3 else "")
+        print(f"beam-curator: listed more than once, read once: {named} (--keep-duplicates)", file=sys.stderr)
+    return files
+
+
+def plan_text(job: WindowsJob, files: Sequence[InputFile]) -> str:
+    """Say what would be read and written, and by which options."""
+    blocks = plan_blocks([with_form(file) for file in files])
+    options: dict[str, Any] = {
+        section: {
+            key: list(value) if isinstance(value, tuple) else value
+            for key in type(values).__dataclass_fields__
+            for value in [getattr(values, key)]
+        }
+        for section, values in job.options.items()
+    }
+    options["overlap"]["target_duration"] = job.options["overlap"].rules(job.options["windows"]).target_duration
+    n_bytes = sum(file.size for file in files)
+    lines = [f"Would read {len(files):,} files, {n_bytes:,} bytes, in {len(blocks):,} blocks:"]
+    lines += [f"  {file.name} ({file.size:,} bytes)" for file in files[:20]]
+    lines += [f"  and {len(files) - 20:,} more"] if len(files) > 20 else []
+    lines += [f"Would write to {job.output}: windows-*, failures-* where there are any, {MANIFEST_NAME}, summary.json"]
+    engine = engine_of(job.run.runner)
+    return "\n".join([*lines, f"Engine: {engine}", "Options:", yaml.safe_dump(options, sort_keys=False).rstrip()])
