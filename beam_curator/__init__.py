@@ -5,7 +5,8 @@ from beam_curator.failures import EntryError, Failure, FailureCode
 from beam_curator.overlap import OverlapRules, keep_non_overlapping
 from beam_curator.records import Entry
 from beam_curator.rendering import expand_window
-from beam_curator.training_windows import WindowRules, build_training_windows
+from beam_curator.training_windows import build_training_windows
+from beam_curator.window_rules import WindowRules
 
 __all__ = [
     "Entry",

@@ -24,10 +24,10 @@ from beam_curator.training_windows import (
     N_SPEAKER_DURATIONS,
     NOT_CUT,
     WindowPlan,
-    WindowRules,
     plan_entry,
     record_loss,
 )
+from beam_curator.window_rules import WindowRules
 
 MAX_COLUMNS = 64
 """Entries with more speakers than this go through `plan_entry`: the arrays hold one column a speaker."""

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from beam_curator.failures import EntryError
 from beam_curator.records import MAX_SECONDS, Entry
-from beam_curator.training_windows import NO_SPEAKER, NOT_CUT, WindowRules, cut_words
+from beam_curator.training_windows import NO_SPEAKER, NOT_CUT, cut_words
+from beam_curator.window_rules import WindowRules
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -16,7 +16,8 @@ from beam_curator.failures import EntryError, Failure, FailureCode
 from beam_curator.json_lines import BYTE_ORDER_MARK, parse_object
 from beam_curator.records import Entry
 from beam_curator.rendering import OverlapChoice
-from beam_curator.training_windows import WindowPlan, WindowRules
+from beam_curator.training_windows import WindowPlan
+from beam_curator.window_rules import WindowRules
 
 BLOCK_BYTES = 4 << 20
 CHUNK_BYTES = 1 << 20
@@ -251,7 +252,7 @@ def _lines(
                 yield from _checked(pending, ref, offset, max_line_bytes)
             return
         if len(pending) > max_line_bytes and (stop is None or offset < stop):
-            yield _too_long(pending, ref, offset, max_line_bytes)
+            yield _too_long(pending, ref, offset, max_line_bytes, whole=False)
             offset, pending = _skip_line(stream, offset + len(pending))
 
 
@@ -269,14 +270,14 @@ def _checked(raw: bytes, ref: BlockRef, offset: int, max_line_bytes: int) -> Ite
     if len(raw) > max_line_bytes:
         yield _too_long(raw, ref, offset, max_line_bytes)
         return
-    if offset == 0 and raw.startswith(BYTE_ORDER_MARK):
-        raw = raw[len(BYTE_ORDER_MARK) :]
+    if offset == 0:
+        raw = raw.removeprefix(BYTE_ORDER_MARK)
     raw = raw.removesuffix(b"\r")
     if raw and not raw.isspace():
         yield Line(offset=offset, raw=raw)
 
 
-def _too_long(raw: bytes, ref: BlockRef, offset: int, max_line_bytes: int) -> Failure:
+def _too_long(raw: bytes, ref: BlockRef, offset: int, max_line_bytes: int, *, whole: bool = True) -> Failure:
     return Failure(
         code=FailureCode.LINE_TOO_LONG,
         stage="read",
@@ -284,16 +285,24 @@ def _too_long(raw: bytes, ref: BlockRef, offset: int, max_line_bytes: int) -> Fa
         offset=offset,
         message=f"the line is longer than {max_line_bytes} bytes",
         cure="split the entry, or raise --max-line-bytes",
-        payload=raw[:PAYLOAD_BYTES],
-        payload_truncated=True,
+        payload=_beginning(raw),
+        payload_truncated=not whole or len(raw) > PAYLOAD_BYTES,
     )
+
+
+def _beginning(raw: bytes) -> bytes:
+    """Cut a line down, between two characters if it is UTF-8."""
+    end = min(len(raw), PAYLOAD_BYTES)
+    while PAYLOAD_BYTES - 4 < end < len(raw) and raw[end] & 0xC0 == 0x80:
+        end -= 1
+    return raw[:end]
 
 
 def _document_rows(stream: BinaryIO, ref: BlockRef, max_line_bytes: int) -> Iterator[Line | Failure]:
     """Read a whole JSON document: one object, an array of objects, or lines after all."""
     data = stream.read(MAX_DOCUMENT_BYTES + 1)
     if len(data) > MAX_DOCUMENT_BYTES:
-        failure = _too_long(data, ref, 0, MAX_DOCUMENT_BYTES)
+        failure = _too_long(data, ref, 0, MAX_DOCUMENT_BYTES, whole=False)
         cure = "write one object a line (.jsonl): a document has to be held whole"
         yield replace(failure, message=f"the document is larger than {MAX_DOCUMENT_BYTES} bytes", cure=cure)
         return
@@ -320,7 +329,7 @@ def split_document(data: bytes) -> list[Line]:
         return [Line(offset=begin, raw=data[begin:].rstrip())]
     except (ValueError, IndexError, RecursionError):
         lines = _offsets(data)
-        if any(_is_object(line.raw) for line in lines):
+        if any(_is_object(line.raw.removeprefix(BYTE_ORDER_MARK)) for line in lines):
             return lines
         return [Line(offset=len(data) - len(data.lstrip()), raw=data.strip())]
 

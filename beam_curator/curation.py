@@ -5,7 +5,8 @@ from __future__ import annotations
 from beam_curator.overlap import OverlapRules, same_times, survivors
 from beam_curator.records import Entry
 from beam_curator.rendering import OverlapChoice, render_row, spans_of
-from beam_curator.training_windows import WindowPlan, WindowRules, plan_entry
+from beam_curator.training_windows import WindowPlan, plan_entry
+from beam_curator.window_rules import WindowRules
 
 
 def choose_in_row(plan: WindowPlan, rules: OverlapRules) -> OverlapChoice:

@@ -37,9 +37,9 @@ class OverlapRules:
     )
 
     def __post_init__(self) -> None:
-        problems = number_problems(self, {"overlap_percentage": (0, 100), "target_duration": (0, math.inf)})
-        if self.target_duration == 0:
-            problems.append("target_duration must be positive: raise it")
+        problems = number_problems(self, {"overlap_percentage": (0, 100), "target_duration": (-math.inf, math.inf)})
+        if isinstance(self.target_duration, (int, float)) and self.target_duration <= 0:
+            problems.append(f"target_duration must be positive, got {self.target_duration:g}: raise it")
         raise_problems("overlap rules", problems)
 
 

@@ -98,9 +98,8 @@ class Entry:
 
 
 def _in_range(starts: list[Seconds], ends: list[Seconds]) -> bool:
-    if math.isnan(sum(starts) + sum(ends)):
-        return False
-    return -MAX_SECONDS <= min(min(starts), min(ends)) and max(max(starts), max(ends)) <= MAX_SECONDS
+    inside = -MAX_SECONDS <= min(min(starts), min(ends)) and max(max(starts), max(ends)) <= MAX_SECONDS
+    return inside and not math.isnan(sum(starts) + sum(ends))  # a NaN compares as if it were not there
 
 
 def _raise_what_is_wrong(fields: dict[str, Any]) -> NoReturn:

@@ -11,15 +11,8 @@ from beam_curator.intervals import Span
 from beam_curator.json_lines import encode, encode_lines
 from beam_curator.overlap import NO_WINDOWS, overlap_fields
 from beam_curator.records import Entry
-from beam_curator.training_windows import (
-    NOT_CUT,
-    WindowPlan,
-    WindowRules,
-    segments_of,
-    stats_of,
-    truncated_segment,
-    without,
-)
+from beam_curator.training_windows import NOT_CUT, WindowPlan, segments_of, stats_of, truncated_segment, without
+from beam_curator.window_rules import WindowRules
 
 Layout = Literal["full", "spans"]
 LAYOUTS = ("full", "spans")

@@ -16,7 +16,7 @@ import yaml
 from beam_curator.overlap import OverlapRules
 from beam_curator.rendering import LAYOUTS
 from beam_curator.rules import option, raise_problems
-from beam_curator.training_windows import WindowRules
+from beam_curator.window_rules import WindowRules
 
 ROW_FORMATS = ("jsonl", "parquet", "avro")
 OVERLAP_SCOPES = ("row", "audio_file")

@@ -13,7 +13,7 @@ from beam_curator.output_set import Config, FileRecord
 from beam_curator.overlap import OverlapRules
 from beam_curator.rendering import Layout
 from beam_curator.rules import config_of
-from beam_curator.training_windows import WindowRules
+from beam_curator.window_rules import WindowRules
 from beam_curator.transforms.manifests import MAX_LINE_BYTES, HashInputs, ReadManifests
 from beam_curator.transforms.metrics import Count, CountBlocks
 from beam_curator.transforms.output_set import CommitOutputSet, OutputTarget, WriteFailures, WriteTrainingWindows, target_of

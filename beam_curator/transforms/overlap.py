@@ -13,7 +13,7 @@ from beam_curator.curation import choose_in_row
 from beam_curator.intervals import Seconds
 from beam_curator.overlap import OverlapRules, survivors
 from beam_curator.rendering import OverlapChoice
-from beam_curator.training_windows import WindowRules
+from beam_curator.window_rules import WindowRules
 from beam_curator.transforms.manifests import MAX_LINE_BYTES, read_rows
 from beam_curator.transforms.metrics import collector_paused, timed
 from beam_curator.transforms.training_windows import build_block

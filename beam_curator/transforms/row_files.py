@@ -15,7 +15,7 @@ from beam_curator.blocks import PlannedEntry
 from beam_curator.json_lines import encode
 from beam_curator.output_set import PART_SUFFIX, ROW_EXTENSIONS
 from beam_curator.rendering import LAYOUTS, Layout, render_pieces
-from beam_curator.training_windows import WindowRules
+from beam_curator.window_rules import WindowRules
 from beam_curator.transforms import storage
 from beam_curator.transforms.storage import AtomicFile
 

@@ -10,7 +10,7 @@ from beam_curator.block_planning import plan_block
 from beam_curator.blocks import EntryBlock, FailureBlock, LineBlock, PlannedEntry
 from beam_curator.failures import EntryError, Failure
 from beam_curator.records import Entry
-from beam_curator.training_windows import WindowRules
+from beam_curator.window_rules import WindowRules
 from beam_curator.transforms.metrics import collector_paused, timed
 
 BLOCKS, FAILURES = "blocks", "failures"

@@ -1,0 +1,89 @@
+"""What makes a training window: the rules, their defaults and limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from beam_curator.intervals import Seconds
+from beam_curator.rules import number_problems, option, raise_problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowRules:
+    """What makes a training window. Names and defaults are the reference's.
+
+    Raises:
+      ValueError: all rules that cannot hold, each with value, limit and cure.
+    """
+
+    target_window_duration: float = option(120.0, "length a window aims at, seconds")
+    tolerance: float = option(0.1, "how far a window may be from the target, as a fraction of it")
+    min_bandwidth: float = option(8000, "least metrics.bandwidth of a segment, Hz")
+    min_sample_rate: float = option(16000, "least audio_sample_rate of an entry, Hz")
+    min_speakers: int = option(2, "fewest different speakers in a window")
+    max_speakers: int = option(5, "most different speakers in a window")
+    truncation: bool = option(
+        True, "cut the segment that crosses the upper limit of the duration at its last whole word"
+    )
+    drop_fields: tuple[str, ...] = option(("words",), "keys left out of the segments of a window")
+    drop_fields_top_level: tuple[str, ...] = option(("words", "segments"), "keys left out of the entry")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "drop_fields", _names(self.drop_fields))
+        object.__setattr__(self, "drop_fields_top_level", _names(self.drop_fields_top_level))
+        problems = number_problems(
+            self,
+            {
+                "target_window_duration": (0.0, 86400.0),
+                "tolerance": (0.0, 1.0),
+                "min_bandwidth": (0, math.inf),
+                "min_sample_rate": (0, math.inf),
+                "min_speakers": (0, math.inf),
+                "max_speakers": (1, math.inf),
+            },
+        )
+        if self.target_window_duration == 0:
+            problems.append("target_window_duration 0 leaves no room for speech: raise it")
+        if _both_numbers(self.min_speakers, self.max_speakers) and self.min_speakers > self.max_speakers:
+            problems.append(
+                f"min_speakers {self.min_speakers} exceeds max_speakers {self.max_speakers}: "
+                "lower min_speakers or raise max_speakers"
+            )
+        if not isinstance(self.truncation, bool):
+            problems.append(f"truncation {self.truncation!r} is neither true nor false: give one of them")
+        problems += [
+            f"{name} {value:g} is not a whole number: give one"
+            for name, value in (("min_speakers", self.min_speakers), ("max_speakers", self.max_speakers))
+            if isinstance(value, float)
+        ]
+        needed = sorted({"start", "end"} & set(self.drop_fields))
+        if needed:
+            problems.append(f"drop_fields {', '.join(needed)} would leave windows without times: keep them")
+        raise_problems("window rules", problems)
+
+    @property
+    def min_duration(self) -> Seconds:
+        """The shortest a window may be, inclusive."""
+        return self.target_window_duration - self.target_window_duration * self.tolerance
+
+    @property
+    def max_duration(self) -> Seconds:
+        """The longest a window may be, inclusive."""
+        return self.target_window_duration + self.target_window_duration * self.tolerance
+
+
+def _both_numbers(*values: object) -> bool:
+    return all(isinstance(value, (int, float)) for value in values)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise ValueError(f"window rules: {value!r} is one string, expected a list of keys: write [{value!r}]")
+    if not isinstance(value, Iterable):
+        raise ValueError(f"window rules: {value!r} is not a list of keys: write [] for none")
+    names = tuple(value)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"window rules: {names!r} is not a list of keys: give strings")
+    return names

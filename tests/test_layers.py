@@ -1,0 +1,92 @@
+"""core <- transforms <- runners, seen from fresh interpreters."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import beam_curator
+import beam_curator.runners
+import beam_curator.transforms
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SCRIPT = """
+import importlib, json, sys
+seen = set()
+found = {}
+for name in sys.argv[1].split():
+    importlib.import_module(name)
+    found[name] = sorted(set(sys.modules) - seen)
+    seen |= set(sys.modules)
+print(json.dumps(found))
+"""
+
+
+def modules_of(package: str, path: Sequence[str]) -> list[str]:
+    return [f"{package}.{module.name}" for module in pkgutil.iter_modules(path) if not module.ispkg]
+
+
+CORE = modules_of("beam_curator", beam_curator.__path__)
+TRANSFORMS = modules_of("beam_curator.transforms", beam_curator.transforms.__path__)
+
+
+def what_comes_along(modules: Sequence[str], forbidden: Sequence[str]) -> dict[str, list[str]]:
+    """Import modules one after the other in a fresh interpreter; return the forbidden ones that each brought in."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, " ".join(modules)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded: dict[str, list[str]] = json.loads(done.stdout)
+    assert list(loaded) == list(modules)
+    hits = {name: [new for new in news if is_in(new, forbidden)] for name, news in loaded.items()}
+    return {name: news for name, news in hits.items() if news}
+
+
+def is_in(module: str, packages: Sequence[str]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("beam_curator", ["apache_beam", "torch", "numpy", "pyarrow", "yaml", "zstandard", "fastavro"]),
+        ("beam_curator.block_planning", ["apache_beam", "torch", "pyarrow", "yaml"]),
+        ("beam_curator.runners.cli", ["apache_beam", "torch", "numpy", "pyarrow"]),
+    ],
+)
+def test_importing_is_cheap(module: str, forbidden: list[str]) -> None:
+    assert what_comes_along([module], forbidden) == {}
+
+
+def test_the_core_knows_neither_beam_nor_the_floors_above() -> None:
+    assert len(CORE) >= 14
+    above = ["beam_curator.transforms", "beam_curator.runners", "apache_beam", "torch", "pyarrow", "yaml"]
+    assert what_comes_along(CORE, above) == {}
+
+
+def test_transforms_do_not_know_runners() -> None:
+    assert len(TRANSFORMS) >= 9
+    assert what_comes_along(TRANSFORMS, ["beam_curator.runners", "torch"]) == {}
+
+
+def test_what_comes_along_is_noticed_where_it_first_does() -> None:
+    found = what_comes_along(["string", "beam_curator.overlap", "beam_curator.curation"], ["beam_curator.rules"])
+    assert found == {"beam_curator.overlap": ["beam_curator.rules"]}
+
+
+@pytest.mark.parametrize("name", ["transforms", "runners"])
+def test_the_links_at_the_root_are_for_readers_only(name: str) -> None:
+    assert (ROOT / name).resolve() == ROOT / "beam_curator" / name
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {name}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"ImportError: the folder is a link for readers: import beam_curator.{name}"
+    )
