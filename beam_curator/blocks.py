@@ -301,6 +301,7 @@ def _beginning(raw: bytes) -> bytes:
 def _document_rows(stream: BinaryIO, ref: BlockRef, max_line_bytes: int) -> Iterator[Line | Failure]:
     """Read a whole JSON document: one object, an array of objects, or lines after all."""
     data = stream.read(MAX_DOCUMENT_BYTES + 1)
+    stream.read(1)  # a damaged file gives what precedes the damage first, and raises now
     if len(data) > MAX_DOCUMENT_BYTES:
         failure = _too_long(data, ref, 0, MAX_DOCUMENT_BYTES, whole=False)
         cure = "write one object a line (.jsonl): a document has to be held whole"

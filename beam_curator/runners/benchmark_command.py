@@ -90,7 +90,10 @@ def _repeated(job: WindowsJob, factor: int) -> Iterator[tuple[str, int]]:
         with open(path, "wb") as target:
             for _ in range(factor):
                 for file in files:
-                    _append(with_form(file), target)
+                    try:
+                        _append(with_form(file), target)
+                    except (OSError, *storage.DAMAGED) as err:
+                        raise UsageError(f"{file.name} cannot be read: {err}") from err
         yield path, os.path.getsize(path)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import fnmatch
 import glob
 import json
 import os
@@ -97,6 +98,8 @@ def refuse_overlap(inputs: Sequence[str], files: Sequence[InputFile], output: st
         local = [given for given in inputs if not storage.is_remote(given)]
         folders = [match for given in local for match in (given, *glob.glob(given, recursive=True)) if os.path.isdir(match)]
         inside = [given for given in folders if where.startswith(os.path.realpath(given).rstrip(os.sep) + os.sep)]
+        row_file = os.path.abspath(os.path.join(output, f"{ROWS}-00000-of-00001.jsonl"))
+        inside += [given for given in local if glob_matches(os.path.abspath(given), row_file)]
     if inside:
         raise UsageError(f"output {output} lies inside the input {inside[0]}: choose an --output outside of it")
     for file in files:
@@ -104,6 +107,24 @@ def refuse_overlap(inputs: Sequence[str], files: Sequence[InputFile], output: st
         folder, _, name = path.rpartition("/")
         if folder + "/" == where and is_ours(name, (ROWS, FAILURES)):
             raise UsageError(f"input {file.name} is one of the files that {output} will hold: choose another --output")
+
+
+def glob_matches(pattern: str, path: str) -> bool:
+    """Tell whether a glob would match a path, were it there.
+
+    Example:
+      >>> glob_matches("/a/**/*.jsonl", "/a/b/c.jsonl"), glob_matches("/a/*.jsonl", "/a/b/c.jsonl")
+      (True, False)
+    """
+    return _parts_match(pattern.split(os.sep), path.split(os.sep))
+
+
+def _parts_match(pattern: list[str], parts: list[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_parts_match(pattern[1:], parts[skipped:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and _parts_match(pattern[1:], parts[1:])
 
 
 def prepare(directory: str, command: str, config: Config, files: Sequence[InputFile], *, overwrite: bool) -> Prepared:

@@ -151,14 +151,13 @@ def total_loss(counts: Mapping[str, int], rules: Any) -> str | None:
 
 def times_of(result: Any) -> dict[str, tuple[float, float]]:
     """Read the stages' timings out of Beam's metrics: seconds in all, and per block."""
-    times: dict[str, tuple[float, float]] = {}
+    sums: dict[str, tuple[float, int]] = {}
     for item in result.metrics().query()["distributions"]:
         if item.key.metric.namespace == NAMESPACE:
             value = item.committed if item.committed is not None else item.attempted
-            total, _ = times.get(item.key.metric.name, (0.0, 0.0))
-            total += value.sum / 1e6
-            times[item.key.metric.name] = (total, total / max(value.count, 1))
-    return times
+            total, count = sums.get(item.key.metric.name, (0.0, 0))
+            sums[item.key.metric.name] = (total + value.sum / 1e6, count + value.count)
+    return {name: (total, total / max(count, 1)) for name, (total, count) in sums.items()}
 
 
 def peak_memory_mb() -> dict[str, float]:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
@@ -65,11 +66,15 @@ def check_store(path: str) -> None:
     """
     if not is_remote(path):
         return
+    scheme = path.partition("://")[0]
     try:
         FileSystems.get_filesystem(path)
-    except ValueError as err:
-        extra = {"gs": "gcp", "s3": "aws"}[path.partition("://")[0]]
-        raise UnknownSchemeError(f"{path} needs an extra: pip install 'beam-curator[{extra}]'") from err
+        served = scheme != "s3" or find_spec("boto3") is not None  # Beam lists s3 even where it cannot serve it
+    except ValueError:
+        served = False
+    if not served:
+        extra = {"gs": "gcp", "s3": "aws"}[scheme]
+        raise UnknownSchemeError(f"{path} needs an extra: pip install 'beam-curator[{extra}]'")
 
 
 def join(directory: str, name: str) -> str:

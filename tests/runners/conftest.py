@@ -1,0 +1,36 @@
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from beam_curator.transforms.manifests import ReadManifests
+from tests.manifests import BAD_LINES, line_of, speech, write_lines
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo what each command sets up for its own process."""
+    root = logging.getLogger()
+    handlers, level, hook = root.handlers[:], root.level, threading.excepthook
+    yield
+    root.handlers[:], threading.excepthook = handlers, hook
+    root.setLevel(level)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let blocks be of 2,000 bytes: two or three rows, where a real block holds thousands."""
+    defaults = ReadManifests.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "block_bytes", 2000)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Return a manifest of 40 good rows of 30 recordings, with bad lines here and there."""
+    good = [line_of(speech(3 + number % 6, f"{number % 30}.wav")) for number in range(40)]
+    bad = [line for name, (line, _) in BAD_LINES.items() if name != "deep"]
+    lines = [line for number, line in enumerate(good) for line in (line, *bad[number // 2 : number // 2 + number % 2])]
+    return write_lines(tmp_path / "in" / "mixed.jsonl", lines)

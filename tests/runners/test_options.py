@@ -1,0 +1,265 @@
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beam_curator.overlap import OverlapRules
+from beam_curator.runners.options import (
+    WINDOWS_SECTIONS,
+    OutputOptions,
+    OverlapOptions,
+    RunOptions,
+    UsageError,
+    add_flags,
+    flag_of,
+    nearest,
+    read_config,
+    resolve,
+)
+from beam_curator.window_rules import WindowRules
+
+FLAGS: dict[str, tuple[list[str], Any]] = {
+    "windows.target_window_duration": (["--target-window-duration", "30"], 30),
+    "windows.tolerance": (["--tolerance", "0.25"], 0.25),
+    "windows.min_bandwidth": (["--min-bandwidth", "0"], 0),
+    "windows.min_sample_rate": (["--min-sample-rate=8000.5"], 8000.5),
+    "windows.min_speakers": (["--min-speakers", "1"], 1),
+    "windows.max_speakers": (["--max-speakers", "9"], 9),
+    "windows.truncation": (["--no-truncation"], False),
+    "windows.drop_fields": (["--drop-fields", " words, text,"], ("words", "text")),
+    "windows.drop_fields_top_level": (["--drop-fields-top-level", ""], ()),
+    "overlap.overlap_percentage": (["--overlap-percentage", "1e1"], 10.0),
+    "overlap.target_duration": (["--overlap-target-duration", "90"], 90),
+    "overlap.scope": (["--overlap-scope", "audio_file"], "audio_file"),
+    "input.max_line_bytes": (["--max-line-bytes", "1000"], 1000),
+    "input.keep_duplicates": (["--keep-duplicates"], True),
+    "output.layout": (["--layout", "spans"], "spans"),
+    "output.row_format": (["--row-format", "avro"], "avro"),
+    "output.shards": (["--shards", "4"], 4),
+    "run.runner": (["--runner", "PortableRunner"], "PortableRunner"),
+    "run.jobs": (["--jobs", "2"], 2),
+    "run.tolerate": (["--tolerate", "5%"], "5%"),
+    "run.overwrite": (["--overwrite"], True),
+    "run.plan": (["--plan"], True),
+    "run.verbose": (["--verbose"], True),
+}
+"""Each option of the windows job, a way to give it as a flag, and the value that this means."""
+
+OPTIONS = [
+    f"{section}.{field.name}" for section, kind in WINDOWS_SECTIONS.items() for field in dataclasses.fields(kind)
+]
+
+
+def parse(*arguments: str) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_flags(parser, WINDOWS_SECTIONS)
+    return vars(parser.parse_args(arguments))
+
+
+def resolved(config: dict[str, Any] | None = None, *settings: str, **flags: Any) -> dict[str, Any]:
+    return resolve(WINDOWS_SECTIONS, config or {}, settings, {name.replace("__", "."): v for name, v in flags.items()})
+
+
+def value_of(options: dict[str, Any], path: str) -> Any:
+    section, _, key = path.partition(".")
+    return getattr(options[section], key)
+
+
+def test_every_option_is_tried_here() -> None:
+    assert list(FLAGS) == OPTIONS
+
+
+@pytest.mark.parametrize("path", OPTIONS)
+def test_each_option_has_a_flag(path: str) -> None:
+    arguments, value = FLAGS[path]
+    parsed = parse(*arguments)
+    assert parsed == {path: value}
+    assert value_of(resolve(WINDOWS_SECTIONS, {}, [], parsed), path) == value
+    assert value_of(resolved(), path) != value
+
+
+@pytest.mark.parametrize("path", OPTIONS)
+def test_each_option_is_a_key_of_the_config_and_of_set(path: str) -> None:
+    value = FLAGS[path][1]
+    section, _, key = path.partition(".")
+    plain = list(value) if isinstance(value, tuple) else value
+    assert value_of(resolved({section: {key: plain}}), path) == value
+    assert value_of(resolved(None, f"{path}={plain}"), path) == value
+
+
+def test_what_is_not_given_stays_out() -> None:
+    assert parse() == {}
+
+
+def test_options_that_are_on_have_a_flag_to_turn_them_off() -> None:
+    assert flag_of(WindowRules.__dataclass_fields__["truncation"]) == "--no-truncation"
+    assert flag_of(RunOptions.__dataclass_fields__["overwrite"]) == "--overwrite"
+    assert flag_of(OverlapOptions.__dataclass_fields__["target_duration"]) == "--overlap-target-duration"
+
+
+def test_flags_win_over_set_and_set_over_the_file() -> None:
+    config = {"windows": {"min_speakers": 1, "max_speakers": 7, "tolerance": 0.3}}
+    windows = resolved(config, "windows.max_speakers=8", "windows.tolerance=0.4", windows__tolerance=0.5)["windows"]
+    assert (windows.min_speakers, windows.max_speakers, windows.tolerance) == (1, 8, 0.5)
+
+
+def test_of_two_settings_the_last_counts() -> None:
+    assert resolved(None, "output.shards=1", "output.shards=2")["output"].shards == 2
+
+
+def test_key_lists_may_be_comma_strings() -> None:
+    config = {"windows": {"drop_fields": "words,text", "drop_fields_top_level": ["segments"]}}
+    windows = resolved(config)["windows"]
+    assert (windows.drop_fields, windows.drop_fields_top_level) == (("words", "text"), ("segments",))
+    assert resolved(None, "windows.drop_fields=[a, b]")["windows"].drop_fields == ("a", "b")
+
+
+def test_the_overlap_target_is_the_windows_unless_it_is_given() -> None:
+    windows = WindowRules(target_window_duration=30.0)
+    assert OverlapOptions().rules(windows) == OverlapRules(overlap_percentage=50, target_duration=30.0)
+    assert OverlapOptions(target_duration=7.0).rules(windows).target_duration == 7.0
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "message"),
+    [
+        ({"window": {"tolerance": 1}}, [], "unknown section 'window' in 'window.tolerance': did you mean windows?"),
+        (
+            {"windows": {"min_speaker": 1}},
+            [],
+            "unknown option 'windows.min_speaker': did you mean windows.min_speakers?",
+        ),
+        ({}, ["otput.shards=1"], "unknown section 'otput' in 'otput.shards': did you mean output?"),
+        ({}, ["output.shard=1"], "unknown option 'output.shard': did you mean output.shards?"),
+        ({"windows": 3}, [], "section 'windows' of the config holds 3, expected keys and values"),
+        ({}, ["shards=1"], "--set 'shards=1' is not SECTION.KEY=VALUE: write for example windows.min_speakers=3"),
+        ({}, ["output.shards"], "--set 'output.shards' is not SECTION.KEY=VALUE"),
+        ({"windows": {"min_speakers": 2.5}}, [], "windows.min_speakers is 2.5, expected a whole number"),
+        ({"windows": {"min_speakers": True}}, [], "windows.min_speakers is True, expected a whole number"),
+        ({"windows": {"tolerance": "much"}}, [], "windows.tolerance is 'much', expected a number"),
+        ({"windows": {"truncation": "yes please"}}, [], "windows.truncation is 'yes please', expected true or false"),
+        ({"windows": {"drop_fields": 3}}, [], "windows.drop_fields is 3, expected a list of keys"),
+        (
+            {"output": {"layout": "spam"}},
+            [],
+            "output.layout is 'spam', expected one of full, spans: did you mean spans?",
+        ),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(config: dict[str, Any], settings: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(WINDOWS_SECTIONS, config, settings, {})
+    assert str(caught.value).startswith(message)
+
+
+def test_all_problems_come_in_one_message() -> None:
+    with pytest.raises(UsageError) as caught:
+        resolved(
+            {"windows": {"min_speakers": 5, "max_speakers": 3}, "output": {"shards": -1}},
+            "run.jobs=0",
+            "input.max_line_bytes=0",
+            run__tolerate="many",
+            windows__drop_fields=("start",),
+        )
+    message = str(caught.value)
+    for part in (
+        "min_speakers 5 exceeds max_speakers 3: lower min_speakers or raise max_speakers",
+        "drop_fields start would leave windows without times: keep them",
+        "shards -1 is below 0: raise it",
+        "jobs 0 is below 1: raise it",
+        "max_line_bytes must be positive: raise it",
+        "tolerate 'many' is neither a number nor a percentage: write 10 or 0.5%",
+    ):
+        assert part in message
+
+
+def test_problems_of_the_overlap_come_in_the_same_message() -> None:
+    with pytest.raises(UsageError, match=r"jobs 0 is below 1.*overlap_percentage 150|overlap_percentage 150.*jobs 0"):
+        resolved({"overlap": {"overlap_percentage": 150}, "run": {"jobs": 0}})
+
+
+def test_a_setting_that_is_not_yaml_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"windows\.min_speakers"):
+        resolved(None, "windows.min_speakers=[")
+
+
+@pytest.mark.parametrize("text", ["", "%", "-1", "1.5", ".%", "x%", "1%%", "nan", "inf%", "²"])
+def test_a_tolerance_is_a_number_or_a_percentage(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is neither a number nor a percentage: write 10 or 0\.5%"):
+        RunOptions(tolerate=text)
+
+
+@pytest.mark.parametrize(
+    ("tolerate", "n_failures", "n_read", "tolerated"),
+    [
+        ("0", 0, 0, True),
+        ("0", 1, 100, False),
+        ("2", 2, 2, True),
+        ("2", 3, 1000, False),
+        ("100%", 5, 5, True),
+        ("0%", 0, 0, True),
+        ("50%", 1, 2, True),
+        ("49.9%", 1, 2, False),
+        ("0.5%", 1, 200, True),
+        (".5%", 1, 199, False),
+    ],
+)
+def test_failures_up_to_the_tolerance_are_success(tolerate: str, n_failures: int, n_read: int, tolerated: bool) -> None:
+    assert RunOptions(tolerate=tolerate).tolerates(n_failures, n_read) is tolerated
+
+
+def test_numbers_of_flags_are_checked_by_their_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        (["--min-speakers", "2.5"], "invalid whole number value: '2.5'"),
+        (["--tolerance", "much"], "invalid number value: 'much'"),
+        (["--layout", "spam"], "invalid choice: 'spam'"),
+    ):
+        with pytest.raises(argparse.ArgumentError, match=message):
+            parse(*arguments)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e400"])
+def test_numbers_that_are_no_durations_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="window rules: target_window_duration"):
+        resolve(WINDOWS_SECTIONS, {}, [], parse(f"--target-window-duration={text}"))
+
+
+def test_layouts_and_formats_are_those_of_the_library() -> None:
+    choices = {name: OutputOptions.__dataclass_fields__[name].metadata["choices"] for name in ("layout", "row_format")}
+    assert choices == {"layout": ("full", "spans"), "row_format": ("jsonl", "parquet", "avro")}
+
+
+def test_nearest_names_the_one_meant_or_all() -> None:
+    assert nearest("spam", ["spans", "full"]) == ": did you mean spans?"
+    assert nearest("xyz", ["spans", "full"]) == ": known are spans, full"
+    assert nearest("xyz", [f"option{number}" for number in range(13)]) == ""
+
+
+class TestReadConfig:
+    def test_reads_a_mapping(self, tmp_path: Path) -> None:
+        (tmp_path / "a.yaml").write_text("windows: {min_speakers: 3}\ninputs: [a]\n")
+        assert read_config(str(tmp_path / "a.yaml")) == {"windows": {"min_speakers": 3}, "inputs": ["a"]}
+
+    def test_takes_an_empty_file(self, tmp_path: Path) -> None:
+        (tmp_path / "a.yaml").write_text("# nothing yet\n")
+        assert read_config(str(tmp_path / "a.yaml")) == {}
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (b"- a\n", "holds .'a'., expected sections with keys and values"),
+            (b"a: [\n", "is not YAML"),
+            (b"a: !!python/object/apply:os.getcwd []\n", "is not YAML"),
+            (b"a: \xff\n", "is not YAML"),
+        ],
+    )
+    def test_refuses_what_is_no_mapping(self, tmp_path: Path, text: bytes, message: str) -> None:
+        (tmp_path / "a.yaml").write_bytes(text)
+        with pytest.raises(UsageError, match=f"config .*a.yaml {message}"):
+            read_config(str(tmp_path / "a.yaml"))
+
+    def test_refuses_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"none\.yaml cannot be read: No such file or directory"):
+            read_config(str(tmp_path / "none.yaml"))

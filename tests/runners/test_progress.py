@@ -1,0 +1,105 @@
+import io
+import json
+import time
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+
+from beam_curator.output_set import live_name
+from beam_curator.runners import progress as progress_module
+from beam_curator.runners.progress import NoteProgress, Progress, progress_line, read_progress
+from tests.manifests import names_in
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def note(directory: Path, worker: str, first: float, **counts: int) -> None:
+    named = {name.replace("_", ".", 1): n for name, n in counts.items()}
+    text = json.dumps({"first": first, "counts": named})
+    (directory / live_name("progress", worker)).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("counts", "n_bytes", "seconds", "line"),
+    [
+        ({}, 0, 0.0, "0 rows  0 %  0.0 h of speech  0 windows kept  0 failures  0 rows/s"),
+        (
+            {
+                "read.rows": 12_000,
+                "read.bytes": 500,
+                "read.failures": 1,
+                "build.failures": 2,
+                "build.audio_us": 5_400_000_000_000,
+                "overlap.windows": 34_567,
+            },
+            1000,
+            4.0,
+            "12,000 rows  50 %  1,500.0 h of speech  34,567 windows kept  3 failures  3,000 rows/s",
+        ),
+        # a compressed file gives more bytes than it has
+        (
+            {"read.rows": 1, "read.bytes": 999},
+            100,
+            0.0,
+            "1 rows  99 %  0.0 h of speech  0 windows kept  0 failures  10 rows/s",
+        ),
+    ],
+)
+def test_a_line_says_how_far_a_job_is(counts: dict[str, int], n_bytes: int, seconds: float, line: str) -> None:
+    assert progress_line(counts, n_bytes, seconds) == line
+
+
+def test_the_notes_of_workers_add_up(tmp_path: Path) -> None:
+    note(tmp_path, "1", 20.0, read_rows=3, build_windows=1)
+    note(tmp_path, "2", 10.0, read_rows=4)
+    (tmp_path / live_name("progress", "3")).write_text("{")  # being written
+    (tmp_path / "other").write_text("{}")
+    assert read_progress(str(tmp_path)) == ({"read.rows": 7, "build.windows": 1}, 10.0)
+
+
+def test_without_notes_there_is_nothing_to_add(tmp_path: Path) -> None:
+    assert read_progress(str(tmp_path)) == ({}, None)
+
+
+def test_counts_that_pass_are_noted(tmp_path: Path) -> None:
+    begin = time.time()
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        _ = pipeline | beam.Create([("read.rows", 2), ("read.rows", 3), ("x", 1)]) | NoteProgress(str(tmp_path))
+    counts, first = read_progress(str(tmp_path))
+    assert counts == {"read.rows": 5, "x": 1}
+    assert first is not None
+    assert begin <= first <= time.time()
+    assert all(name.endswith(".beam_curator.live") for name in names_in(tmp_path))
+
+
+def test_a_terminal_shows_a_line_that_is_wiped_in_the_end(tmp_path: Path) -> None:
+    stream = Terminal()
+    progress = Progress(str(tmp_path), 100, stream)
+    with progress.shown():
+        note(tmp_path, "1", 5.0, read_rows=2, read_bytes=50)
+        deadline = time.monotonic() + 10
+        while "2 rows  50 %" not in stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert "\r2 rows  50 %" in stream.getvalue()
+    assert stream.getvalue().endswith("\r\x1b[K")
+    assert "\n" not in stream.getvalue()
+    assert progress.first_read == 5.0
+
+
+def test_elsewhere_it_is_plain_lines_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    note(tmp_path, "1", 5.0, read_rows=2)
+    with Progress(str(tmp_path), 100, stream).shown():
+        time.sleep(0.7)
+    assert stream.getvalue() == ""
+    monkeypatch.setattr(progress_module, "_LOG_EVERY", 0.0)
+    with Progress(str(tmp_path), 100, stream).shown():
+        deadline = time.monotonic() + 10
+        while not stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert stream.getvalue().startswith("2 rows  0 %  ")
+    assert "\r" not in stream.getvalue()

@@ -1,0 +1,285 @@
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from beam_curator.curation import curate_entry
+from beam_curator.output_set import RunRecord
+from beam_curator.overlap import OverlapRules
+from beam_curator.runners import cli
+from beam_curator.runners.options import UsageError
+from beam_curator.runners.run_directory import prepare
+from beam_curator.runners.windows_command import JobFailedError, WindowsJob, job_of, listed, run_job
+from beam_curator.window_rules import WindowRules
+from tests.manifests import (
+    REFERENCE,
+    SAMPLE,
+    TALKS,
+    line_of,
+    manifest_of,
+    names_in,
+    needs_reference,
+    rows_in,
+    run,
+    speech,
+    write_lines,
+    write_speech,
+)
+
+
+def figures(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run the job and return what its last line says came out."""
+    assert run("windows", *arguments) == 0
+    return capsys.readouterr().out.splitlines()[-1].partition(" in ")[0]
+
+
+@needs_reference
+class TestReferenceFigures:
+    @pytest.mark.parametrize(
+        ("flags", "expected"),
+        [
+            ([], "5 entries, 181 windows, 25 kept, 3035.5 s"),
+            (["--min-speakers", "2", "--max-speakers", "3"], "5 entries, 172 windows, 25 kept, 3026.3 s"),
+            (["--overlap-percentage", "0"], "5 entries, 181 windows, 11 kept, 1321.7 s"),
+        ],
+    )
+    def test_of_the_sample(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], expected: str
+    ) -> None:
+        assert figures(capsys, SAMPLE, "--output", tmp_path, *flags) == expected
+
+    def test_of_a_tree_with_the_sample_four_times(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for name in ("subdir_a/manifest_a", "subdir_a/manifest_a2", "subdir_b/manifest_b", "subdir_b/manifest_b2"):
+            path = tmp_path / "tree" / f"{name}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(SAMPLE, path)
+        (tmp_path / "tree/subdir_b/notes.txt").write_text("not JSON")
+        arguments = [tmp_path / "tree", "--output"]
+        assert figures(capsys, *arguments, tmp_path / "row") == "20 entries, 724 windows, 100 kept, 12142.0 s"
+        file = figures(capsys, *arguments, tmp_path / "file", "--overlap-scope", "audio_file")
+        assert file == "20 entries, 724 windows, 25 kept, 3035.5 s"
+
+    def test_all_golden_entries_come_out_as_curate_entry_has_them(self, tmp_path: Path) -> None:
+        with gzip.open(REFERENCE / "golden_py3.11.jsonl.gz") as stream:
+            lines = [line_of(json.loads(case)["entry"]) for case in stream]
+        assert len(lines) == 300
+        manifest = write_lines(tmp_path / "golden.jsonl", lines)
+        assert run("windows", manifest, "--output", tmp_path / "out") == 0
+        rows = rows_in(tmp_path / "out")
+        expected = [curate_entry(line, WindowRules(), OverlapRules()) for line in lines]
+        assert rows == expected
+        assert [list(json.loads(row)) for row in rows] == [list(json.loads(row)) for row in expected]
+        counts = manifest_of(tmp_path / "out")["counts"]
+        assert counts["build.unsorted_rows"] > 0
+        assert counts["build.reversed_segments"] > 0
+
+
+class TestTable:
+    def test_says_stage_by_stage_what_went_in_and_came_out(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        manifest = write_lines(tmp_path / "a.jsonl", [line_of(speech(4)), b"broken", line_of(speech(6))])
+        assert run("windows", manifest, "--output", tmp_path / "out", "--tolerate", "1") == 0
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert lines[2][:7] == ["read", "3", "rows", "3", "rows", "0", "0"]
+        assert lines[3][:9] == ["build", "3", "rows", "2", "entries", "0", "1", "400.0", "s"]
+        assert lines[4][:7] == ["windows", "10", "starts", "6", "windows", "4", "0"]
+        assert lines[5][:9] == ["overlap", "6", "windows", "3", "kept", "3", "0", "360.0", "s"]
+        assert lines[6][:7] == ["write", "3", "rows", "2", "files", "0", "0"]
+
+    def test_says_why_nothing_came_out(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        entry = speech(4)
+        for segment in entry["segments"]:
+            del segment["metrics"]
+        manifest = write_lines(tmp_path / "a.jsonl", [line_of(entry)])
+        assert run("windows", manifest, "--output", tmp_path / "out") == 0
+        hint = "No window was built: no segment has metrics.bandwidth. Add it, or give --min-bandwidth 0.\n"
+        assert hint in capsys.readouterr().out
+        assert figures(capsys, manifest, "--output", tmp_path / "cured", "--min-bandwidth", "0") == (
+            "1 entry, 2 windows, 1 kept, 120.0 s"
+        )
+
+    def test_the_summary_holds_the_same_numbers(self, tmp_path: Path) -> None:
+        run("windows", write_speech(tmp_path / "a.jsonl", 4, 6), "--output", tmp_path / "out")
+        summary = json.loads((tmp_path / "out/summary.json").read_bytes())
+        stages = {stage["name"]: stage for stage in summary["stages"]}
+        assert list(stages) == ["read", "build", "windows", "overlap", "write"]
+        assert (stages["windows"]["n_in"], stages["windows"]["n_out"]) == (10, 6)
+        assert stages["windows"]["dropped"] == {"lost_win": 4}
+        assert stages["overlap"]["dropped"] == {"overlap": 3}
+        assert (stages["overlap"]["seconds"], stages["overlap"]["hours"]) == (360.0, 0.1)
+        assert summary["counts"] == manifest_of(tmp_path / "out")["counts"]
+        assert set(summary["timing_s"]) == {"startup", "run", "total"}
+        assert all(value > 0 for value in summary["timing_s"].values())
+        for name in ("read", "build", "overlap", "write"):
+            assert stages[name]["time_total"] >= stages[name]["time_mean"] > 0
+
+
+class TestPlan:
+    def test_says_what_would_be_done_and_writes_nothing(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        manifest = write_speech(tmp_path / "in" / "a.jsonl", 4)
+        arguments = [manifest.parent, "--output", tmp_path / "out", "--plan", "--target-window-duration", "60.5"]
+        assert run("windows", *arguments, "--drop-fields", "words,text") == 0
+        text, _, options = capsys.readouterr().out.partition("Options:\n")
+        size = manifest.stat().st_size
+        assert f"Would read 1 files, {size} bytes, in 1 blocks:\n  {manifest} ({size} bytes)\n" in text
+        assert f"Would write to {tmp_path}/out: windows-*, " in text
+        assert "Engine: FnApiRunner\n" in text
+        shown = yaml.safe_load(options)
+        assert shown["windows"]["target_window_duration"] == 60.5
+        assert shown["windows"]["drop_fields"] == ["words", "text"]
+        assert shown["overlap"]["target_duration"] == 60.5
+        assert sorted(names_in(tmp_path)) == ["in"]
+
+    def test_names_no_more_than_twenty_files(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for number in range(23):
+            write_speech(tmp_path / "in" / f"{number:02}.jsonl", 1)
+        run("windows", tmp_path / "in", "--output", tmp_path / "out", "--plan")
+        text = capsys.readouterr().out
+        assert "Would read 23 files" in text
+        assert text.count(".jsonl (") == 20
+        assert "and 3 more\n" in text
+
+
+class TestConfig:
+    def test_gives_what_the_flags_do_not(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        write_speech(tmp_path / "a.jsonl", 4, 6)
+        config = {
+            "inputs": ["a.jsonl"],
+            "output_dir": "from_config",
+            "windows": {"target_window_duration": 80.0, "tolerance": 0.2},
+            "overlap": {"overlap_percentage": 100},
+            "output": {"layout": "spans"},
+            "beam": {"direct_runner_bundle_repeat": 1},
+        }
+        Path("job.yaml").write_text(yaml.safe_dump(config))
+        assert run("windows", "--config", "job.yaml", "--set", "windows.tolerance=0.1", "--output", "out") == 0
+        written = manifest_of(Path("out"))["config"]
+        assert (written["windows"]["target_window_duration"], written["windows"]["tolerance"]) == (80.0, 0.1)
+        assert written["overlap"] == {"overlap_percentage": 100, "target_duration": 80.0, "scope": "row"}
+        assert written["output"]["layout"] == "spans"
+        assert run("windows", "--config", "job.yaml") == 0
+        assert "_MANIFEST.json" in names_in(Path("from_config"))
+
+    def test_of_the_example_does_what_the_tutorial_does(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(TALKS.parents[1])
+        arguments = ["--config", "examples/windows.yaml", "--output", tmp_path]
+        assert figures(capsys, *arguments) == "6 entries, 134 windows, 7 kept, 869.5 s"
+        three = figures(capsys, *arguments, "--overwrite", "--set", "windows.min_speakers=3")
+        assert three.startswith("6 entries, ")
+        assert three != "6 entries, 134 windows, 7 kept, 869.5 s"
+        assert manifest_of(tmp_path)["config"]["windows"]["min_speakers"] == 3
+
+    def test_inputs_give_way_to_those_of_the_command(self, tmp_path: Path) -> None:
+        manifest = write_speech(tmp_path / "a.jsonl", 4)
+        (tmp_path / "a.yaml").write_text("inputs: [none.jsonl]\n")
+        assert run("windows", manifest, "--config", tmp_path / "a.yaml", "--output", tmp_path / "out") == 0
+
+    @pytest.mark.parametrize(
+        ("config", "message"),
+        [
+            ({"inputs": 3}, "'inputs' of the config is 3, expected a path or a list of paths"),
+            ({"inputs": "a", "widnows": {"x": 1}}, "unknown section 'widnows' in 'widnows.x': did you mean windows"),
+        ],
+    )
+    def test_that_cannot_hold_is_refused(self, tmp_path: Path, config: dict[str, Any], message: str) -> None:
+        (tmp_path / "a.yaml").write_text(yaml.safe_dump(config))
+        with pytest.raises(UsageError, match=message):
+            run("windows", "--config", tmp_path / "a.yaml")
+
+    @pytest.mark.parametrize(
+        ("config", "message"),
+        [
+            ({"beam": ["a"]}, "beam"),
+            ({"beam": {"direct_num_worker": 2}}, "did you mean direct_num_workers"),
+            ({"ouput_dir": "x"}, "did you mean output_dir"),
+        ],
+    )
+    def test_of_unknown_keys_names_the_nearest(self, tmp_path: Path, config: dict[str, Any], message: str) -> None:
+        manifest = write_speech(tmp_path / "a.jsonl", 4)
+        (tmp_path / "a.yaml").write_text(yaml.safe_dump(config))
+        with pytest.raises(UsageError, match=message):
+            run("windows", manifest, "--config", tmp_path / "a.yaml", "--output", tmp_path / "out")
+
+
+class TestDuplicates:
+    def test_are_read_once_with_a_warning(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        manifest = write_speech(tmp_path / "a.jsonl", 4)
+        assert run("windows", manifest, manifest, "--output", tmp_path / "out") == 0
+        assert f"listed more than once, read once: {manifest} (--keep-duplicates)" in capsys.readouterr().err
+        assert len(rows_in(tmp_path / "out")) == 1
+
+    def test_are_read_twice_where_asked_for(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        manifest = write_speech(tmp_path / "a.jsonl", 4)
+        arguments = [manifest, manifest, "--keep-duplicates", "--output"]
+        assert figures(capsys, *arguments, tmp_path / "out") == "2 entries, 4 windows, 2 kept, 240.0 s"
+        assert "listed more than once" not in capsys.readouterr().err
+        assert run("verify", tmp_path / "out") == 0
+        file = figures(capsys, *arguments, tmp_path / "file", "--overlap-scope", "audio_file")
+        assert file == "2 entries, 4 windows, 1 kept, 120.0 s"
+
+
+def test_the_rows_of_a_set_are_an_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_lines(tmp_path / "a.jsonl", [line_of(speech(4)), b"broken"])
+    run("windows", manifest, "--output", tmp_path / "set", "--drop-fields-top-level", "words", "--tolerate", "1")
+    capsys.readouterr()
+    expected = "1 entry, 2 windows, 1 kept, 120.0 s"
+    assert figures(capsys, tmp_path / "set", "--output", tmp_path / "out") == expected
+
+
+def test_beams_own_flags_pass_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_speech(tmp_path / "a.jsonl", 4)
+    flags = ["--direct_running_mode", "in_memory", "--job_name=mine"]
+    expected = "1 entry, 2 windows, 1 kept, 120.0 s"
+    assert figures(capsys, *flags, manifest, "--output", tmp_path / "out") == expected
+
+
+def test_spans_are_index_ranges_into_the_segments(tmp_path: Path) -> None:
+    run("windows", write_speech(tmp_path / "a.jsonl", 4), "--output", tmp_path / "out", "--layout", "spans")
+    row = json.loads(rows_in(tmp_path / "out")[0])
+    assert [(window["segments"], window.get("cut_words")) for window in row["windows"]] == [([0, 3], 0), ([1, 4], None)]
+
+
+def test_spans_keep_an_entry_s_own_source_and_offset(tmp_path: Path) -> None:
+    manifest = write_lines(tmp_path / "a.jsonl", [line_of(speech(4, source="radio", offset=7.5))])
+    run("windows", manifest, "--output", tmp_path / "out", "--layout", "spans")
+    pairs = json.loads(rows_in(tmp_path / "out")[0], object_pairs_hook=lambda pairs: pairs)
+    keys = [key for key, _ in pairs]
+    assert len(keys) == len(set(keys))
+    assert dict(pairs)["source"] == "radio"
+
+
+def job(tmp_path: Path, *arguments: object) -> WindowsJob:
+    parsed = cli.parser_of("windows").parse_intermixed_args([str(argument) for argument in arguments])
+    return job_of(parsed, [], str(tmp_path / "out"))
+
+
+def test_a_run_that_was_replaced_stops(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    work = job(tmp_path, write_speech(tmp_path / "a.jsonl", 4))
+    files = listed(work)
+    prepared = prepare(work.output, "windows", work.config(), files, overwrite=False)
+    record = RunRecord.from_json((tmp_path / "out/_RUN.json").read_bytes())
+    assert record is not None
+    other = RunRecord(token="other", config_sha256=record.config_sha256, inputs=record.inputs, cleared=True)
+    (tmp_path / "out/_RUN.json").write_bytes(other.to_json())
+    with pytest.raises(JobFailedError, match="now belongs to another run: this one stops writing"):
+        run_job(work, files, prepared)
+    assert names_in(tmp_path / "out") == ["_RUN.json"]
+
+
+def test_local_paths_may_be_written_as_uris(tmp_path: Path) -> None:
+    manifest = write_speech(tmp_path / "a.jsonl", 4)
+    assert run("windows", f"file://{manifest}", "--output", f"file://{tmp_path}/out") == 0
+    assert manifest_of(tmp_path / "out")["inputs"][0]["name"] == str(manifest)

@@ -1,0 +1,43 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from beam_curator.runners.local_workers import is_alive
+from beam_curator.runners.worker import worker_pid_path
+
+DRIVER = """
+import subprocess, sys
+worker = "import sys, threading, time; from beam_curator.runners import worker; "
+worker += "threading.Thread(target=worker._end_with, args=(worker.os.getppid(),)).start(); "
+worker += "print(worker.os.getpid(), flush=True); time.sleep(600)"
+subprocess.Popen([sys.executable, "-c", worker])
+sys.stdin.read()
+"""
+
+
+def test_the_sign_of_life_is_a_file_of_its_own(tmp_path: Path) -> None:
+    assert worker_pid_path(str(tmp_path), "17") == f"{tmp_path}/.worker.17.beam_curator.live"
+
+
+def test_a_worker_ends_with_its_driver() -> None:
+    command = [sys.executable, "-c", DRIVER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        pid = int(driver.stdout.readline())
+        assert is_alive(pid)
+        driver.kill()
+        driver.wait(10)
+        deadline = time.monotonic() + 10
+        while is_running(pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not is_running(pid)
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process works on: one that ended may stay as an entry until its parent looks."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"

@@ -1,0 +1,136 @@
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from beam_curator.blocks import InputFile
+from beam_curator.transforms.listing import NoInputError, list_inputs, with_form
+from beam_curator.transforms.storage import UnknownSchemeError
+from tests.manifests import run, speech, write_speech
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"{}\n")
+
+
+def listed(root: Path, *inputs: str, keep_duplicates: bool = False) -> list[str]:
+    files, _ = list_inputs([str(root / given) for given in inputs], keep_duplicates=keep_duplicates)
+    return [os.path.relpath(file.name, root) for file in files]
+
+
+def test_a_tree_gives_its_manifests_in_order_of_their_names(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "b.jsonl", "a/c.json", "a/b/x.jsonl.gz", "a.json.zst", "Z.JSONL", "notes.txt", "a/x.jsonl.bak", "a/y"
+    )
+    assert listed(tmp_path, "") == ["Z.JSONL", "a.json.zst", "a/b/x.jsonl.gz", "a/c.json", "b.jsonl"]
+
+
+def test_hidden_and_underscore_names_are_left_out_of_trees(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jsonl", ".b.jsonl", "_c.jsonl", ".git/d.jsonl", "_tmp/e.jsonl", "f/.g/h.jsonl")
+    assert listed(tmp_path, "") == ["a.jsonl"]
+
+
+def test_a_named_file_is_read_whatever_its_name(tmp_path: Path) -> None:
+    touch(tmp_path, ".hidden.jsonl", "_c.jsonl", "rows.txt")
+    assert listed(tmp_path, "rows.txt", ".hidden.jsonl", "_c.jsonl") == [".hidden.jsonl", "_c.jsonl", "rows.txt"]
+
+
+def test_globs_match_files_and_trees(tmp_path: Path) -> None:
+    touch(tmp_path, "a1.jsonl", "a2.jsonl", "b.jsonl", "c1/x.jsonl", "c1/y.txt", "c2/z/x.jsonl")
+    assert listed(tmp_path, "a*.jsonl") == ["a1.jsonl", "a2.jsonl"]
+    assert listed(tmp_path, "c?") == ["c1/x.jsonl", "c2/z/x.jsonl"]
+    assert listed(tmp_path, "**/x.jsonl") == ["c1/x.jsonl", "c2/z/x.jsonl"]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_a_file(tmp_path: Path) -> None:
+    touch(tmp_path, "a[1].jsonl", "a1.jsonl")
+    assert listed(tmp_path, "a[1].jsonl") == ["a[1].jsonl"]
+
+
+def test_sizes_are_those_of_the_files(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"12345")
+    (tmp_path / "b.jsonl").touch()
+    assert [file.size for file in list_inputs([str(tmp_path)])[0]] == [5, 0]
+
+
+def test_a_file_listed_twice_is_read_once_and_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jsonl", "b.jsonl")
+    (tmp_path / "link.jsonl").symlink_to("a.jsonl")
+    files, repeated = list_inputs([str(tmp_path), f"{tmp_path}/b.jsonl"])
+    assert [os.path.basename(file.name) for file in files] == ["a.jsonl", "b.jsonl"]
+    assert repeated == [os.path.realpath(tmp_path / "a.jsonl"), os.path.realpath(tmp_path / "b.jsonl")]
+
+
+def test_duplicates_are_numbered_where_they_are_kept(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jsonl", "b.jsonl")
+    files, _ = list_inputs(
+        [f"{tmp_path}/a.jsonl"] * 2 + [f"{tmp_path}/b.jsonl", f"{tmp_path}/a.jsonl"], keep_duplicates=True
+    )
+    assert [(os.path.basename(file.name), file.occurrence) for file in files] == [
+        ("a.jsonl", 0),
+        ("a.jsonl", 1),
+        ("a.jsonl", 2),
+        ("b.jsonl", 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("none.jsonl", r"file .*none\.jsonl is not there: check the path"),
+        ("empty", r"directory .*empty holds no manifest: expected files ending in \.jsonl, "),
+        ("*.json", r"glob .*\*\.json holds no manifest"),
+    ],
+)
+def test_an_input_that_names_nothing_is_refused(tmp_path: Path, given: str, message: str) -> None:
+    touch(tmp_path, "a.jsonl", "empty/notes.txt")
+    with pytest.raises(NoInputError, match=message):
+        listed(tmp_path, "a.jsonl", given)
+
+
+def test_a_scheme_that_is_not_allowed_is_refused() -> None:
+    with pytest.raises(UnknownSchemeError):
+        list_inputs(["http://host/a.jsonl"])
+
+
+def test_of_an_output_set_the_row_files_are_read(tmp_path: Path) -> None:
+    manifest = write_speech(tmp_path / "in.jsonl", 4, 5)
+    manifest.write_bytes(manifest.read_bytes() + b"broken\n")
+    assert run("windows", manifest, "--output", tmp_path / "tree/set") == 3
+    touch(tmp_path, "tree/z.jsonl", "tree/set/stray.jsonl")
+    assert any((tmp_path / "tree/set").glob("failures-*.jsonl"))
+    expected = ["tree/set/windows-00000-of-00001.jsonl"]
+    assert listed(tmp_path, "tree/set") == expected
+    assert listed(tmp_path, "tree") == [*expected, "tree/z.jsonl"]
+
+
+def test_only_json_files_are_looked_into(tmp_path: Path) -> None:
+    pretty = json.dumps(speech(), indent=1).encode()
+    (tmp_path / "a.json").write_bytes(pretty)
+    (tmp_path / "b.json.gz").write_bytes(gzip.compress(pretty))
+    (tmp_path / "c.jsonl").write_bytes(pretty)
+    (tmp_path / "d.json").write_bytes(b"{}\n{}\n")
+    (tmp_path / "e.json.gz").write_bytes(gzip.compress(pretty)[:-20])
+    files = [with_form(file) for file in list_inputs([str(tmp_path)])[0]]
+    assert [file.form for file in files] == ["document", "document", "lines", "lines", "document"]
+
+
+def test_a_json_file_that_is_gone_counts_as_lines() -> None:
+    file = InputFile(name="/none/a.json", size=1)
+    assert with_form(file) == file
+
+
+def test_the_folder_does_not_decide_the_form(tmp_path: Path) -> None:
+    (tmp_path / "my.jsonl.d").mkdir()
+    (tmp_path / "my.jsonl.d" / "a.json").write_bytes(json.dumps([speech()], indent=1).encode())
+    assert [with_form(file).form for file in list_inputs([str(tmp_path)])[0]] == ["document"]
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NoInputError):
+        list_inputs([str(tmp_path / "pipe")])
