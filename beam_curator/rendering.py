@@ -53,9 +53,14 @@ def render_row(entry: Entry, plan: WindowPlan, choice: OverlapChoice, rules: Win
 
 
 def render_pieces(
-    entry: Entry, plan: WindowPlan, choice: OverlapChoice, rules: WindowRules, layout: Layout
+    entry: Entry,
+    plan: WindowPlan,
+    choice: OverlapChoice,
+    rules: WindowRules,
+    layout: Layout,
+    origin: dict[str, Any] | None = None,
 ) -> list[Piece]:
-    """Render a row as pieces to be written one after the other: see `render_row`."""
+    """Render a row as pieces to be written one after the other: see `render_row`; `origin` goes under `_origin`."""
     text = _FullText(entry, plan, rules) if layout == "full" else _SpanText()
     windows = text.windows(plan)
     parts = _kept_fields(entry, plan, rules)
@@ -66,6 +71,8 @@ def render_pieces(
         parts |= _overlap_parts(entry, plan, choice, windows)
     else:
         parts |= {key: [encode(value)] for key, value in NO_WINDOWS.items() if key not in parts}
+    if origin is not None:
+        parts["_origin"] = [encode(origin)]
     pieces: list[Piece] = []
     opening = b"{"
     for key, value in parts.items():

@@ -77,7 +77,8 @@ def job_of(arguments: argparse.Namespace, beam_arguments: Sequence[str], output:
       UsageError: options that cannot hold, all problems at once.
     """
     config = read_config(arguments.config) if arguments.config else {}
-    inputs = arguments.inputs or _as_list(config.pop("inputs", []))
+    from_config = _as_list(config.pop("inputs", []))
+    inputs = arguments.inputs or from_config
     given_output = config.pop("output_dir", None)
     beam_arguments = [*beam_arguments, *_beam_section(config.pop("beam", {}))]
     flags = {name: value for name, value in vars(arguments).items() if "." in name}

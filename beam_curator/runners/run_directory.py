@@ -99,7 +99,8 @@ def refuse_overlap(inputs: Sequence[str], files: Sequence[InputFile], output: st
         folders = [match for given in local for match in (given, *glob.glob(given, recursive=True)) if os.path.isdir(match)]
         inside = [given for given in folders if where.startswith(os.path.realpath(given).rstrip(os.sep) + os.sep)]
         row_file = os.path.abspath(os.path.join(output, f"{ROWS}-00000-of-00001.jsonl"))
-        inside += [given for given in local if glob_matches(os.path.abspath(given), row_file)]
+        globs = [given for given in local if not os.path.exists(given)]
+        inside += [given for given in globs if glob_matches(os.path.abspath(given), row_file)]
     if inside:
         raise UsageError(f"output {output} lies inside the input {inside[0]}: choose an --output outside of it")
     for file in files:

@@ -17,7 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_curator.blocks import InputFile, plan_blocks
-from beam_curator.output_set import LIVE_SUFFIX, LOCK_NAME, MANIFEST_NAME, RUN_NAME, Config, FileRecord, Manifest
+from beam_curator.output_set import Config, FileRecord, LIVE_SUFFIX, LOCK_NAME, MANIFEST_NAME, Manifest, RUN_NAME, SUMMARY_NAME
 from beam_curator.runners import exit_codes
 from beam_curator.runners.job import WindowsJob, job_of, listed, plan_text
 from beam_curator.runners.local_workers import direct_runner, watched, with_workers
@@ -101,7 +101,10 @@ def _tidy(output: str) -> None:
     manifest = Manifest.from_json(text)
     if not storage.is_remote(output):
         sweep_scratch(output)
-    finish(output, summary_json(stages_of(manifest.counts, manifest.files, {}), manifest.counts, {}))
+    if storage.size_of(storage.join(output, SUMMARY_NAME)) is not None:
+        storage.delete(output, [RUN_NAME])
+    else:
+        finish(output, summary_json(stages_of(manifest.counts, manifest.files, {}), manifest.counts, {}))
 
 
 @contextmanager

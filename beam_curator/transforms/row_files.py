@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_curator.blocks import PlannedEntry
-from beam_curator.json_lines import encode
 from beam_curator.output_set import PART_SUFFIX, ROW_EXTENSIONS
 from beam_curator.rendering import LAYOUTS, Layout, render_pieces
 from beam_curator.window_rules import WindowRules
@@ -77,17 +76,15 @@ class RowForm:
 
 
 def row_pieces(row: PlannedEntry, source: str, rules: WindowRules, layout: Layout) -> list[bytes | memoryview]:
-    """Render a planned row; in layout `spans` it also says, as `source` and `offset`, which line its indices mean.
+    """Render a planned row; in layout `spans` it also says, under `_origin`, which line its indices mean.
 
     Raises:
       ValueError: the overlap filter has not seen the row.
     """
     if row.choice is None:
         raise ValueError(f"the row at byte {row.offset} has no choice of windows: apply FilterOverlaps first")
-    pieces = render_pieces(row.entry, row.plan, row.choice, rules, layout)
-    if layout == "spans":
-        pieces[-1:] = [b',"source":', encode(source), b',"offset":%d}' % row.offset]
-    return pieces
+    origin = {"source": source, "offset": row.offset} if layout == "spans" else None
+    return render_pieces(row.entry, row.plan, row.choice, rules, layout, origin)
 
 
 def columns_of(row: PlannedEntry, source: str, rules: WindowRules, layout: Layout) -> dict[str, Any]:

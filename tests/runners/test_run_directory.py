@@ -113,13 +113,17 @@ class TestSameCommandAgain:
         assert capsys.readouterr().out == f"{out} is already complete: nothing to do.\n"
         assert state_of(out) == before
 
-    def test_a_mark_left_behind_a_commit_is_removed(self, tmp_path: Path, source: Path) -> None:
+    def test_a_run_killed_right_after_its_commit_is_tidied_up(self, tmp_path: Path, source: Path) -> None:
         out = tmp_path / "out"
         run("windows", source, "--output", out)
+        (out / "summary.json").unlink()
         before = state_of(out)
         write_lines(out / "_RUN.json", [b"{}"])
+        write_lines(out / ".progress.1-2.beam_curator.live", [b"{}"])
         assert run("windows", source, "--output", out) == 0
-        assert state_of(out) == before
+        after = state_of(out)
+        assert json.loads((out / "summary.json").read_bytes())["counts"] == manifest_of(out)["counts"]
+        assert {name: seen for name, seen in after.items() if name != "summary.json"} == before
 
     def test_a_changed_byte_of_the_input_is_refused_and_may_be_overwritten(self, tmp_path: Path, source: Path) -> None:
         out = tmp_path / "out"
@@ -233,7 +237,7 @@ class TestRefused:
     def test_a_file_to_read_that_would_be_swept(self, tmp_path: Path, source: Path) -> None:
         out = tmp_path / "out"
         run("windows", source, "--output", out)
-        with pytest.raises(UsageError, match=r"input .*windows-00000-of-00001\.jsonl is one of the files that"):
+        with pytest.raises(UsageError, match=r"inside the input .*|windows-00000-of-00001\.jsonl is one of the files"):
             run("windows", out / "windows-00000-of-00001.jsonl", "--output", out, "--overwrite")
 
     def test_an_output_inside_a_directory_that_a_glob_matches(self, tmp_path: Path, source: Path) -> None:
