@@ -83,6 +83,8 @@ def job_of(arguments: argparse.Namespace, beam_arguments: Sequence[str], output:
     beam_arguments = [*beam_arguments, *_beam_section(config.pop("beam", {}))]
     flags = {name: value for name, value in vars(arguments).items() if "." in name}
     options = resolve(WINDOWS_SECTIONS, config, arguments.settings, flags)
+    if output == "":
+        raise UsageError("--output is empty: name a directory")
     if not inputs:
         raise UsageError("no INPUT given: name a manifest, a glob or a directory, or 'inputs' in --config")
     try:

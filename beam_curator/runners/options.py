@@ -195,7 +195,8 @@ def resolve(
             raise UsageError(f"unknown section {section!r} in {path!r}{nearest(section, known)}")
         names = [field.name for field in dataclasses.fields(sections[section])]
         if key not in names:
-            raise UsageError(f"unknown option {path!r}{nearest(path, [f'{section}.{name}' for name in names])}")
+            close = nearest(key, names).replace("did you mean ", f"did you mean {section}.")
+            raise UsageError(f"unknown option {path!r}{close}")
         chosen[section][key] = _from_yaml(sections[section], key, value, path)
     for path, value in flags.items():
         section, _, key = path.partition(".")

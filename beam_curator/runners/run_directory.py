@@ -66,15 +66,19 @@ def locked(directory: str) -> Iterator[None]:
     with open(path, "a+", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as err:
+            taken = not os.path.exists(path) or not os.path.samestat(os.fstat(lock.fileno()), os.stat(path))
+        except BlockingIOError:
+            taken = True
+        except OSError as err:
+            if err.errno not in _NO_LOCKS:
+                raise
+            taken = False
+        if taken:  # or given back in this very moment: its file is gone then
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
             raise UsageError(
                 f"another job (process {holder}) is writing into {directory}: wait for it, or choose another --output"
-            ) from err
-        except OSError as err:
-            if err.errno not in _NO_LOCKS:
-                raise
+            )
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

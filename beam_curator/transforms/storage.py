@@ -225,7 +225,8 @@ def delete(directory: str, names: list[str]) -> None:
 
 def _delete_remote(path: str) -> None:
     if _is_gcs(path):
-        _gcs_blob(path).delete()  # one request; Beam's own asks twice, by way of a batch
+        bucket, name = _gcs_bucket(path)
+        bucket.blob(name).delete()  # one request; Beam's own asks twice, by way of a batch
     else:
         FileSystems.delete([path])
 
@@ -235,14 +236,13 @@ def _is_gcs(path: str) -> bool:
     return path.startswith("gs://") and type(FileSystems.get_filesystem(path)).__name__ == "GCSFileSystem"
 
 
-def _gcs_blob(path: str) -> Any:
-    """Return the store's own handle of an object, with what is known of it."""
+def _gcs_bucket(path: str) -> tuple[Any, str]:
+    """Return the store's own handle of a bucket, and the name of an object in it."""
     from apache_beam.io.gcp import gcsio  # needs the extra [gcp]
 
     bucket_name, name = gcsio.parse_gcs_path(path)
     # FileSystems keeps the options that say how to sign in, and has no public way to ask for them
-    bucket = gcsio.GcsIO(pipeline_options=FileSystems._pipeline_options).client.bucket(bucket_name)
-    return bucket.get_blob(name) or bucket.blob(name)
+    return gcsio.GcsIO(pipeline_options=FileSystems._pipeline_options).client.bucket(bucket_name), name
 
 
 def write_bytes(directory: str, name: str, data: bytes) -> None:
@@ -261,9 +261,10 @@ def replace_unless_changed(directory: str, name: str, data: bytes) -> None:
     if not _is_gcs(directory):
         write_bytes(directory, name, data)
         return
-    blob = _gcs_blob(join(directory, name))
-    generation = blob.generation if blob.exists() else 0
-    blob.upload_from_string(data, content_type="application/json", if_generation_match=generation)
+    bucket, blob_name = _gcs_bucket(join(directory, name))
+    seen = bucket.get_blob(blob_name)
+    generation = seen.generation if seen is not None else 0
+    bucket.blob(blob_name).upload_from_string(data, content_type="application/json", if_generation_match=generation)
 
 
 class AtomicFile:

@@ -246,8 +246,10 @@ def test_beams_own_flags_pass_through(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_spans_are_index_ranges_into_the_segments(tmp_path: Path) -> None:
-    run("windows", write_speech(tmp_path / "a.jsonl", 4), "--output", tmp_path / "out", "--layout", "spans")
-    row = json.loads(rows_in(tmp_path / "out")[0])
+    manifest = write_speech(tmp_path / "a.jsonl", 1, 4)
+    run("windows", manifest, "--output", tmp_path / "out", "--layout", "spans")
+    row = json.loads(rows_in(tmp_path / "out")[1])
+    assert row["_origin"] == {"source": str(manifest), "offset": manifest.read_bytes().index(b"\n") + 1}
     assert [(window["segments"], window.get("cut_words")) for window in row["windows"]] == [([0, 3], 0), ([1, 4], None)]
 
 
