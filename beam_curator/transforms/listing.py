@@ -126,7 +126,8 @@ def _row_files(directory: str, manifest: bytes) -> Iterable[str]:
 
 def _remote_names(given: str) -> list[str]:
     given = given.rstrip("/")
-    exact = FileSystems.match([given])[0].metadata_list
+    is_bucket = "/" not in given.partition("://")[2]  # which no store lets one ask for as an object
+    exact = [] if is_bucket else FileSystems.match([given])[0].metadata_list
     if exact:
         return [metadata.path for metadata in exact]
     if _GLOB_CHARACTERS & set(given):

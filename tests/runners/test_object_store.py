@@ -108,6 +108,11 @@ def test_a_slash_behind_a_directory_changes_nothing() -> None:
     assert names("gs://bucket/in/") == names("gs://bucket/in")
 
 
+def test_a_whole_bucket_is_a_tree() -> None:
+    assert set(names("gs://bucket/in")) <= set(names("gs://bucket"))
+    assert names("gs://bucket/") == names("gs://bucket")
+
+
 @pytest.mark.parametrize("output", ["gs://bucket/in/out", "gs://bucket/in", "gs://bucket/in/"])
 def test_an_output_inside_an_input_is_refused(output: str) -> None:
     with pytest.raises(UsageError, match="lies inside the input gs://bucket/in"):
