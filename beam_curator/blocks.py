@@ -21,6 +21,8 @@ from beam_curator.window_rules import WindowRules
 
 BLOCK_BYTES = 4 << 20
 CHUNK_BYTES = 1 << 20
+MAX_LINE_BYTES = 32 << 20
+"""The default of how long a line may be."""
 PAYLOAD_BYTES = 64 << 10
 """How much of a line that is too long is kept for the dead letter."""
 MAX_DOCUMENT_BYTES = 256 << 20

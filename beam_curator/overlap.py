@@ -16,6 +16,9 @@ from beam_curator.intervals import Seconds, Span, sum_left_to_right
 from beam_curator.json_lines import kind_of
 from beam_curator.rules import number_problems, option, raise_problems
 
+OVERLAP_SCOPES = ("row", "audio_file")
+"""Among which windows the rules hold: those of one entry, or those of all entries of one recording."""
+
 _DECIMALS = 6
 _SURELY_DIFFERENT = 2e-6
 """Times further apart than this differ after rounding to six decimals too."""

@@ -118,9 +118,10 @@ def _measure(job: WindowsJob, arguments: argparse.Namespace, n_bytes: int) -> di
     begin = time.time()
     try:
         with locked(job.output):
-            prepared = prepare(job.output, COMMAND, job.config(), listed(job), overwrite=True)
+            files = listed(job)
+            prepared = prepare(job.output, COMMAND, job.config(), files, overwrite=True)
             begin = time.time()
-            finished = run_job(job, listed(job), prepared, write=not arguments.no_write)
+            finished = run_job(job, files, prepared, write=not arguments.no_write)
             taken = time.time() - begin
     except JobFailedError as err:
         print(f"beam-curator: the job failed: {err}", file=sys.stderr)

@@ -87,10 +87,6 @@ def job_of(arguments: argparse.Namespace, beam_arguments: Sequence[str], output:
         raise UsageError("--output is empty: name a directory")
     if not inputs:
         raise UsageError("no INPUT given: name a manifest, a glob or a directory, or 'inputs' in --config")
-    try:
-        options["overlap"].rules(options["windows"])
-    except ValueError as err:
-        raise UsageError(str(err)) from err
     if engine_of(options["run"].runner) is None:
         raise UsageError(f"unknown runner {options['run'].runner!r}{nearest(options['run'].runner, PRESETS)}")
     return WindowsJob(

@@ -13,13 +13,13 @@ from typing import Any, get_type_hints
 
 import yaml
 
-from beam_curator.overlap import OverlapRules
+from beam_curator.blocks import MAX_LINE_BYTES
+from beam_curator.output_set import ROW_EXTENSIONS
+from beam_curator.overlap import OVERLAP_SCOPES, OverlapRules
 from beam_curator.rendering import LAYOUTS
 from beam_curator.rules import option, raise_problems
 from beam_curator.window_rules import WindowRules
 
-ROW_FORMATS = ("jsonl", "parquet", "avro")
-OVERLAP_SCOPES = ("row", "audio_file")
 DEFAULT_OUTPUT = "./windows_output"
 
 
@@ -31,7 +31,7 @@ class UsageError(ValueError):
 class InputOptions:
     """What is read."""
 
-    max_line_bytes: int = option(32 << 20, "longest line that is read, bytes; longer ones become failures")
+    max_line_bytes: int = option(MAX_LINE_BYTES, "longest line that is read, bytes; longer ones become failures")
     keep_duplicates: bool = option(False, "read a file that is listed twice twice")
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class OutputOptions:
     """What is written."""
 
     layout: str = option("full", "full: windows hold their segments; spans: index ranges only", choices=LAYOUTS)
-    row_format: str = option("jsonl", "format of the rows", choices=ROW_FORMATS)
+    row_format: str = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
     shards: int = option(0, "merge the rows into at most so many files; 0 leaves one file per block")
 
     def __post_init__(self) -> None:

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
-from beam_curator.blocks import EntryBlock, FailureBlock, LineBlock
+from beam_curator.blocks import MAX_LINE_BYTES, EntryBlock, FailureBlock, LineBlock
 from beam_curator.counting import count_failures, count_kept, count_lines, count_windows
 from beam_curator.output_set import Config, FileRecord
 from beam_curator.overlap import OverlapRules
 from beam_curator.rendering import Layout
 from beam_curator.rules import config_of
 from beam_curator.window_rules import WindowRules
-from beam_curator.transforms.manifests import MAX_LINE_BYTES, HashInputs, ReadManifests
+from beam_curator.transforms.manifests import HashInputs, ReadManifests
 from beam_curator.transforms.metrics import Count, CountBlocks
 from beam_curator.transforms.output_set import CommitOutputSet, OutputTarget, WriteFailures, WriteTrainingWindows, target_of
 from beam_curator.transforms.overlap import FilterOverlaps, OverlapScope

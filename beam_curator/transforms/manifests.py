@@ -6,7 +6,7 @@ from typing import Any, Literal
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
-from beam_curator.blocks import BLOCK_BYTES, BlockRef, FailureBlock, InputFile, LineBlock, plan_blocks, read_parts
+from beam_curator.blocks import (BLOCK_BYTES, BlockRef, FailureBlock, InputFile, LineBlock, MAX_LINE_BYTES, plan_blocks, read_parts)
 from beam_curator.failures import Failure, FailureCode
 from beam_curator.output_set import InputRecord
 from beam_curator.transforms import storage
@@ -14,7 +14,6 @@ from beam_curator.transforms.listing import list_inputs, with_form
 from beam_curator.transforms import coders as _coders  # noqa: F401  registers how blocks travel
 from beam_curator.transforms.metrics import timed
 
-MAX_LINE_BYTES = 32 << 20
 BLOCKS, FAILURES, BROKEN_FILES = "blocks", "failures", "broken_files"
 FILE_STAGE = "file"
 

@@ -8,18 +8,17 @@ from typing import Any, Literal
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from beam_curator.blocks import BlockRef, EntryBlock, LineBlock, PlannedEntry
+from beam_curator.blocks import MAX_LINE_BYTES, BlockRef, EntryBlock, LineBlock, PlannedEntry
 from beam_curator.curation import choose_in_row
 from beam_curator.intervals import Seconds
-from beam_curator.overlap import OverlapRules, survivors
+from beam_curator.overlap import OVERLAP_SCOPES, OverlapRules, survivors
 from beam_curator.rendering import OverlapChoice
 from beam_curator.window_rules import WindowRules
-from beam_curator.transforms.manifests import MAX_LINE_BYTES, read_rows
+from beam_curator.transforms.manifests import read_rows
 from beam_curator.transforms.metrics import collector_paused, timed
 from beam_curator.transforms.training_windows import build_block
 
 OverlapScope = Literal["row", "audio_file"]
-OVERLAP_SCOPES = ("row", "audio_file")
 
 RowId = tuple[str, int, int]
 """(source, occurrence, offset): rows compete in this order, so of equal windows the first stays."""

@@ -12,7 +12,8 @@ from beam_curator.overlap import OverlapRules
 from beam_curator.records import Entry
 from beam_curator.training_windows import plan_entry
 from beam_curator.window_rules import WindowRules
-from beam_curator.transforms.manifests import MAX_LINE_BYTES, ReadManifests
+from beam_curator.blocks import MAX_LINE_BYTES
+from beam_curator.transforms.manifests import ReadManifests
 from beam_curator.transforms.overlap import (
     FilterOverlaps,
     RowSpans,
