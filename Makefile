@@ -2,11 +2,14 @@
 # make test   run all tests
 # make check  lint, format, types, tests
 # make bench  speed and memory, as ratios
+# make engines        install Prism and Flink's job server into a cache (Go, Java and Maven needed)
+# make bench-engines  the same job on Flink and Prism, as ratios
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
+BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
 .PHONY: demo test check lint bench engines lock clean
 
@@ -39,7 +42,7 @@ bench: $(DEV)
 	$(BIN)/python benchmarks/bench_windows.py
 
 engines:
-	@echo "No engines besides the direct runner yet."
+	templates/install_engines $(BEAM_VERSION)
 
 lock: $(DEV)
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock

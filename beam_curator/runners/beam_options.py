@@ -5,10 +5,12 @@ from functools import cache
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_curator.runners.presets import FLINK_FLAGS, FLINK_OPTIONS
+
 
 @cache
 def known_flags() -> dict[str, bool]:
-    """Return Beam's flags, and whether each takes a value."""
+    """Return the flags of Beam and of its engines, and whether each takes a value."""
     parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve", allow_abbrev=False)
     pending = PipelineOptions.__subclasses__()
     while pending:
@@ -17,7 +19,9 @@ def known_flags() -> dict[str, bool]:
         add = getattr(options, "_add_argparse_args", None)
         if add is not None:
             add(_Lenient(parser))
-    return {flag: action.nargs != 0 for flag, action in parser._option_string_actions.items()}
+    flags = {flag: action.nargs != 0 for flag, action in parser._option_string_actions.items()}
+    passed_on = {f"--{name}": True for name in FLINK_OPTIONS} | {f"--{name}": False for name in FLINK_FLAGS}
+    return passed_on | flags
 
 
 class _Lenient:

@@ -1,4 +1,4 @@
-"""`beam-curator benchmark`: time the windows job on a manifest repeated N times, with the reference's two result files."""
+"""`beam-curator benchmark`: time the windows job on a manifest repeated N times; the reference's two result files."""
 
 import argparse
 import json
@@ -9,8 +9,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
@@ -18,11 +19,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_curator.blocks import CHUNK_BYTES, MAX_DOCUMENT_BYTES, InputFile, split_document
 from beam_curator.runners import cli, exit_codes
+from beam_curator.runners.engines.guard import ServerFailedError
+from beam_curator.runners.engines.opening import find_engine
+from beam_curator.runners.job import WindowsJob, job_of, listed
+from beam_curator.runners.job_run import JobFailedError, run_job
 from beam_curator.runners.options import UsageError, nearest, read_config
 from beam_curator.runners.run_directory import locked, prepare
 from beam_curator.runners.summary import peak_memory_mb
-from beam_curator.runners.job import WindowsJob, job_of, listed
-from beam_curator.runners.windows_command import JobFailedError, run_job
 from beam_curator.transforms import storage
 from beam_curator.transforms.curate import COMMAND
 from beam_curator.transforms.listing import with_form
@@ -44,9 +47,7 @@ def run_benchmark_command(arguments: argparse.Namespace, beam_arguments: list[st
     os.makedirs(results, exist_ok=True)
     given = job_of(arguments, beam_arguments, os.path.join(results, "rows"))
     with _repeated(given, factor) as (manifest, n_bytes):
-        job = WindowsJob(
-            inputs=(manifest,), output=given.output, options=given.options, beam_arguments=given.beam_arguments
-        )
+        job = replace(given, inputs=(manifest,))
         metrics = _measure(job, arguments, n_bytes)
     _merge_json(os.path.join(results, "params.json"), _params(given, factor, metrics))
     _merge_json(os.path.join(results, "metrics.json"), metrics)
@@ -63,7 +64,9 @@ def _from_entry(arguments: argparse.Namespace) -> tuple[argparse.Namespace, list
     if not arguments.config:
         raise UsageError("--entry needs --config with the file that holds it")
     listed_entries = read_config(arguments.config).get("entries")
-    if not isinstance(listed_entries, list) or not all(isinstance(item, dict) and "name" in item for item in listed_entries):
+    if not isinstance(listed_entries, list) or not all(
+        isinstance(item, dict) and "name" in item for item in listed_entries
+    ):
         raise UsageError(f"{arguments.config} has no list 'entries' of names with args: see benchmarks/benchmark.yaml")
     entries = {entry["name"]: entry for entry in listed_entries}
     if arguments.entry not in entries:
@@ -114,6 +117,13 @@ def _append(file: InputFile, target: Any) -> None:
 
 def _measure(job: WindowsJob, arguments: argparse.Namespace, n_bytes: int) -> dict[str, Any]:
     """Run the job and return the metrics; on failure all counts are 0."""
+    found = find_engine(job.engine)
+    if not job.run.wait:
+        raise UsageError("--no-wait: a benchmark needs the end of its job: leave it out")
+    if arguments.no_write and not found.workers_here:
+        raise UsageError(
+            f"--no-write counts by notes on this machine's disk, which runner {job.run.runner} does not see"
+        )
     shutil.rmtree(job.output, ignore_errors=True)
     begin = time.time()
     try:
@@ -121,9 +131,10 @@ def _measure(job: WindowsJob, arguments: argparse.Namespace, n_bytes: int) -> di
             files = listed(job)
             prepared = prepare(job.output, COMMAND, job.config(), files, overwrite=True)
             begin = time.time()
-            finished = run_job(job, files, prepared, write=not arguments.no_write)
+            finished = run_job(job, found, files, prepared, write=not arguments.no_write)
             taken = time.time() - begin
-    except JobFailedError as err:
+        assert finished is not None
+    except (JobFailedError, ServerFailedError) as err:
         print(f"beam-curator: the job failed: {err}", file=sys.stderr)
         return _metrics({}, 0, time.time() - begin, n_bytes) | {"is_success": False}
     finally:
@@ -205,5 +216,3 @@ def _missed(requirement: Mapping[str, Any], metrics: Mapping[str, Any]) -> str |
         if kind in requirement and not holds(metrics[name], requirement[kind]):
             return f"{name} is {metrics[name]}, expected {kind} {requirement[kind]}"
     return None
-
-

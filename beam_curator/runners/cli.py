@@ -52,6 +52,21 @@ def _run_windows(arguments: argparse.Namespace, beam_arguments: list[str]) -> in
     return run_windows_command(arguments, beam_arguments)
 
 
+def _add_pool_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, required=True, metavar="N", help="port to listen on")
+    parser.add_argument(
+        "--host", default="localhost", metavar="NAME", help="interface to listen on (default: localhost)"
+    )
+
+
+def _run_pool(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    from beam_curator.runners.engines.worker_pool import run_pool
+
+    del beam_arguments
+    run_pool(arguments.port, arguments.host)
+    return DONE
+
+
 def _add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="an output set")
 
@@ -65,7 +80,9 @@ def _run_verify(arguments: argparse.Namespace, beam_arguments: list[str]) -> int
 
 def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="*", metavar="MANIFEST", help="manifest, glob or directory")
-    parser.add_argument("--repeat-factor", type=int, default=None, metavar="N", help="read the rows N times (default: 1)")
+    parser.add_argument(
+        "--repeat-factor", type=int, default=None, metavar="N", help="read the rows N times (default: 1)"
+    )
     parser.add_argument("--results", metavar="DIR", help="where params.json and metrics.json go (default: ./benchmark)")
     parser.add_argument("--no-write", action="store_true", help="leave the writing of rows out of the timing")
     parser.add_argument("--keep-rows", action="store_true", help="keep the rows under DIR/rows")
@@ -93,6 +110,9 @@ COMMANDS = {
         add_arguments=_add_benchmark_arguments,
         run=_run_benchmark,
     ),
+    "worker-pool": Command(
+        help="start worker processes for a cluster that asks for them", add_arguments=_add_pool_arguments, run=_run_pool
+    ),
 }
 
 
@@ -107,7 +127,8 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=f"beam-curator {name}",
         description=command.help[0].upper() + command.help[1:] + ".",
-        epilog="Any Beam pipeline option may be given too. Exit codes: 0 done, 3 done with failures, 2 usage, 1 failed.",
+        epilog="Any Beam pipeline option may be given too, such as --flink-master, --parallelism or --project. "
+        "Exit codes: 0 done, 3 done with failures, 2 usage, 1 failed.",
         allow_abbrev=False,
     )
     command.add_arguments(parser)
@@ -117,33 +138,44 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 def overview() -> str:
     """Return the text of `beam-curator --help`."""
     lines = ["usage: beam-curator COMMAND …", "", "Speech-data curation on Apache Beam.", "", "commands:"]
-    lines += [f"  {name:<10} {command.help}" for name, command in COMMANDS.items()]
+    lines += [f"  {name:<11} {command.help}" for name, command in COMMANDS.items()]
     return "\n".join([*lines, "", "beam-curator COMMAND --help lists the options of a command."])
 
 
 def split_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Tell our arguments from Beam's.
+    """Tell our arguments from Beam's. Words in a flag may be joined by dashes or by underscores.
 
     Raises:
       UsageError: a flag that is neither ours nor Beam's, with the nearest known one.
     """
-    ours, beams = [], []
+    ours: list[str] = []
+    beams: list[str] = []
     remaining = list(arguments)
     while remaining:
         argument = remaining.pop(0)
-        name = argument.partition("=")[0]
-        if not name.startswith("--") or name == "--" or name in parser._option_string_actions:
+        given, equals, value = argument.partition("=")
+        name = f"--{given[2:].replace('_', '-')}"
+        if not given.startswith("--") or given == "--":
             ours.append(argument)
-            continue
-        from beam_curator.runners.beam_options import known_flags
-
-        flags = known_flags()
-        if name not in flags:
-            raise UsageError(f"unknown flag {name}{nearest(name, [*parser._option_string_actions, *flags])}")
-        beams.append(argument)
-        if flags[name] and "=" not in argument and remaining:
-            beams.append(remaining.pop(0))
+        elif name in parser._option_string_actions:
+            ours.append(name + equals + value)
+        else:
+            flag, takes_value = _beam_flag(given, parser)
+            beams.append(flag + equals + value)
+            if takes_value and not equals and remaining:
+                beams.append(remaining.pop(0))
     return ours, beams
+
+
+def _beam_flag(given: str, parser: argparse.ArgumentParser) -> tuple[str, bool]:
+    """Return a flag as Beam spells it, and whether it takes a value."""
+    from beam_curator.runners.beam_options import known_flags
+
+    flags = known_flags()
+    for flag in (given, f"--{given[2:].replace('-', '_')}"):
+        if flag in flags:
+            return flag, flags[flag]
+    raise UsageError(f"unknown flag {given}{nearest(given, [*parser._option_string_actions, *flags])}")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from beam_curator.blocks import InputFile, plan_blocks
-from beam_curator.output_set import MANIFEST_NAME, Config
+from beam_curator.blocks import InputFile
+from beam_curator.output_set import Config
 from beam_curator.runners.beam_options import known_flags
 from beam_curator.runners.options import (
     DEFAULT_OUTPUT,
@@ -17,26 +15,36 @@ from beam_curator.runners.options import (
     RunOptions,
     UsageError,
     nearest,
+    origins,
     read_config,
     resolve,
 )
-from beam_curator.runners.presets import PRESETS, engine_of
+from beam_curator.runners.presets import Engine, resolve_engine
 from beam_curator.runners.run_directory import refuse_overlap
 from beam_curator.transforms import storage
 from beam_curator.transforms.curate import ChooseWindows, CurateWindows
-from beam_curator.transforms.listing import NoInputError, list_inputs, with_form
+from beam_curator.transforms.listing import NoInputError, list_inputs
 from beam_curator.transforms.output_set import OutputTarget
 from beam_curator.transforms.storage import UnknownSchemeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowsJob:
-    """One job as it was asked for: inputs, output, options by section, and Beam's own arguments."""
+    """One job as it was asked for.
+
+    Attributes:
+      inputs: as given.
+      output: where to.
+      options: by section.
+      origins: where an option that is not at its default was set, by `section.key`.
+      engine: where it runs, with the options of that engine.
+    """
 
     inputs: tuple[str, ...]
     output: str
     options: dict[str, Any]
-    beam_arguments: tuple[str, ...]
+    origins: dict[str, str]
+    engine: Engine
 
     @property
     def run(self) -> RunOptions:
@@ -87,13 +95,12 @@ def job_of(arguments: argparse.Namespace, beam_arguments: Sequence[str], output:
         raise UsageError("--output is empty: name a directory")
     if not inputs:
         raise UsageError("no INPUT given: name a manifest, a glob or a directory, or 'inputs' in --config")
-    if engine_of(options["run"].runner) is None:
-        raise UsageError(f"unknown runner {options['run'].runner!r}{nearest(options['run'].runner, PRESETS)}")
     return WindowsJob(
         inputs=tuple(str(given).removeprefix("file://") for given in inputs),
         output=str(output or given_output or DEFAULT_OUTPUT).removeprefix("file://"),
         options=options,
-        beam_arguments=tuple(beam_arguments),
+        origins=origins(config, arguments.settings, flags),
+        engine=resolve_engine(options["run"], beam_arguments),
     )
 
 
@@ -109,7 +116,9 @@ def _beam_section(section: object) -> list[str]:
     for name in section:
         if f"--{name}" not in flags:
             raise UsageError(f"unknown option 'beam.{name}'{nearest(str(name), [flag[2:] for flag in flags])}")
-    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in section.items() if value is not False]
+    return [
+        f"--{name}" if value is True else f"--{name}={value}" for name, value in section.items() if value is not False
+    ]
 
 
 def _as_list(value: object) -> list[str]:
@@ -136,24 +145,3 @@ def listed(job: WindowsJob) -> list[InputFile]:
         named = ", ".join(repeated[:3]) + (", …" if len(repeated) > 3 else "")
         print(f"beam-curator: listed more than once, read once: {named} (--keep-duplicates)", file=sys.stderr)
     return files
-
-
-def plan_text(job: WindowsJob, files: Sequence[InputFile]) -> str:
-    """Say what would be read and written, and by which options."""
-    blocks = plan_blocks([with_form(file) for file in files])
-    options: dict[str, Any] = {
-        section: {
-            key: list(value) if isinstance(value, tuple) else value
-            for key in type(values).__dataclass_fields__
-            for value in [getattr(values, key)]
-        }
-        for section, values in job.options.items()
-    }
-    options["overlap"]["target_duration"] = job.options["overlap"].rules(job.options["windows"]).target_duration
-    n_bytes = sum(file.size for file in files)
-    lines = [f"Would read {len(files):,} files, {n_bytes:,} bytes, in {len(blocks):,} blocks:"]
-    lines += [f"  {file.name} ({file.size:,} bytes)" for file in files[:20]]
-    lines += [f"  and {len(files) - 20:,} more"] if len(files) > 20 else []
-    lines += [f"Would write to {job.output}: windows-*, failures-* where there are any, {MANIFEST_NAME}, summary.json"]
-    engine = engine_of(job.run.runner)
-    return "\n".join([*lines, f"Engine: {engine}", "Options:", yaml.safe_dump(options, sort_keys=False).rstrip()])

@@ -11,6 +11,8 @@ NOISE = (
     "No semi_persistent_directory",
     "Discarding unparseable args",
     "Discarding invalid overrides",
+    "Apache Beam is downloading dependencies",
+    "Unparseable argument",
 )
 """Beginnings of engine messages that tell a user nothing."""
 

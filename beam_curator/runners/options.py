@@ -9,7 +9,8 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import yaml
 
@@ -81,11 +82,16 @@ class OutputOptions:
 class RunOptions:
     """How the job runs; none of it decides the rows."""
 
-    runner: str = option("direct", "where the job runs")
-    jobs: int = option(1, "worker processes on this machine")
+    runner: str = option(
+        "direct", "where the job runs: direct, prism, flink, dataflow, or Beam's name of another runner"
+    )
+    jobs: int = option(1, "worker processes; on flink also the parallelism")
+    gpu: str | None = option(None, "accelerator of Dataflow's workers, such as nvidia-l4")
+    wait: bool = option(True, "wait for the end of the job (dataflow)")
     tolerate: str = option("0", "failures that still count as success: a number, or a percentage of the rows read")
     overwrite: bool = option(False, "replace an output set of other inputs or options")
-    plan: bool = option(False, "say what would be read and written, and stop")
+    plan: bool = option(False, "say what would be read, written and run, and stop")
+    show_options: bool = option(False, "print every option as it is resolved, and why, and stop")
     verbose: bool = option(False, "show the log of the engine")
 
     def __post_init__(self) -> None:
@@ -136,12 +142,14 @@ def add_flags(parser: argparse.ArgumentParser, sections: Sections) -> None:
         group = parser.add_argument_group(f"{section} options")
         hints = get_type_hints(options)
         for field in dataclasses.fields(options):
-            kind, text = hints[field.name], field.metadata["help"].replace("%", "%%")
+            kind, text = _plain(hints[field.name]), field.metadata["help"].replace("%", "%%")
             destination = f"{section}.{field.name}"
             if kind is bool:
                 action = "store_false" if field.default is True else "store_true"
                 text = f"do not {text}" if field.default is True else text
-                group.add_argument(flag_of(field), dest=destination, action=action, default=argparse.SUPPRESS, help=text)
+                group.add_argument(
+                    flag_of(field), dest=destination, action=action, default=argparse.SUPPRESS, help=text
+                )
                 continue
             default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
             group.add_argument(
@@ -153,6 +161,11 @@ def add_flags(parser: argparse.ArgumentParser, sections: Sections) -> None:
                 metavar=None if field.metadata["choices"] else _metavar(kind),
                 help=text if default is None else f"{text} (default: {default})",
             )
+
+
+def _plain(kind: Any) -> Any:
+    """Return the type of an option's value where it has one: `float | None` is float."""
+    return next(part for part in get_args(kind) if part is not NoneType) if NoneType in get_args(kind) else kind
 
 
 def _metavar(kind: Any) -> str:
@@ -212,6 +225,18 @@ def resolve(
     return options
 
 
+def origins(config: Mapping[str, Any], settings: Sequence[str], flags: Mapping[str, Any]) -> dict[str, str]:
+    """Tell where each option that is not at its default was set: the one that wins.
+
+    Example:
+      >>> origins({"run": {"jobs": 2}}, ["run.jobs=3"], {"run.verbose": True})
+      {'run.jobs': '--set', 'run.verbose': 'flag'}
+    """
+    found = {path: "config" for path, _ in _flattened(config)}
+    found |= {_setting(text)[0]: "--set" for text in settings}
+    return found | dict.fromkeys(flags, "flag")
+
+
 def _flattened(config: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     for section, values in config.items():
         if not isinstance(values, Mapping):
@@ -234,14 +259,17 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _from_yaml(options: type[Any], key: str, value: Any, path: str) -> Any:
-    kind = get_type_hints(options)[key]
+    hint = get_type_hints(options)[key]
+    kind = _plain(hint)
+    if value is None and hint is not kind:
+        return None
     if kind == tuple[str, ...] and isinstance(value, str):
         return _Converter(kind)(value)
     if kind == tuple[str, ...] and isinstance(value, list):
         return tuple(value)
     if kind is str and not isinstance(value, str):
         value = str(value)
-    allowed = (bool,) if kind is bool else (int,) if kind is int else (str,) if kind is str else (int, float, type(None))
+    allowed = (bool,) if kind is bool else (int,) if kind is int else (str,) if kind is str else (int, float)
     if kind == tuple[str, ...] or not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"{path} is {value!r}, expected {_expected(kind)}")
     choices = options.__dataclass_fields__[key].metadata["choices"]

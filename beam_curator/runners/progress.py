@@ -34,6 +34,7 @@ class NoteProgress(beam.PTransform[PCollection[Count], PCollection[None]]):
         self._scratch = scratch
 
     def expand(self, counts: PCollection[Count]) -> PCollection[None]:
+        """Take the counts."""
         return counts | "Note" >> beam.ParDo(_NoteFn(self._scratch))
 
 

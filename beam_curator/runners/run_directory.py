@@ -100,7 +100,9 @@ def refuse_overlap(inputs: Sequence[str], files: Sequence[InputFile], output: st
     else:
         where = os.path.realpath(output) + os.sep
         local = [given for given in inputs if not storage.is_remote(given)]
-        folders = [match for given in local for match in (given, *glob.glob(given, recursive=True)) if os.path.isdir(match)]
+        folders = [
+            match for given in local for match in (given, *glob.glob(given, recursive=True)) if os.path.isdir(match)
+        ]
         inside = [given for given in folders if where.startswith(os.path.realpath(given).rstrip(os.sep) + os.sep)]
         row_file = os.path.abspath(os.path.join(output, f"{ROWS}-00000-of-00001.jsonl"))
         globs = [given for given in local if not os.path.exists(given)]

@@ -4,7 +4,7 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
@@ -41,7 +41,9 @@ class Stage:
     time_mean: float | None = None
 
 
-def stages_of(counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]) -> list[Stage]:
+def stages_of(
+    counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]
+) -> list[Stage]:
     """Put the counts of a `windows` job into stages.
 
     Args:
@@ -74,10 +76,12 @@ def stages_of(counts: Mapping[str, int], files: Sequence[FileRecord], times: Map
         Stage(name="write", what_in="rows", n_in=entries + read_failures + get("build.failures"), what_out="files",
               n_out=len(files)),
     ]  # fmt: skip
-    return [
-        replace(stage, time_total=times[stage.name][0], time_mean=times[stage.name][1]) if stage.name in times else stage
-        for stage in stages
-    ]
+    return [_with_time(stage, times) for stage in stages]
+
+
+def _with_time(stage: Stage, times: Mapping[str, tuple[float, float]]) -> Stage:
+    total, mean = times.get(stage.name, (None, None))
+    return replace(stage, time_total=total, time_mean=mean)
 
 
 def render_table(stages: Sequence[Stage]) -> str:
@@ -149,10 +153,10 @@ def total_loss(counts: Mapping[str, int], rules: Any) -> str | None:
     return f"No window was built. {cures[reason]}"
 
 
-def times_of(result: Any) -> dict[str, tuple[float, float]]:
-    """Read the stages' timings out of Beam's metrics: seconds in all, and per block."""
+def times_of(distributions: Iterable[Any]) -> dict[str, tuple[float, float]]:
+    """Read the stages' timings out of Beam's distributions: seconds in all, and per block."""
     sums: dict[str, tuple[float, int]] = {}
-    for item in result.metrics().query()["distributions"]:
+    for item in distributions:
         if item.key.metric.namespace == NAMESPACE:
             value = item.committed if item.committed is not None else item.attempted
             total, count = sums.get(item.key.metric.name, (0.0, 0))

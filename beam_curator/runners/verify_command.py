@@ -55,5 +55,7 @@ def find_problems(directory: str, manifest: Manifest) -> list[str]:
         elif (n_lines if record.name.endswith(".jsonl") else count_rows(path)) != record.n_rows:
             problems.append(f"{record.name} does not hold {record.n_rows} rows")
     known = {record.name for record in manifest.files}
-    strays = [name for name in storage.list_directory(directory) if is_ours(name, (ROWS, FAILURES)) and name not in known]
+    strays = [
+        name for name in storage.list_directory(directory) if is_ours(name, (ROWS, FAILURES)) and name not in known
+    ]
     return problems + [f"{name} does not belong to the set" for name in strays]

@@ -13,13 +13,19 @@ from beam_curator.output_set import Config, FileRecord
 from beam_curator.overlap import OverlapRules
 from beam_curator.rendering import Layout
 from beam_curator.rules import config_of
-from beam_curator.window_rules import WindowRules
 from beam_curator.transforms.manifests import HashInputs, ReadManifests
 from beam_curator.transforms.metrics import Count, CountBlocks
-from beam_curator.transforms.output_set import CommitOutputSet, OutputTarget, WriteFailures, WriteTrainingWindows, target_of
+from beam_curator.transforms.output_set import (
+    CommitOutputSet,
+    OutputTarget,
+    WriteFailures,
+    WriteTrainingWindows,
+    target_of,
+)
 from beam_curator.transforms.overlap import FilterOverlaps, OverlapScope
 from beam_curator.transforms.row_files import RowForm, RowFormat, row_pieces
 from beam_curator.transforms.training_windows import BuildTrainingWindows
+from beam_curator.window_rules import WindowRules
 
 COMMAND = "windows"
 
@@ -85,7 +91,7 @@ class ChooseWindows(beam.PTransform[PBegin, Any]):
 
 
 class CuratedWindows(NamedTuple):
-    """What `CurateWindows` returns: records of the files, counts as they arise, and the summed counts once committed."""
+    """What `CurateWindows` returns: records of the files, counts as they arise, and their sums once committed."""
 
     files: PCollection[FileRecord]
     counts: tuple[PCollection[Count], ...]

@@ -73,9 +73,7 @@ def _names(given: str) -> list[str]:
         raise NoInputError(f"{given} cannot be listed: {err}") from err
     if not found:
         kind = "glob" if _GLOB_CHARACTERS & set(given) else "directory"
-        raise NoInputError(
-            f"{kind} {given} holds no manifest: expected files ending in {', '.join(EXTENSIONS)}"
-        )
+        raise NoInputError(f"{kind} {given} holds no manifest: expected files ending in {', '.join(EXTENSIONS)}")
     return found
 
 

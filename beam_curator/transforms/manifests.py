@@ -6,12 +6,21 @@ from typing import Any, Literal
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
-from beam_curator.blocks import (BLOCK_BYTES, BlockRef, FailureBlock, InputFile, LineBlock, MAX_LINE_BYTES, plan_blocks, read_parts)
+from beam_curator.blocks import (
+    BLOCK_BYTES,
+    MAX_LINE_BYTES,
+    BlockRef,
+    FailureBlock,
+    InputFile,
+    LineBlock,
+    plan_blocks,
+    read_parts,
+)
 from beam_curator.failures import Failure, FailureCode
 from beam_curator.output_set import InputRecord
+from beam_curator.transforms import coders as _coders  # noqa: F401  registers how blocks travel
 from beam_curator.transforms import storage
 from beam_curator.transforms.listing import list_inputs, with_form
-from beam_curator.transforms import coders as _coders  # noqa: F401  registers how blocks travel
 from beam_curator.transforms.metrics import timed
 
 BLOCKS, FAILURES, BROKEN_FILES = "blocks", "failures", "broken_files"
@@ -58,9 +67,7 @@ class ReadManifests(beam.PTransform[PBegin, Any]):
         self._keep_duplicates = keep_duplicates
         self._block_bytes = block_bytes
 
-    def expand(
-        self, begin: PBegin
-    ) -> "tuple[PCollection[LineBlock], PCollection[FailureBlock]]":
+    def expand(self, begin: PBegin) -> "tuple[PCollection[LineBlock], PCollection[FailureBlock]]":
         refs: PCollection[BlockRef] = (
             begin
             | "Start" >> beam.Create([None])
@@ -157,7 +164,9 @@ def read_rows(ref: BlockRef, max_line_bytes: int) -> Iterator[LineBlock | Failur
                     behind = item.lines[-1].offset + len(item.lines[-1].raw)
                 yield item
     except FileNotFoundError:
-        yield _file_failure(FailureCode.NOT_FOUND, ref, behind, "the file is no longer there", "run again, or restore it")
+        yield _file_failure(
+            FailureCode.NOT_FOUND, ref, behind, "the file is no longer there", "run again, or restore it"
+        )
     except storage.DAMAGED as err:
         cure = "fetch or compress the file again; the rows before the damage were read"
         yield _file_failure(FailureCode.TRUNCATED_FILE, ref, behind, f"damaged after byte {behind}: {err}", cure)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.pvalue import PCollection
 from apache_beam.metrics import Metrics
+from apache_beam.pvalue import PCollection
 
 NAMESPACE = "beam_curator"
 Count = tuple[str, int]
@@ -25,7 +25,7 @@ def timed(stage: str) -> Iterator[None]:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Keep the cyclic garbage collector still: parsed JSON has no cycles, and walking it takes as long as parsing it."""
+    """Keep the cyclic garbage collector still: parsed JSON has no cycles, and walking it takes as long as parsing."""
     enabled = gc.isenabled()
     gc.disable()
     try:

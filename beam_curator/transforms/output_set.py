@@ -82,9 +82,7 @@ class WriteTrainingWindows(beam.PTransform[PCollection[EntryBlock], PCollection[
       A record of each file as its writer saw it.
     """
 
-    def __init__(
-        self, target: OutputTarget | str, *, layout: Layout = "full", row_format: RowFormat = "jsonl"
-    ) -> None:
+    def __init__(self, target: OutputTarget | str, *, layout: Layout = "full", row_format: RowFormat = "jsonl") -> None:
         super().__init__()
         self._target = target_of(target)
         self._form = RowForm(row_format=row_format, layout=layout)

@@ -13,10 +13,10 @@ from beam_curator.curation import choose_in_row
 from beam_curator.intervals import Seconds
 from beam_curator.overlap import OVERLAP_SCOPES, OverlapRules, survivors
 from beam_curator.rendering import OverlapChoice
-from beam_curator.window_rules import WindowRules
 from beam_curator.transforms.manifests import read_rows
 from beam_curator.transforms.metrics import collector_paused, timed
 from beam_curator.transforms.training_windows import build_block
+from beam_curator.window_rules import WindowRules
 
 OverlapScope = Literal["row", "audio_file"]
 
@@ -146,5 +146,3 @@ class _ReadAgainFn(beam.DoFn):
         if row.plan.firsts and audio_file_of(row, source) is not None:
             raise RuntimeError(f"no choice for the row at byte {row.offset} of {source}: it changed while it was read")
         return _chosen(row, choose_in_row(row.plan, self._rules))
-
-

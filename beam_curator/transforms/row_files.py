@@ -1,4 +1,4 @@
-"""Row files: one format each for JSON lines, Parquet and Avro, written whole or not at all, with equal bytes each time."""
+"""Row files: one format each for JSON lines, Parquet and Avro, whole or not at all, with equal bytes each time."""
 
 import hashlib
 import io
@@ -14,13 +14,17 @@ import pyarrow.parquet as pq
 from beam_curator.blocks import PlannedEntry
 from beam_curator.output_set import PART_SUFFIX, ROW_EXTENSIONS
 from beam_curator.rendering import LAYOUTS, Layout, render_pieces
-from beam_curator.window_rules import WindowRules
 from beam_curator.transforms import storage
 from beam_curator.transforms.storage import AtomicFile
+from beam_curator.window_rules import WindowRules
 
 RowFormat = Literal["jsonl", "parquet", "avro"]
 
-_SPAN = {"type": "record", "name": "Span", "fields": [{"name": "start", "type": "double"}, {"name": "end", "type": "double"}]}
+_SPAN = {
+    "type": "record",
+    "name": "Span",
+    "fields": [{"name": "start", "type": "double"}, {"name": "end", "type": "double"}],
+}
 AVRO_SCHEMA = {
     "type": "record",
     "name": "CuratedRow",

@@ -10,8 +10,8 @@ from beam_curator.block_planning import plan_block
 from beam_curator.blocks import EntryBlock, FailureBlock, LineBlock, PlannedEntry
 from beam_curator.failures import EntryError, Failure
 from beam_curator.records import Entry
-from beam_curator.window_rules import WindowRules
 from beam_curator.transforms.metrics import collector_paused, timed
+from beam_curator.window_rules import WindowRules
 
 BLOCKS, FAILURES = "blocks", "failures"
 STAGE = "build"
@@ -31,9 +31,7 @@ class BuildTrainingWindows(beam.PTransform[PCollection[LineBlock], Any]):
         super().__init__()
         self._rules = rules
 
-    def expand(
-        self, blocks: PCollection[LineBlock]
-    ) -> "tuple[PCollection[EntryBlock], PCollection[FailureBlock]]":
+    def expand(self, blocks: PCollection[LineBlock]) -> "tuple[PCollection[EntryBlock], PCollection[FailureBlock]]":
         built = blocks | "Build" >> beam.ParDo(_BuildFn(self._rules)).with_outputs(FAILURES, main=BLOCKS)
         return built[BLOCKS], built[FAILURES]
 

@@ -1,5 +1,4 @@
 from beam_curator.runners.beam_options import known_flags
-from beam_curator.runners.presets import PRESETS, engine_of
 
 
 def test_beams_flags_are_known_with_whether_they_take_a_value() -> None:
@@ -11,12 +10,12 @@ def test_beams_flags_are_known_with_whether_they_take_a_value() -> None:
     assert len(flags) > 100
 
 
+def test_flags_of_flinks_job_server_are_known_though_beams_python_does_not_know_them() -> None:
+    flags = known_flags()
+    assert flags["--checkpointing_interval"] is True
+    assert flags["--finish_bundle_before_checkpointing"] is False
+
+
 def test_none_of_beams_flags_is_asked_for_by_a_name_of_ours() -> None:
     assert "--output" not in known_flags()
     assert "--plan" not in known_flags()
-
-
-def test_a_runner_is_a_preset_or_a_runner_of_beams() -> None:
-    assert {name: engine_of(name) for name in PRESETS} == {"direct": "FnApiRunner"}
-    assert engine_of("DataflowRunner") == "DataflowRunner"
-    assert [engine_of(name) for name in ("DirectRunner", "drect", "")] == [None, None, None]

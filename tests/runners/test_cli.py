@@ -36,7 +36,7 @@ class TestSplitArguments:
         [
             ("--min-speaker", "unknown flag --min-speaker: did you mean --min-speakers?"),
             ("--min-speaker=3", "unknown flag --min-speaker: did you mean --min-speakers?"),
-            ("--min_speakers", "unknown flag --min_speakers: did you mean --min-speakers?"),
+            ("--min_speaker", "unknown flag --min_speaker: did you mean --min-speakers?"),
             ("--direct_num_worker", "unknown flag --direct_num_worker: did you mean --direct_num_workers?"),
             ("--xyzzy", "unknown flag --xyzzy"),
         ],
@@ -61,7 +61,7 @@ class TestRun:
         assert run(flag) == 0
         text = capsys.readouterr().out
         for name, command in cli.COMMANDS.items():
-            assert f"  {name:<10} {command.help}\n" in text
+            assert f"  {name:<11} {command.help}\n" in text
 
     def test_version_is_that_of_the_package(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--version") == 0

@@ -40,9 +40,12 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
     "output.shards": (["--shards", "4"], 4),
     "run.runner": (["--runner", "PortableRunner"], "PortableRunner"),
     "run.jobs": (["--jobs", "2"], 2),
+    "run.gpu": (["--gpu", "nvidia-l4"], "nvidia-l4"),
+    "run.wait": (["--no-wait"], False),
     "run.tolerate": (["--tolerate", "5%"], "5%"),
     "run.overwrite": (["--overwrite"], True),
     "run.plan": (["--plan"], True),
+    "run.show_options": (["--show-options"], True),
     "run.verbose": (["--verbose"], True),
 }
 """Each option of the windows job, a way to give it as a flag, and the value that this means."""

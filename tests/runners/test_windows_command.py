@@ -11,9 +11,11 @@ from beam_curator.curation import curate_entry
 from beam_curator.output_set import RunRecord
 from beam_curator.overlap import OverlapRules
 from beam_curator.runners import cli
+from beam_curator.runners.engines.opening import find_engine
+from beam_curator.runners.job import WindowsJob, job_of, listed
+from beam_curator.runners.job_run import JobFailedError, run_job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.run_directory import prepare
-from beam_curator.runners.windows_command import JobFailedError, WindowsJob, job_of, listed, run_job
 from beam_curator.window_rules import WindowRules
 from tests.manifests import (
     REFERENCE,
@@ -130,7 +132,7 @@ class TestPlan:
         size = manifest.stat().st_size
         assert f"Would read 1 files, {size} bytes, in 1 blocks:\n  {manifest} ({size} bytes)\n" in text
         assert f"Would write to {tmp_path}/out: windows-*, " in text
-        assert "Engine: FnApiRunner\n" in text
+        assert "Engine: direct, that is Beam's FnApiRunner\n" in text
         shown = yaml.safe_load(options)
         assert shown["windows"]["target_window_duration"] == 60.5
         assert shown["windows"]["drop_fields"] == ["words", "text"]
@@ -277,7 +279,7 @@ def test_a_run_that_was_replaced_stops(tmp_path: Path) -> None:
     other = RunRecord(token="other", config_sha256=record.config_sha256, inputs=record.inputs, cleared=True)
     (tmp_path / "out/_RUN.json").write_bytes(other.to_json())
     with pytest.raises(JobFailedError, match="now belongs to another run: this one stops writing"):
-        run_job(work, files, prepared)
+        run_job(work, find_engine(work.engine), files, prepared)
     assert names_in(tmp_path / "out") == ["_RUN.json"]
 
 

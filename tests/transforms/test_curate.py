@@ -11,10 +11,10 @@ from beam_curator.curation import curate_entry
 from beam_curator.overlap import OverlapRules
 from beam_curator.records import Entry
 from beam_curator.training_windows import plan_entry
-from beam_curator.window_rules import WindowRules
 from beam_curator.transforms.curate import ChooseWindows, CurateWindows, ExplodeBlocks, SingleRow, explode
 from beam_curator.transforms.manifests import ReadManifests
 from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.window_rules import WindowRules
 from tests.manifests import line_of, manifest_of, names_in, rows_in, run, speech, whole_file, write_lines
 
 ENTRIES = [speech(4), speech(6)]

@@ -16,7 +16,6 @@ from beam_curator.overlap import OverlapRules
 from beam_curator.records import Entry
 from beam_curator.rendering import render_row
 from beam_curator.training_windows import plan_entry
-from beam_curator.window_rules import WindowRules
 from beam_curator.transforms.output_set import (
     CommitOutputSet,
     OutputTarget,
@@ -27,6 +26,7 @@ from beam_curator.transforms.output_set import (
     key_by_shard,
 )
 from beam_curator.transforms.storage import ForeignRunError
+from beam_curator.window_rules import WindowRules
 from tests.manifests import names_in, speech
 
 RULES = WindowRules()

@@ -6,13 +6,11 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_curator.blocks import EntryBlock, PlannedEntry
+from beam_curator.blocks import MAX_LINE_BYTES, EntryBlock, PlannedEntry
 from beam_curator.curation import choose_in_row
 from beam_curator.overlap import OverlapRules
 from beam_curator.records import Entry
 from beam_curator.training_windows import plan_entry
-from beam_curator.window_rules import WindowRules
-from beam_curator.blocks import MAX_LINE_BYTES
 from beam_curator.transforms.manifests import ReadManifests
 from beam_curator.transforms.overlap import (
     FilterOverlaps,
@@ -23,6 +21,7 @@ from beam_curator.transforms.overlap import (
     spans_by_audio_file,
 )
 from beam_curator.transforms.training_windows import BuildTrainingWindows
+from beam_curator.window_rules import WindowRules
 from tests.manifests import line_of, speech, whole_file, write_lines
 
 HALF = OverlapRules(overlap_percentage=50, target_duration=10)

@@ -7,9 +7,9 @@ from beam_curator.blocks import EntryBlock, FailureBlock, Line, LineBlock
 from beam_curator.failures import Failure, FailureCode
 from beam_curator.records import Entry
 from beam_curator.training_windows import plan_entry
-from beam_curator.window_rules import WindowRules
 from beam_curator.transforms.manifests import ReadManifests
 from beam_curator.transforms.training_windows import BuildTrainingWindows, build_block
+from beam_curator.window_rules import WindowRules
 from tests.manifests import BAD_LINES, line_of, speech, whole_file, write_lines
 
 

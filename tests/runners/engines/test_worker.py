@@ -3,12 +3,12 @@ import sys
 import time
 from pathlib import Path
 
-from beam_curator.runners.local_workers import is_alive
-from beam_curator.runners.worker import worker_pid_path
+from beam_curator.runners.engines.local_workers import is_alive
+from beam_curator.runners.engines.worker import worker_pid_path
 
 DRIVER = """
 import subprocess, sys
-worker = "import sys, threading, time; from beam_curator.runners import worker; "
+worker = "import sys, threading, time; from beam_curator.runners.engines import worker; "
 worker += "threading.Thread(target=worker._end_with, args=(worker.os.getppid(),)).start(); "
 worker += "print(worker.os.getpid(), flush=True); time.sleep(600)"
 subprocess.Popen([sys.executable, "-c", worker])

@@ -1,6 +1,6 @@
 """A worker process of `--jobs`: Beam's own worker, which also ends when its driver does.
 
-Run as `python -m beam_curator.runners.worker SCRATCH`; the rest comes in environment variables from Beam's runner.
+Run as `python -m beam_curator.runners.engines.worker SCRATCH`; Beam's runner sets the rest in variables.
 """
 
 import os

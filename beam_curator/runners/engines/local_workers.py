@@ -1,7 +1,7 @@
 """Running a pipeline on this machine: in this process, or in worker processes that are watched.
 
 Beam's own multi-process mode waits for ever when a worker is killed, and leaves workers behind when the driver is. So
-the workers are ours (`beam_curator.runners.worker`), and a thread of the driver looks after them.
+the workers are ours (`beam_curator.runners.engines.worker`), and a thread of the driver looks after them.
 """
 
 import glob
@@ -13,11 +13,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms import environments
 
-from beam_curator.runners.worker import worker_pid_path
+from beam_curator.runners.engines.worker import worker_pid_path
 
 _LOOK_EVERY = 0.3
 
@@ -26,15 +25,8 @@ def direct_runner(jobs: int, scratch: str) -> FnApiRunner:
     """Return the runner for one process, or for `jobs` worker processes that use `scratch`."""
     if jobs == 1:
         return FnApiRunner()
-    command = f"exec {shlex.quote(sys.executable)} -m beam_curator.runners.worker {shlex.quote(scratch)}"
+    command = f"exec {shlex.quote(sys.executable)} -m beam_curator.runners.engines.worker {shlex.quote(scratch)}"
     return FnApiRunner(environments.SubprocessSDKEnvironment.from_command_string(command))
-
-
-def with_workers(options: PipelineOptions, jobs: int) -> PipelineOptions:
-    """Set the number of workers in the options of a direct run."""
-    if jobs > 1:
-        options.view_as(DirectOptions).direct_num_workers = jobs
-    return options
 
 
 @contextmanager
@@ -95,4 +87,3 @@ def end_workers(pids: set[int]) -> None:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
-from beam_curator.runners.local_workers import end_workers, is_alive, watched, with_workers, worker_pids
-from beam_curator.runners.worker import worker_pid_path
+from beam_curator.runners.engines.local_workers import end_workers, is_alive, watched, worker_pids
+from beam_curator.runners.engines.worker import worker_pid_path
 
 
 @pytest.fixture
@@ -64,9 +63,3 @@ def test_a_worker_that_ended_in_order_is_no_death(tmp_path: Path, sleeper: subpr
         sleeper.wait(10)
         time.sleep(0.8)
     assert deaths == []
-
-
-@pytest.mark.parametrize(("jobs", "n_workers"), [(1, 1), (3, 3)])
-def test_the_number_of_workers_is_an_option_of_the_engine(jobs: int, n_workers: int) -> None:
-    options = with_workers(PipelineOptions([]), jobs)
-    assert options.view_as(DirectOptions).direct_num_workers == n_workers

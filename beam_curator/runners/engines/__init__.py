@@ -1,0 +1,1 @@
+"""What stands behind a runner's name: the processes that a job needs, started, watched and ended."""

@@ -1,0 +1,180 @@
+"""Google Cloud Dataflow: what a job needs there, and what it would look like, found out without a network."""
+
+import contextlib
+import importlib.util
+import io
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+
+from beam_curator.runners.options import UsageError
+from beam_curator.runners.presets import ACCELERATOR, Engine
+from beam_curator.transforms import storage
+
+WAYS_TO_WORKERS = ("sdk_container_image", "setup_file", "extra_package", "extra_packages", "requirements_file")
+"""Options by which workers get beam_curator."""
+
+_GUIDE = "https://cloud.google.com/dataflow/docs/guides/"
+
+
+def check_dataflow(engine: Engine, inputs: Sequence[str], output: str) -> None:
+    """Refuse a job that Dataflow could not run, before anything is touched.
+
+    Args:
+      engine: Dataflow with its options.
+      inputs: paths as they were given.
+      output: directory of the output set.
+
+    Raises:
+      UsageError: all problems at once.
+    """
+    if not _has_google():
+        raise UsageError("runner dataflow needs Google's libraries: pip install 'beam-curator[gcp]'")
+    problems = [f"--{name} is missing" for name in ("project", "region") if engine.value(name) is None]
+    temp = engine.value("temp_location")
+    if temp is None or not temp.startswith("gs://"):
+        problems.append(f"--temp_location is {temp or 'missing'}: name a folder in a bucket, gs://…")
+    local = [path for path in (*inputs, output) if not storage.is_remote(path)]
+    if local:
+        problems.append(f"{local[0]} is on this machine, which Dataflow's workers do not see: put it into a bucket")
+    if not any(engine.value(name) for name in WAYS_TO_WORKERS):
+        problems.append(
+            "workers would not have beam_curator: give --sdk_container_image (see templates/flex/README.md), "
+            "or --setup_file=setup.py from a checkout"
+        )
+    problems += _conflicts(engine)
+    if problems:
+        raise UsageError("runner dataflow: " + "; ".join(problems))
+
+
+def _has_google() -> bool:
+    try:
+        return importlib.util.find_spec("google.cloud.storage") is not None
+    except ModuleNotFoundError:  # not even the package `google`
+        return False
+
+
+def _conflicts(engine: Engine) -> list[str]:
+    """Name options that Dataflow does not serve together, as its documentation says."""
+    accelerated = any(ACCELERATOR in option.value for option in engine.options if "service_option" in option.name)
+    hinted = engine.value("resource_hints") or engine.value("resource_hint")
+    flexible = engine.value("flexrs_goal")
+    problems = []
+    if flexible and accelerated:
+        problems.append(f"--flexrs_goal {flexible} has no GPUs: leave one of the two out ({_GUIDE}flexrs)")
+    if hinted and (flexible or accelerated):
+        other = "a worker accelerator" if accelerated else "--flexrs_goal"
+        problems.append(f"--resource_hints {hinted} and {other} exclude each other ({_GUIDE}right-fitting)")
+    return problems
+
+
+def offline_arguments(engine: Engine) -> list[str]:
+    """Return the options with which Beam translates a job without credentials or network."""
+    ours = ("sdk_location", *WAYS_TO_WORKERS[1:])
+    kept = [option.argument() for option in engine.options if option.name not in ours]
+    return [*kept, "--sdk_location=container", "--dry_run=True", "--no_auth"]
+
+
+def translate(engine: Engine, transform: beam.PTransform[Any, Any]) -> Any:
+    """Translate a job as Dataflow's runner does, offline.
+
+    Returns:
+      Beam's `apiclient.Job`, with `proto_pipeline`.
+    """
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+    with _silent():
+        options = PipelineOptions(offline_arguments(engine))
+        pipeline = beam.Pipeline(runner=DataflowRunner(), options=options)
+        _ = pipeline | "Curate windows" >> transform
+        result: Any = pipeline.run()
+        return result.job
+
+
+def job_description(job: Any) -> dict[str, Any]:
+    """Return the job that would be sent to Dataflow, as its API's JSON.
+
+    Args:
+      job: what `translate` returned.
+    """
+    from apache_beam.runners.dataflow.internal import apiclient
+
+    with tempfile.TemporaryDirectory(prefix="beam_curator-") as folder, _silent():
+        job.options.view_as(GoogleCloudOptions).staging_location = folder
+        client = apiclient.DataflowApplicationClient(job.options, folder)
+        client.create_job_description(job)
+        description: dict[str, Any] = json.loads(job.json())
+    return description
+
+
+def job_text(engine: Engine, transform: beam.PTransform[Any, Any]) -> str:
+    """Say which job would be launched: its place, its workers and its steps."""
+    job = translate(engine, transform)
+    description = job_description(job)
+    environment = description["environment"]
+    pool = environment["workerPools"][0]
+    images = sorted({image["containerImage"] for image in pool["sdkHarnessContainerImages"]})
+    shipped = [f"--{name}={engine.value(name)}" for name in WAYS_TO_WORKERS[1:] if engine.value(name)]
+    accelerators = [text for text in environment.get("serviceOptions", []) if text.startswith(ACCELERATOR)]
+    shown = {
+        "name": engine.value("job_name") or "chosen by Beam",
+        "project": engine.value("project"),
+        "region": engine.value("region"),
+        "type": description["type"].removeprefix("JOB_TYPE_").lower(),
+        "machine": pool["machineType"],
+        "gpu": accelerators[0].partition("=")[2] if accelerators else "none",
+        "disk": f"{pool['diskSizeGb']} GB",
+        "threads": pool["numThreadsPerWorker"],
+        "image": ", ".join([*images, *shipped]),
+        "steps": top_steps(job.proto_pipeline),
+        "options": [f"{option.argument()}  ({option.why})" for option in engine.options],
+    }
+    lines = [line for name, value in shown.items() for line in _lines(name, value)]
+    return "\n".join(["Dataflow would run this job (translated here, nothing was sent):", *lines])
+
+
+def _lines(name: str, value: object) -> list[str]:
+    if isinstance(value, list):
+        return [f"  {name}:", *(f"    {item}" for item in value)]
+    return [f"  {name}: {value}"]
+
+
+def top_steps(pipeline: Any) -> list[str]:
+    """Return the steps of a job as it was put together, each with what it is made of.
+
+    Args:
+      pipeline: Beam's proto, as `translate` leaves it.
+    """
+    transforms = pipeline.components.transforms
+    (root,) = pipeline.root_transform_ids
+    (composite,) = transforms[root].subtransforms
+    return [_step(transforms, name) for name in transforms[composite].subtransforms]
+
+
+def _step(transforms: Any, name: str) -> str:
+    parts = [_label(transforms[part]) for part in transforms[name].subtransforms]
+    return f"{_label(transforms[name])}: {', '.join(parts)}" if parts else _label(transforms[name])
+
+
+def _label(transform: Any) -> str:
+    label: str = transform.unique_name.rpartition("/")[2]
+    return label
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep the translation's own chatter out of a plan."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,79 @@
+"""A process that ends with its driver: runs a command in a temporary folder, and leaves neither behind.
+
+Run as `python -m beam_curator.runners.engines.guard DRIVER_PID COMMAND…`. `{folder}` in the command becomes the folder,
+which is also TMPDIR. Servers that Beam starts outlive a driver that is killed; what is started through here does not.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+FOLDER = "{folder}"
+PREFIX = "beam_curator-"
+_LOOK_EVERY = 0.2
+
+
+def guarded(command: Sequence[str]) -> list[str]:
+    """Return the command line that runs a command under guard of this process."""
+    return [sys.executable, "-m", "beam_curator.runners.engines.guard", str(os.getpid()), *command]
+
+
+class ServerFailedError(RuntimeError):
+    """A server of an engine did not come up."""
+
+
+class _Ended(Exception):
+    """Somebody asked the guard to end."""
+
+
+def _end(signal_number: int, frame: FrameType | None) -> None:
+    raise _Ended
+
+
+def _kill_group(child: "subprocess.Popen[bytes]") -> None:
+    """End the command and all that it started: they share a process group."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    child.wait()
+
+
+def run_guarded(driver: int, command: Sequence[str]) -> int:
+    """Run a command until it ends, the driver is gone, or somebody asks to end; return the command's exit code.
+
+    Args:
+      driver: process id of the parent.
+      command: `{folder}` in it stands for a temporary folder that is removed at the end.
+    """
+    folder = tempfile.mkdtemp(prefix=PREFIX)
+    command = [argument.replace(FOLDER, folder) for argument in command]
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, "TMPDIR": folder}
+    )
+    try:
+        while child.poll() is None and os.getppid() == driver:
+            time.sleep(_LOOK_EVERY)
+        return child.poll() or 0
+    except _Ended:
+        return 0
+    finally:
+        _kill_group(child)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    """Take the signals that ask a process to end, and guard."""
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the driver, which ends its servers in order
+    sys.exit(run_guarded(int(sys.argv[1]), sys.argv[2:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The servers that Prism and Flink jobs are handed to, under guard: they end with this process, whatever ends it."""
+
+import collections
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+
+import grpc
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    JobServerOptions,
+    PipelineOptions,
+    PrismRunnerOptions,
+)
+from apache_beam.portability.api import beam_job_api_pb2_grpc
+from apache_beam.runners.portability import flink_runner, job_server, prism_runner
+
+from beam_curator.runners.engines.guard import FOLDER, ServerFailedError, guarded
+
+_START_WITHIN = 120.0
+_LAST_LINES = 30
+
+
+class GuardedProcess:
+    """A command under guard, its output in a short memory.
+
+    Args:
+      command: `{folder}` in it stands for a temporary folder of its own.
+      verbose: pass its output on to standard error.
+    """
+
+    def __init__(self, command: Sequence[str], *, verbose: bool = False) -> None:
+        self.last_lines: collections.deque[str] = collections.deque(maxlen=_LAST_LINES)
+        self._verbose = verbose
+        self._process = subprocess.Popen(
+            guarded(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.last_lines.append(line.rstrip())
+            if self._verbose:
+                os.write(2, line.encode())
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process.poll() is not None
+
+    def stop(self) -> None:
+        """End the command and its folder."""
+        if not self.ended:
+            self._process.send_signal(signal.SIGTERM)
+        self._process.wait()
+
+    def wait_for(self, address: str) -> grpc.Channel:
+        """Wait until it answers, and return an open channel.
+
+        Raises:
+          ServerFailedError: it ended, or did not answer in time; with its last words.
+        """
+        channel = grpc.insecure_channel(address, options=_CHANNEL)
+        ready = grpc.channel_ready_future(channel)
+        deadline = time.monotonic() + _START_WITHIN
+        while time.monotonic() < deadline and not self.ended:
+            try:
+                ready.result(timeout=0.1)
+            except grpc.FutureTimeoutError:
+                continue
+            return channel
+        self.stop()
+        words = "\n  ".join(self.last_lines) or "nothing"
+        raise ServerFailedError(f"a server of the engine did not start at {address}; it said:\n  {words}")
+
+
+_CHANNEL = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+class GuardedJobServer(job_server.JobServer):
+    """One of Beam's job servers, as a process under guard."""
+
+    def __init__(self, command: Sequence[object], endpoint: str, *, verbose: bool) -> None:
+        self._command = [str(part) for part in command]
+        self._endpoint = endpoint
+        self._verbose = verbose
+        self._process: GuardedProcess | None = None
+
+    def start(self) -> beam_job_api_pb2_grpc.JobServiceStub:
+        """Start the server and return what speaks to it."""
+        if self._process is None:
+            self._process = GuardedProcess(self._command, verbose=self._verbose)
+        return beam_job_api_pb2_grpc.JobServiceStub(self._process.wait_for(self._endpoint))
+
+    def stop(self) -> None:
+        """End the server."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+
+class GuardedPrismRunner(prism_runner.PrismRunner):
+    """Beam's PrismRunner with its server under guard.
+
+    Args:
+      binary: path of Prism.
+      verbose: pass the server's log on.
+    """
+
+    def __init__(self, binary: str, *, verbose: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Beam's
+        self._binary = binary
+        self._verbose = verbose
+        self.server: GuardedJobServer | None = None
+
+    def default_job_server(self, options: PipelineOptions) -> job_server.JobServer:
+        """Return the server that the job is handed to."""
+        options.view_as(PrismRunnerOptions).prism_location = self._binary
+        command, endpoint = prism_runner.PrismJobServer(options).subprocess_cmd_and_endpoint()
+        self.server = GuardedJobServer(command, endpoint, verbose=self._verbose)
+        return self.server
+
+
+class GuardedFlinkRunner(flink_runner.FlinkRunner):
+    """Beam's FlinkRunner with its job server under guard.
+
+    Args:
+      jar: path of the job server.
+      verbose: pass the server's log on.
+    """
+
+    def __init__(self, jar: str, *, verbose: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Beam's
+        self._jar = jar
+        self._verbose = verbose
+        self.server: GuardedJobServer | None = None
+
+    def default_job_server(self, options: PipelineOptions) -> job_server.JobServer:
+        """Return the server that the job is handed to; its temporary files go with it."""
+        flink = options.view_as(FlinkRunnerOptions)
+        if flink.flink_submit_uber_jar:
+            return super().default_job_server(options)  # type: ignore[no-untyped-call]  # Beam's
+        flink.flink_master = self.add_http_scheme(flink.flink_master)  # type: ignore[no-untyped-call]  # Beam's
+        flink.flink_job_server_jar = self._jar
+        servers = options.view_as(JobServerOptions)
+        servers.artifacts_dir = servers.artifacts_dir or os.path.join(FOLDER, "artifacts")
+        servers.job_server_jvm_properties = [f"-Djava.io.tmpdir={FOLDER}", *(servers.job_server_jvm_properties or [])]
+        command, endpoint = flink_runner.FlinkJarJobServer(options).subprocess_cmd_and_endpoint()
+        self.server = GuardedJobServer(command, endpoint, verbose=self._verbose)
+        return self.server
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return int(probe.getsockname()[1])

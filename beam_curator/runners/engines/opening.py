@@ -1,0 +1,142 @@
+"""From an engine's name and options to a runner that is ready to take a job."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    PipelineOptions,
+    PortableOptions,
+    PrismRunnerOptions,
+)
+
+from beam_curator.runners.engines.local_workers import direct_runner
+from beam_curator.runners.options import UsageError
+from beam_curator.runners.presets import LOCAL_MASTERS, Engine
+
+POOL_COMMAND = ("-m", "beam_curator.runners.cli", "worker-pool")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundEngine:
+    """An engine whose programs are there; nothing runs yet.
+
+    Attributes:
+      engine: as resolved.
+      options: Beam's form of its options.
+      program: path of its server, where it has one.
+      workers_here: whether the workers see the disk of this machine.
+      own_pool: whether the job starts the worker pool itself.
+    """
+
+    engine: Engine
+    options: PipelineOptions
+    program: str | None = None
+    workers_here: bool = False
+    own_pool: bool = False
+
+    @contextlib.contextmanager
+    def opened(self, scratch: str, *, jobs: int, verbose: bool) -> Iterator[Any]:
+        """Start what the engine needs and give the runner; what was started is ended with the body.
+
+        Args:
+          scratch: a local directory that the workers of this machine share.
+          jobs: worker processes of the direct runner.
+          verbose: pass the logs of the engine's servers on.
+        """
+        with contextlib.ExitStack() as stack:
+            if self.own_pool:
+                stack.enter_context(_pool(self.options, verbose))
+            yield stack.enter_context(_runner(self, scratch, jobs, verbose))
+
+
+@contextlib.contextmanager
+def _runner(found: FoundEngine, scratch: str, jobs: int, verbose: bool) -> Iterator[Any]:
+    if found.engine.name == "direct":
+        yield direct_runner(jobs, scratch)
+        return
+    if found.program is None:
+        yield found.engine.beam_class
+        return
+    from beam_curator.runners.engines.job_servers import GuardedFlinkRunner, GuardedPrismRunner
+
+    kind = GuardedFlinkRunner if found.engine.name == "flink" else GuardedPrismRunner
+    runner = kind(found.program, verbose=verbose)
+    try:
+        yield runner
+    finally:
+        if runner.server is not None:
+            runner.server.stop()
+
+
+@contextlib.contextmanager
+def _pool(options: PipelineOptions, verbose: bool) -> Iterator[None]:
+    """Start a worker pool on this machine and point the job at it."""
+    from beam_curator.runners.engines.job_servers import GuardedProcess, free_port
+
+    port = free_port()
+    pool = GuardedProcess([sys.executable, *POOL_COMMAND, "--port", str(port)], verbose=verbose)
+    try:
+        options.view_as(PortableOptions).environment_config = f"localhost:{port}"
+        pool.wait_for(f"localhost:{port}").close()
+        yield
+    finally:
+        pool.stop()
+
+
+def find_engine(engine: Engine) -> FoundEngine:
+    """Find what an engine needs, before anything is written or started.
+
+    Raises:
+      UsageError: something is missing, or its options cannot work; the message says how to cure it.
+    """
+    options = PipelineOptions(engine.arguments())
+    find: Callable[[Engine, PipelineOptions], FoundEngine] | None = _FINDERS.get(engine.name)
+    return find(engine, options) if find is not None else FoundEngine(engine=engine, options=options)
+
+
+def _find_direct(engine: Engine, options: PipelineOptions) -> FoundEngine:
+    return FoundEngine(engine=engine, options=options, workers_here=True)
+
+
+def _find_prism(engine: Engine, options: PipelineOptions) -> FoundEngine:
+    from beam_curator.runners.engines.binaries import prism_binary
+
+    program = prism_binary(options.view_as(PrismRunnerOptions).prism_location)
+    here = engine.value("environment_type") == "LOOPBACK"
+    return FoundEngine(engine=engine, options=options, program=program, workers_here=here)
+
+
+def _find_flink(engine: Engine, options: PipelineOptions) -> FoundEngine:
+    from beam_curator.runners.engines.binaries import flink_job_server
+
+    master = options.view_as(FlinkRunnerOptions).flink_master
+    needs_pool = engine.value("environment_type") == "EXTERNAL" and engine.value("environment_config") is None
+    here = master in LOCAL_MASTERS or _is_this_machine(master)
+    if needs_pool and not here:
+        raise UsageError(
+            f"--flink-master {master} is another machine: start 'beam-curator worker-pool --port 50000' beside each of "
+            "its task managers and add --environment_config=localhost:50000, or give another --environment_type"
+        )
+    return FoundEngine(
+        engine=engine,
+        options=options,
+        program=flink_job_server(options),
+        workers_here=here and (needs_pool or engine.value("environment_type") == "LOOPBACK"),
+        own_pool=needs_pool,
+    )
+
+
+def _is_this_machine(master: str) -> bool:
+    host = master.rpartition("://")[2].rpartition(":")[0]
+    return host in ("localhost", "127.0.0.1", "[::1]")
+
+
+_FINDERS: dict[str, Callable[[Engine, PipelineOptions], FoundEngine]] = {
+    "direct": _find_direct,
+    "prism": _find_prism,
+    "flink": _find_flink,
+}

@@ -1,0 +1,177 @@
+"""Running one job: an engine, a pipeline, progress while it runs, and what it left."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+
+from beam_curator.blocks import InputFile
+from beam_curator.output_set import LIVE_SUFFIX, LOCK_NAME, MANIFEST_NAME, FileRecord, Manifest
+from beam_curator.runners import exit_codes
+from beam_curator.runners.engines.local_workers import watched
+from beam_curator.runners.engines.opening import FoundEngine
+from beam_curator.runners.job import WindowsJob
+from beam_curator.runners.progress import NoteProgress, Progress, read_progress
+from beam_curator.runners.run_directory import Prepared
+from beam_curator.transforms import storage
+from beam_curator.transforms.output_set import OutputTarget
+
+
+class JobFailedError(RuntimeError):
+    """The pipeline did not come to its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What a job left: counts, the files of its set, Beam's distributions and timings in seconds."""
+
+    counts: dict[str, int]
+    files: tuple[FileRecord, ...]
+    metrics: Any
+    timing: dict[str, float]
+
+
+@contextmanager
+def _scratch(output: str) -> Iterator[str]:
+    """Give workers and driver a local directory for signs of life; nothing of it is left."""
+    if storage.is_remote(output):
+        with tempfile.TemporaryDirectory(prefix="beam_curator-") as directory:
+            yield directory
+        return
+    sweep_scratch(output)
+    try:
+        yield output
+    finally:
+        sweep_scratch(output)
+
+
+def sweep_scratch(directory: str) -> None:
+    """Remove the signs of life of this or an earlier run."""
+    storage.delete(directory, [name for name in storage.list_directory(directory) if name.endswith(LIVE_SUFFIX)])
+
+
+def run_job(
+    job: WindowsJob, found: FoundEngine, files: Sequence[InputFile], prepared: Prepared, *, write: bool = True
+) -> Finished | None:
+    """Build the pipeline and run it to its end.
+
+    Args:
+      job: what to do.
+      found: what does it.
+      files: the inputs, for the progress line.
+      prepared: the state of the output directory.
+      write: false leaves out the writing of rows; the counts then come from the workers' notes.
+
+    Returns:
+      What the job left; None where it was handed over and goes on without this process.
+
+    Raises:
+      JobFailedError: it did not get there.
+    """
+    with _scratch(job.output) as given_scratch:
+        scratch = os.path.abspath(given_scratch)
+        progress = Progress(scratch, sum(file.size for file in files))
+        begin = time.time()
+        with found.opened(scratch, jobs=job.run.jobs, verbose=job.run.verbose) as runner:
+            pipeline = beam.Pipeline(runner=runner, options=found.options)
+            work = job.transform(_target(job, prepared)) if write else job.choice()
+            counts = (pipeline | "Curate windows" >> work).counts
+            if found.workers_here:
+                for number, counted in enumerate(counts):
+                    _ = counted | f"Note progress {number}" >> NoteProgress(scratch)
+            with progress.shown(), watched(scratch, lambda pid: _end_after_death(job.output, scratch, pid)):
+                result = _run_to_end(pipeline, wait=job.run.wait)
+            if not job.run.wait:
+                return None
+            metrics = _metrics_of(result)
+        end = time.time()
+        noted, first = read_progress(scratch)
+    first = progress.first_read or first or begin
+    timing = {"startup": first - process_start(), "run": end - first, "total": end - process_start()}
+    if not write:
+        return Finished(counts=noted, files=(), metrics=metrics, timing=timing)
+    manifest = _manifest_of(job.output)
+    return Finished(counts=manifest.counts, files=manifest.files, metrics=metrics, timing=timing)
+
+
+def _target(job: WindowsJob, prepared: Prepared) -> OutputTarget:
+    return replace(job.target(), token=prepared.token, resume=prepared.state == "resume")
+
+
+def _manifest_of(output: str) -> Manifest:
+    text = storage.read_bytes(storage.join(output, MANIFEST_NAME))
+    if text is None:
+        raise JobFailedError(f"the pipeline ended, but {output} has no manifest: run the same command again")
+    return Manifest.from_json(text)
+
+
+def _run_to_end(pipeline: beam.Pipeline, *, wait: bool) -> Any:
+    result = None
+    try:
+        result = pipeline.run()
+        if wait:
+            result.wait_until_finish()
+    except KeyboardInterrupt:
+        _cancel(result)
+        raise
+    except Exception as err:  # whatever an engine raises: the one place where it becomes a message
+        if "KeyboardInterrupt" in str(err):
+            raise KeyboardInterrupt from err
+        raise JobFailedError(_first_line(err)) from err
+    return result
+
+
+def _cancel(result: Any) -> None:
+    """Tell an engine elsewhere to stop: it would go on without us."""
+    if result is not None:
+        with suppress(Exception):
+            result.cancel()
+
+
+def _metrics_of(result: Any) -> Any:
+    """Read an engine's distributions while it still answers; none where it has no metrics."""
+    try:
+        return result.metrics().query()["distributions"]
+    except Exception:  # whatever an engine raises: timings are for people only
+        return []
+
+
+def _first_line(err: Exception) -> str:
+    """Return what an engine's error says, without the path of steps that it went through."""
+    text = str(err).strip().partition("\n")[0].partition(" [while running")[0]
+    return text if isinstance(err, RuntimeError) and ": " in text else f"{type(err).__name__}: {text}"
+
+
+def _end_after_death(output: str, scratch: str, pid: int) -> None:
+    """End the driver: Beam would wait for the dead worker for ever."""
+    print(
+        f"\nbeam-curator: the job failed: worker process {pid} died (killed, or out of memory); "
+        "the same command goes on where this one stopped",
+        file=sys.stderr,
+        flush=True,
+    )
+    sweep_scratch(scratch)
+    if not storage.is_remote(output):
+        storage.delete(output, [LOCK_NAME])
+    os._exit(exit_codes.FAILED)
+
+
+def process_start() -> float:
+    """Return when this process began, seconds since the epoch."""
+    try:
+        with open("/proc/self/stat", encoding="ascii") as stream:
+            ticks = int(stream.read().rpartition(")")[2].split()[19])
+        with open("/proc/uptime", encoding="ascii") as stream:
+            uptime = float(stream.read().split()[0])
+    except OSError:
+        return _IMPORTED
+    return time.time() - (uptime - ticks / os.sysconf("SC_CLK_TCK"))
+
+
+_IMPORTED = time.time()

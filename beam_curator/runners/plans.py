@@ -1,0 +1,63 @@
+"""What a job would do, in words: `--plan` and `--show-options`. Nothing is run or written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from beam_curator.blocks import InputFile, plan_blocks
+from beam_curator.output_set import MANIFEST_NAME
+from beam_curator.runners.job import WindowsJob
+from beam_curator.transforms.listing import with_form
+
+_SHOWN = 20
+
+
+def plan_text(job: WindowsJob, files: Sequence[InputFile]) -> str:
+    """Say what would be read and written, and by which options."""
+    blocks = plan_blocks([with_form(file) for file in files])
+    n_bytes = sum(file.size for file in files)
+    lines = [f"Would read {len(files):,} files, {n_bytes:,} bytes, in {len(blocks):,} blocks:"]
+    lines += [f"  {file.name} ({file.size:,} bytes)" for file in files[:_SHOWN]]
+    lines += [f"  and {len(files) - _SHOWN:,} more"] if len(files) > _SHOWN else []
+    return "\n".join([*lines, *outline(job)])
+
+
+def outline(job: WindowsJob) -> list[str]:
+    """Say where the rows would go, what would do the work, and the options that decide."""
+    options = {
+        section: {field.name: _shown(getattr(values, field.name)) for field in dataclasses.fields(values)}
+        for section, values in job.options.items()
+    }
+    options["overlap"]["target_duration"] = job.options["overlap"].rules(job.options["windows"]).target_duration
+    return [
+        f"Would write to {job.output}: windows-*, failures-* where there are any, {MANIFEST_NAME}, summary.json",
+        f"Engine: {job.engine.name}, that is Beam's {job.engine.beam_class}",
+        "Options:",
+        yaml.safe_dump(options, sort_keys=False).rstrip(),
+    ]
+
+
+def _shown(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def options_text(job: WindowsJob) -> str:
+    """Print every option as it is resolved, and why: ours by section, then the engine's."""
+    engine = job.engine
+    lines = []
+    for section, values in job.options.items():
+        lines.append(f"{section}:")
+        for field in dataclasses.fields(values):
+            origin = job.origins.get(f"{section}.{field.name}", "default")
+            lines.append(_line(field.name, _shown(getattr(values, field.name)), origin))
+    lines += [f"engine {engine.name}: Beam's {engine.beam_class}, {engine.why}"]
+    lines += [_line(f"--{option.name}", option.value, option.why) for option in engine.options]
+    return "\n".join(lines)
+
+
+def _line(name: str, value: object, why: str) -> str:
+    return f"  {f'{name} = {value}':<48}  # {why}"
