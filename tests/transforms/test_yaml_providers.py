@@ -1,0 +1,148 @@
+"""The listing, the modules behind it and docs/yaml.md say the same."""
+
+import dataclasses
+import importlib
+import inspect
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import apache_beam as beam
+import pytest
+import yaml
+from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.typehints.schemas import named_fields_from_element_type
+
+from beam_curator.overlap import OverlapRules
+from beam_curator.runners.options import InputOptions, OutputOptions, OverlapOptions
+from beam_curator.transforms import yaml_jobs, yaml_steps
+from beam_curator.window_rules import WindowRules
+from tests.manifests import line_of, speech, write_lines
+
+yaml_provider = pytest.importorskip("apache_beam.yaml.yaml_provider")
+yaml_transform = pytest.importorskip("apache_beam.yaml.yaml_transform")
+
+ROOT = Path(__file__).parents[2]
+LISTING = files("beam_curator").joinpath("providers.yaml")
+TYPES: dict[str, str] = yaml.safe_load(LISTING.read_text(encoding="utf-8"))[0]["transforms"]
+RULED = ["BuildTrainingWindows", "ChooseWindows", "CurateWindows"]
+WHOLE = ["ChooseWindows", "CurateWindows"]
+
+
+def listed(name: str) -> Any:
+    module, _, attribute = TYPES[name].rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def parameters_of(name: str) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(listed(name).__init__).parameters)
+
+
+def config_docs(name: str) -> dict[str, str]:
+    """Return what Beam shows of each option, on one line."""
+    schema = yaml_provider.InlineProvider.config_schema_from_callable(listed(name))
+    return {field.name: " ".join(field.description.split()) for field in schema.fields}
+
+
+def test_every_public_transform_is_listed_under_its_own_name() -> None:
+    public = {
+        name: f"{module.__name__}.{name}"
+        for module in (yaml_steps, yaml_jobs)
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, beam.PTransform) and value.__module__ == module.__name__
+    }
+    assert public == TYPES
+    assert all(name not in yaml_provider.standard_providers() for name in TYPES)
+
+
+def test_the_template_shows_the_listing_of_the_package() -> None:
+    link = ROOT / "templates" / "yaml" / "providers.yaml"
+    assert str(link.readlink()) == "../../beam_curator/providers.yaml"
+    assert link.read_bytes() == LISTING.read_bytes()
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_beam_can_read_options_and_docs_from_each(name: str) -> None:
+    docs = config_docs(name)
+    assert list(docs) == [parameter for parameter in parameters_of(name) if parameter != "self"]
+    assert all(docs.values())
+    description = yaml_provider.InlineProvider.description_from_callable(listed(name))
+    assert description.splitlines()[0] == (listed(name).__doc__ or "").splitlines()[0]
+    schema = yaml_provider.InlineProvider.config_schema_from_callable(listed(name))
+    assert "pythonsdk_any" not in str(schema)
+
+
+def check_same(name: str, options: type[Any], renamed: dict[str, str], left_out: set[str]) -> None:
+    """Check that a transform has the options of a class: default, type and text."""
+    parameters, docs, hints = parameters_of(name), config_docs(name), get_type_hints(options)
+    for field in dataclasses.fields(options):
+        if field.name not in left_out:
+            parameter = parameters[renamed.get(field.name, field.name)]
+            assert parameter.default == field.default, field.name
+            assert parameter.annotation == hints[field.name], field.name
+            assert docs[parameter.name] == field.metadata["help"], field.name
+
+
+@pytest.mark.parametrize("name", RULED)
+def test_window_rules_are_those_of_the_core(name: str) -> None:
+    check_same(name, WindowRules, {}, set())
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_other_options_are_those_of_the_command(name: str) -> None:
+    renamed = {"target_duration": "overlap_target_duration", "scope": "overlap_scope"}
+    check_same(name, OverlapOptions, renamed, set())
+    check_same(name, InputOptions, {}, set())
+    check_same(name, OutputOptions, {}, set() if name == "CurateWindows" else {"row_format", "shards"})
+
+
+def test_steps_have_the_options_of_the_core_too() -> None:
+    check_same("FilterOverlaps", OverlapRules, {}, set())
+    check_same("ReadManifests", InputOptions, {}, set())
+
+
+def test_the_docs_have_a_row_for_each_type_with_its_options() -> None:
+    text = (ROOT / "docs" / "yaml.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text, re.MULTILINE))
+    assert list(rows) == list(TYPES)
+    rules = [field.name for field in dataclasses.fields(WindowRules)]
+    for name, shown in rows.items():
+        options = re.findall(r"`(\w+)`", shown)
+        if "window rules" in shown:
+            options += rules
+        assert set(options) == set(parameters_of(name)) - {"self"}, name
+
+
+def test_links_of_the_docs_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#:]+)[^)]*\)", (ROOT / "docs" / "yaml.md").read_text(encoding="utf-8"))
+    assert len(links) >= 3
+    assert [link for link in links if not (ROOT / "docs" / link).exists() and link != "https"] == []
+
+
+STEPS = """
+type: composite
+transforms:
+  - {type: ChooseWindows, config: {inputs: [MANIFEST], error_handling: {output: errors}}}
+  - type: MapToFields
+    input: ChooseWindows
+    config:
+      language: python
+      fields: {offset: offset, twice: n_filtered_windows * 2, first: "filtered[0].end"}
+  - {type: MapToFields, name: Codes, input: ChooseWindows.errors, config: {fields: {code: code}}}
+output: {rows: MapToFields, codes: Codes}
+"""
+
+
+def test_steps_of_beam_see_the_columns(tmp_path: Path) -> None:
+    manifest = write_lines(tmp_path / 'it\'s <a> "b".jsonl', [line_of(speech(4)), line_of(speech(6)), b"{}"])
+    providers = yaml_provider.load_providers(str(LISTING))
+    steps = yaml_transform.YamlTransform(STEPS.replace("MANIFEST", json.dumps(str(manifest))), providers)
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        made = pipeline | steps
+        names = [name for name, _ in named_fields_from_element_type(made["rows"].element_type)]
+        assert names == ["offset", "twice", "first"]
+        expected = [(0, 2, 120.0), (len(line_of(speech(4))) + 1, 4, 120.0)]
+        assert_that(made["rows"] | beam.Map(tuple), equal_to(expected), label="rows")
+        assert_that(made["codes"] | "Codes" >> beam.Map(lambda row: row.code), equal_to(["missing_key"]), label="codes")
