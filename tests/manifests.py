@@ -55,6 +55,28 @@ def write_speech(path: Path, *n_segments: int) -> Path:
     return write_lines(path, [line_of(speech(n, f"{path.stem}-{k}.wav")) for k, n in enumerate(n_segments)])
 
 
+def write_mixed(path: Path) -> Path:
+    """Write a manifest of 40 good rows of 30 recordings, with bad lines here and there."""
+    good = [line_of(speech(3 + number % 6, f"{number % 30}.wav")) for number in range(40)]
+    bad = [line for name, (line, _) in BAD_LINES.items() if name != "deep"]
+    lines = [line for number, line in enumerate(good) for line in (line, *bad[number // 2 : number // 2 + number % 2])]
+    return write_lines(path, lines)
+
+
+_SMALL_BLOCKS = """
+import sys
+from beam_curator.runners import cli
+from beam_curator.transforms.manifests import ReadManifests
+ReadManifests.__init__.__kwdefaults__["block_bytes"] = int(sys.argv.pop(1))
+cli.main()
+"""
+
+
+def small_blocks_command(*arguments: object, block_bytes: int = 2000) -> list[str]:
+    """Return a command line of `beam-curator` whose blocks are small: two or three rows, where a real one has thousands."""
+    return [sys.executable, "-c", _SMALL_BLOCKS, str(block_bytes), *map(str, arguments)]
+
+
 def whole_file(path: Path | str, ordinal: int = 0, n_blocks: int = 1) -> BlockRef:
     """Return the block that is a whole file; one that is missing counts as 100 bytes."""
     size = os.path.getsize(path) if os.path.exists(path) else 100

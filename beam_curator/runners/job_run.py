@@ -78,7 +78,9 @@ def run_job(
         scratch = os.path.abspath(given_scratch)
         progress = Progress(scratch, sum(file.size for file in files))
         begin = time.time()
-        with found.opened(scratch, jobs=job.run.jobs, verbose=job.run.verbose) as runner:
+        with found.opened(
+            scratch, jobs=job.run.jobs, verbose=job.run.verbose, run=prepared.token, earlier=prepared.earlier
+        ) as runner:
             pipeline = beam.Pipeline(runner=runner, options=found.options)
             work = job.transform(_target(job, prepared)) if write else job.choice()
             counts = (pipeline | "Curate windows" >> work).counts

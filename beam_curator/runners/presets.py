@@ -53,7 +53,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "engine": "DataflowRunner",
         "why": "Google Cloud Dataflow: this process submits the job, workers of the project do it",
         "options": {
-            "machine_type": ("e2-standard-2", "two cores, 8 GB: a worker process needs about 300 MB and a core"),
+            "machine_type": ("e2-standard-2", "two vCPUs, 8 GB: a worker process needs about 300 MB and one of them"),
             "disk_size_gb": ("50", "rows stream to the bucket; the disk holds the container image"),
             "number_of_worker_harness_threads": ("1", "a block keeps a core busy; more threads would wait for it"),
             "resource_hints": ("min_ram=2GB", "a block is held whole while it is worked on"),

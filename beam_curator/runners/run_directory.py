@@ -42,10 +42,12 @@ class Prepared:
     Attributes:
       state: "complete" (nothing to do), "resume" (an earlier attempt left parts) or "fresh".
       token: of this run.
+      earlier: token of an unfinished run of which this one takes the place, if there was one.
     """
 
     state: Literal["complete", "resume", "fresh"]
     token: str = ""
+    earlier: str | None = None
 
 
 @contextmanager
@@ -159,7 +161,7 @@ def prepare(directory: str, command: str, config: Config, files: Sequence[InputF
     elif earlier is not None and earlier.same_job(record):
         if earlier.cleared:
             _write_run(directory, replace(record, cleared=True))
-            return Prepared(state="resume", token=record.token)
+            return Prepared(state="resume", token=record.token, earlier=earlier.token)
     elif earlier is not None and not overwrite:
         raise UsageError(
             f"{directory} holds an unfinished job with other inputs or options: "
@@ -168,7 +170,7 @@ def prepare(directory: str, command: str, config: Config, files: Sequence[InputF
     _write_run(directory, record)
     _clear(directory)
     _write_run(directory, replace(record, cleared=True))
-    return Prepared(state="fresh", token=record.token)
+    return Prepared(state="fresh", token=record.token, earlier=earlier.token if earlier is not None else None)
 
 
 def _write_run(directory: str, record: RunRecord) -> None:

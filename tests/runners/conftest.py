@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from beam_curator.transforms.manifests import ReadManifests
-from tests.manifests import BAD_LINES, line_of, speech, write_lines
+from tests.manifests import write_mixed
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,4 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
     """Return a manifest of 40 good rows of 30 recordings, with bad lines here and there."""
-    good = [line_of(speech(3 + number % 6, f"{number % 30}.wav")) for number in range(40)]
-    bad = [line for name, (line, _) in BAD_LINES.items() if name != "deep"]
-    lines = [line for number, line in enumerate(good) for line in (line, *bad[number // 2 : number // 2 + number % 2])]
-    return write_lines(tmp_path / "in" / "mixed.jsonl", lines)
+    return write_mixed(tmp_path / "in" / "mixed.jsonl")

@@ -1,7 +1,6 @@
 """The same input and the same options give the same set, byte for byte, however the job is run."""
 
 import json
-import sys
 from pathlib import Path
 from subprocess import run as run_program
 from typing import Any
@@ -10,7 +9,7 @@ import fastavro
 import pyarrow.parquet as pq
 import pytest
 
-from tests.manifests import line_of, lines_in, manifest_of, rows_in, run, run_process, speech, write_lines
+from tests.manifests import line_of, lines_in, manifest_of, rows_in, run, run_process, small_blocks_command, speech, write_lines
 
 OPTIONS = {
     "plain": [],
@@ -24,15 +23,6 @@ OPTIONS = {
     "avro, shards": ["--row-format", "avro", "--shards", "4"],
 }
 
-SMALL_BLOCKS = """
-import sys
-from beam_curator.runners import cli
-from beam_curator.transforms.manifests import ReadManifests
-ReadManifests.__init__.__kwdefaults__["block_bytes"] = 2000
-cli.main()
-"""
-
-
 def write_set(directory: Path, manifest: Path, *options: str) -> bytes:
     """Write a set in this process and return its manifest."""
     assert run("windows", manifest, "--output", directory, "--tolerate", "100%", *options) == 0
@@ -43,8 +33,7 @@ def write_set(directory: Path, manifest: Path, *options: str) -> bytes:
 def write_set_with_two_workers(directory: Path, manifest: Path, *options: str) -> bytes:
     """Write a set of small blocks with `--jobs 2` and return its manifest."""
     arguments = ["windows", manifest, "--output", directory, "--tolerate", "100%", "--jobs", "2", *options]
-    command = [sys.executable, "-c", SMALL_BLOCKS, *map(str, arguments)]
-    ended = run_program(command, capture_output=True, text=True, check=False, timeout=120)
+    ended = run_program(small_blocks_command(*arguments), capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode == 0, ended.stderr
     return (directory / "_MANIFEST.json").read_bytes()
 

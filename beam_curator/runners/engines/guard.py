@@ -1,7 +1,7 @@
 """A process that ends with its driver: runs a command in a temporary folder, and leaves neither behind.
 
-Run as `python -m beam_curator.runners.engines.guard DRIVER_PID COMMAND…`. `{folder}` in the command becomes the folder,
-which is also TMPDIR. Servers that Beam starts outlive a driver that is killed; what is started through here does not.
+Run as `python -m beam_curator.runners.engines.guard DRIVER_PID FOLDER COMMAND…`. `{folder}` in the command becomes the
+folder, which is also TMPDIR. Servers that Beam starts outlive a driver that is killed; what is started here does not.
 """
 
 import os
@@ -9,19 +9,22 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from types import FrameType
 
 FOLDER = "{folder}"
-PREFIX = "beam_curator-"
 _LOOK_EVERY = 0.2
 
 
-def guarded(command: Sequence[str]) -> list[str]:
-    """Return the command line that runs a command under guard of this process."""
-    return [sys.executable, "-m", "beam_curator.runners.engines.guard", str(os.getpid()), *command]
+def guarded(command: Sequence[str], folder: str) -> list[str]:
+    """Return the command line that runs a command under guard of this process.
+
+    Args:
+      command: what to run.
+      folder: for its temporary files, inside the driver's own temporary folder; both are removed if the driver dies.
+    """
+    return [sys.executable, "-m", "beam_curator.runners.engines.guard", str(os.getpid()), folder, *command]
 
 
 class ServerFailedError(RuntimeError):
@@ -45,14 +48,15 @@ def _kill_group(child: "subprocess.Popen[bytes]") -> None:
     child.wait()
 
 
-def run_guarded(driver: int, command: Sequence[str]) -> int:
+def run_guarded(driver: int, folder: str, command: Sequence[str]) -> int:
     """Run a command until it ends, the driver is gone, or somebody asks to end; return the command's exit code.
 
     Args:
       driver: process id of the parent.
-      command: `{folder}` in it stands for a temporary folder that is removed at the end.
+      folder: is made, and removed at the end; with the folder it lies in where the driver is gone.
+      command: `{folder}` in it stands for that folder.
     """
-    folder = tempfile.mkdtemp(prefix=PREFIX)
+    os.makedirs(folder)
     command = [argument.replace(FOLDER, folder) for argument in command]
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, "TMPDIR": folder}
@@ -65,14 +69,14 @@ def run_guarded(driver: int, command: Sequence[str]) -> int:
         return 0
     finally:
         _kill_group(child)
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder if os.getppid() == driver else os.path.dirname(folder), ignore_errors=True)
 
 
 def main() -> None:
     """Take the signals that ask a process to end, and guard."""
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the driver, which ends its servers in order
-    sys.exit(run_guarded(int(sys.argv[1]), sys.argv[2:]))
+    sys.exit(run_guarded(int(sys.argv[1]), sys.argv[2], sys.argv[3:]))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.portability.api import beam_job_api_pb2_grpc
 from apache_beam.runners.portability import flink_runner, job_server, prism_runner
 
+from beam_curator.runners.engines.flink_rest import cancel_jobs
 from beam_curator.runners.engines.guard import FOLDER, ServerFailedError, guarded
+from beam_curator.runners.presets import LOCAL_MASTERS
 
 _START_WITHIN = 120.0
 _LAST_LINES = 30
@@ -29,15 +31,16 @@ class GuardedProcess:
     """A command under guard, its output in a short memory.
 
     Args:
-      command: `{folder}` in it stands for a temporary folder of its own.
+      command: `{folder}` in it stands for its temporary folder.
+      folder: that folder, inside the driver's own.
       verbose: pass its output on to standard error.
     """
 
-    def __init__(self, command: Sequence[str], *, verbose: bool = False) -> None:
+    def __init__(self, command: Sequence[str], folder: str, *, verbose: bool = False) -> None:
         self.last_lines: collections.deque[str] = collections.deque(maxlen=_LAST_LINES)
         self._verbose = verbose
         self._process = subprocess.Popen(
-            guarded(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            guarded(command, folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         )
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -85,7 +88,8 @@ _CHANNEL = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_len
 class GuardedJobServer(job_server.JobServer):
     """One of Beam's job servers, as a process under guard."""
 
-    def __init__(self, command: Sequence[object], endpoint: str, *, verbose: bool) -> None:
+    def __init__(self, command: Sequence[object], endpoint: str, folder: str, *, verbose: bool) -> None:
+        self._folder = folder
         self._command = [str(part) for part in command]
         self._endpoint = endpoint
         self._verbose = verbose
@@ -94,7 +98,7 @@ class GuardedJobServer(job_server.JobServer):
     def start(self) -> beam_job_api_pb2_grpc.JobServiceStub:
         """Start the server and return what speaks to it."""
         if self._process is None:
-            self._process = GuardedProcess(self._command, verbose=self._verbose)
+            self._process = GuardedProcess(self._command, self._folder, verbose=self._verbose)
         return beam_job_api_pb2_grpc.JobServiceStub(self._process.wait_for(self._endpoint))
 
     def stop(self) -> None:
@@ -109,12 +113,14 @@ class GuardedPrismRunner(prism_runner.PrismRunner):
 
     Args:
       binary: path of Prism.
+      folder: for the server's temporary files.
       verbose: pass the server's log on.
     """
 
-    def __init__(self, binary: str, *, verbose: bool) -> None:
+    def __init__(self, binary: str, folder: str, *, verbose: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Beam's
         self._binary = binary
+        self._folder = folder
         self._verbose = verbose
         self.server: GuardedJobServer | None = None
 
@@ -122,7 +128,7 @@ class GuardedPrismRunner(prism_runner.PrismRunner):
         """Return the server that the job is handed to."""
         options.view_as(PrismRunnerOptions).prism_location = self._binary
         command, endpoint = prism_runner.PrismJobServer(options).subprocess_cmd_and_endpoint()
-        self.server = GuardedJobServer(command, endpoint, verbose=self._verbose)
+        self.server = GuardedJobServer(command, endpoint, self._folder, verbose=self._verbose)
         return self.server
 
 
@@ -131,12 +137,14 @@ class GuardedFlinkRunner(flink_runner.FlinkRunner):
 
     Args:
       jar: path of the job server.
+      folder: for the server's temporary files.
       verbose: pass the server's log on.
     """
 
-    def __init__(self, jar: str, *, verbose: bool) -> None:
+    def __init__(self, jar: str, folder: str, *, verbose: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Beam's
         self._jar = jar
+        self._folder = folder
         self._verbose = verbose
         self.server: GuardedJobServer | None = None
 
@@ -151,8 +159,13 @@ class GuardedFlinkRunner(flink_runner.FlinkRunner):
         servers.artifacts_dir = servers.artifacts_dir or os.path.join(FOLDER, "artifacts")
         servers.job_server_jvm_properties = [f"-Djava.io.tmpdir={FOLDER}", *(servers.job_server_jvm_properties or [])]
         command, endpoint = flink_runner.FlinkJarJobServer(options).subprocess_cmd_and_endpoint()
-        self.server = GuardedJobServer(command, endpoint, verbose=self._verbose)
+        self.server = GuardedJobServer(command, endpoint, self._folder, verbose=self._verbose)
         return self.server
+
+    def cancel(self, master: str, name: str) -> None:
+        """End a job on a real cluster, which would go on without us; a small one inside the server ends with it."""
+        if master not in LOCAL_MASTERS:
+            cancel_jobs(self.add_http_scheme(master), name)  # type: ignore[no-untyped-call]  # Beam's
 
 
 def free_port() -> int:

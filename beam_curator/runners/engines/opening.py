@@ -1,13 +1,16 @@
 """From an engine's name and options to a runner that is ready to take a job."""
 
 import contextlib
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from apache_beam.options.pipeline_options import (
     FlinkRunnerOptions,
+    GoogleCloudOptions,
     PipelineOptions,
     PortableOptions,
     PrismRunnerOptions,
@@ -39,32 +42,67 @@ class FoundEngine:
     own_pool: bool = False
 
     @contextlib.contextmanager
-    def opened(self, scratch: str, *, jobs: int, verbose: bool) -> Iterator[Any]:
+    def opened(
+        self, scratch: str, *, jobs: int, verbose: bool, run: str = "", earlier: str | None = None
+    ) -> Iterator[Any]:
         """Start what the engine needs and give the runner; what was started is ended with the body.
 
         Args:
           scratch: a local directory that the workers of this machine share.
           jobs: worker processes of the direct runner.
           verbose: pass the logs of the engine's servers on.
+          run: token of the run, of which the job gets its name.
+          earlier: token of a run that this one takes the place of: its job is cancelled where it goes on.
         """
-        with contextlib.ExitStack() as stack:
-            if self.own_pool:
-                stack.enter_context(_pool(self.options, verbose))
-            yield stack.enter_context(_runner(self, scratch, jobs, verbose))
+        names = self.options.view_as(GoogleCloudOptions)
+        names.job_name = names.job_name or job_name(run)
+        if self.engine.name == "direct":
+            yield direct_runner(jobs, scratch)
+        elif self.program is None:
+            yield self.engine.beam_class
+        else:
+            with _temporary_folder() as folder, contextlib.ExitStack() as stack:
+                if self.own_pool:
+                    stack.enter_context(_pool(self.options, folder, verbose))
+                runner = stack.enter_context(_server_runner(self, self.program, folder, verbose))
+                if earlier is not None:
+                    _cancel(self, runner, job_name(earlier))
+                try:
+                    yield runner
+                except BaseException:
+                    _cancel(self, runner, names.job_name)
+                    raise
+
+
+def job_name(run: str) -> str:
+    """Return the name that an engine shows for a run."""
+    return f"beam-curator-windows-{run[:12]}"
+
+
+def _cancel(found: FoundEngine, runner: Any, name: str) -> None:
+    if found.engine.name == "flink":
+        runner.cancel(found.options.view_as(FlinkRunnerOptions).flink_master, name)
 
 
 @contextlib.contextmanager
-def _runner(found: FoundEngine, scratch: str, jobs: int, verbose: bool) -> Iterator[Any]:
-    if found.engine.name == "direct":
-        yield direct_runner(jobs, scratch)
-        return
-    if found.program is None:
-        yield found.engine.beam_class
-        return
+def _temporary_folder() -> Iterator[str]:
+    """Keep what Beam leaves in temporary folders in one of our own, and remove it."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="beam_curator-", ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = folder
+        try:
+            yield folder
+        finally:
+            tempfile.tempdir = before
+
+
+@contextlib.contextmanager
+def _server_runner(found: FoundEngine, program: str, folder: str, verbose: bool) -> Iterator[Any]:
+    """Give a runner that hands jobs to a server of its own, and end that server."""
     from beam_curator.runners.engines.job_servers import GuardedFlinkRunner, GuardedPrismRunner
 
     kind = GuardedFlinkRunner if found.engine.name == "flink" else GuardedPrismRunner
-    runner = kind(found.program, verbose=verbose)
+    runner = kind(program, os.path.join(folder, "server"), verbose=verbose)
     try:
         yield runner
     finally:
@@ -73,12 +111,13 @@ def _runner(found: FoundEngine, scratch: str, jobs: int, verbose: bool) -> Itera
 
 
 @contextlib.contextmanager
-def _pool(options: PipelineOptions, verbose: bool) -> Iterator[None]:
+def _pool(options: PipelineOptions, folder: str, verbose: bool) -> Iterator[None]:
     """Start a worker pool on this machine and point the job at it."""
     from beam_curator.runners.engines.job_servers import GuardedProcess, free_port
 
     port = free_port()
-    pool = GuardedProcess([sys.executable, *POOL_COMMAND, "--port", str(port)], verbose=verbose)
+    command = [sys.executable, *POOL_COMMAND, "--port", str(port)]
+    pool = GuardedProcess(command, os.path.join(folder, "pool"), verbose=verbose)
     try:
         options.view_as(PortableOptions).environment_config = f"localhost:{port}"
         pool.wait_for(f"localhost:{port}").close()

@@ -6,7 +6,6 @@ Beam's own pool it starts this Python (not whatever `python` is in PATH) and han
 """
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -25,9 +24,9 @@ from apache_beam.portability.api import (
 )
 from google.protobuf import json_format, text_format
 
-_LOGGER = logging.getLogger(__name__)
 _LOOK_EVERY = 0.3
 _ANSWER_WITHIN = 30.0
+_END_WITHIN = 10.0
 _WORKER = "import sys; from beam_curator.runners.engines.worker_pool import work; work(int(sys.argv[1]))"
 
 
@@ -40,7 +39,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 
     def __init__(self, command: list[str] | None = None) -> None:
         self._command = command if command is not None else [sys.executable, "-c", _WORKER]
-        self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._workers: dict[str, list[subprocess.Popen[bytes]]] = {}
         self._lock = threading.Lock()
 
     def StartWorker(  # noqa: N802  # named by Beam's protocol
@@ -55,27 +54,36 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
                 error=f"the engine does not say what the job's options are: {err}"
             )
         worker = subprocess.Popen([*self._command, str(os.getpid())], env=environment, stdin=subprocess.DEVNULL)
-        _LOGGER.info("worker %s is process %d", request.worker_id, worker.pid)
+        print(f"worker {request.worker_id} is process {worker.pid}", flush=True)
         with self._lock:
-            self._workers[request.worker_id] = worker
+            self._workers.setdefault(request.worker_id, []).append(worker)
         return beam_fn_api_pb2.StartWorkerResponse()
 
     def StopWorker(  # noqa: N802  # named by Beam's protocol
         self, request: beam_fn_api_pb2.StopWorkerRequest, context: grpc.ServicerContext
     ) -> beam_fn_api_pb2.StopWorkerResponse:
-        """End a worker; what it has in hand, the engine no longer wants."""
+        """Make sure that a worker ends.
+
+        Task managers number their workers each for itself, so two workers may have one name, and the request does not
+        tell which is meant. A worker ends when its engine closes the line; one that has a name of its own and does not
+        is killed.
+        """
         del context
         with self._lock:
-            worker = self._workers.pop(request.worker_id, None)
-        if worker is not None:
-            worker.kill()
-            worker.wait()
+            alive = [worker for worker in self._workers.get(request.worker_id, []) if worker.poll() is None]
+            self._workers[request.worker_id] = alive
+        if len(alive) == 1:
+            try:
+                alive[0].wait(_END_WITHIN)
+            except subprocess.TimeoutExpired:
+                alive[0].kill()
         return beam_fn_api_pb2.StopWorkerResponse()
 
     def stop_all(self) -> None:
         """End all workers."""
         with self._lock:
-            workers, self._workers = list(self._workers.values()), {}
+            workers = [worker for named in self._workers.values() for worker in named]
+            self._workers.clear()
         for worker in workers:
             worker.kill()
             worker.wait()
@@ -105,14 +113,14 @@ def _descriptor(url: str) -> str:
     return str(text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=url)))
 
 
-def serve(port: int, host: str = "localhost") -> tuple[grpc.Server, WorkerPool]:
+def serve(port: int, host: str = "localhost", pool: WorkerPool | None = None) -> tuple[grpc.Server, WorkerPool]:
     """Start a pool that listens.
 
     Raises:
       OSError: the port is taken.
     """
     server = grpc.server(ThreadPoolExecutor(), options=[("grpc.so_reuseport", 0)])
-    pool = WorkerPool()
+    pool = pool if pool is not None else WorkerPool()
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     try:
         bound = server.add_insecure_port(f"{host}:{port}")

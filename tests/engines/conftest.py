@@ -1,0 +1,44 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from beam_curator.runners.engines.binaries import job_server_in_cache, missing_engines
+from tests.engines.cluster import FlinkCluster
+from tests.engines.jobs import EngineJobs
+
+REQUIRED = os.environ.get("BEAM_CURATOR_REQUIRE_ENGINES") == "1"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engines_installed() -> None:
+    """Skip where an engine is missing; fail where the environment says that none may be."""
+    missing = missing_engines()
+    if missing and REQUIRED:
+        pytest.fail(f"BEAM_CURATOR_REQUIRE_ENGINES=1, but missing: {', '.join(missing)}: run 'make engines'")
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}: run 'make engines'")
+
+
+@pytest.fixture(scope="session")
+def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+    """Start a cluster of one JobManager and two TaskManagers, and end each by its process id."""
+    cluster = FlinkCluster(job_server_in_cache(), tmp_path_factory.mktemp("flink"))
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[EngineJobs]:
+    """Run jobs whose temporary files lie in a folder of their own; nothing of it may be left, and no process."""
+    work = EngineJobs(tmp_path)
+    try:
+        yield work
+        work.check_nothing_is_left()
+    finally:
+        for process in work.running:
+            process.kill()
+            process.wait()

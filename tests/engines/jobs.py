@@ -1,0 +1,84 @@
+"""Jobs on real engines: the command as a user types it, its processes and its temporary files."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.engines.cluster import FlinkCluster, is_running, wait_until
+from tests.manifests import small_blocks_command
+
+COMMAND = str(Path(sys.executable).with_name("beam-curator"))
+
+
+class EngineJobs:
+    """Runs `beam-curator windows`, and knows what it started.
+
+    Args:
+      folder: for outputs and temporary files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.temp = folder / "temp"
+        self.temp.mkdir()
+        self.running: list[subprocess.Popen[str]] = []
+
+    def start(self, manifest: Path, output: Path, *flags: str, block_bytes: int = 0) -> subprocess.Popen[str]:
+        """Start a job; failures are tolerated, so that a finished one exits with 0."""
+        arguments = ["windows", manifest, "--output", output, "--tolerate", "100%", *flags]
+        plain = [COMMAND, *map(str, arguments)]
+        process = subprocess.Popen(
+            small_blocks_command(*arguments, block_bytes=block_bytes) if block_bytes else plain,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "TMPDIR": str(self.temp)},
+        )
+        self.running.append(process)
+        return process
+
+    def finish(self, process: subprocess.Popen[str], timeout: float = 240) -> str:
+        """Wait for the good end of a job; return what it said."""
+        text, _ = process.communicate(timeout=timeout)
+        assert process.returncode == 0, text
+        return text
+
+    def manifest_of(self, manifest: Path, name: str, *flags: str, block_bytes: int = 0) -> bytes:
+        """Run a job to its end, and return the bytes of its `_MANIFEST.json`."""
+        self.finish(self.start(manifest, self.folder / name, *flags, block_bytes=block_bytes))
+        return (self.folder / name / "_MANIFEST.json").read_bytes()
+
+    def processes(self) -> list[str]:
+        """Return the command lines of running processes that a job of this folder started, however far down."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (folder / "environ").read_bytes()
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if f"TMPDIR={self.temp}".encode() in environment and is_running(int(folder.name)):
+                found.append(f"{folder.name} {command}")
+        return found
+
+    def check_nothing_is_left(self) -> None:
+        """Fail where a process or a temporary file outlives the jobs."""
+        wait_until(lambda: self.processes() == [], 15, f"the end of {self.processes()}")
+        assert os.listdir(self.temp) == []
+
+
+def on_flink(cluster: FlinkCluster, parallelism: int = 2) -> list[str]:
+    """Return the flags that send a job to a cluster."""
+    one_each = "--sdk_worker_parallelism=1"  # a TaskManager here has one slot
+    return ["--runner", "flink", "--flink-master", cluster.address, "--jobs", str(parallelism), one_each]
+
+
+def check_names(output: Path, manifest: bytes) -> None:
+    """Fail where a directory holds anything but its set."""
+    files = {name.decode() for name in re.findall(rb'"name": "((?:windows|failures)-[^"]+)"', manifest)}
+    assert files
+    assert set(os.listdir(output)) == files | {"_MANIFEST.json", "summary.json"}

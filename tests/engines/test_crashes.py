@@ -1,0 +1,136 @@
+"""Processes of all kinds are killed while a job runs on an engine; the set comes out the same, with nothing beside it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from beam_curator.runners.engines.worker_pool import WorkerPool, serve
+from tests.engines.cluster import FlinkCluster, free_port, wait_until
+from tests.engines.crashing_worker import MOMENTS
+from tests.engines.jobs import EngineJobs, check_names, on_flink
+from tests.manifests import line_of, speech, write_lines, write_mixed
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("flink")]
+
+BLOCK_BYTES = 400_000
+N_ENTRIES = 4000
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a manifest of 4,000 rows of 98 windows each, with a broken line in the middle: some seconds of work."""
+    lines = [line_of(speech(100, f"{number}.wav")) for number in range(N_ENTRIES)]
+    folder = tmp_path_factory.mktemp("large")
+    return write_lines(folder / "large.jsonl", [*lines[: N_ENTRIES // 2], b"{broken", *lines[N_ENTRIES // 2 :]])
+
+
+FLAGS = ["--layout", "spans"]
+
+
+@pytest.fixture(scope="module")
+def expected(large: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return the manifest of a job that nobody disturbed, on the direct runner."""
+    undisturbed = EngineJobs(tmp_path_factory.mktemp("expected"))
+    return undisturbed.manifest_of(large, "out", *FLAGS, block_bytes=BLOCK_BYTES)
+
+
+def n_written(output: Path) -> int:
+    return sum(name.startswith("windows-") for name in os.listdir(output)) if output.exists() else 0
+
+
+def wait_for_rows(process: "subprocess.Popen[str]", output: Path) -> None:
+    """Wait until the job has written some of its files, and is far from its end."""
+    wait_until(lambda: n_written(output) >= 3 or process.poll() is not None, 120, f"rows in {output}")
+    assert process.poll() is None, process.communicate()[0]
+    assert not (output / "_MANIFEST.json").exists()
+
+
+def test_a_task_manager_is_killed_in_the_middle_of_the_job(
+    large: Path, expected: bytes, flink: FlinkCluster, jobs: EngineJobs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = set(flink.jobs())
+    output = jobs.folder / "out"
+    process = jobs.start(large, output, *FLAGS, *on_flink(flink), block_bytes=BLOCK_BYTES)
+    wait_for_rows(process, output)
+    (job,) = set(flink.jobs()) - before
+    victim = next(iter(flink.task_managers))
+    flink.kill_task_manager(victim)
+    files = n_written(output)
+    flink.start_task_manager()
+    jobs.finish(process)
+    assert (output / "_MANIFEST.json").read_bytes() == expected
+    check_names(output, expected)
+    assert flink.jobs()[job] == "FINISHED"
+    n_restarts = flink.n_restarts(job)
+    assert n_restarts >= 1
+    with capsys.disabled():
+        print(f"\n  {victim} killed with {files} files written; Flink restarted tasks of job {job} {n_restarts} times")
+        print(f"  after {flink.failures(job)}; same set")
+
+
+@pytest.fixture(params=MOMENTS)
+def crashing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """Serve a pool of workers of which one kills itself; give its flag file and port."""
+    flag = tmp_path / "died"
+    script = str(Path(__file__).with_name("crashing_worker.py"))
+    pool = WorkerPool([sys.executable, script, request.param, str(flag)])
+    port = free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+        server, pool = serve(port, "localhost", pool)
+        try:
+            yield flag, port
+        finally:
+            pool.stop_all()
+            server.stop(0)
+
+
+def test_a_worker_kills_itself_once(
+    crashing: tuple[Path, int], tmp_path: Path, flink: FlinkCluster, jobs: EngineJobs
+) -> None:
+    flag, port = crashing
+    manifest = write_mixed(tmp_path / "in" / "mixed.jsonl")
+    expected = jobs.manifest_of(manifest, "expected", block_bytes=2000)
+    before = set(flink.jobs())
+    external = ["--environment_type=EXTERNAL", f"--environment_config=localhost:{port}"]
+    assert jobs.manifest_of(manifest, "out", *on_flink(flink), *external, block_bytes=2000) == expected
+    assert flag.exists()
+    check_names(jobs.folder / "out", expected)
+    (job,) = set(flink.jobs()) - before
+    assert flink.n_restarts(job) >= 1
+
+
+@pytest.mark.parametrize("runner", ["prism", "flink"])
+def test_the_driver_is_killed_and_the_command_given_again(
+    runner: str, large: Path, expected: bytes, jobs: EngineJobs, request: pytest.FixtureRequest
+) -> None:
+    flags = on_flink(request.getfixturevalue("flink")) if runner == "flink" else ["--runner", "prism"]
+    output = jobs.folder / "out"
+    process = jobs.start(large, output, *FLAGS, *flags, block_bytes=BLOCK_BYTES)
+    wait_for_rows(process, output)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    jobs.check_nothing_is_left()
+    assert not (output / "_MANIFEST.json").exists()
+    text = jobs.finish(jobs.start(large, output, *FLAGS, *flags, block_bytes=BLOCK_BYTES))
+    assert "holds an unfinished run of this job: going on" in text
+    assert (output / "_MANIFEST.json").read_bytes() == expected
+    check_names(output, expected)
+
+
+def test_ctrl_c_cancels_the_job_on_the_cluster(large: Path, flink: FlinkCluster, jobs: EngineJobs) -> None:
+    before = set(flink.jobs())
+    output = jobs.folder / "out"
+    process = jobs.start(large, output, *FLAGS, *on_flink(flink), block_bytes=BLOCK_BYTES)
+    wait_for_rows(process, output)
+    (job,) = set(flink.jobs()) - before
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, text
+    assert "interrupted; the same command goes on" in text
+    wait_until(lambda: flink.jobs()[job] == "CANCELED", 30, f"the end of job {job}")

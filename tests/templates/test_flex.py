@@ -1,0 +1,347 @@
+"""Flex templates, as far as that goes without an engine for images and without a cloud."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beam_curator.runners import cli, flex
+from beam_curator.runners.beam_options import known_flags
+from beam_curator.runners.job import WindowsJob, job_of
+from beam_curator.runners.options import UsageError
+from beam_curator.runners.presets import GPUS
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "templates" / "flex"
+DOCKERFILES = [FOLDER / "Dockerfile.cpu", FOLDER / "Dockerfile.gpu"]
+PATHS = ["--input=gs://bucket/in.jsonl", "--output=gs://bucket/out"]
+LAUNCHER = [
+    "--runner=DataflowRunner",
+    "--project=my-project",
+    "--region=us-central1",
+    "--job_name=my-job",
+    "--temp_location=gs://bucket/tmp",
+    "--staging_location=gs://bucket/staging",
+    "--template_location=gs://bucket/staging/template_launches/1/job_object",
+    "--sdk_container_image=europe-docker.pkg.dev/my-project/curation/windows:1",
+    '--labels={\n  "goog-dataflow-provided-template-type": "flex"\n}\n',
+    "--service_account_email=worker@my-project.iam.gserviceaccount.com",
+    "--network=default",
+    "--subnetwork=regions/us-central1/subnetworks/default",
+    "--max_num_workers=10",
+]
+"""What Dataflow's launcher adds to the parameters."""
+
+needs_google = pytest.mark.skipif(find_spec("google.cloud") is None, reason="needs beam-curator[gcp]")
+
+
+def job_at(*arguments: str) -> WindowsJob:
+    """Return the job that a launch stands for."""
+    name, *rest = flex.command_line("windows", [*PATHS, *arguments])
+    parser = cli.parser_of(name)
+    ours, beams = cli.split_arguments(parser, rest)
+    parsed = parser.parse_intermixed_args(ours)
+    return job_of(parsed, beams, parsed.output)
+
+
+def test_the_metadata_is_up_to_date() -> None:
+    written = (FOLDER / "metadata_windows.json").read_text(encoding="utf-8")
+    assert written == flex.metadata_text("windows"), "run python -m beam_curator.runners.flex templates/flex"
+
+
+def test_the_metadata_is_written_by_its_command(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "beam_curator.runners.flex", str(tmp_path)], check=True)
+    assert (tmp_path / "metadata_windows.json").read_bytes() == (FOLDER / "metadata_windows.json").read_bytes()
+
+
+def test_parameters_are_the_flags_of_the_entry_point_and_none_of_beam() -> None:
+    named = [parameter["name"] for parameter in flex.metadata("windows")["parameters"]]
+    assert sorted(f"--{name}" for name in named) == sorted(flex.parser_of("windows")._option_string_actions)
+    assert [name for name in named if f"--{name}" in known_flags()] == []
+    command = cli.parser_of("windows")._option_string_actions
+    flags = {name: f"--{name.replace('_', '-')}" for name in named if name != "input"}
+    assert [name for name, flag in flags.items() if not {flag, flag.replace("--", "--no-", 1)} & set(command)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("truncation", {"paramType": "BOOLEAN", "defaultValue": "true", "groupName": "Windows", "isOptional": True}),
+        ("overwrite", {"paramType": "BOOLEAN", "defaultValue": "false", "groupName": "Run"}),
+        ("shards", {"paramType": "NUMBER", "defaultValue": "0", "groupName": "Output"}),
+        ("overlap_target_duration", {"paramType": "NUMBER", "isOptional": True}),
+        ("overlap_scope", {"paramType": "ENUM", "defaultValue": "row", "groupName": "Overlap"}),
+        ("drop_fields_top_level", {"paramType": "TEXT", "defaultValue": "words,segments"}),
+        ("input", {"paramType": "TEXT", "isOptional": False, "groupName": "Paths"}),
+        ("output", {"paramType": "GCS_WRITE_FOLDER", "isOptional": False}),
+    ],
+)
+def test_a_parameter_is_made_from_its_option(name: str, expected: dict[str, Any]) -> None:
+    (found,) = [parameter for parameter in flex.metadata("windows")["parameters"] if parameter["name"] == name]
+    assert {key: found[key] for key in expected} == expected
+    assert ("defaultValue" in found) == ("defaultValue" in expected)
+
+
+@needs_google
+def test_dataflow_accepts_the_metadata_and_rejects_broken_ones() -> None:
+    from google.cloud.dataflow_v1beta3 import TemplateMetadata
+
+    text = flex.metadata_text("windows")
+    template = TemplateMetadata.from_json(text)
+    assert [parameter.name for parameter in template.parameters] == [item.name for item in flex.parameters("windows")]
+    assert all(parameter.label and parameter.help_text for parameter in template.parameters)
+    for whole, broken in (
+        ('"helpText"', '"helptext"'),
+        ('"NUMBER"', '"INTEGER"'),
+        ('"isOptional": true', '"isOptional": 1'),
+    ):
+        assert whole in text
+        with pytest.raises(Exception, match=r"helptext|INTEGER|is_optional|isOptional|bool"):
+            TemplateMetadata.from_json(text.replace(whole, broken, 1))
+
+
+def test_gcloud_makes_a_template_of_the_metadata(tmp_path: Path) -> None:
+    gcloud = shutil.which("gcloud")
+    if gcloud is None:
+        pytest.skip("gcloud is not installed")
+    command = [gcloud, "dataflow", "flex-template", "build", "gs://bucket/windows.json", "--image=europe/i:1"]
+    command += ["--sdk-language=PYTHON", f"--metadata-file={FOLDER / 'metadata_windows.json'}"]
+    command += ["--print-only", "--project=my-project", "--format=json"]
+    made = subprocess.run(
+        command, env={**os.environ, "CLOUDSDK_CONFIG": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    template = json.loads(made.stdout) if made.stdout.startswith("{") else json.loads(json.loads(made.stdout))
+    assert template["image"] == "europe/i:1"
+    kept = (
+        "name",
+        "label",
+        "helpText",
+        "isOptional",
+        "regexes",
+        "paramType",
+        "groupName",
+        "defaultValue",
+        "enumOptions",
+    )
+    ours = flex.metadata("windows")["parameters"]
+    assert [{key: item[key] for key in kept if key in item} for item in template["metadata"]["parameters"]] == ours
+
+
+def test_a_launch_without_options_is_the_job_with_its_defaults() -> None:
+    job = job_at(*LAUNCHER)
+    plain = job_of(cli.parser_of("windows").parse_args(["x"]), [], "y")
+    assert job.inputs == ("gs://bucket/in.jsonl",)
+    assert job.output == "gs://bucket/out"
+    for section in ("windows", "overlap", "input", "output"):
+        assert job.options[section] == plain.options[section]
+    assert (job.run.runner, job.run.wait, job.run.overwrite) == ("dataflow", False, False)
+    assert job.engine.beam_class == "DataflowRunner"
+    passed = [option.argument() for option in job.engine.options if option.why == "you"]
+    assert passed == [argument for argument in LAUNCHER if not argument.startswith("--runner")]
+
+
+def test_all_defaults_given_are_the_same_job_as_none() -> None:
+    items = flex.metadata("windows")["parameters"]
+    given = [f"--{item['name']}={item['defaultValue']}" for item in items if "defaultValue" in item]
+    assert job_at(*given).options == job_at().options
+
+
+def test_parameters_reach_their_options() -> None:
+    job = job_at(
+        "--target_window_duration=90.5",
+        "--min_speakers=3",
+        "--truncation=FALSE",
+        "--drop_fields=words, my key",
+        "--drop_fields_top_level=",
+        "--overlap_scope=audio_file",
+        "--overlap_target_duration=",
+        "--keep_duplicates=true",
+        "--layout=spans",
+        "--row_format=parquet",
+        "--shards=16",
+        "--overwrite=true",
+        "--verbose=true",
+    )
+    windows, overlap = job.options["windows"], job.options["overlap"]
+    assert (windows.target_window_duration, windows.min_speakers, windows.truncation) == (90.5, 3, False)
+    assert (windows.drop_fields, windows.drop_fields_top_level) == (("words", "my key"), ())
+    assert (overlap.scope, overlap.target_duration) == ("audio_file", None)
+    assert job.options["input"].keep_duplicates is True
+    output = job.options["output"]
+    assert (output.layout, output.row_format, output.shards) == ("spans", "parquet", 16)
+    assert (job.run.overwrite, job.run.verbose) == (True, True)
+
+
+def test_several_inputs_are_told_apart_and_names_may_hold_spaces_and_commas() -> None:
+    command = flex.command_line("windows", ["--input=gs://a/one file.jsonl, gs://b/x,y/*.jsonl", "--output=gs://c/d e"])
+    assert command[:4] == ["windows", "gs://a/one file.jsonl", "gs://b/x,y/*.jsonl", "--output=gs://c/d e"]
+
+
+def test_flags_without_a_value_are_written_as_beam_takes_them() -> None:
+    flags = ["--use_public_ips=false", "--enable_streaming_engine=true", "--update=false", "--experiments=a,b"]
+    command = flex.command_line("windows", [*PATHS, *flags])
+    assert command[-3:] == ["--no_use_public_ips", "--enable_streaming_engine", "--experiments=a,b"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--output=gs://c"], r"the following arguments are required: --input"),
+        ([*PATHS, "--truncation=maybe"], r"parameter truncation is 'maybe', expected true or false"),
+        ([*PATHS, "--min_speakers=two"], r"argument --min-speakers: invalid whole number value: 'two'"),
+        ([*PATHS, "--layout=fat"], r"argument --layout: invalid choice: 'fat'"),
+        ([*PATHS, "--min_speakers=7"], r"min_speakers 7 exceeds max_speakers 5"),
+        ([*PATHS, "--min_speeker=7"], r"unknown flag --min_speeker: did you mean --min-speakers\?"),
+        (["--input=", "--output=gs://c"], r"no INPUT given"),
+        pytest.param(PATHS, r"--project is missing; --region is missing; .*sdk_container_image", marks=needs_google),
+    ],
+)
+def test_what_cannot_be_launched_ends_with_a_message_and_code_2(arguments: list[str], message: str) -> None:
+    process = subprocess.run(
+        [sys.executable, str(FOLDER / "windows.py"), *arguments], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 2
+    assert re.search(message, process.stderr), process.stderr
+    assert "Traceback" not in process.stderr
+
+
+WITHOUT_CREDENTIALS = """
+import runpy, socket, sys
+from apache_beam.internal.gcp import auth
+auth.get_service_credentials = lambda options: None
+resolve = socket.getaddrinfo
+def only_here(host, *rest, **more):
+    if host not in ("127.0.0.1", "localhost"):
+        raise AssertionError(f"asked for {host}")
+    return resolve(host, *rest, **more)
+socket.getaddrinfo = only_here
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture
+def launched() -> Iterator[tuple[Any, "subprocess.CompletedProcess[str]"]]:
+    """Launch as Dataflow does, with a store on this machine; return the store and the finished process."""
+    pytest.importorskip("google.cloud.storage", reason="needs beam-curator[gcp]")
+    from tests.templates.fake_gcs import fake_gcs
+
+    with fake_gcs() as store:
+        store.objects["bucket/in.jsonl"] = (ROOT / "examples" / "talks.jsonl").read_bytes()
+        arguments = [str(FOLDER / "windows.py"), *PATHS, "--min_speakers=3", *LAUNCHER, "--no_auth"]
+        process = subprocess.run(
+            [sys.executable, "-c", WITHOUT_CREDENTIALS, *arguments],
+            env={**os.environ, "STORAGE_EMULATOR_HOST": store.url},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        yield store, process
+
+
+def test_a_launch_leaves_the_job_where_dataflow_looks_for_it(launched: Any) -> None:
+    store, process = launched
+    assert process.returncode == 0, process.stderr
+    assert process.stdout == "The job runs on; gs://bucket/out is complete when it holds _MANIFEST.json.\n"
+    line = process.stderr.partition("launching: beam-curator ")[2]
+    assert shlex.split(line)[:4] == ["windows", "gs://bucket/in.jsonl", "--output=gs://bucket/out", "--min-speakers=3"]
+    job = json.loads(store.objects["bucket/staging/template_launches/1/job_object"])
+    pool = job["environment"]["workerPools"][0]
+    assert job["name"] == "my-job"
+    assert job["labels"] == {"goog-dataflow-provided-template-type": "flex"}
+    assert pool["machineType"] == "e2-standard-2"
+    assert pool["sdkHarnessContainerImages"][0]["containerImage"].endswith("curation/windows:1")
+    staged = job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"].removeprefix("gs://")
+    assert b"beam_curator.transforms" in store.objects[staged]
+    assert b"__main__" not in store.objects[staged]
+    assert store.names_under("bucket/out/") == ["_RUN.json"]
+    assert [
+        name for name in store.names_under("bucket/staging/") if not name.endswith(("job_object", "pipeline.pb"))
+    ] == []
+
+
+def _version(pattern: str, text: str) -> list[str]:
+    found = re.findall(pattern, text, re.MULTILINE)
+    assert found, f"{pattern} is not there"
+    return [match.replace(".", "") for match in found]
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.suffix)
+def test_the_versions_in_an_image_agree(dockerfile: Path) -> None:
+    text = dockerfile.read_text(encoding="utf-8")
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    beam = re.search(r"^apache-beam==(\S+)$", lock, re.MULTILINE)
+    assert beam is not None
+    assert _version(r"apache/beam_python[0-9.]+_sdk:(\S+)", text) == [beam[1].replace(".", "")]
+    pythons = _version(r"^COPY --from=apache/beam_python([0-9.]+)_sdk", text)
+    pythons += _version(r"^COPY --from=gcr\.io/dataflow-templates-base/python([0-9]+)-template-launcher-base:", text)
+    pythons += _version(r"(?:^FROM python:|python|pip)(3\.[0-9]+)\b", text)
+    assert set(pythons) == {"311"}
+    assert "Programming Language :: Python :: 3.11" in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert not re.search(r":latest|^FROM \S+:?$\n", text), "pin every image"
+    assert "FLEX_TEMPLATE_PYTHON_REQUIREMENTS_FILE" not in text
+    assert "FLEX_TEMPLATE_PYTHON_SETUP_FILE" not in text
+    assert text.rstrip().endswith('ENTRYPOINT ["/opt/apache/beam/boot"]')
+
+
+def test_the_images_differ_in_their_base_only() -> None:
+    cpu, gpu = (path.read_text(encoding="utf-8").partition("COPY --from")[2] for path in DOCKERFILES)
+    assert cpu == gpu
+
+
+def test_the_files_that_an_image_copies_make_the_package(tmp_path: Path) -> None:
+    copies = re.findall(r"^COPY (?!--from)(.+) (\S+)$", DOCKERFILES[0].read_text(encoding="utf-8"), re.MULTILINE)
+    allowed = [
+        line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[:1] == "!"
+    ]
+    source = tmp_path / "source"
+    source.mkdir()
+    for names, _ in copies[:2]:
+        for name in names.split():
+            assert name in allowed
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, source / name)
+    assert copies[2:] == [("templates/flex/${JOB}.py", "./")]
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
+    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    archive = zipfile.ZipFile(wheel)
+    packed = {name for name in archive.namelist() if name.startswith("beam_curator/")}
+    (about,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    assert "Provides-Extra: gcp" in archive.read(about).decode().splitlines()
+    tracked = subprocess.run(["git", "ls-files", "beam_curator"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert {name for name in tracked.stdout.split() if (ROOT / name).exists()} <= packed
+
+
+def test_the_readme_names_what_there_is() -> None:
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| `(nvidia-[a-z0-9-]+)`[^|]*\| `([^`]+)` \|$", text, re.MULTILINE)) == {
+        name: gpu["machine_type"] for name, gpu in GPUS.items()
+    }
+    given = re.findall(r"--parameters=(?:\^~\^)?(\S+?)[` ]*$", text, re.MULTILINE)
+    names = {item.partition("=")[0] for parameters in given for item in re.split(r"~|,(?!gs:)", parameters)}
+    assert {"input", "output", "truncation"} <= names
+    assert names <= {parameter.name for parameter in flex.parameters("windows")} | {"sdk_container_image"}
+    for name in re.findall(r"^\| `([^`]+\.\w+)`", text, re.MULTILINE):
+        assert (FOLDER / name).exists(), name
+
+
+def test_the_entry_file_is_importable_code_only() -> None:
+    lines = (FOLDER / "windows.py").read_text(encoding="utf-8").split("\n\n")
+    assert lines[1:] == ["from beam_curator.runners.flex import launch", 'launch("windows")\n']
+
+
+def test_the_entry_point_raises_for_a_broken_parameter() -> None:
+    with pytest.raises(UsageError, match="parameter verbose is '1', expected true or false"):
+        flex.command_line("windows", [*PATHS, "--verbose=1"])
