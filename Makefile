@@ -11,7 +11,7 @@ CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
-.PHONY: demo test check lint bench engines lock clean
+.PHONY: demo test check lint bench bench-engines engines lock clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -29,7 +29,8 @@ demo: $(CORE)
 	@echo "Results: demo_output (windows-*.jsonl, and failures-*.jsonl for the broken line)"
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/engines
+	$(BIN)/python -m pytest tests/engines --durations 0 --durations-min 1 -v
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -40,6 +41,9 @@ check: lint test
 
 bench: $(DEV)
 	$(BIN)/python benchmarks/bench_windows.py
+
+bench-engines: $(DEV)
+	$(BIN)/python benchmarks/bench_engines.py
 
 engines:
 	templates/install_engines $(BEAM_VERSION)

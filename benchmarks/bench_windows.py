@@ -7,9 +7,7 @@ python benchmarks/bench_windows.py -n 5 medians of five runs instead of three
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -17,45 +15,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from make_manifest import dense_entry, write_manifest
+from measuring import COMMAND, Report, run_job
 
 from beam_curator import Entry, WindowRules
 from beam_curator.block_planning import plan_block
 
-COMMAND = Path(sys.executable).with_name("beam-curator")
 FLOOR = Path(__file__).with_name("floor.py")
-
-
-class Report:
-    """Prints one line a figure and remembers whether all targets held."""
-
-    def __init__(self) -> None:
-        self.held = True
-
-    def line(self, name: str, value: float, unit: str, target: float | None, *, at_least: bool = False) -> None:
-        if target is None:
-            print(f"{name:<66} {value:9.2f} {unit}", flush=True)
-            return
-        good = value >= target if at_least else value <= target
-        self.held = self.held and good
-        sign = ">=" if at_least else "<="
-        print(f"{name:<66} {value:9.2f} {unit:<6} {sign} {target:g}  {'holds' if good else 'MISSED'}", flush=True)
-
-
-def run_job(manifest: Path, output: Path, *flags: str) -> tuple[dict[str, Any], float, float]:
-    """Run the command afresh; return its summary, the seconds of the whole process and its peak memory in MB."""
-    shutil.rmtree(output, ignore_errors=True)
-    os.sync()
-    begin = time.perf_counter()
-    process = subprocess.Popen([COMMAND, "windows", manifest, "--output", output, *flags], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - begin
-    if process.returncode:
-        raise SystemExit(f"the job failed with exit code {process.returncode}")
-    return json.loads((output / "summary.json").read_text()), seconds, usage.ru_maxrss / 1024
 
 
 def run_floor(manifest: Path, output: Path, scratch: Path) -> float:

@@ -73,7 +73,7 @@ cli.main()
 
 
 def small_blocks_command(*arguments: object, block_bytes: int = 2000) -> list[str]:
-    """Return a command line of `beam-curator` whose blocks are small: two or three rows, where a real one has thousands."""
+    """Return a command line of `beam-curator` with small blocks: two or three rows, where a real one has thousands."""
     return [sys.executable, "-c", _SMALL_BLOCKS, str(block_bytes), *map(str, arguments)]
 
 

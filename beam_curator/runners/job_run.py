@@ -81,12 +81,8 @@ def run_job(
         with found.opened(
             scratch, jobs=job.run.jobs, verbose=job.run.verbose, run=prepared.token, earlier=prepared.earlier
         ) as runner:
-            pipeline = beam.Pipeline(runner=runner, options=found.options)
             work = job.transform(_target(job, prepared)) if write else job.choice()
-            counts = (pipeline | "Curate windows" >> work).counts
-            if found.workers_here:
-                for number, counted in enumerate(counts):
-                    _ = counted | f"Note progress {number}" >> NoteProgress(scratch)
+            pipeline = _pipeline(runner, found, work, scratch)
             with progress.shown(), watched(scratch, lambda pid: _end_after_death(job.output, scratch, pid)):
                 result = _run_to_end(pipeline, wait=job.run.wait)
             if not job.run.wait:
@@ -100,6 +96,16 @@ def run_job(
         return Finished(counts=noted, files=(), metrics=metrics, timing=timing)
     manifest = _manifest_of(job.output)
     return Finished(counts=manifest.counts, files=manifest.files, metrics=metrics, timing=timing)
+
+
+def _pipeline(runner: Any, found: FoundEngine, work: beam.PTransform[Any, Any], scratch: str) -> beam.Pipeline:
+    """Build the pipeline; workers on this machine leave notes of their counts as they go."""
+    pipeline = beam.Pipeline(runner=runner, options=found.options)
+    counts = (pipeline | "Curate windows" >> work).counts
+    if found.workers_here:
+        for number, counted in enumerate(counts):
+            _ = counted | f"Note progress {number}" >> NoteProgress(scratch)
+    return pipeline
 
 
 def _target(job: WindowsJob, prepared: Prepared) -> OutputTarget:

@@ -1,4 +1,4 @@
-"""Processes of all kinds are killed while a job runs on an engine; the set comes out the same, with nothing beside it."""
+"""Processes of all kinds are killed while a job runs on an engine; the set comes out the same, nothing beside it."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from tests.engines.crashing_worker import MOMENTS
 from tests.engines.jobs import EngineJobs, check_names, on_flink
 from tests.manifests import line_of, speech, write_lines, write_mixed
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("flink")]
+pytestmark = pytest.mark.slow
 
 BLOCK_BYTES = 400_000
 N_ENTRIES = 4000

@@ -9,7 +9,7 @@ from tests.engines.cluster import FlinkCluster
 from tests.engines.jobs import EngineJobs, check_names, on_flink
 from tests.manifests import write_mixed
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("flink")]
+pytestmark = pytest.mark.slow
 
 OPTIONS = {
     "row": [],

@@ -9,7 +9,17 @@ import fastavro
 import pyarrow.parquet as pq
 import pytest
 
-from tests.manifests import line_of, lines_in, manifest_of, rows_in, run, run_process, small_blocks_command, speech, write_lines
+from tests.manifests import (
+    line_of,
+    lines_in,
+    manifest_of,
+    rows_in,
+    run,
+    run_process,
+    small_blocks_command,
+    speech,
+    write_lines,
+)
 
 OPTIONS = {
     "plain": [],
@@ -22,6 +32,7 @@ OPTIONS = {
     "avro": ["--row-format", "avro"],
     "avro, shards": ["--row-format", "avro", "--shards", "4"],
 }
+
 
 def write_set(directory: Path, manifest: Path, *options: str) -> bytes:
     """Write a set in this process and return its manifest."""

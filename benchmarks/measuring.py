@@ -1,0 +1,45 @@
+"""Running a job to measure it, and printing figures beside their targets."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+COMMAND = Path(sys.executable).with_name("beam-curator")
+
+
+class Report:
+    """Prints one line a figure and remembers whether all targets held."""
+
+    def __init__(self) -> None:
+        self.held = True
+
+    def line(self, name: str, value: float, unit: str, target: float | None, *, at_least: bool = False) -> None:
+        if target is None:
+            print(f"{name:<66} {value:9.2f} {unit}", flush=True)
+            return
+        good = value >= target if at_least else value <= target
+        self.held = self.held and good
+        sign = ">=" if at_least else "<="
+        print(f"{name:<66} {value:9.2f} {unit:<6} {sign} {target:g}  {'holds' if good else 'MISSED'}", flush=True)
+
+
+def run_job(manifest: Path | list[Path], output: Path, *flags: str) -> tuple[dict[str, Any], float, float]:
+    """Run the command afresh; return its summary, the seconds of the whole process and its peak memory in MB."""
+    shutil.rmtree(output, ignore_errors=True)
+    os.sync()
+    begin = time.perf_counter()
+    inputs = manifest if isinstance(manifest, list) else [manifest]
+    process = subprocess.Popen([COMMAND, "windows", *inputs, "--output", output, *flags], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - begin
+    if process.returncode:
+        raise SystemExit(f"the job failed with exit code {process.returncode}")
+    return json.loads((output / "summary.json").read_text()), seconds, usage.ru_maxrss / 1024
