@@ -14,6 +14,7 @@ from typing import Any
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds, Span, sum_left_to_right
 from beam_curator.json_lines import kind_of
+from beam_curator.records import MAX_SECONDS
 from beam_curator.rules import number_problems, option, raise_problems
 
 OVERLAP_SCOPES = ("row", "audio_file")
@@ -209,7 +210,7 @@ def _span_of(window: dict[str, Any], index: int) -> Span:
             f"windows[{index}] has a segment without start or end",
             "write both times in seconds",
         ) from err
-    if not isinstance(start, (int, float)) or not isinstance(end, (int, float)):
+    if not all(isinstance(time, (int, float)) and -MAX_SECONDS <= time <= MAX_SECONDS for time in (start, end)):
         raise EntryError(
             FailureCode.BAD_TIME, f"windows[{index}] runs from {start!r} to {end!r}", "write both times in seconds"
         )

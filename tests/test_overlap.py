@@ -184,6 +184,8 @@ def test_windows_without_segments_count_for_nothing() -> None:
         ({"windows": [{"segments": 5}]}, FailureCode.MISSING_KEY, "windows[0] has a segment without start or end"),
         ({"windows": [window(None, 9.0)]}, FailureCode.BAD_TIME, "windows[0] runs from None to 9.0"),
         ({"windows": [window(0.0, "9")]}, FailureCode.BAD_TIME, "windows[0] runs from 0.0 to '9'"),
+        ({"windows": [window(-1e308, 1e308)]}, FailureCode.BAD_TIME, "windows[0] runs from -1e+308 to 1e+308"),
+        ({"windows": [window(0, 10**400)]}, FailureCode.BAD_TIME, f"windows[0] runs from 0 to {10**400}"),
     ],
 )
 def test_a_window_without_times_is_refused(entry: dict[str, Any], code: FailureCode, message: str) -> None:

@@ -156,7 +156,7 @@ class Engine:
         return values[-1] if values else None
 
     def arguments(self) -> list[str]:
-        """Return all options as Beam's command line takes them, without those that no version of Beam knows."""
+        """Return all options as Beam's command line takes them."""
         return [option.argument() for option in self.options]
 
 

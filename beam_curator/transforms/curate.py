@@ -13,7 +13,7 @@ from beam_curator.output_set import Config, FileRecord
 from beam_curator.overlap import OverlapRules
 from beam_curator.rendering import Layout
 from beam_curator.rules import config_of
-from beam_curator.transforms.manifests import HashInputs, ReadManifests
+from beam_curator.transforms.manifests import HashInputs, ReadManifests, paths_of
 from beam_curator.transforms.metrics import Count, CountBlocks
 from beam_curator.transforms.output_set import (
     CommitOutputSet,
@@ -64,7 +64,7 @@ class ChooseWindows(beam.PTransform[PBegin, Any]):
         keep_duplicates: bool = False,
     ) -> None:
         super().__init__()
-        self.inputs = tuple(inputs)
+        self.inputs = paths_of(inputs)
         self.window_rules = window_rules if window_rules is not None else WindowRules()
         target = self.window_rules.target_window_duration
         self.overlap_rules = overlap_rules if overlap_rules is not None else OverlapRules(target_duration=target)

@@ -60,9 +60,7 @@ class ReadManifests(beam.PTransform[PBegin, Any]):
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
         super().__init__()
-        if isinstance(inputs, str):
-            raise TypeError(f"inputs {inputs!r} is one string, expected a list of paths: write [{inputs!r}]")
-        self._inputs = tuple(inputs)
+        self._inputs = paths_of(inputs)
         self._max_line_bytes = max_line_bytes
         self._keep_duplicates = keep_duplicates
         self._block_bytes = block_bytes
@@ -81,6 +79,17 @@ class ReadManifests(beam.PTransform[PBegin, Any]):
             read[BROKEN_FILES] | "Group by file" >> beam.GroupByKey() | "First of file" >> beam.Map(first_of_file)
         )
         return read[BLOCKS], (read[FAILURES], broken) | "All unreadable" >> beam.Flatten()
+
+
+def paths_of(inputs: Sequence[str]) -> tuple[str, ...]:
+    """Return a list of inputs as a tuple.
+
+    Raises:
+      TypeError: it is one string, which would be taken for a list of characters.
+    """
+    if isinstance(inputs, str):
+        raise TypeError(f"inputs {inputs!r} is one string, expected a list of paths: write [{inputs!r}]")
+    return tuple(inputs)
 
 
 class _Spread(beam.PTransform[PCollection[BlockRef], PCollection[BlockRef]]):
@@ -184,7 +193,7 @@ class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
 
     def __init__(self, inputs: Sequence[str]) -> None:
         super().__init__()
-        self._inputs = tuple(inputs)
+        self._inputs = paths_of(inputs)
 
     def expand(self, begin: PBegin) -> PCollection[InputRecord]:
         return (

@@ -10,7 +10,7 @@ import apache_beam as beam
 import msgspec
 
 from beam_curator.blocks import EntryBlock, FailureBlock, Line
-from beam_curator.failures import EntryError, Failure, FailureCode, render_failure
+from beam_curator.failures import EntryError, Failure, render_failure
 from beam_curator.json_lines import encode, parse_object
 from beam_curator.output_set import InputRecord
 from beam_curator.overlap import OverlapRules, keep_non_overlapping
@@ -157,7 +157,7 @@ def build_row(row: Any, rules: WindowRules) -> BuiltRow | Failure:
 def filter_row(row: Any, rules: OverlapRules) -> CuratedRow | Failure:
     """Filter the windows of one row that has `source`, `offset` and `row`, the latter with `windows`."""
     try:
-        kept = _kept(parse_object(row.row.encode()), rules)
+        kept = keep_non_overlapping(parse_object(row.row.encode()), rules)
     except EntryError as err:
         return _failure_of(err, OVERLAP_STAGE, row)
     has_windows = bool(kept["windows"])
@@ -170,14 +170,6 @@ def filter_row(row: Any, rules: OverlapRules) -> CuratedRow | Failure:
         filtered=[SpanRow(float(start), float(end)) for end, start in kept["filtered"]] if has_windows else [],
         row=encode(kept).decode(),
     )
-
-
-def _kept(fields: dict[str, Any], rules: OverlapRules) -> dict[str, Any]:
-    try:
-        return keep_non_overlapping(fields, rules)
-    except OverflowError as err:
-        cure = "write both times in seconds"
-        raise EntryError(FailureCode.BAD_TIME, "a window has a time beyond 1e308", cure) from err
 
 
 def _failure_of(error: EntryError, stage: str, row: Any) -> Failure:

@@ -1,6 +1,6 @@
 import gzip
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apache_beam as beam
@@ -12,6 +12,7 @@ from beam_curator import blocks as blocks_module
 from beam_curator.blocks import FailureBlock, InputFile, LineBlock, plan_blocks
 from beam_curator.failures import Failure, FailureCode
 from beam_curator.output_set import InputRecord
+from beam_curator.transforms.curate import ChooseWindows
 from beam_curator.transforms.manifests import (
     MAX_LINE_BYTES,
     HashInputs,
@@ -128,9 +129,10 @@ def test_large_compressed_files_come_in_parts(tmp_path: Path, monkeypatch: pytes
     assert [(line.offset, line.raw) for part in parts for line in part.lines] == offsets_of(LINES[:400])
 
 
-def test_inputs_are_a_list() -> None:
+@pytest.mark.parametrize("transform", [ReadManifests, HashInputs, ChooseWindows])
+def test_inputs_are_a_list(transform: Callable[[str], object]) -> None:
     with pytest.raises(TypeError, match=r"is one string, expected a list of paths: write \['a.jsonl'\]"):
-        ReadManifests("a.jsonl")
+        transform("a.jsonl")
 
 
 def test_every_row_of_small_blocks_is_read_once(tmp_path: Path) -> None:

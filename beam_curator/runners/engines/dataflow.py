@@ -123,7 +123,7 @@ def job_text(engine: Engine, transform: beam.PTransform[Any, Any]) -> str:
     shipped = [f"--{name}={engine.value(name)}" for name in WAYS_TO_WORKERS[1:] if engine.value(name)]
     accelerators = [text for text in environment.get("serviceOptions", []) if text.startswith(ACCELERATOR)]
     shown = {
-        "name": engine.value("job_name") or "chosen by Beam",
+        "name": engine.value("job_name") or "beam-curator-windows-RUN, by the token of the run",
         "project": engine.value("project"),
         "region": engine.value("region"),
         "type": description["type"].removeprefix("JOB_TYPE_").lower(),
