@@ -1,6 +1,7 @@
 """Running one job: an engine, a pipeline, progress while it runs, and what it left."""
 
 import os
+import re
 import sys
 import tempfile
 import time
@@ -14,9 +15,11 @@ import apache_beam as beam
 from beam_curator.blocks import InputFile
 from beam_curator.output_set import LIVE_SUFFIX, LOCK_NAME, MANIFEST_NAME, FileRecord, Manifest
 from beam_curator.runners import exit_codes
+from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.local_workers import watched
 from beam_curator.runners.engines.opening import FoundEngine
 from beam_curator.runners.job import WindowsJob
+from beam_curator.runners.options import UsageError
 from beam_curator.runners.progress import NoteProgress, Progress, read_progress
 from beam_curator.runners.run_directory import Prepared
 from beam_curator.transforms import storage
@@ -73,6 +76,7 @@ def run_job(
 
     Raises:
       JobFailedError: it did not get there.
+      ServerFailedError: the engine did not come up.
     """
     with _scratch(job.output) as given_scratch:
         scratch = os.path.abspath(given_scratch)
@@ -100,7 +104,10 @@ def run_job(
 
 def _pipeline(runner: Any, found: FoundEngine, work: beam.PTransform[Any, Any], scratch: str) -> beam.Pipeline:
     """Build the pipeline; workers on this machine leave notes of their counts as they go."""
-    pipeline = beam.Pipeline(runner=runner, options=found.options)
+    try:
+        pipeline = beam.Pipeline(runner=runner, options=found.options)
+    except ValueError as err:  # Beam has looked at its own options
+        raise UsageError(f"runner {found.engine.name}: {err}") from err
     counts = (pipeline | "Curate windows" >> work).counts
     if found.workers_here:
         for number, counted in enumerate(counts):
@@ -128,10 +135,12 @@ def _run_to_end(pipeline: beam.Pipeline, *, wait: bool) -> Any:
     except KeyboardInterrupt:
         _cancel(result)
         raise
+    except ServerFailedError:
+        raise
     except Exception as err:  # whatever an engine raises: the one place where it becomes a message
         if "KeyboardInterrupt" in str(err):
             raise KeyboardInterrupt from err
-        raise JobFailedError(_first_line(err)) from err
+        raise JobFailedError(said_by(err)) from err
     return result
 
 
@@ -150,10 +159,26 @@ def _metrics_of(result: Any) -> Any:
         return []
 
 
-def _first_line(err: Exception) -> str:
-    """Return what an engine's error says, without the path of steps that it went through."""
+def said_by(err: Exception) -> str:
+    """Return what an engine's error says, without the path of steps, processes and languages that it went through.
+
+    Engines in other languages pass on the text of a worker's traceback; what counts is the line below its last frame.
+
+    Example:
+      >>> said_by(RuntimeError("Job j: Traceback (most recent call last):\\n  File a.py\\nOSError: disk full\\n"))
+      'OSError: disk full'
+    """
+    frames = _LAST_LINE.findall(str(err))
+    if frames:
+        name, text = frames[-1]
+        text = text.partition(" [while running")[0]
+        return text if name.startswith("beam_curator.") else f"{name.rpartition('.')[2]}: {text}"
     text = str(err).strip().partition("\n")[0].partition(" [while running")[0]
     return text if isinstance(err, RuntimeError) and ": " in text else f"{type(err).__name__}: {text}"
+
+
+_LAST_LINE = re.compile(r"^[ \t]+\S.*\n((?!Caused by)[A-Za-z_][\w.]*): (.*)$", re.MULTILINE)
+"""A worker's exception: class and message, right below an indented line."""
 
 
 def _end_after_death(output: str, scratch: str, pid: int) -> None:

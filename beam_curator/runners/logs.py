@@ -1,6 +1,7 @@
 """Logging: what engines say is kept below warnings, and known noise out altogether."""
 
 import logging
+import os
 import threading
 
 NOISE = (
@@ -21,7 +22,9 @@ class _NoiseFilter(logging.Filter):
     """Keeps out known noise, and the engine's tracebacks: the command says in one line what failed."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.startswith("apache_beam.runners") and record.levelno == logging.ERROR:
+        if record.levelno == logging.ERROR and "apache_beam" in (record.name, *record.pathname.split(os.sep)):
+            return False
+        if record.levelno == logging.ERROR and record.name.startswith("apache_beam.runners"):
             return False
         message = record.getMessage()
         return not any(noise in message for noise in NOISE)

@@ -153,6 +153,28 @@ def test_all_problems_are_said_at_once() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--project=my project", "--project my project cannot be the id of a project"),
+        ("--project=123456789", "--project 123456789 cannot be the id of a project"),
+        ("--temp_location=gs://b/tmp", "--temp_location is gs://b/tmp: name a folder in a bucket"),
+        ("--temp_location=gs://", "--temp_location is gs://: name a folder in a bucket"),
+    ],
+)
+def test_names_that_beam_would_take_to_the_network_are_refused(flag: str, message: str) -> None:
+    place = [given for given in PLACE if not given.startswith(flag.partition("=")[0])]
+    job = job_at("--runner=dataflow", *place, flag, f"--sdk_container_image={IMAGE}")
+    with pytest.raises(UsageError, match=message):
+        check_dataflow(job.engine, job.inputs, job.output)
+
+
+def test_what_beam_refuses_is_a_usage_error() -> None:
+    job = job_at("--runner=dataflow", *PLACE, f"--sdk_container_image={IMAGE}", "--job_name=Not_A_Name")
+    with pytest.raises(UsageError, match="runner dataflow: Pipeline has validations errors"):
+        translate(job.engine, job.transform(job.target()))
+
+
 def test_a_job_that_could_run_passes() -> None:
     for way in (f"--sdk_container_image={IMAGE}", "--setup_file=setup.py", "--extra_package=dist/beam_curator.whl"):
         job = job_at("--runner=dataflow", *PLACE, way)

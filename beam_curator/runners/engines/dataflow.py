@@ -5,7 +5,7 @@ import importlib.util
 import io
 import json
 import logging
-import tempfile
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
+from beam_curator.runners.engines.opening import temporary_folder
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.presets import ACCELERATOR, Engine
 from beam_curator.transforms import storage
@@ -20,6 +21,10 @@ from beam_curator.transforms import storage
 WAYS_TO_WORKERS = ("sdk_container_image", "setup_file", "extra_package", "extra_packages", "requirements_file")
 """Options by which workers get beam_curator."""
 
+_BUCKET = re.compile(r"gs://[a-z0-9][-_.a-z0-9]{1,220}[a-z0-9](/|$)")
+"""Source: Cloud Storage, bucket naming. With any other name Beam asks the network for a default bucket."""
+_PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]")
+"""Source: Resource Manager, project ids; before the colon, a domain."""
 _GUIDE = "https://cloud.google.com/dataflow/docs/guides/"
 
 
@@ -38,8 +43,11 @@ def check_dataflow(engine: Engine, inputs: Sequence[str], output: str) -> None:
         raise UsageError("runner dataflow needs Google's libraries: pip install 'beam-curator[gcp]'")
     problems = [f"--{name} is missing" for name in ("project", "region") if engine.value(name) is None]
     temp = engine.value("temp_location")
-    if temp is None or not temp.startswith("gs://"):
+    if temp is None or not _BUCKET.match(temp):
         problems.append(f"--temp_location is {temp or 'missing'}: name a folder in a bucket, gs://…")
+    project = engine.value("project")
+    if project is not None and not _PROJECT.fullmatch(project):
+        problems.append(f"--project {project} cannot be the id of a project: give the id, not its name or number")
     local = [path for path in (*inputs, output) if not storage.is_remote(path)]
     if local:
         problems.append(f"{local[0]} is on this machine, which Dataflow's workers do not see: put it into a bucket")
@@ -86,12 +94,18 @@ def translate(engine: Engine, transform: beam.PTransform[Any, Any]) -> Any:
 
     Returns:
       Beam's `apiclient.Job`, with `proto_pipeline`.
+
+    Raises:
+      UsageError: options that Beam refuses.
     """
     from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 
-    with _silent():
+    with temporary_folder(), _silent():
         options = PipelineOptions(offline_arguments(engine))
-        pipeline = beam.Pipeline(runner=DataflowRunner(), options=options)
+        try:
+            pipeline = beam.Pipeline(runner=DataflowRunner(), options=options)
+        except ValueError as err:  # Beam has looked at its own options
+            raise UsageError(f"runner dataflow: {err}") from err
         _ = pipeline | "Curate windows" >> transform
         result: Any = pipeline.run()
         return result.job
@@ -105,7 +119,7 @@ def job_description(job: Any) -> dict[str, Any]:
     """
     from apache_beam.runners.dataflow.internal import apiclient
 
-    with tempfile.TemporaryDirectory(prefix="beam_curator-") as folder, _silent():
+    with temporary_folder() as folder, _silent():
         job.options.view_as(GoogleCloudOptions).staging_location = folder
         client = apiclient.DataflowApplicationClient(job.options, folder)
         client.create_job_description(job)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import grpc
 from apache_beam.options.pipeline_options import (
@@ -18,6 +18,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.portability.api import beam_job_api_pb2_grpc
 from apache_beam.runners.portability import flink_runner, job_server, prism_runner
+from apache_beam.runners.worker import sdk_worker
 
 from beam_curator.runners.engines.flink_rest import cancel_jobs
 from beam_curator.runners.engines.guard import FOLDER, ServerFailedError, guarded
@@ -88,24 +89,39 @@ _CHANNEL = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_len
 class GuardedJobServer(job_server.JobServer):
     """One of Beam's job servers, as a process under guard."""
 
-    def __init__(self, command: Sequence[object], endpoint: str, folder: str, *, verbose: bool) -> None:
+    def __init__(
+        self,
+        command: Sequence[object],
+        endpoint: str,
+        folder: str,
+        *,
+        verbose: bool,
+        wait_for_workers: Callable[[], None],
+    ) -> None:
         self._folder = folder
         self._command = [str(part) for part in command]
         self._endpoint = endpoint
         self._verbose = verbose
+        self._wait_for_workers = wait_for_workers
         self._process: GuardedProcess | None = None
 
     def start(self) -> beam_job_api_pb2_grpc.JobServiceStub:
-        """Start the server and return what speaks to it."""
+        """Start the server and return what speaks to it, once the workers' pool answers too."""
         if self._process is None:
             self._process = GuardedProcess(self._command, self._folder, verbose=self._verbose)
-        return beam_job_api_pb2_grpc.JobServiceStub(self._process.wait_for(self._endpoint))
+        channel = self._process.wait_for(self._endpoint)
+        self._wait_for_workers()
+        return beam_job_api_pb2_grpc.JobServiceStub(channel)
 
     def stop(self) -> None:
         """End the server."""
         if self._process is not None:
             self._process.stop()
             self._process = None
+
+
+def _say_nothing(*_: object, **__: object) -> None:
+    """Stand for `print` in Beam's worker, which in this process prints tracebacks past all logging."""
 
 
 class GuardedPrismRunner(prism_runner.PrismRunner):
@@ -115,20 +131,26 @@ class GuardedPrismRunner(prism_runner.PrismRunner):
       binary: path of Prism.
       folder: for the server's temporary files.
       verbose: pass the server's log on.
+      wait_for_workers: called before a job is handed over.
     """
 
-    def __init__(self, binary: str, folder: str, *, verbose: bool) -> None:
+    def __init__(self, binary: str, folder: str, *, verbose: bool, wait_for_workers: Callable[[], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Beam's
+        if not verbose:
+            vars(sdk_worker)["print"] = _say_nothing
         self._binary = binary
         self._folder = folder
         self._verbose = verbose
+        self._wait_for_workers = wait_for_workers
         self.server: GuardedJobServer | None = None
 
     def default_job_server(self, options: PipelineOptions) -> job_server.JobServer:
         """Return the server that the job is handed to."""
         options.view_as(PrismRunnerOptions).prism_location = self._binary
         command, endpoint = prism_runner.PrismJobServer(options).subprocess_cmd_and_endpoint()
-        self.server = GuardedJobServer(command, endpoint, self._folder, verbose=self._verbose)
+        self.server = GuardedJobServer(
+            command, endpoint, self._folder, verbose=self._verbose, wait_for_workers=self._wait_for_workers
+        )
         return self.server
 
 
@@ -139,13 +161,15 @@ class GuardedFlinkRunner(flink_runner.FlinkRunner):
       jar: path of the job server.
       folder: for the server's temporary files.
       verbose: pass the server's log on.
+      wait_for_workers: called before a job is handed over.
     """
 
-    def __init__(self, jar: str, folder: str, *, verbose: bool) -> None:
+    def __init__(self, jar: str, folder: str, *, verbose: bool, wait_for_workers: Callable[[], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Beam's
         self._jar = jar
         self._folder = folder
         self._verbose = verbose
+        self._wait_for_workers = wait_for_workers
         self.server: GuardedJobServer | None = None
 
     def default_job_server(self, options: PipelineOptions) -> job_server.JobServer:
@@ -159,7 +183,9 @@ class GuardedFlinkRunner(flink_runner.FlinkRunner):
         servers.artifacts_dir = servers.artifacts_dir or os.path.join(FOLDER, "artifacts")
         servers.job_server_jvm_properties = [f"-Djava.io.tmpdir={FOLDER}", *(servers.job_server_jvm_properties or [])]
         command, endpoint = flink_runner.FlinkJarJobServer(options).subprocess_cmd_and_endpoint()
-        self.server = GuardedJobServer(command, endpoint, self._folder, verbose=self._verbose)
+        self.server = GuardedJobServer(
+            command, endpoint, self._folder, verbose=self._verbose, wait_for_workers=self._wait_for_workers
+        )
         return self.server
 
     def cancel(self, master: str, name: str) -> None:

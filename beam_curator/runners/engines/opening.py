@@ -30,7 +30,7 @@ class FoundEngine:
     Attributes:
       engine: as resolved.
       options: Beam's form of its options.
-      program: path of its server, where it has one.
+      program: path of its server, where it has one; empty where one runs already (--job_endpoint).
       workers_here: whether the workers see the disk of this machine.
       own_pool: whether the job starts the worker pool itself.
     """
@@ -59,12 +59,12 @@ class FoundEngine:
         if self.engine.name == "direct":
             yield direct_runner(jobs, scratch)
         elif self.program is None:
-            yield self.engine.beam_class
+            with temporary_folder():
+                yield self.engine.beam_class
         else:
-            with _temporary_folder() as folder, contextlib.ExitStack() as stack:
-                if self.own_pool:
-                    stack.enter_context(_pool(self.options, folder, verbose))
-                runner = stack.enter_context(_server_runner(self, self.program, folder, verbose))
+            with temporary_folder() as folder, contextlib.ExitStack() as stack:
+                pool = stack.enter_context(_pool(self.options, folder, verbose)) if self.own_pool else _nothing
+                runner = stack.enter_context(_server_runner(self, self.program, folder, verbose, pool))
                 if earlier is not None:
                     _cancel(self, runner, job_name(earlier))
                 try:
@@ -85,7 +85,7 @@ def _cancel(found: FoundEngine, runner: Any, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _temporary_folder() -> Iterator[str]:
+def temporary_folder() -> Iterator[str]:
     """Keep what Beam leaves in temporary folders in one of our own, and remove it."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="beam_curator-", ignore_cleanup_errors=True) as folder:
@@ -97,12 +97,14 @@ def _temporary_folder() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _server_runner(found: FoundEngine, program: str, folder: str, verbose: bool) -> Iterator[Any]:
+def _server_runner(
+    found: FoundEngine, program: str, folder: str, verbose: bool, wait_for_workers: Callable[[], None]
+) -> Iterator[Any]:
     """Give a runner that hands jobs to a server of its own, and end that server."""
     from beam_curator.runners.engines.job_servers import GuardedFlinkRunner, GuardedPrismRunner
 
     kind = GuardedFlinkRunner if found.engine.name == "flink" else GuardedPrismRunner
-    runner = kind(program, os.path.join(folder, "server"), verbose=verbose)
+    runner = kind(program, os.path.join(folder, "server"), verbose=verbose, wait_for_workers=wait_for_workers)
     try:
         yield runner
     finally:
@@ -110,9 +112,13 @@ def _server_runner(found: FoundEngine, program: str, folder: str, verbose: bool)
             runner.server.stop()
 
 
+def _nothing() -> None:
+    """Stand for a wait that is not needed."""
+
+
 @contextlib.contextmanager
-def _pool(options: PipelineOptions, folder: str, verbose: bool) -> Iterator[None]:
-    """Start a worker pool on this machine and point the job at it."""
+def _pool(options: PipelineOptions, folder: str, verbose: bool) -> Iterator[Callable[[], None]]:
+    """Start a worker pool on this machine and point the job at it; give what waits until the pool answers."""
     from beam_curator.runners.engines.job_servers import GuardedProcess, free_port
 
     port = free_port()
@@ -120,8 +126,7 @@ def _pool(options: PipelineOptions, folder: str, verbose: bool) -> Iterator[None
     pool = GuardedProcess(command, os.path.join(folder, "pool"), verbose=verbose)
     try:
         options.view_as(PortableOptions).environment_config = f"localhost:{port}"
-        pool.wait_for(f"localhost:{port}").close()
-        yield
+        yield lambda: pool.wait_for(f"localhost:{port}").close()
     finally:
         pool.stop()
 
@@ -144,7 +149,8 @@ def _find_direct(engine: Engine, options: PipelineOptions) -> FoundEngine:
 def _find_prism(engine: Engine, options: PipelineOptions) -> FoundEngine:
     from beam_curator.runners.engines.binaries import prism_binary
 
-    program = prism_binary(options.view_as(PrismRunnerOptions).prism_location)
+    given = options.view_as(PrismRunnerOptions).prism_location
+    program = "" if engine.value("job_endpoint") else prism_binary(given)
     here = engine.value("environment_type") == "LOOPBACK"
     return FoundEngine(engine=engine, options=options, program=program, workers_here=here)
 
@@ -163,7 +169,7 @@ def _find_flink(engine: Engine, options: PipelineOptions) -> FoundEngine:
     return FoundEngine(
         engine=engine,
         options=options,
-        program=flink_job_server(options),
+        program="" if engine.value("job_endpoint") else flink_job_server(options),
         workers_here=here and (needs_pool or engine.value("environment_type") == "LOOPBACK"),
         own_pool=needs_pool,
     )
