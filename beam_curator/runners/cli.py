@@ -20,6 +20,7 @@ class Command:
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, list[str]], int]
+    takes_beam_options: bool = True
 
 
 def _add_job_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,6 +105,7 @@ COMMANDS = {
         help="check every file of an output set against its manifest",
         add_arguments=_add_verify_arguments,
         run=_run_verify,
+        takes_beam_options=False,
     ),
     "benchmark": Command(
         help="time the windows job on a manifest repeated N times",
@@ -111,9 +113,15 @@ COMMANDS = {
         run=_run_benchmark,
     ),
     "worker-pool": Command(
-        help="start worker processes for a cluster that asks for them", add_arguments=_add_pool_arguments, run=_run_pool
+        help="start worker processes for a cluster that asks for them",
+        add_arguments=_add_pool_arguments,
+        run=_run_pool,
+        takes_beam_options=False,
     ),
 }
+
+_BEAM_OPTIONS = "Any Beam pipeline option may be given too, such as --flink-master, --parallelism or --project. "
+_EXIT_CODES = "Exit codes: 0 done, 3 done with failures, 2 usage, 1 failed, 130 interrupted."
 
 
 class _Parser(argparse.ArgumentParser):
@@ -127,8 +135,7 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=f"beam-curator {name}",
         description=command.help[0].upper() + command.help[1:] + ".",
-        epilog="Any Beam pipeline option may be given too, such as --flink-master, --parallelism or --project. "
-        "Exit codes: 0 done, 3 done with failures, 2 usage, 1 failed.",
+        epilog=(_BEAM_OPTIONS if command.takes_beam_options else "") + _EXIT_CODES,
         allow_abbrev=False,
     )
     command.add_arguments(parser)
@@ -192,6 +199,8 @@ def run(arguments: Sequence[str]) -> int:
     parser = parser_of(name)
     quieten(verbose="--verbose" in rest)
     ours, beams = split_arguments(parser, rest)
+    if beams and not COMMANDS[name].takes_beam_options:
+        raise UsageError(f"unknown flag {beams[0]} of {name}{nearest(beams[0], parser._option_string_actions)}")
     return COMMANDS[name].run(parser.parse_intermixed_args(ours), beams)
 
 

@@ -94,12 +94,16 @@ def run_job(
             metrics = _metrics_of(result)
         end = time.time()
         noted, first = read_progress(scratch)
-    first = progress.first_read or first or begin
-    timing = {"startup": first - process_start(), "run": end - first, "total": end - process_start()}
+    timing = _timing(progress.first_read or first or begin, end)
     if not write:
         return Finished(counts=noted, files=(), metrics=metrics, timing=timing)
     manifest = _manifest_of(job.output)
     return Finished(counts=manifest.counts, files=manifest.files, metrics=metrics, timing=timing)
+
+
+def _timing(first_row: float, end: float) -> dict[str, float]:
+    begin = process_start()
+    return {"startup": first_row - begin, "run": end - first_row, "total": end - begin}
 
 
 def _pipeline(runner: Any, found: FoundEngine, work: beam.PTransform[Any, Any], scratch: str) -> beam.Pipeline:

@@ -63,6 +63,11 @@ class TestRun:
         for name, command in cli.COMMANDS.items():
             assert f"  {name:<11} {command.help}\n" in text
 
+    @pytest.mark.parametrize("name", ["verify", "worker-pool"])
+    def test_commands_without_a_pipeline_take_no_options_of_beam(self, name: str) -> None:
+        with pytest.raises(UsageError, match=rf"unknown flag --project of {name}: "):
+            cli.run([name, "--project", "p"])
+
     def test_version_is_that_of_the_package(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--version") == 0
         assert capsys.readouterr().out == version("beam-curator") + "\n"
