@@ -217,6 +217,7 @@ def error_row(failure: Failure) -> ErrorRow:
     """Return a dead letter as a row, its payload shown as in `failures-*.jsonl`.
 
     Example:
+      >>> from beam_curator.failures import FailureCode
       >>> error_row(Failure(code=FailureCode.BAD_UTF8, stage="read", source="a.jsonl", offset=7,
       ...                   message="m", cure="c", payload=b"\\xff"))[6:]
       ('/w==', False, 'base64')
