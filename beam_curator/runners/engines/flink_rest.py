@@ -1,4 +1,4 @@
-"""Flink's REST interface, for what Beam's job server does not do: to cancel a batch job on a cluster.
+"""Flink's REST interface, for what did not reach a batch job through Beam's job server: its end.
 
 Source: Flink's documentation, REST API, `/jobs/overview` and `PATCH /jobs/:jobid?mode=cancel`.
 """
