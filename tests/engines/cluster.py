@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,6 +11,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from beam_curator.runners.engines.job_servers import free_port
 
 OPENED = ("lang", "util", "nio", "time", "net", "lang.reflect", "util.concurrent", "text")
 """Packages of java.base that Flink 1.19 reaches into."""
@@ -165,16 +165,9 @@ def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.05)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return int(probe.getsockname()[1])
-
-
 def is_running(pid: int) -> bool:
-    """Tell whether a process works on."""
+    """Tell whether a process works on: one that ended may stay as an entry until its parent looks."""
     try:
-        os.kill(pid, 0)
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (ProcessLookupError, FileNotFoundError):
         return False

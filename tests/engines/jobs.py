@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.engines.cluster import FlinkCluster, is_running, wait_until
+from tests.faults.jobs import COMMAND, expected_names, manifest_of, names_in
 from tests.manifests import small_blocks_command
-
-COMMAND = str(Path(sys.executable).with_name("beam-curator"))
 
 
 class EngineJobs:
@@ -78,7 +75,7 @@ def on_flink(cluster: FlinkCluster, parallelism: int = 2) -> list[str]:
 
 
 def check_names(output: Path, manifest: bytes) -> None:
-    """Fail where a directory holds anything but its set."""
-    files = {name.decode() for name in re.findall(rb'"name": "((?:windows|failures)-[^"]+)"', manifest)}
-    assert files
-    assert set(os.listdir(output)) == files | {"_MANIFEST.json", "summary.json"}
+    """Fail where a directory holds anything but its set, which is that of the manifest."""
+    assert (output / "_MANIFEST.json").read_bytes() == manifest
+    assert manifest_of(output)["files"]
+    assert names_in(output) == expected_names(output)

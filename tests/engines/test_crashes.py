@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from beam_curator.runners.engines.job_servers import free_port
 from beam_curator.runners.engines.worker_pool import WorkerPool, serve
-from tests.engines.cluster import FlinkCluster, free_port, wait_until
+from tests.engines.cluster import FlinkCluster, wait_until
 from tests.engines.crashing_worker import MOMENTS
 from tests.engines.jobs import EngineJobs, check_names, on_flink
 from tests.manifests import line_of, speech, write_lines, write_mixed

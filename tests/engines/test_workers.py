@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from apache_beam.runners.portability.stager import Stager
 
-from tests.engines.cluster import FlinkCluster, free_port
+from beam_curator.runners.engines.job_servers import free_port
+from tests.engines.cluster import FlinkCluster
 from tests.engines.jobs import EngineJobs, check_names, on_flink
 from tests.manifests import write_mixed
 

@@ -87,14 +87,22 @@ _CHANNEL = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_len
 
 
 class GuardedJobServer(job_server.JobServer):
-    """One of Beam's job servers, as a process under guard."""
+    """One of Beam's job servers, as a process under guard.
+
+    Args:
+      command: starts it.
+      endpoint: where it will answer.
+      folder: for its temporary files.
+      verbose: pass its log on.
+      wait_for_workers: called before a job is handed over.
+    """
 
     def __init__(
         self,
         command: Sequence[object],
         endpoint: str,
-        folder: str,
         *,
+        folder: str,
         verbose: bool,
         wait_for_workers: Callable[[], None],
     ) -> None:
@@ -124,34 +132,34 @@ def _say_nothing(*_: object, **__: object) -> None:
     """Stand for `print` in Beam's worker, which in this process prints tracebacks past all logging."""
 
 
+Serve = Callable[[Sequence[object], str], GuardedJobServer]
+"""Makes a server of its command and endpoint."""
+
+
 class GuardedPrismRunner(prism_runner.PrismRunner):
     """Beam's PrismRunner with its server under guard.
 
     Args:
       binary: path of Prism.
-      folder: for the server's temporary files.
-      verbose: pass the server's log on.
-      wait_for_workers: called before a job is handed over.
+      serve: makes the server.
     """
 
-    def __init__(self, binary: str, folder: str, *, verbose: bool, wait_for_workers: Callable[[], None]) -> None:
+    def __init__(self, binary: str, serve: Serve) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Beam's
-        if not verbose:
-            vars(sdk_worker)["print"] = _say_nothing
         self._binary = binary
-        self._folder = folder
-        self._verbose = verbose
-        self._wait_for_workers = wait_for_workers
+        self._serve = serve
         self.server: GuardedJobServer | None = None
 
     def default_job_server(self, options: PipelineOptions) -> job_server.JobServer:
         """Return the server that the job is handed to."""
         options.view_as(PrismRunnerOptions).prism_location = self._binary
-        command, endpoint = prism_runner.PrismJobServer(options).subprocess_cmd_and_endpoint()
-        self.server = GuardedJobServer(
-            command, endpoint, self._folder, verbose=self._verbose, wait_for_workers=self._wait_for_workers
-        )
+        self.server = self._serve(*prism_runner.PrismJobServer(options).subprocess_cmd_and_endpoint())
         return self.server
+
+
+def keep_tracebacks_in() -> None:
+    """Stop Beam's worker from printing tracebacks past all logging: with Prism it is a thread of this process."""
+    vars(sdk_worker)["print"] = _say_nothing
 
 
 class GuardedFlinkRunner(flink_runner.FlinkRunner):
@@ -159,17 +167,13 @@ class GuardedFlinkRunner(flink_runner.FlinkRunner):
 
     Args:
       jar: path of the job server.
-      folder: for the server's temporary files.
-      verbose: pass the server's log on.
-      wait_for_workers: called before a job is handed over.
+      serve: makes the server.
     """
 
-    def __init__(self, jar: str, folder: str, *, verbose: bool, wait_for_workers: Callable[[], None]) -> None:
+    def __init__(self, jar: str, serve: Serve) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Beam's
         self._jar = jar
-        self._folder = folder
-        self._verbose = verbose
-        self._wait_for_workers = wait_for_workers
+        self._serve = serve
         self.server: GuardedJobServer | None = None
 
     def default_job_server(self, options: PipelineOptions) -> job_server.JobServer:
@@ -182,10 +186,7 @@ class GuardedFlinkRunner(flink_runner.FlinkRunner):
         servers = options.view_as(JobServerOptions)
         servers.artifacts_dir = servers.artifacts_dir or os.path.join(FOLDER, "artifacts")
         servers.job_server_jvm_properties = [f"-Djava.io.tmpdir={FOLDER}", *(servers.job_server_jvm_properties or [])]
-        command, endpoint = flink_runner.FlinkJarJobServer(options).subprocess_cmd_and_endpoint()
-        self.server = GuardedJobServer(
-            command, endpoint, self._folder, verbose=self._verbose, wait_for_workers=self._wait_for_workers
-        )
+        self.server = self._serve(*flink_runner.FlinkJarJobServer(options).subprocess_cmd_and_endpoint())
         return self.server
 
     def cancel(self, master: str, name: str) -> None:

@@ -1,6 +1,7 @@
 """From an engine's name and options to a runner that is ready to take a job."""
 
 import contextlib
+import functools
 import os
 import sys
 import tempfile
@@ -101,10 +102,19 @@ def _server_runner(
     found: FoundEngine, program: str, folder: str, verbose: bool, wait_for_workers: Callable[[], None]
 ) -> Iterator[Any]:
     """Give a runner that hands jobs to a server of its own, and end that server."""
-    from beam_curator.runners.engines.job_servers import GuardedFlinkRunner, GuardedPrismRunner
+    from beam_curator.runners.engines import job_servers
 
-    kind = GuardedFlinkRunner if found.engine.name == "flink" else GuardedPrismRunner
-    runner = kind(program, os.path.join(folder, "server"), verbose=verbose, wait_for_workers=wait_for_workers)
+    serve = functools.partial(
+        job_servers.GuardedJobServer,
+        folder=os.path.join(folder, "server"),
+        verbose=verbose,
+        wait_for_workers=wait_for_workers,
+    )
+    is_flink = found.engine.name == "flink"
+    if not is_flink and not verbose:
+        job_servers.keep_tracebacks_in()
+    kind = job_servers.GuardedFlinkRunner if is_flink else job_servers.GuardedPrismRunner
+    runner = kind(program, serve)
     try:
         yield runner
     finally:

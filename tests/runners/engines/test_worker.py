@@ -5,6 +5,7 @@ from pathlib import Path
 
 from beam_curator.runners.engines.local_workers import is_alive
 from beam_curator.runners.engines.worker import worker_pid_path
+from tests.engines.cluster import is_running
 
 DRIVER = """
 import subprocess, sys
@@ -32,12 +33,3 @@ def test_a_worker_ends_with_its_driver() -> None:
         while is_running(pid) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not is_running(pid)
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process works on: one that ended may stay as an entry until its parent looks."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"

@@ -10,8 +10,9 @@ import pytest
 from apache_beam.portability.api import beam_fn_api_pb2 as fn_api
 from apache_beam.portability.api import endpoints_pb2
 
+from beam_curator.runners.engines.job_servers import free_port
 from beam_curator.runners.engines.worker_pool import WorkerPool, serve, worker_environment
-from tests.engines.cluster import free_port, is_running, wait_until
+from tests.engines.cluster import is_running, wait_until
 
 CONTEXT = Mock()
 SAY_AND_SLEEP = "import os, sys, time; open(sys.argv[1], 'a').write(str(os.getpid()) + '\\n'); time.sleep(600)"
