@@ -27,6 +27,14 @@ class FailureCode(StrEnum):
     NOT_FOUND = ("not_found", "An input file that was listed is no longer there.")
     NOT_READABLE = ("not_readable", "An input file cannot be read.")
     TRUNCATED_FILE = ("truncated_file", "A compressed input file ends early or is damaged.")
+    NOT_AUDIO = ("not_audio", "A file is not audio of a kind that can be decoded here.")
+    EMPTY_AUDIO = ("empty_audio", "An audio file, or the piece asked for, holds no samples.")
+    TRUNCATED_AUDIO = ("truncated_audio", "An audio file ends before the piece asked for, or before what it claims.")
+    OUT_OF_RANGE = ("out_of_range", "A piece lies outside of its recording.")
+    TOO_LARGE = ("too_large", "A piece of audio is larger than what may be decoded.")
+    NOT_ENCODABLE = ("not_encodable", "The output format cannot hold this number of channels or this sample rate.")
+    PATH_OUTSIDE_ROOT = ("path_outside_root", "A recording lies outside of --allowed-root.")
+    SCHEME_NOT_ALLOWED = ("scheme_not_allowed", "A recording is named by a scheme that is not read.")
 
     def __new__(cls, value: str, doc: str) -> FailureCode:
         """Make a member that is its own string and knows its documentation."""

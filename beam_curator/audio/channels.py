@@ -1,0 +1,106 @@
+"""Channels to one, and other sample rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from beam_curator.audio.spans import Samples
+from beam_curator.audio_formats import Mono
+
+_QUALITY = "HQ"
+
+
+def mix_channels(samples: Samples, how: Mono) -> Samples:
+    """Bring channels to one, or keep them.
+
+    Args:
+      samples: float32 [n_samples, n_channels].
+      how: "mix" takes the mean of the channels in float32 (a dead channel halves the level of a stereo recording),
+        "first" the first channel, "keep" returns the samples as they are.
+
+    Returns:
+      float32 [n_samples, 1], or [n_samples, n_channels] for "keep".
+
+    Example:
+      >>> mix_channels(np.float32([[0.5, 0.0], [0.25, 0.75]]), "mix").tolist()
+      [[0.25], [0.5]]
+    """
+    if how not in ("mix", "first", "keep"):
+        raise ValueError(f"how {how!r} is not known: choose mix, first or keep")
+    if how == "keep" or samples.shape[1] == 1:
+        return samples
+    if how == "first":
+        return np.ascontiguousarray(samples[:, :1])
+    return samples.mean(axis=1, dtype=np.float32, keepdims=True)
+
+
+def n_resampled(n_samples: int, sample_rate: int, new_sample_rate: int) -> int:
+    """Return how many samples `resample` makes of `n_samples`: n * new / old, halves rounded up, as soxr does.
+
+    Example:
+      >>> n_resampled(1001, 16000, 8000), n_resampled(48000, 48000, 16000)
+      (501, 16000)
+    """
+    return (2 * n_samples * new_sample_rate + sample_rate) // (2 * sample_rate)
+
+
+def resample(samples: Samples, sample_rate: int, new_sample_rate: int) -> Samples:
+    """Resample a whole clip with soxr's HQ (20 bit, linear phase); the same rate returns the samples as they are.
+
+    Args:
+      samples: float32 [n_samples, n_channels].
+      sample_rate: their rate in Hz.
+      new_sample_rate: the rate wanted in Hz.
+
+    Returns:
+      float32 [n_resampled(n_samples, sample_rate, new_sample_rate), n_channels].
+    """
+    if sample_rate == new_sample_rate:
+        return samples
+    return Resampler(sample_rate, new_sample_rate, n_channels=samples.shape[1]).resample(samples, last=True)
+
+
+class Resampler:
+    """Resamples a long clip piece by piece, with flat memory.
+
+    The pieces that it returns, put together, equal `resample` of the whole clip bit for bit, however the clip is cut.
+    Between pieces soxr holds some samples back, so that a piece may come out empty, and the last one longer.
+
+    Args:
+      sample_rate: rate of the pieces in Hz.
+      new_sample_rate: the rate wanted in Hz.
+      n_channels: number of channels.
+
+    Example:
+      >>> resampler = Resampler(16000, 8000, n_channels=1)
+      >>> parts = [resampler.resample(np.zeros((1000, 1), np.float32), last=last) for last in (False, True)]
+      >>> sum(map(len, parts))
+      1000
+    """
+
+    def __init__(self, sample_rate: int, new_sample_rate: int, *, n_channels: int) -> None:
+        self._n_channels = n_channels
+        self._stream: Any = None
+        if sample_rate != new_sample_rate:
+            import soxr
+
+            self._stream = soxr.ResampleStream(
+                sample_rate, new_sample_rate, n_channels, dtype="float32", quality=_QUALITY
+            )
+
+    def resample(self, samples: Samples, *, last: bool) -> Samples:
+        """Take the next piece; return what it and those before give by now.
+
+        Args:
+          samples: float32 [n_samples, n_channels]; may be empty.
+          last: no other piece follows.
+
+        Returns:
+          float32 [n, n_channels].
+        """
+        if self._stream is None:
+            return samples
+        made: Samples = self._stream.resample_chunk(np.ascontiguousarray(samples), last=last)
+        return made.reshape(-1, self._n_channels)
