@@ -15,13 +15,16 @@ from beam_curator.records import Entry
 LOSSES = ("lost_bw", "lost_sr", "lost_spk", "lost_win")
 """Reasons for which a start segment gives no window; names are the reference's."""
 
-LOSS_TEXTS = {
+DROP_TEXTS = {
     "lost_bw": "the segment's own bandwidth is below min_bandwidth",
     "lost_sr": "the entry's sample rate is below min_sample_rate",
     "lost_spk": "too few or too many speakers",
     "lost_win": "no run of segments from here fits the duration",
     "overlap": "shares too much audio with a window nearer to the target",
+    "no_pieces": "the row names no piece to cut",
+    "duplicate": "the same piece of the same recording was asked for before",
 }
+"""What each reason means by which something was dropped."""
 
 
 def microseconds(seconds: Seconds) -> int:

@@ -51,7 +51,7 @@ class FileRecord:
       sha256: of its bytes, hexadecimal.
       n_rows: rows in it.
       kind: what the rows are: "windows", or "failures-" and a stage.
-      position: (ordinal, part) of the block, for the order in which shards are put together.
+      position: ordinal of the block first, then what orders the files of one block, such as its part.
       n_blocks: number of blocks of the job.
     """
 
@@ -60,7 +60,7 @@ class FileRecord:
     sha256: str
     n_rows: int
     kind: str
-    position: tuple[int, int] = (0, 0)
+    position: tuple[int, ...] = (0, 0)
     n_blocks: int = 1
 
 
@@ -105,6 +105,11 @@ def temp_name(name: str, unique: str) -> str:
     return f".{name}.{unique}.beam_curator.tmp"
 
 
+def is_temporary(name: str) -> bool:
+    """Tell whether a name is that of a temporary file of ours."""
+    return _TEMP_NAME.match(name) is not None
+
+
 def live_name(role: str, unique: str) -> str:
     """Name a sign of life: a file that tells the driver what a worker process does, while it does it."""
     return f".{role}.{unique}{LIVE_SUFFIX}"
@@ -118,7 +123,7 @@ def is_ours(name: str, kinds: Sequence[str]) -> bool:
       >>> is_ours("windows-00001-of-00004.jsonl", kinds), is_ours("my-notes-00001-of-00004.jsonl", kinds)
       (True, False)
     """
-    if _TEMP_NAME.match(name):
+    if is_temporary(name):
         return True
     match = _FILE_NAME.match(name)
     return match is not None and any(match[1] == kind or match[1].startswith(f"{kind}-") for kind in kinds)
@@ -128,32 +133,6 @@ def config_sha256(command: str, config: Config) -> str:
     """Hash what decides the rows of a job."""
     text = json.dumps([command, config], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def check_books(counts: Mapping[str, int], files: Iterable[FileRecord], row_kind: str) -> None:
-    """Compare the rows that were read with the rows that the writers put into files.
-
-    Raises:
-      UnbalancedBooksError: they differ.
-    """
-    records = list(files)
-    read = counts.get("read.rows", 0) + counts.get("read.failures", 0) + counts.get("file.failures", 0)
-    rows = sum(record.n_rows for record in records if record.kind == row_kind)
-    failures = sum(record.n_rows for record in records if record.kind.startswith(FAILURES))
-    if read != rows + failures:
-        raise UnbalancedBooksError(
-            f"{read} rows were read, but {rows} rows and {failures} failures were written: "
-            "nothing was committed; run the same command again, and report this if it stays"
-        )
-    _check_total(counts, "overlap.rows", rows)
-    _check_total(counts, "build.failures", sum(r.n_rows for r in records if r.kind == f"{FAILURES}-build"))
-
-
-def _check_total(counts: Mapping[str, int], name: str, written: int) -> None:
-    if counts.get(name, 0) != written:
-        raise UnbalancedBooksError(
-            f"{name} is {counts.get(name, 0)}, but {written} were written: nothing was committed"
-        )
 
 
 def render_manifest(
@@ -239,12 +218,14 @@ class RunRecord:
       config_sha256: of what decides the rows.
       inputs: name to an identity that is cheap to get (size, and time or etag).
       cleared: whether files of an earlier job were removed already.
+      commands: whose files may lie in the directory: this job's own, and those that it replaces until they are gone.
     """
 
     token: str
     config_sha256: str
     inputs: dict[str, str]
     cleared: bool
+    commands: tuple[str, ...]
 
     def to_json(self) -> bytes:
         """Render the record."""
@@ -255,8 +236,8 @@ class RunRecord:
         """Parse a record; None where it is damaged (a crash while it was first written)."""
         try:
             fields = json.loads(text)
-            return cls(**fields)
-        except (ValueError, TypeError):
+            return cls(**fields | {"commands": tuple(fields["commands"])})
+        except (ValueError, TypeError, KeyError):
             return None
 
     def same_job(self, other: RunRecord) -> bool:

@@ -132,6 +132,12 @@ def run(*arguments: object) -> int:
     return cli.run([str(argument) for argument in arguments])
 
 
+def figures_of(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run the windows job and return what its last line says came out."""
+    assert run("windows", *arguments) == 0
+    return capsys.readouterr().out.splitlines()[-1].partition(" in ")[0]
+
+
 def start_process(*arguments: object, **settings: Any) -> subprocess.Popen[str]:
     """Start a command line in a process of its own."""
     command = [sys.executable, "-m", "beam_curator.runners.cli", *map(str, arguments)]

@@ -6,7 +6,7 @@ import pytest
 
 from beam_curator.blocks import BlockRef, EntryBlock, FailureBlock, Line, LineBlock, PlannedEntry
 from beam_curator.counting import (
-    LOSS_TEXTS,
+    DROP_TEXTS,
     LOSSES,
     count_failures,
     count_kept,
@@ -130,4 +130,4 @@ def test_an_empty_block_counts_nothing() -> None:
 
 
 def test_every_reason_has_a_text() -> None:
-    assert set(LOSS_TEXTS) == {*LOSSES, "overlap"}
+    assert set(DROP_TEXTS) == {*LOSSES, "overlap", "no_pieces", "duplicate"}

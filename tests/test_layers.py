@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -29,12 +30,17 @@ print(json.dumps(found))
 """
 
 
-def modules_of(package: str, path: Sequence[str]) -> list[str]:
-    return [f"{package}.{module.name}" for module in pkgutil.iter_modules(path) if not module.ispkg]
+FLOORS = ("beam_curator.transforms", "beam_curator.runners")
 
 
-CORE = modules_of("beam_curator", beam_curator.__path__)
-TRANSFORMS = modules_of("beam_curator.transforms", beam_curator.transforms.__path__)
+def modules_of(package: ModuleType) -> list[str]:
+    """Return the names of all modules of a package and of the packages below it."""
+    return [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+
+
+CORE = [name for name in modules_of(beam_curator) if not name.startswith(FLOORS)]
+TRANSFORMS = modules_of(beam_curator.transforms)
+RUNNERS = modules_of(beam_curator.runners)
 
 
 def what_comes_along(modules: Sequence[str], forbidden: Sequence[str]) -> dict[str, list[str]]:
@@ -52,22 +58,31 @@ def is_in(module: str, packages: Sequence[str]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
+MEDIA = ("soundfile", "soxr", "av", "PIL")
+"""Libraries that read and write sound and pictures: for the modules that do so alone."""
+
+
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("beam_curator", ["apache_beam", "torch", "numpy", "pyarrow", "yaml", "zstandard", "fastavro"]),
-        ("beam_curator.block_planning", ["apache_beam", "torch", "pyarrow", "yaml"]),
-        ("beam_curator.runners.cli", ["apache_beam", "torch", "numpy", "pyarrow"]),
+        ("beam_curator", ["apache_beam", "torch", "numpy", "pyarrow", "yaml", "zstandard", "fastavro", *MEDIA]),
+        ("beam_curator.block_planning", ["apache_beam", "torch", "pyarrow", "yaml", *MEDIA]),
+        ("beam_curator.runners.cli", ["apache_beam", "torch", "numpy", "pyarrow", *MEDIA]),
     ],
 )
 def test_importing_is_cheap(module: str, forbidden: list[str]) -> None:
     assert what_comes_along([module], forbidden) == {}
 
 
+def test_every_file_is_on_a_floor() -> None:
+    paths = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "beam_curator").rglob("*.py")]
+    names = {".".join(path.parts).removesuffix(".__init__") for path in paths} - {"beam_curator"}
+    assert names == {*CORE, *FLOORS, *TRANSFORMS, *RUNNERS}
+
+
 def test_the_core_knows_neither_beam_nor_the_floors_above() -> None:
     assert len(CORE) >= 14
-    above = ["beam_curator.transforms", "beam_curator.runners", "apache_beam", "torch", "pyarrow", "yaml"]
-    assert what_comes_along(CORE, above) == {}
+    assert what_comes_along(CORE, [*FLOORS, "apache_beam", "torch", "pyarrow", "yaml", "PIL"]) == {}
 
 
 def test_transforms_do_not_know_runners() -> None:

@@ -19,9 +19,7 @@ from beam_curator.output_set import (
     Manifest,
     NotAnOutputSetError,
     RunRecord,
-    UnbalancedBooksError,
     block_file_name,
-    check_books,
     config_sha256,
     differences,
     is_ours,
@@ -144,31 +142,6 @@ def test_another_configuration_has_another_hash(command: str, config: Any) -> No
     assert config_sha256(command, config) != config_sha256("windows", CONFIG)
 
 
-def test_books_that_balance_raise_nothing() -> None:
-    check_books(COUNTS, [ROWS, READ, BUILD], "windows")
-    check_books({}, [], "windows")
-    unreadable = {"read.rows": 9, "file.failures": 1, "build.failures": 2, "overlap.rows": 7}
-    check_books(unreadable, [ROWS, replace(READ, kind="failures-file"), BUILD], "windows")
-    halves = [replace(ROWS, n_rows=3), replace(ROWS, n_rows=4)]
-    check_books(COUNTS, iter([*halves, READ, BUILD]), "windows")
-
-
-@pytest.mark.parametrize(
-    ("counts", "files", "message"),
-    [
-        (COUNTS, [ROWS, READ], "10 rows were read, but 7 rows and 1 failures were written"),
-        (COUNTS, [ROWS, ROWS, READ, BUILD], "10 rows were read, but 14 rows and 3 failures were written"),
-        ({}, [ROWS], "0 rows were read, but 7 rows and 0 failures were written"),
-        (COUNTS | {"overlap.rows": 8}, [ROWS, READ, BUILD], "overlap.rows is 8, but 7 were written"),
-        (COUNTS | {"build.failures": 0}, [ROWS, READ, BUILD], "build.failures is 0, but 2 were written"),
-        (COUNTS, [ROWS, replace(READ, n_rows=2), replace(BUILD, n_rows=1)], "build.failures is 2, but 1 were written"),
-    ],
-)
-def test_books_that_do_not_balance_say_so(counts: dict[str, int], files: list[FileRecord], message: str) -> None:
-    with pytest.raises(UnbalancedBooksError, match=f"^{message}: .*nothing was committed"):
-        check_books(counts, files, "windows")
-
-
 def test_a_manifest_has_these_bytes() -> None:
     found = json.loads(manifest_text())
     assert list(found) == ["format", "command", "config", "config_sha256", "inputs", "counts", "files"]
@@ -238,7 +211,7 @@ def test_differences_are_told_in_words() -> None:
     ]
 
 
-RUN = RunRecord(token="t", config_sha256="c", inputs={"a.jsonl": "20-7"}, cleared=False)
+RUN = RunRecord(token="t", config_sha256="c", inputs={"a.jsonl": "20-7"}, cleared=False, commands=("windows",))
 
 
 def test_a_run_record_comes_back() -> None:

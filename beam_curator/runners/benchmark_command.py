@@ -21,13 +21,13 @@ from beam_curator.blocks import CHUNK_BYTES, MAX_DOCUMENT_BYTES, InputFile, spli
 from beam_curator.runners import cli, exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.opening import find_engine
-from beam_curator.runners.job import WindowsJob, job_of, listed
 from beam_curator.runners.job_run import JobFailedError, run_job
+from beam_curator.runners.jobs.base import listed
+from beam_curator.runners.jobs.windows import WindowsJob
 from beam_curator.runners.options import UsageError, nearest, read_config
 from beam_curator.runners.run_directory import locked, prepare
 from beam_curator.runners.summary import peak_memory_mb
-from beam_curator.transforms import storage
-from beam_curator.transforms.curate import COMMAND
+from beam_curator.transforms import atomic_files, storage
 from beam_curator.transforms.listing import with_form
 
 DEFAULT_RESULTS = "./benchmark"
@@ -45,7 +45,7 @@ def run_benchmark_command(arguments: argparse.Namespace, beam_arguments: list[st
     results = arguments.results or DEFAULT_RESULTS
     FileSystems.set_options(PipelineOptions(beam_arguments))
     os.makedirs(results, exist_ok=True)
-    given = job_of(arguments, beam_arguments, os.path.join(results, "rows"))
+    given = WindowsJob.of(arguments, beam_arguments, os.path.join(results, "rows"))
     with _repeated(given, factor) as (manifest, n_bytes):
         job = replace(given, inputs=(manifest,))
         metrics = _measure(job, arguments, n_bytes)
@@ -129,9 +129,9 @@ def _measure(job: WindowsJob, arguments: argparse.Namespace, n_bytes: int) -> di
     try:
         with locked(job.output):
             files = listed(job)
-            prepared = prepare(job.output, COMMAND, job.config(), files, overwrite=True)
+            prepared = prepare(job.output, job.kind, job.config(), files, overwrite=True)
             begin = time.time()
-            finished = run_job(job, found, files, prepared, write=not arguments.no_write)
+            finished = run_job(job, found, files, prepared, instead=job.choice() if arguments.no_write else None)
             taken = time.time() - begin
         assert finished is not None
     except (JobFailedError, ServerFailedError) as err:
@@ -204,7 +204,7 @@ def _merge_json(path: str, values: Mapping[str, Any]) -> None:
         merged = {}
     merged.update(values)
     text = json.dumps(merged, indent=2).encode() + b"\n"
-    storage.write_bytes(os.path.dirname(path) or ".", os.path.basename(path), text)
+    atomic_files.write_bytes(os.path.dirname(path) or ".", os.path.basename(path), text)
 
 
 def _missed(requirement: Mapping[str, Any], metrics: Mapping[str, Any]) -> str | None:

@@ -6,11 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from beam_curator.runners.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
+from beam_curator.runners.job_options import JOBS
 from beam_curator.runners.logs import quieten
-from beam_curator.runners.options import DEFAULT_OUTPUT, WINDOWS_SECTIONS, UsageError, add_flags, nearest
+from beam_curator.runners.options import UsageError, add_flags, nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,7 @@ class Command:
     takes_beam_options: bool = True
 
 
-def _add_job_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_job_arguments(parser: argparse.ArgumentParser, job: str) -> None:
     parser.add_argument("--config", metavar="FILE", help="YAML file with the same options by section")
     parser.add_argument(
         "--set",
@@ -33,24 +35,20 @@ def _add_job_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECTION.KEY=VALUE",
         help="set one option as the config file would; may be repeated",
     )
-    add_flags(parser, WINDOWS_SECTIONS)
+    add_flags(parser, JOBS[job].sections)
 
 
-def _add_windows_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "inputs",
-        nargs="*",
-        metavar="INPUT",
-        help="manifest, glob, directory tree or output set; .jsonl and .json, plain, .gz or .zst; local, gs:// or s3://",
-    )
-    parser.add_argument("--output", metavar="DIR", help=f"directory of the output set (default: {DEFAULT_OUTPUT})")
-    _add_job_arguments(parser)
+def _add_arguments_of(job: str, parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help=JOBS[job].inputs)
+    parser.add_argument("--output", metavar="DIR", help=f"directory of the output set (default: {JOBS[job].output})")
+    _add_job_arguments(parser, job)
 
 
-def _run_windows(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
-    from beam_curator.runners.windows_command import run_windows_command
+def _run_of(job: str, arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    from beam_curator.runners.job_command import run_job_command
+    from beam_curator.runners.jobs import kind_of_job
 
-    return run_windows_command(arguments, beam_arguments)
+    return run_job_command(kind_of_job(job), arguments, beam_arguments)
 
 
 def _add_pool_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +86,7 @@ def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-write", action="store_true", help="leave the writing of rows out of the timing")
     parser.add_argument("--keep-rows", action="store_true", help="keep the rows under DIR/rows")
     parser.add_argument("--entry", metavar="NAME", help="entry of a --config file with benchmarks")
-    _add_job_arguments(parser)
+    _add_job_arguments(parser, "windows")
 
 
 def _run_benchmark(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -98,9 +96,10 @@ def _run_benchmark(arguments: argparse.Namespace, beam_arguments: list[str]) -> 
 
 
 COMMANDS = {
-    "windows": Command(
-        help="build training windows from diarized manifests", add_arguments=_add_windows_arguments, run=_run_windows
-    ),
+    **{
+        name: Command(help=job.help, add_arguments=partial(_add_arguments_of, name), run=partial(_run_of, name))
+        for name, job in JOBS.items()
+    },
     "verify": Command(
         help="check every file of an output set against its manifest",
         add_arguments=_add_verify_arguments,

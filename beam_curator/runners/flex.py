@@ -20,9 +20,10 @@ from typing import Any, get_type_hints
 
 from beam_curator.runners import cli
 from beam_curator.runners.exit_codes import USAGE
-from beam_curator.runners.options import WINDOWS_SECTIONS, Sections, UsageError
+from beam_curator.runners.job_options import JOBS
+from beam_curator.runners.options import Sections, UsageError, plain_type
 
-TEMPLATES: dict[str, Sections] = {"windows": WINDOWS_SECTIONS}
+TEMPLATES: dict[str, Sections] = {name: job.sections for name, job in JOBS.items()}
 """Jobs that are templates, with their options by section."""
 
 RUN_OPTIONS = ("overwrite", "verbose")
@@ -117,7 +118,7 @@ def parameters(job: str) -> list[Parameter]:
             found.append(
                 Parameter(
                     name=flag.replace("-", "_"),
-                    kind=float if hints[field.name] == float | None else hints[field.name],
+                    kind=plain_type(hints[field.name]),
                     flag=flag,
                     group=section.capitalize(),
                     help=field.metadata["help"],

@@ -1,8 +1,9 @@
-"""`beam-curator windows`: from a command line to a complete set, and what is said about it."""
+"""Running a job: from a command line to a complete set, and what is said about it."""
 
 import argparse
 import sys
 import traceback
+from collections.abc import Sequence
 
 from apache_beam.io.filesystems import FileSystems
 
@@ -10,26 +11,18 @@ from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, SUMMARY_NAME, Manif
 from beam_curator.runners import exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.opening import find_engine
-from beam_curator.runners.job import WindowsJob, job_of, listed
 from beam_curator.runners.job_run import Finished, JobFailedError, run_job, sweep_scratch
+from beam_curator.runners.jobs.base import Job, listed
 from beam_curator.runners.plans import options_text, outline, plan_text
 from beam_curator.runners.run_directory import finish, locked, prepare
-from beam_curator.runners.summary import (
-    number_of,
-    render_reasons,
-    render_table,
-    stages_of,
-    summary_json,
-    times_of,
-    total_loss,
-)
+from beam_curator.runners.stages import Stage, number_of
+from beam_curator.runners.summary import render_reasons, render_table, summary_json, times_of
 from beam_curator.transforms import storage
-from beam_curator.transforms.curate import COMMAND
 
 
-def run_windows_command(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
-    """Run `beam-curator windows`; return its exit code."""
-    job = job_of(arguments, beam_arguments, arguments.output)
+def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    """Run the job that a command line asks for; return the exit code."""
+    job = kind.of(arguments, beam_arguments, arguments.output)
     if job.run.show_options:
         print(options_text(job))
         return exit_codes.DONE
@@ -48,9 +41,9 @@ def run_windows_command(arguments: argparse.Namespace, beam_arguments: list[str]
         print(plan_text(job, files))
         return exit_codes.DONE
     with locked(job.output):
-        prepared = prepare(job.output, COMMAND, job.config(), files, overwrite=job.run.overwrite)
+        prepared = prepare(job.output, job.kind, job.config(), files, overwrite=job.run.overwrite)
         if prepared.state == "complete":
-            _tidy(job.output)
+            _tidy(job)
             print(f"{job.output} is already complete: nothing to do.")
             return exit_codes.DONE
         if prepared.state == "resume":
@@ -62,7 +55,7 @@ def run_windows_command(arguments: argparse.Namespace, beam_arguments: list[str]
         return report(job, finished)
 
 
-def _failed(job: WindowsJob, err: Exception) -> int:
+def _failed(job: Job, err: Exception) -> int:
     if job.run.verbose:
         traceback.print_exception(err)
     print(f"beam-curator: the job failed: {err}", file=sys.stderr)
@@ -74,8 +67,9 @@ def _failed(job: WindowsJob, err: Exception) -> int:
     return exit_codes.FAILED
 
 
-def _tidy(output: str) -> None:
+def _tidy(job: Job) -> None:
     """Make up for what a run that was killed right after its commit left undone."""
+    output = job.output
     text = storage.read_bytes(storage.join(output, MANIFEST_NAME))
     if text is None or storage.size_of(storage.join(output, RUN_NAME)) is None:
         return
@@ -85,29 +79,33 @@ def _tidy(output: str) -> None:
     if storage.size_of(storage.join(output, SUMMARY_NAME)) is not None:
         storage.delete(output, [RUN_NAME])
     else:
-        finish(output, summary_json(stages_of(manifest.counts, manifest.files, {}), manifest.counts, {}))
+        finish(output, summary_json(job.stages(manifest.counts, manifest.files, {}), manifest.counts, {}))
 
 
-def report(job: WindowsJob, finished: Finished | None) -> int:
+def report(job: Job, finished: Finished | None) -> int:
     """Write the summary, print the table and tell the exit code; None stands for a job that goes on elsewhere."""
     if finished is None:
         print(f"The job runs on; {job.output} is complete when it holds {MANIFEST_NAME}.")
         return exit_codes.DONE
-    stages = stages_of(finished.counts, finished.files, times_of(finished.metrics))
+    stages = job.stages(finished.counts, finished.files, times_of(finished.metrics))
     finish(job.output, summary_json(stages, finished.counts, finished.timing))
     print(render_table(stages))
     for line in render_reasons(stages):
         print(line)
-    hint = total_loss(finished.counts, job.options["windows"])
+    hint = job.hint(finished.counts)
     if hint is not None:
         print(hint)
-    n_read = stages[0].n_in
-    n_failures = sum(sum(stage.failures.values()) for stage in stages)
     print(
-        f"{number_of(stages[1].n_out, 'entries')}, {number_of(stages[2].n_out, 'windows')}, {stages[3].n_out:,} kept, "
-        f"{stages[3].seconds:.1f} s in {finished.timing['run']:.2f} s "
+        f"{job.result(stages)} in {finished.timing['run']:.2f} s "
         f"(+ {finished.timing['startup']:.2f} s to start) on {job.engine.beam_class}: {job.output}"
     )
+    return _judged(job, stages)
+
+
+def _judged(job: Job, stages: Sequence[Stage]) -> int:
+    """Tell the exit code from the number of failures; rows and what rows gave count each."""
+    n_failures = sum(sum(stage.failures.values()) for stage in stages)
+    n_read = max(stage.n_in for stage in stages if stage.failures or stage is stages[0])
     if job.run.tolerates(n_failures, n_read):
         return exit_codes.DONE
     where = storage.join(job.output, "failures-*.jsonl")

@@ -18,7 +18,7 @@ from beam_curator.runners import exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.local_workers import watched
 from beam_curator.runners.engines.opening import FoundEngine
-from beam_curator.runners.job import WindowsJob
+from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.progress import NoteProgress, Progress, read_progress
 from beam_curator.runners.run_directory import Prepared
@@ -60,7 +60,12 @@ def sweep_scratch(directory: str) -> None:
 
 
 def run_job(
-    job: WindowsJob, found: FoundEngine, files: Sequence[InputFile], prepared: Prepared, *, write: bool = True
+    job: Job,
+    found: FoundEngine,
+    files: Sequence[InputFile],
+    prepared: Prepared,
+    *,
+    instead: beam.PTransform[Any, Any] | None = None,
 ) -> Finished | None:
     """Build the pipeline and run it to its end.
 
@@ -69,24 +74,23 @@ def run_job(
       found: what does it.
       files: the inputs, for the progress line.
       prepared: the state of the output directory.
-      write: false leaves out the writing of rows; the counts then come from the workers' notes.
+      instead: a composite that writes nothing, in place of the job's own; counts then come from workers' notes.
 
     Returns:
       What the job left; None where it was handed over and goes on without this process.
 
     Raises:
-      JobFailedError: it did not get there.
-      ServerFailedError: the engine did not come up.
+      JobFailedError, ServerFailedError: it did not get there, or the engine did not come up.
     """
     with _scratch(job.output) as given_scratch:
         scratch = os.path.abspath(given_scratch)
-        progress = Progress(scratch, sum(file.size for file in files))
+        progress = Progress(scratch, sum(file.size for file in files), job.progress)
         begin = time.time()
         with found.opened(
             scratch, jobs=job.run.jobs, verbose=job.run.verbose, run=prepared.token, earlier=prepared.earlier
         ) as runner:
-            work = job.transform(_target(job, prepared)) if write else job.choice()
-            pipeline = _pipeline(runner, found, work, scratch)
+            work = instead if instead is not None else job.transform(_target(job, prepared))
+            pipeline = _pipeline(runner, found, job.label >> work, scratch)
             with progress.shown(), watched(scratch, lambda pid: _end_after_death(job.output, scratch, pid)):
                 result = _run_to_end(pipeline, wait=job.run.wait)
             if not job.run.wait:
@@ -95,9 +99,13 @@ def run_job(
         end = time.time()
         noted, first = read_progress(scratch)
     timing = _timing(progress.first_read or first or begin, end)
-    if not write:
+    if instead is not None:
         return Finished(counts=noted, files=(), metrics=metrics, timing=timing)
-    manifest = _manifest_of(job.output)
+    return _finished(job.output, metrics, timing)
+
+
+def _finished(output: str, metrics: Any, timing: dict[str, float]) -> Finished:
+    manifest = _manifest_of(output)
     return Finished(counts=manifest.counts, files=manifest.files, metrics=metrics, timing=timing)
 
 
@@ -112,14 +120,14 @@ def _pipeline(runner: Any, found: FoundEngine, work: beam.PTransform[Any, Any], 
         pipeline = beam.Pipeline(runner=runner, options=found.options)
     except ValueError as err:  # Beam has looked at its own options
         raise UsageError(f"runner {found.engine.name}: {err}") from err
-    counts = (pipeline | "Curate windows" >> work).counts
+    counts = (pipeline | work).counts
     if found.workers_here:
         for number, counted in enumerate(counts):
             _ = counted | f"Note progress {number}" >> NoteProgress(scratch)
     return pipeline
 
 
-def _target(job: WindowsJob, prepared: Prepared) -> OutputTarget:
+def _target(job: Job, prepared: Prepared) -> OutputTarget:
     return replace(job.target(), token=prepared.token, resume=prepared.state == "resume")
 
 

@@ -6,129 +6,29 @@ import argparse
 import dataclasses
 import difflib
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import yaml
-
-from beam_curator.blocks import MAX_LINE_BYTES
-from beam_curator.output_set import ROW_EXTENSIONS
-from beam_curator.overlap import OVERLAP_SCOPES, OverlapRules
-from beam_curator.rendering import LAYOUTS
-from beam_curator.rules import option, raise_problems
-from beam_curator.window_rules import WindowRules
-
-DEFAULT_OUTPUT = "./windows_output"
 
 
 class UsageError(ValueError):
     """A command that cannot be run as given: exit code 2."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputOptions:
-    """What is read."""
-
-    max_line_bytes: int = option(MAX_LINE_BYTES, "longest line that is read, bytes; longer ones become failures")
-    keep_duplicates: bool = option(False, "read a file that is listed twice twice")
-
-    def __post_init__(self) -> None:
-        raise_problems("input", [] if self.max_line_bytes > 0 else ["max_line_bytes must be positive: raise it"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverlapOptions:
-    """Which windows stay; the target follows the window rules unless it is given."""
-
-    overlap_percentage: float = option(50.0, OverlapRules.__dataclass_fields__["overlap_percentage"].metadata["help"])
-    target_duration: float | None = option(
-        None,
-        "the window nearer to this duration stays, seconds (default: the window target)",
-        flag="overlap-target-duration",
-    )
-    scope: str = option(
-        "row",
-        "row: windows of one entry compete; audio_file: those of all entries of one recording",
-        flag="overlap-scope",
-        choices=OVERLAP_SCOPES,
-    )
-
-    def __post_init__(self) -> None:
-        target = self.target_duration if self.target_duration is not None else 1.0
-        OverlapRules(overlap_percentage=self.overlap_percentage, target_duration=target)
-
-    def rules(self, windows: WindowRules) -> OverlapRules:
-        """Return the rules, with the target of the window rules where none was given."""
-        target = self.target_duration if self.target_duration is not None else windows.target_window_duration
-        return OverlapRules(overlap_percentage=self.overlap_percentage, target_duration=target)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputOptions:
-    """What is written."""
-
-    layout: str = option("full", "full: windows hold their segments; spans: index ranges only", choices=LAYOUTS)
-    row_format: str = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
-    shards: int = option(0, "merge the rows into at most so many files; 0 leaves one file per block")
-
-    def __post_init__(self) -> None:
-        raise_problems("output", [] if self.shards >= 0 else [f"shards {self.shards} is below 0: raise it"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """How the job runs; none of it decides the rows."""
-
-    runner: str = option(
-        "direct", "where the job runs: direct, prism, flink, dataflow, or Beam's name of another runner"
-    )
-    jobs: int = option(1, "worker processes; on flink also the parallelism")
-    gpu: str | None = option(None, "accelerator of Dataflow's workers, such as nvidia-l4")
-    wait: bool = option(True, "wait for the end of the job (dataflow)")
-    tolerate: str = option("0", "failures that still count as success: a number, or a percentage of the rows read")
-    overwrite: bool = option(False, "replace an output set of other inputs or options")
-    plan: bool = option(False, "say what would be read, written and run, and stop")
-    show_options: bool = option(False, "print every option as it is resolved, and why, and stop")
-    verbose: bool = option(False, "show the log of the engine")
-
-    def __post_init__(self) -> None:
-        problems = [] if self.jobs >= 1 else [f"jobs {self.jobs} is below 1: raise it"]
-        if not _TOLERATE.fullmatch(self.tolerate):
-            problems.append(f"tolerate {self.tolerate!r} is neither a number nor a percentage: write 10 or 0.5%")
-        raise_problems("run", problems)
-
-    def tolerates(self, n_failures: int, n_read: int) -> bool:
-        """Tell whether so many failures still count as success.
-
-        Example:
-          >>> RunOptions(tolerate="1%").tolerates(1, 100), RunOptions(tolerate="1").tolerates(2, 100)
-          (True, False)
-        """
-        if self.tolerate.endswith("%"):
-            return n_failures * 100 <= float(self.tolerate[:-1]) * n_read
-        return n_failures <= int(self.tolerate)
-
-
-_TOLERATE = re.compile(r"[0-9]+|([0-9]*\.)?[0-9]+%")
-
 Sections = Mapping[str, type[Any]]
-WINDOWS_SECTIONS: Sections = {
-    "windows": WindowRules,
-    "overlap": OverlapOptions,
-    "input": InputOptions,
-    "output": OutputOptions,
-    "run": RunOptions,
-}
-"""The option classes of the `windows` job by section, as in `--config` and `--set`."""
+"""Option classes of a job by section, as in `--config` and `--set`."""
+
+_BESIDE = ("inputs", "output_dir", "beam")
+"""What a config file may hold besides sections of options."""
 
 
 def flag_of(field: dataclasses.Field[Any]) -> str:
     """Return the flag of an option, with `--no-` where the option is on by default.
 
     Example:
+      >>> from beam_curator.window_rules import WindowRules
       >>> flag_of(WindowRules.__dataclass_fields__["truncation"])
       '--no-truncation'
     """
@@ -142,7 +42,7 @@ def add_flags(parser: argparse.ArgumentParser, sections: Sections) -> None:
         group = parser.add_argument_group(f"{section} options")
         hints = get_type_hints(options)
         for field in dataclasses.fields(options):
-            kind, text = _plain(hints[field.name]), field.metadata["help"].replace("%", "%%")
+            kind, text = plain_type(hints[field.name]), field.metadata["help"].replace("%", "%%")
             destination = f"{section}.{field.name}"
             if kind is bool:
                 action = "store_false" if field.default is True else "store_true"
@@ -163,7 +63,7 @@ def add_flags(parser: argparse.ArgumentParser, sections: Sections) -> None:
             )
 
 
-def _plain(kind: Any) -> Any:
+def plain_type(kind: Any) -> Any:
     """Return the type of an option's value where it has one: `float | None` is float."""
     return next(part for part in get_args(kind) if part is not NoneType) if NoneType in get_args(kind) else kind
 
@@ -201,11 +101,11 @@ def resolve(
       UsageError: an unknown section or key, or values that do not go together; all problems at once.
     """
     chosen: dict[str, dict[str, Any]] = {section: {} for section in sections}
+    _refuse_unknown_sections(sections, config)
     for path, value in [*_flattened(config), *map(_setting, settings)]:
         section, _, key = path.partition(".")
         if section not in sections:
-            known = [*sections, "inputs", "output_dir", "beam"]
-            raise UsageError(f"unknown section {section!r} in {path!r}{nearest(section, known)}")
+            raise UsageError(f"unknown section {section!r} in {path!r}{nearest(section, [*sections, *_BESIDE])}")
         names = [field.name for field in dataclasses.fields(sections[section])]
         if key not in names:
             close = nearest(key, names).replace("did you mean ", f"did you mean {section}.")
@@ -237,12 +137,15 @@ def origins(config: Mapping[str, Any], settings: Sequence[str], flags: Mapping[s
     return found | dict.fromkeys(flags, "flag")
 
 
+def _refuse_unknown_sections(sections: Sections, config: Mapping[str, Any]) -> None:
+    for section, values in config.items():
+        if section not in sections and not isinstance(values, Mapping):
+            raise UsageError(f"unknown section {section!r}{nearest(str(section), [*sections, *_BESIDE])}")
+
+
 def _flattened(config: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     for section, values in config.items():
         if not isinstance(values, Mapping):
-            if section not in WINDOWS_SECTIONS:
-                known = [*WINDOWS_SECTIONS, "inputs", "output_dir", "beam"]
-                raise UsageError(f"unknown section {section!r}{nearest(str(section), known)}")
             raise UsageError(f"section {section!r} of the config holds {values!r}, expected keys and values")
         for key, value in values.items():
             yield f"{section}.{key}", value
@@ -260,7 +163,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 def _from_yaml(options: type[Any], key: str, value: Any, path: str) -> Any:
     hint = get_type_hints(options)[key]
-    kind = _plain(hint)
+    kind = plain_type(hint)
     if value is None and hint is not kind:
         return None
     if kind == tuple[str, ...] and isinstance(value, str):

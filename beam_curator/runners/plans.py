@@ -9,14 +9,13 @@ from typing import Any
 import yaml
 
 from beam_curator.blocks import InputFile, plan_blocks
-from beam_curator.output_set import MANIFEST_NAME
-from beam_curator.runners.job import WindowsJob
+from beam_curator.runners.jobs.base import Job
 from beam_curator.transforms.listing import with_form
 
 _SHOWN = 20
 
 
-def plan_text(job: WindowsJob, files: Sequence[InputFile]) -> str:
+def plan_text(job: Job, files: Sequence[InputFile]) -> str:
     """Say what would be read and written, and by which options."""
     blocks = plan_blocks([with_form(file) for file in files])
     n_bytes = sum(file.size for file in files)
@@ -26,15 +25,16 @@ def plan_text(job: WindowsJob, files: Sequence[InputFile]) -> str:
     return "\n".join([*lines, *outline(job)])
 
 
-def outline(job: WindowsJob) -> list[str]:
+def outline(job: Job) -> list[str]:
     """Say where the rows would go, what would do the work, and the options that decide."""
     options = {
         section: {field.name: _shown(getattr(values, field.name)) for field in dataclasses.fields(values)}
         for section, values in job.options.items()
     }
-    options["overlap"]["target_duration"] = job.options["overlap"].rules(job.options["windows"]).target_duration
+    if "overlap" in options:
+        options["overlap"]["target_duration"] = job.options["overlap"].rules(job.options["windows"]).target_duration
     return [
-        f"Would write to {job.output}: windows-*, failures-* where there are any, {MANIFEST_NAME}, summary.json",
+        f"Would write to {job.output}: {', '.join(job.plan_lines())}",
         f"Engine: {job.engine.name}, that is Beam's {job.engine.beam_class}",
         "Options:",
         yaml.safe_dump(options, sort_keys=False).rstrip(),
@@ -45,7 +45,7 @@ def _shown(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def options_text(job: WindowsJob) -> str:
+def options_text(job: Job) -> str:
     """Print every option as it is resolved, and why: ours by section, then the engine's."""
     engine = job.engine
     lines = []

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from beam_curator.runners.options import RunOptions, UsageError, nearest
+from beam_curator.runners.job_options import RunOptions
+from beam_curator.runners.options import UsageError, nearest
 
 DEFAULT_CHECKPOINTING_MS = 10_000
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -16,6 +16,9 @@ from apache_beam.pvalue import PCollection
 
 from beam_curator.output_set import live_name
 from beam_curator.transforms.metrics import Count
+
+Line = Callable[[Mapping[str, int], float, float], str]
+"""Says how far a job is, from its counts, the share of the input that was read, and the seconds so far."""
 
 _WRITE_EVERY = 0.2
 _DRAW_EVERY = 0.2
@@ -83,8 +86,9 @@ def read_progress(scratch: str) -> tuple[dict[str, int], float | None]:
 class Progress:
     """Shows how far a job is while it runs: a line on a terminal, a log line every 30 s elsewhere."""
 
-    def __init__(self, scratch: str, n_bytes: int, stream: TextIO | None = None) -> None:
+    def __init__(self, scratch: str, n_bytes: int, line: Line, stream: TextIO | None = None) -> None:
         self._scratch = scratch
+        self._line = line
         self._n_bytes = n_bytes
         self._stream = stream if stream is not None else sys.stderr
         self._terminal = self._stream.isatty()
@@ -113,26 +117,12 @@ class Progress:
             if first is not None and self.first_read is None:
                 self.first_read = first
             if self._terminal:
-                self._stream.write("\r" + progress_line(counts, self._n_bytes, time.time() - self._begin) + "\x1b[K")
+                self._stream.write("\r" + self._text(counts) + "\x1b[K")
                 self._stream.flush()
             elif time.time() - drawn >= _LOG_EVERY:
                 drawn = time.time()
-                print(progress_line(counts, self._n_bytes, drawn - self._begin), file=self._stream, flush=True)
+                print(self._text(counts), file=self._stream, flush=True)
 
-
-def progress_line(counts: dict[str, int], n_bytes: int, seconds: float) -> str:
-    """Say in one line how far a job is.
-
-    Example:
-      >>> progress_line({"read.rows": 1200, "read.bytes": 50, "build.audio_us": 7_200_000_000}, 100, 2.0)
-      '1,200 rows  50 %  2.0 h of speech  0 windows kept  0 failures  600 rows/s'
-    """
-    rows = counts.get("read.rows", 0)
-    share = min(99, counts.get("read.bytes", 0) * 100 // max(n_bytes, 1))
-    failures = sum(counts.get(f"{stage}.failures", 0) for stage in ("file", "read", "build"))
-    hours = counts.get("build.audio_us", 0) / 3.6e9
-    kept = counts.get("overlap.windows", 0)
-    return (
-        f"{rows:,} rows  {share} %  {hours:,.1f} h of speech  {kept:,} windows kept  "
-        f"{failures:,} failures  {rows / max(seconds, 0.1):,.0f} rows/s"
-    )
+    def _text(self, counts: dict[str, int]) -> str:
+        share = min(0.99, counts.get("read.bytes", 0) / max(self._n_bytes, 1))
+        return self._line(counts, share, time.time() - self._begin)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from beam_curator.failures import FAILURE_DOCS
 from beam_curator.runners.cli import COMMANDS
-from beam_curator.runners.options import WINDOWS_SECTIONS, flag_of
+from beam_curator.runners.job_options import JOBS
+from beam_curator.runners.options import flag_of
 
 _PART = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
@@ -25,11 +28,11 @@ def commands_table() -> str:
     return "\n".join(["| command | what it does |", "|---|---|", *rows])
 
 
-def options_table() -> str:
-    """Return the options of the `windows` job as a Markdown table."""
+def options_table(job: str) -> str:
+    """Return the options of a job as a Markdown table."""
     rows = [
         f"| `{flag_of(field)}` | `{section}.{field.name}` | {_default(field.default)} | {field.metadata['help']} |"
-        for section, options in WINDOWS_SECTIONS.items()
+        for section, options in JOBS[job].sections.items()
         for field in dataclasses.fields(options)
     ]
     return "\n".join(["| flag | key in `--config` and `--set` | default | meaning |", "|---|---|---|---|", *rows])
@@ -49,7 +52,11 @@ def failures_table() -> str:
     return "\n".join(["| code | meaning |", "|---|---|", *rows])
 
 
-TABLES = {"commands": commands_table, "options": options_table, "failures": failures_table}
+TABLES: dict[str, Callable[[], str]] = {
+    "commands": commands_table,
+    "failures": failures_table,
+    **{f"{job}_options": partial(options_table, job) for job in JOBS},
+}
 
 
 def with_tables(text: str) -> str:

@@ -14,7 +14,6 @@ from typing import Literal
 
 from beam_curator.blocks import InputFile
 from beam_curator.output_set import (
-    FAILURES,
     LOCK_NAME,
     MANIFEST_NAME,
     RUN_NAME,
@@ -25,12 +24,12 @@ from beam_curator.output_set import (
     RunRecord,
     config_sha256,
     differences,
-    is_ours,
 )
 from beam_curator.runners.options import UsageError
-from beam_curator.transforms import storage
+from beam_curator.set_kinds import SET_KINDS, SetKind
+from beam_curator.transforms import atomic_files, storage
 from beam_curator.transforms.manifests import hash_input
-from beam_curator.transforms.output_set import ROWS
+from beam_curator.transforms.output_set import folders_of
 
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
@@ -90,7 +89,7 @@ def locked(directory: str) -> Iterator[None]:
             os.unlink(path)
 
 
-def refuse_overlap(inputs: Sequence[str], files: Sequence[InputFile], output: str) -> None:
+def refuse_overlap(inputs: Sequence[str], files: Sequence[InputFile], output: str, kind: SetKind) -> None:
     """Refuse an output that the job itself would read.
 
     Raises:
@@ -106,16 +105,36 @@ def refuse_overlap(inputs: Sequence[str], files: Sequence[InputFile], output: st
             match for given in local for match in (given, *glob.glob(given, recursive=True)) if os.path.isdir(match)
         ]
         inside = [given for given in folders if where.startswith(os.path.realpath(given).rstrip(os.sep) + os.sep)]
-        row_file = os.path.abspath(os.path.join(output, f"{ROWS}-00000-of-00001.jsonl"))
+        row_file = os.path.abspath(os.path.join(output, f"{kind.rows}-00000-of-00001.jsonl"))
         globs = [given for given in local if not os.path.exists(given)]
         inside += [given for given in globs if glob_matches(os.path.abspath(given), row_file)]
     if inside:
         raise UsageError(f"output {output} lies inside the input {inside[0]}: choose an --output outside of it")
+    kinds = [SET_KINDS[name] for name in {kind.command, *_commands_in(output)} if name in SET_KINDS]
     for file in files:
         path = file.name if storage.is_remote(file.name) else os.path.realpath(file.name)
-        folder, _, name = path.rpartition("/")
-        if folder + "/" == where and is_ours(name, (ROWS, FAILURES)):
+        if path.startswith(where) and _is_of_a_set(path[len(where) :], kinds):
             raise UsageError(f"input {file.name} is one of the files that {output} will hold: choose another --output")
+
+
+def _is_of_a_set(relative: str, kinds: Sequence[SetKind]) -> bool:
+    """Tell whether a job of one of these kinds would take a file in its output directory for its own."""
+    first, inside, _ = relative.partition("/")
+    if inside:
+        return any(kind.has_folder(first) for kind in kinds)
+    return any(kind.has_row_file(first) or kind.has_file_beside(first) for kind in kinds)
+
+
+def _commands_in(directory: str) -> set[str]:
+    """Return the commands whose files a directory may hold, as its manifest and its mark of a run say."""
+    manifest_text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
+    run_text = storage.read_bytes(storage.join(directory, RUN_NAME))
+    earlier = RunRecord.from_json(run_text) if run_text is not None else None
+    try:
+        complete = {Manifest.from_json(manifest_text).command} if manifest_text is not None else set()
+    except NotAnOutputSetError:
+        complete = set()
+    return complete | set(earlier.commands if earlier is not None else ())
 
 
 def glob_matches(pattern: str, path: str) -> bool:
@@ -136,7 +155,7 @@ def _parts_match(pattern: list[str], parts: list[str]) -> bool:
     return bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and _parts_match(pattern[1:], parts[1:])
 
 
-def prepare(directory: str, command: str, config: Config, files: Sequence[InputFile], *, overwrite: bool) -> Prepared:
+def prepare(directory: str, kind: SetKind, config: Config, files: Sequence[InputFile], *, overwrite: bool) -> Prepared:
     """Decide what to do with the directory, and mark it as this run's.
 
     The caller holds the lock. An old manifest goes before anything is written; files of another job are removed once
@@ -147,16 +166,17 @@ def prepare(directory: str, command: str, config: Config, files: Sequence[InputF
     """
     record = RunRecord(
         token=uuid.uuid4().hex,
-        config_sha256=config_sha256(command, config),
+        config_sha256=config_sha256(kind.command, config),
         inputs={f"{file.name}#{file.occurrence}": storage.identity_of(file.name) for file in files},
         cleared=False,
+        commands=(kind.command,),
     )
     manifest_text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
     run_text = storage.read_bytes(storage.join(directory, RUN_NAME))
     earlier = RunRecord.from_json(run_text) if run_text is not None else None
     if manifest_text is not None:
         if not overwrite:
-            _refuse_difference(directory, manifest_text, command, config, files)
+            _refuse_difference(directory, manifest_text, kind.command, config, files)
             return Prepared(state="complete")
     elif earlier is not None and earlier.same_job(record):
         if earlier.cleared:
@@ -167,20 +187,42 @@ def prepare(directory: str, command: str, config: Config, files: Sequence[InputF
             f"{directory} holds an unfinished job with other inputs or options: "
             "finish it with its own command, add --overwrite, or choose another --output"
         )
-    _write_run(directory, record)
-    _clear(directory)
+    elif earlier is None and not overwrite:
+        _refuse_foreign(directory, kind)
+    replaced = {kind.command, *_commands_in(directory)}
+    _write_run(directory, replace(record, commands=tuple(sorted(replaced))))
+    _clear(directory, [SET_KINDS[command] for command in sorted(replaced) if command in SET_KINDS])
     _write_run(directory, replace(record, cleared=True))
     return Prepared(state="fresh", token=record.token, earlier=earlier.token if earlier is not None else None)
 
 
 def _write_run(directory: str, record: RunRecord) -> None:
-    storage.write_bytes(directory, RUN_NAME, record.to_json())
+    atomic_files.write_bytes(directory, RUN_NAME, record.to_json())
 
 
-def _clear(directory: str) -> None:
+def _refuse_foreign(directory: str, kind: SetKind) -> None:
+    """Refuse a directory that holds files which the job would take for its own.
+
+    Raises:
+      UsageError: names one of them.
+    """
+    found = [name for name in storage.names_in(directory) if kind.has_file_beside(name)]
+    found += folders_of(directory, kind)
+    if found:
+        raise UsageError(
+            f"{directory} holds {min(found)}, which no job has marked as its own: "
+            "choose another --output, or add --overwrite to replace such files"
+        )
+
+
+def _clear(directory: str, kinds: Sequence[SetKind]) -> None:
     names = storage.list_directory(directory)
     storage.delete(directory, [MANIFEST_NAME] if MANIFEST_NAME in names else [])
-    storage.delete(directory, [name for name in names if is_ours(name, (ROWS, FAILURES)) or name == SUMMARY_NAME])
+    for kind in kinds:
+        ours = [name for name in names if kind.has_row_file(name) or kind.has_file_beside(name)]
+        storage.delete(directory, [*ours, *([SUMMARY_NAME] if SUMMARY_NAME in names else [])])
+        for folder in folders_of(directory, kind):
+            storage.delete_folder(storage.join(directory, folder))
 
 
 def _refuse_difference(
@@ -205,5 +247,6 @@ def _refuse_difference(
 
 def finish(directory: str, summary: dict[str, object]) -> None:
     """Write the summary and remove the mark of the run."""
-    storage.write_bytes(directory, SUMMARY_NAME, json.dumps(summary, indent=1, ensure_ascii=False).encode() + b"\n")
+    text = json.dumps(summary, indent=1, ensure_ascii=False).encode() + b"\n"
+    atomic_files.write_bytes(directory, SUMMARY_NAME, text)
     storage.delete(directory, [RUN_NAME])

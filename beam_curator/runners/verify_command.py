@@ -1,12 +1,16 @@
 """`beam-curator verify`: check every file of an output set against its manifest."""
 
 import sys
+from collections.abc import Iterator
 
-from beam_curator.output_set import FAILURES, MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError, is_ours
+from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
+from beam_curator.set_kinds import SET_KINDS
+from beam_curator.tar_members import split_locator
 from beam_curator.transforms import storage
-from beam_curator.transforms.output_set import ROWS
+from beam_curator.transforms.clips.parts import ROWS as CLIP_ROWS
+from beam_curator.transforms.clips.rows import read_clip_rows
 from beam_curator.transforms.row_files import count_rows
 from beam_curator.transforms.storage import UnknownSchemeError
 
@@ -30,6 +34,8 @@ def run_verify_command(directory: str) -> int:
         manifest = Manifest.from_json(text)
     except NotAnOutputSetError as err:
         raise UsageError(f"{directory}: {err}") from err
+    if manifest.command not in SET_KINDS:
+        raise UsageError(f"{directory} was written by {manifest.command!r}: verify it with the version that has it")
     problems = find_problems(directory, manifest)
     for problem in problems:
         print(f"beam-curator: {problem}", file=sys.stderr)
@@ -39,6 +45,26 @@ def run_verify_command(directory: str) -> int:
         return exit_codes.FAILED
     print(f"{directory}: complete; {len(manifest.files):,} files, {rows:,} rows, all as the manifest says.")
     return exit_codes.DONE
+
+
+def n_rows_in(path: str, n_lines: int) -> int | None:
+    """Return the number of rows of a file of rows; None where it is of another kind, whose hash must do."""
+    if path.endswith(".jsonl"):
+        return n_lines
+    return count_rows(path) if path.endswith((".parquet", ".avro")) else None
+
+
+def _clip_problems(directory: str, path: str) -> Iterator[str]:
+    """Compare clips with their rows; those inside of tar files are covered by the hashes of these."""
+    for row in read_clip_rows(path):
+        name = row.get("extracted_path")
+        if name is None or split_locator(name)[1] is not None:
+            continue
+        clip = storage.join(directory, name)
+        if storage.size_of(clip) is None:
+            yield f"{name} is missing"
+        elif storage.hash_file(clip)[:2] != (row["n_bytes"], row["sha256"]):
+            yield f"{name} was changed"
 
 
 def find_problems(directory: str, manifest: Manifest) -> list[str]:
@@ -52,10 +78,11 @@ def find_problems(directory: str, manifest: Manifest) -> list[str]:
         n_bytes, sha256, n_lines = storage.hash_file(path)
         if (n_bytes, sha256) != (record.n_bytes, record.sha256):
             problems.append(f"{record.name} was changed: {n_bytes} bytes, sha256 {sha256[:12]}…")
-        elif (n_lines if record.name.endswith(".jsonl") else count_rows(path)) != record.n_rows:
+        elif n_rows_in(path, n_lines) not in (None, record.n_rows):
             problems.append(f"{record.name} does not hold {record.n_rows} rows")
+        elif record.kind == CLIP_ROWS:
+            problems += _clip_problems(directory, path)
     known = {record.name for record in manifest.files}
-    strays = [
-        name for name in storage.list_directory(directory) if is_ours(name, (ROWS, FAILURES)) and name not in known
-    ]
+    kind = SET_KINDS[manifest.command]
+    strays = [name for name in storage.list_directory(directory) if kind.has_row_file(name) and name not in known]
     return problems + [f"{name} does not belong to the set" for name in strays]

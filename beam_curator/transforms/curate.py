@@ -13,6 +13,7 @@ from beam_curator.output_set import Config, FileRecord
 from beam_curator.overlap import OverlapRules
 from beam_curator.rendering import Layout
 from beam_curator.rules import config_of
+from beam_curator.set_kinds import WINDOWS
 from beam_curator.transforms.manifests import HashInputs, ReadManifests, paths_of
 from beam_curator.transforms.metrics import Count, CountBlocks
 from beam_curator.transforms.output_set import (
@@ -26,8 +27,6 @@ from beam_curator.transforms.overlap import FilterOverlaps, OverlapScope
 from beam_curator.transforms.row_files import RowForm, RowFormat, row_pieces
 from beam_curator.transforms.training_windows import BuildTrainingWindows
 from beam_curator.window_rules import WindowRules
-
-COMMAND = "windows"
 
 
 class ChosenWindows(NamedTuple):
@@ -151,7 +150,7 @@ class CurateWindows(beam.PTransform[PBegin, Any]):
         files = (rows, *letters) | "All files" >> beam.Flatten()
         committed = files | "Commit output set" >> CommitOutputSet(
             self._target,
-            command=COMMAND,
+            kind=WINDOWS,
             config=self.config(),
             counts=chosen.counts | "All counts" >> beam.Flatten(),
             inputs=begin | "Hash inputs" >> HashInputs(self._choose.inputs),

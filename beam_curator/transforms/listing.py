@@ -10,7 +10,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_curator.blocks import CHUNK_BYTES, InputFile, sniff_form
 from beam_curator.failures import readable_name
-from beam_curator.output_set import FAILURES, MANIFEST_NAME, Manifest, NotAnOutputSetError
+from beam_curator.output_set import MANIFEST_NAME, Manifest, NotAnOutputSetError
+from beam_curator.set_kinds import SET_KINDS
 from beam_curator.transforms import storage
 
 EXTENSIONS = tuple(f"{kind}{packed}" for kind in (".jsonl", ".json") for packed in ("", ".gz", ".zst"))
@@ -48,6 +49,11 @@ def list_inputs(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tupl
             size = storage.size_of(name)  # a broken link has none: its one block will say what is wrong
             files.append(InputFile(name=name, size=size if size is not None else 1, occurrence=occurrence))
     return files, repeated
+
+
+def is_output_set(directory: str) -> bool:
+    """Tell whether a directory holds a complete output set."""
+    return storage.size_of(storage.join(directory, MANIFEST_NAME)) is not None
 
 
 def with_form(file: InputFile) -> InputFile:
@@ -117,8 +123,10 @@ def _tree(directory: str) -> Iterator[str]:
 
 def _row_files(directory: str, manifest: bytes) -> Iterable[str]:
     """List the row files of an output set: dead letters and summaries are no rows."""
-    for record in Manifest.from_json(manifest).files:
-        if not record.kind.startswith(FAILURES) and record.name.endswith(EXTENSIONS):
+    parsed = Manifest.from_json(manifest)
+    rows = SET_KINDS[parsed.command].rows if parsed.command in SET_KINDS else parsed.command
+    for record in parsed.files:
+        if record.kind == rows and record.name.endswith(EXTENSIONS):
             yield storage.join(directory, record.name)
 
 

@@ -20,19 +20,16 @@ from beam_curator.output_set import (
     InputRecord,
     RunRecord,
     block_file_name,
-    check_books,
-    is_ours,
     part_name,
     render_manifest,
     shard_file_name,
 )
 from beam_curator.rendering import Layout
-from beam_curator.transforms import storage
+from beam_curator.set_kinds import WINDOWS, SetKind
+from beam_curator.transforms import atomic_files, storage
+from beam_curator.transforms.atomic_files import AtomicFile, ForeignRunError
 from beam_curator.transforms.metrics import Count, collector_paused, timed
 from beam_curator.transforms.row_files import RowForm, RowFormat, count_rows, merge_files, write_lines, write_rows
-from beam_curator.transforms.storage import AtomicFile, ForeignRunError
-
-ROWS = "windows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +95,7 @@ class _WriteRowsFn(beam.DoFn):
         self._form = form
 
     def process(self, block: EntryBlock) -> Iterator[FileRecord]:
-        writer = _BlockWriter(self._target, ROWS, block.ref, block.part, ROW_EXTENSIONS[self._form.row_format])
+        writer = _BlockWriter(self._target, WINDOWS.rows, block.ref, block.part, ROW_EXTENSIONS[self._form.row_format])
         with timed("write"), collector_paused():
             record = writer.kept()
             if record is None:
@@ -203,8 +200,13 @@ class _MergeShards(beam.PTransform[PCollection[FileRecord], PCollection[FileReco
 
 
 def key_by_shard(record: FileRecord, n_shards: int) -> tuple[tuple[str, int], FileRecord]:
-    """Give each block's file the shard it goes into: consecutive blocks stay together."""
-    return (record.kind, record.position[0] * n_shards // record.n_blocks), record
+    """Give each block's file the shard it goes into."""
+    return (record.kind, shard_of(record, n_shards)), record
+
+
+def shard_of(record: FileRecord, n_shards: int) -> int:
+    """Return the shard of a block's file: consecutive blocks stay together."""
+    return record.position[0] * n_shards // record.n_blocks
 
 
 class _MergeFn(beam.DoFn):
@@ -229,7 +231,7 @@ class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mappi
 
     Args:
       target: where the files lie.
-      command: name of the job.
+      kind: what they are, and how the books balance.
       config: what decides the rows, by section.
       counts: what every stage counted.
       inputs: the input files as they were read.
@@ -242,14 +244,14 @@ class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mappi
         self,
         target: OutputTarget,
         *,
-        command: str,
+        kind: SetKind,
         config: Config,
         counts: PCollection[Count],
         inputs: PCollection[InputRecord],
     ) -> None:
         super().__init__()
         self._target = target
-        self._command = command
+        self._kind = kind
         self._config = config
         self._counts = counts
         self._inputs = inputs
@@ -261,7 +263,7 @@ class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mappi
             | "Start commit" >> beam.Create([None])
             | "Commit"
             >> beam.ParDo(
-                _CommitFn(self._target, self._command, self._config),
+                _CommitFn(self._target, self._kind, self._config),
                 files=AsIter(files),
                 counts=AsIter(totals),
                 inputs=AsIter(self._inputs),
@@ -270,9 +272,9 @@ class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mappi
 
 
 class _CommitFn(beam.DoFn):
-    def __init__(self, target: OutputTarget, command: str, config: Config) -> None:
+    def __init__(self, target: OutputTarget, kind: SetKind, config: Config) -> None:
         self._target = target
-        self._command = command
+        self._kind = kind
         self._config = config
 
     def process(
@@ -284,13 +286,13 @@ class _CommitFn(beam.DoFn):
     ) -> Iterator[Mapping[str, int]]:
         totals = dict(counts)
         with timed("commit"):
-            commit(self._target, self._command, self._config, list(files), totals, list(inputs))
+            commit(self._target, self._kind, self._config, list(files), totals, list(inputs))
         yield totals
 
 
 def commit(
     target: OutputTarget,
-    command: str,
+    kind: SetKind,
     config: Config,
     files: Sequence[FileRecord],
     counts: Mapping[str, int],
@@ -303,14 +305,18 @@ def commit(
       ForeignRunError: another run has taken over the directory.
     """
     once = {record.name: record for record in files}
-    check_books(counts, once.values(), ROWS)
+    kind.check_books(counts, once.values())
     target.check()
     storage.make_directory(target.directory)
-    strays = [
-        name
-        for name in storage.list_directory(target.directory)
-        if name not in once and is_ours(name, (ROWS, FAILURES))
-    ]
+    strays = [name for name in storage.names_in(target.directory) if name not in once and kind.has_row_file(name)]
     storage.delete(target.directory, strays)
-    manifest = render_manifest(command=command, config=config, inputs=inputs, counts=counts, files=once.values())
-    storage.replace_unless_changed(target.directory, MANIFEST_NAME, manifest)
+    for folder in folders_of(target.directory, kind):
+        below = storage.join(target.directory, folder)
+        storage.delete(below, list(storage.temporary_below(below)))
+    manifest = render_manifest(command=kind.command, config=config, inputs=inputs, counts=counts, files=once.values())
+    atomic_files.replace_unless_changed(target.directory, MANIFEST_NAME, manifest)
+
+
+def folders_of(directory: str, kind: SetKind) -> list[str]:
+    """Return the names of the sub-directories that belong to a set of this kind."""
+    return [name for name in storage.folders_in(directory) if kind.has_folder(name)] if kind.folders is not None else []

@@ -1,27 +1,23 @@
-"""Files on local disks and in object stores behind one set of functions.
+"""Reading, listing and deleting files on local disks and in object stores behind one set of functions.
 
-Local paths use the operating system, with temporary file, fsync and rename; `gs://` and `s3://` go through Beam's
-FileSystems, where an object appears only when its upload is complete.
+Local paths use the operating system; `gs://` and `s3://` go through Beam's FileSystems. `atomic_files` writes.
 """
 
 import hashlib
-import io
 import os
-import uuid
+import shutil
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, cast
 
 import zstandard
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from beam_curator.output_set import temp_name
+from beam_curator.output_set import is_temporary
 
 SCHEMES = ("gs", "s3")
 """Object stores that are read and written; anything else with `://` is refused."""
@@ -30,18 +26,11 @@ DAMAGED = (EOFError, zlib.error, zstandard.ZstdError)
 """What reading a compressed file raises where it ends early or is damaged."""
 
 _BUFFER_BYTES = 1 << 20
-_HANDOVER_BYTES = 8 << 20
-"""How much is handed to the writing thread at once: enough that waiting for the interpreter does not matter."""
-_WRITE_BYTES = 1 << 20
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 class UnknownSchemeError(ValueError):
     """A path with a scheme that is not on the list."""
-
-
-class ForeignRunError(RuntimeError):
-    """Another run has taken over the output directory."""
 
 
 def is_remote(path: str) -> bool:
@@ -88,16 +77,58 @@ def make_directory(path: str) -> None:
         os.makedirs(path, exist_ok=True)
 
 
-def list_directory(path: str) -> list[str]:
-    """Return the names of the files directly in a directory, sorted; none where there is no such directory."""
+def names_in(path: str) -> Iterator[str]:
+    """Yield the names of the files directly in a directory, in no order; none where there is no such directory."""
     if is_remote(path):
         prefix = path.rstrip("/") + "/"
-        found = FileSystems.match([prefix + "*"])[0].metadata_list
-        return sorted(metadata.path[len(prefix) :] for metadata in found)
+        for metadata in FileSystems.match([prefix + "*"])[0].metadata_list:
+            yield metadata.path[len(prefix) :]
+        return
+    with suppress(FileNotFoundError), os.scandir(path) as items:
+        for item in items:
+            if item.is_file(follow_symlinks=False):
+                yield item.name
+
+
+def list_directory(path: str) -> list[str]:
+    """Return the names of the files directly in a directory, sorted; none where there is no such directory."""
+    return sorted(names_in(path))
+
+
+def is_directory(path: str) -> bool:
+    """Tell whether a path is a directory, or the beginning of names in an object store."""
+    if is_remote(path):
+        return size_of(path) is None and bool(FileSystems.match([path.rstrip("/") + "/**"], [1])[0].metadata_list)
+    return os.path.isdir(path)
+
+
+def folders_in(path: str) -> list[str]:
+    """Return the names of the directories directly in a directory, sorted; links count as foreign."""
+    if is_remote(path):
+        prefix = path.rstrip("/") + "/"
+        found = FileSystems.match([prefix + "**"])[0].metadata_list
+        return sorted({rest.partition("/")[0] for m in found if "/" in (rest := m.path[len(prefix) :])})
     try:
-        return sorted(item.name for item in os.scandir(path) if item.is_file(follow_symlinks=False))
+        return sorted(item.name for item in os.scandir(path) if item.is_dir(follow_symlinks=False))
     except FileNotFoundError:
         return []
+
+
+def temporary_below(path: str) -> Iterator[str]:
+    """Yield the temporary files in a local tree, relative to it; object stores have none."""
+    if is_remote(path):
+        return
+    for folder, _, names in os.walk(path):
+        yield from (os.path.relpath(os.path.join(folder, name), path) for name in names if is_temporary(name))
+
+
+def delete_folder(path: str) -> None:
+    """Delete a directory with all that is in it."""
+    if is_remote(path):
+        found = FileSystems.match([path.rstrip("/") + "/**"])[0].metadata_list
+        FileSystems.delete([metadata.path for metadata in found])
+    else:
+        shutil.rmtree(path)
 
 
 def size_of(path: str) -> int | None:
@@ -224,156 +255,22 @@ def delete(directory: str, names: list[str]) -> None:
 
 
 def _delete_remote(path: str) -> None:
-    if _is_gcs(path):
-        bucket, name = _gcs_bucket(path)
+    if is_gcs(path):
+        bucket, name = gcs_bucket(path)
         bucket.blob(name).delete()  # one request; Beam's own asks twice, by way of a batch
     else:
         FileSystems.delete([path])
 
 
-def _is_gcs(path: str) -> bool:
+def is_gcs(path: str) -> bool:
     """Tell whether a path is served by Beam's own client of Google's store."""
     return path.startswith("gs://") and type(FileSystems.get_filesystem(path)).__name__ == "GCSFileSystem"
 
 
-def _gcs_bucket(path: str) -> tuple[Any, str]:
+def gcs_bucket(path: str) -> tuple[Any, str]:
     """Return the store's own handle of a bucket, and the name of an object in it."""
     from apache_beam.io.gcp import gcsio  # needs the extra [gcp]
 
     bucket_name, name = gcsio.parse_gcs_path(path)
     # FileSystems keeps the options that say how to sign in, and has no public way to ask for them
     return gcsio.GcsIO(pipeline_options=FileSystems._pipeline_options).client.bucket(bucket_name), name
-
-
-def write_bytes(directory: str, name: str, data: bytes) -> None:
-    """Put a small file in place at once: a reader sees the old one or the new one."""
-    with AtomicFile(directory, name) as file:
-        file.write_pieces([data])
-    if not is_remote(directory):
-        _sync_directory(directory)
-
-
-def replace_unless_changed(directory: str, name: str, data: bytes) -> None:
-    """Put a small file in place like `write_bytes`; in `gs://` only if nobody else does so at the same time.
-
-    There the upload carries the generation that was seen (0 for none) as its precondition, and fails if it is not met.
-    """
-    if not _is_gcs(directory):
-        write_bytes(directory, name, data)
-        return
-    bucket, blob_name = _gcs_bucket(join(directory, name))
-    seen = bucket.get_blob(blob_name)
-    generation = seen.generation if seen is not None else 0
-    bucket.blob(blob_name).upload_from_string(data, content_type="application/json", if_generation_match=generation)
-
-
-class AtomicFile:
-    """A file that appears under its name whole, or not at all; hashes what is written.
-
-    Use as a context manager; an exception inside leaves no file. `sha256` and `n_bytes` are valid after the block.
-    Large files are hashed and written by a second thread while the caller renders on: hashing and system calls leave
-    the interpreter free.
-
-    Args:
-      directory: where the file goes; it must exist.
-      name: of the file.
-      check: called right before the file gets its name; may raise to prevent it.
-    """
-
-    def __init__(self, directory: str, name: str, check: Callable[[], None] | None = None) -> None:
-        self._directory = directory
-        self._name = name
-        self._check = check
-        self._remote = is_remote(directory)
-        self._temp = join(directory, temp_name(name, uuid.uuid4().hex))
-        self._digest = hashlib.sha256()
-        self._buffer, self._spare = io.BytesIO(), io.BytesIO()
-        self._writer: ThreadPoolExecutor | None = None
-        self._in_flight: Future[None] | None = None
-        self.n_bytes = 0
-
-    @property
-    def sha256(self) -> str:
-        """The hash of all bytes written, hexadecimal; valid once the file is closed."""
-        return self._digest.hexdigest()
-
-    def __enter__(self) -> "AtomicFile":
-        if self._remote:
-            path = join(self._directory, self._name)
-            self._stream = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
-        else:
-            self._stream = open(self._temp, "xb", buffering=0)
-        return self
-
-    def write_pieces(self, pieces: Iterable[bytes | memoryview]) -> None:
-        """Write pieces one after the other."""
-        self._buffer.writelines(pieces)
-        if self._buffer.tell() >= _HANDOVER_BYTES:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        """Let the second thread have the full buffer, and go on with the other one once that is written."""
-        if self._writer is None:
-            self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="beam_curator_write")
-        self._wait()
-        self._in_flight = self._writer.submit(self._flush, self._buffer)
-        self._buffer, self._spare = self._spare, self._buffer
-
-    def _wait(self) -> None:
-        in_flight, self._in_flight = self._in_flight, None
-        if in_flight is not None:
-            in_flight.result()
-
-    def _flush(self, buffer: io.BytesIO) -> None:
-        """Hash and write a buffer; its memory is used again."""
-        with buffer.getbuffer() as whole, whole[: buffer.tell()] as view:
-            self._digest.update(view)
-            self.n_bytes += len(view)
-            position = 0
-            while position < len(view):
-                written = self._stream.write(view[position : position + _WRITE_BYTES])
-                position += written if written is not None else _WRITE_BYTES
-        buffer.seek(0)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._wait()
-            if error is None:
-                self._finish()
-        except BaseException:
-            self._abort()
-            raise
-        finally:
-            if self._writer is not None:
-                self._writer.shutdown()
-        if error is not None:
-            self._abort()
-
-    def _finish(self) -> None:
-        self._flush(self._buffer)
-        if not self._remote:
-            os.fsync(self._stream.fileno())
-        if self._check is not None:
-            self._check()
-        self._stream.close()
-        if not self._remote:
-            os.replace(self._temp, join(self._directory, self._name))
-
-    def _abort(self) -> None:
-        if self._remote:
-            terminate = getattr(self._stream, "terminate", None)
-            if terminate is not None:
-                terminate()
-            return
-        self._stream.close()
-        Path(self._temp).unlink(missing_ok=True)
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

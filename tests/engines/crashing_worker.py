@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from beam_curator.runners.engines.worker_pool import work
-from beam_curator.transforms import output_set, storage
+from beam_curator.transforms import atomic_files, output_set
 
 
 def die_once(flag: str) -> None:
@@ -26,7 +26,7 @@ def in_the_middle_of_a_block(flag: str) -> None:
     """Die with half of a block's rows written into its temporary file."""
     write_rows: Callable[..., None] = output_set.write_rows
 
-    def half(file: storage.AtomicFile, rows: Any, *rest: Any) -> None:
+    def half(file: atomic_files.AtomicFile, rows: Any, *rest: Any) -> None:
         if len(rows) < 2:
             write_rows(file, rows, *rest)
             return
@@ -42,24 +42,24 @@ def in_the_middle_of_a_block(flag: str) -> None:
 
 def before_the_manifest(flag: str) -> None:
     """Die inside the commit, after the sweep and before `_MANIFEST.json` is there."""
-    replace = storage.replace_unless_changed
+    replace = atomic_files.replace_unless_changed
 
     def last(*arguments: Any) -> None:
         die_once(flag)
         replace(*arguments)
 
-    storage.replace_unless_changed = last
+    atomic_files.replace_unless_changed = last
 
 
 def after_the_manifest(flag: str) -> None:
     """Die inside the commit, with `_MANIFEST.json` in place and the engine not yet told."""
-    replace = storage.replace_unless_changed
+    replace = atomic_files.replace_unless_changed
 
     def last(*arguments: Any) -> None:
         replace(*arguments)
         die_once(flag)
 
-    storage.replace_unless_changed = last
+    atomic_files.replace_unless_changed = last
 
 
 MOMENTS = {kind.__name__: kind for kind in (in_the_middle_of_a_block, before_the_manifest, after_the_manifest)}

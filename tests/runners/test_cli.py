@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from beam_curator.runners import cli
-from beam_curator.runners.options import WINDOWS_SECTIONS, UsageError, flag_of
+from beam_curator.runners.job_options import JOBS
+from beam_curator.runners.options import UsageError, flag_of
 from tests.manifests import names_in, run, run_process, write_lines, write_speech
 
 
@@ -75,16 +76,19 @@ class TestRun:
     def test_an_unknown_command_is_refused_with_the_nearest(self) -> None:
         with pytest.raises(UsageError, match="unknown command 'window': did you mean windows\\?"):
             run("window")
-        with pytest.raises(UsageError, match="unknown command 'xyz': known are windows, verify, benchmark"):
+        known = "windows, extract, export, verify, benchmark"
+        with pytest.raises(UsageError, match=f"unknown command 'xyz': known are {known}"):
             run("xyz")
 
-    @pytest.mark.parametrize("command", ["windows", "benchmark"])
-    def test_help_of_a_command_names_every_option(self, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    @pytest.mark.parametrize(("command", "job"), [*((name, name) for name in JOBS), ("benchmark", "windows")])
+    def test_help_of_a_command_names_every_option(
+        self, capsys: pytest.CaptureFixture[str], command: str, job: str
+    ) -> None:
         with pytest.raises(SystemExit) as ended:
             run(command, "--help")
         assert ended.value.code == 0
         text = capsys.readouterr().out
-        for options in WINDOWS_SECTIONS.values():
+        for options in JOBS[job].sections.values():
             for field in options.__dataclass_fields__.values():
                 assert f"{flag_of(field)} " in text or f"{flag_of(field)}]" in text
         assert "Any Beam pipeline option may be given too" in " ".join(text.split())

@@ -12,9 +12,9 @@ import pytest
 
 from beam_curator.runners.options import UsageError
 from beam_curator.transforms import storage
+from beam_curator.transforms.atomic_files import AtomicFile, ForeignRunError
 from beam_curator.transforms.listing import NoInputError, list_inputs
 from beam_curator.transforms.output_set import OutputTarget
-from beam_curator.transforms.storage import AtomicFile, ForeignRunError
 from tests import fakes_filesystem as store
 from tests.manifests import line_of, rows_in, run, speech, write_lines
 

@@ -6,11 +6,8 @@ from typing import Any
 import pytest
 
 from beam_curator.overlap import OverlapRules
+from beam_curator.runners.job_options import JOBS, OutputOptions, OverlapOptions, RunOptions
 from beam_curator.runners.options import (
-    WINDOWS_SECTIONS,
-    OutputOptions,
-    OverlapOptions,
-    RunOptions,
     UsageError,
     add_flags,
     flag_of,
@@ -19,6 +16,8 @@ from beam_curator.runners.options import (
     resolve,
 )
 from beam_curator.window_rules import WindowRules
+
+SECTIONS = JOBS["windows"].sections
 
 FLAGS: dict[str, tuple[list[str], Any]] = {
     "windows.target_window_duration": (["--target-window-duration", "30"], 30),
@@ -50,19 +49,17 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
 }
 """Each option of the windows job, a way to give it as a flag, and the value that this means."""
 
-OPTIONS = [
-    f"{section}.{field.name}" for section, kind in WINDOWS_SECTIONS.items() for field in dataclasses.fields(kind)
-]
+OPTIONS = [f"{section}.{field.name}" for section, kind in SECTIONS.items() for field in dataclasses.fields(kind)]
 
 
 def parse(*arguments: str) -> dict[str, Any]:
     parser = argparse.ArgumentParser(exit_on_error=False)
-    add_flags(parser, WINDOWS_SECTIONS)
+    add_flags(parser, SECTIONS)
     return vars(parser.parse_args(arguments))
 
 
 def resolved(config: dict[str, Any] | None = None, *settings: str, **flags: Any) -> dict[str, Any]:
-    return resolve(WINDOWS_SECTIONS, config or {}, settings, {name.replace("__", "."): v for name, v in flags.items()})
+    return resolve(SECTIONS, config or {}, settings, {name.replace("__", "."): v for name, v in flags.items()})
 
 
 def value_of(options: dict[str, Any], path: str) -> Any:
@@ -79,7 +76,7 @@ def test_each_option_has_a_flag(path: str) -> None:
     arguments, value = FLAGS[path]
     parsed = parse(*arguments)
     assert parsed == {path: value}
-    assert value_of(resolve(WINDOWS_SECTIONS, {}, [], parsed), path) == value
+    assert value_of(resolve(SECTIONS, {}, [], parsed), path) == value
     assert value_of(resolved(), path) != value
 
 
@@ -153,7 +150,7 @@ def test_the_overlap_target_is_the_windows_unless_it_is_given() -> None:
 )
 def test_what_cannot_be_understood_is_refused(config: dict[str, Any], settings: list[str], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        resolve(WINDOWS_SECTIONS, config, settings, {})
+        resolve(SECTIONS, config, settings, {})
     assert str(caught.value).startswith(message)
 
 
@@ -226,7 +223,7 @@ def test_numbers_of_flags_are_checked_by_their_kind(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e400"])
 def test_numbers_that_are_no_durations_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="window rules: target_window_duration"):
-        resolve(WINDOWS_SECTIONS, {}, [], parse(f"--target-window-duration={text}"))
+        resolve(SECTIONS, {}, [], parse(f"--target-window-duration={text}"))
 
 
 def test_layouts_and_formats_are_those_of_the_library() -> None:

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from beam_curator.runners.options import RunOptions, UsageError
+from beam_curator.runners.job_options import RunOptions
+from beam_curator.runners.options import UsageError
 from beam_curator.runners.presets import PRESETS, Engine, resolve_engine
 
 

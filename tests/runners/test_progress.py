@@ -1,6 +1,7 @@
 import io
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import apache_beam as beam
@@ -8,7 +9,8 @@ import pytest
 
 from beam_curator.output_set import live_name
 from beam_curator.runners import progress as progress_module
-from beam_curator.runners.progress import NoteProgress, Progress, progress_line, read_progress
+from beam_curator.runners.jobs.windows import WindowsJob
+from beam_curator.runners.progress import NoteProgress, Progress, read_progress
 from tests.manifests import names_in
 
 
@@ -21,36 +23,6 @@ def note(directory: Path, worker: str, first: float, **counts: int) -> None:
     named = {name.replace("_", ".", 1): n for name, n in counts.items()}
     text = json.dumps({"first": first, "counts": named})
     (directory / live_name("progress", worker)).write_text(text)
-
-
-@pytest.mark.parametrize(
-    ("counts", "n_bytes", "seconds", "line"),
-    [
-        ({}, 0, 0.0, "0 rows  0 %  0.0 h of speech  0 windows kept  0 failures  0 rows/s"),
-        (
-            {
-                "read.rows": 12_000,
-                "read.bytes": 500,
-                "read.failures": 1,
-                "build.failures": 2,
-                "build.audio_us": 5_400_000_000_000,
-                "overlap.windows": 34_567,
-            },
-            1000,
-            4.0,
-            "12,000 rows  50 %  1,500.0 h of speech  34,567 windows kept  3 failures  3,000 rows/s",
-        ),
-        # a compressed file gives more bytes than it has
-        (
-            {"read.rows": 1, "read.bytes": 999},
-            100,
-            0.0,
-            "1 rows  99 %  0.0 h of speech  0 windows kept  0 failures  10 rows/s",
-        ),
-    ],
-)
-def test_a_line_says_how_far_a_job_is(counts: dict[str, int], n_bytes: int, seconds: float, line: str) -> None:
-    assert progress_line(counts, n_bytes, seconds) == line
 
 
 def test_the_notes_of_workers_add_up(tmp_path: Path) -> None:
@@ -78,7 +50,7 @@ def test_counts_that_pass_are_noted(tmp_path: Path) -> None:
 
 def test_a_terminal_shows_a_line_that_is_wiped_in_the_end(tmp_path: Path) -> None:
     stream = Terminal()
-    progress = Progress(str(tmp_path), 100, stream)
+    progress = Progress(str(tmp_path), 100, WindowsJob.progress, stream)
     with progress.shown():
         note(tmp_path, "1", 5.0, read_rows=2, read_bytes=50)
         deadline = time.monotonic() + 10
@@ -90,14 +62,40 @@ def test_a_terminal_shows_a_line_that_is_wiped_in_the_end(tmp_path: Path) -> Non
     assert progress.first_read == 5.0
 
 
+@pytest.mark.parametrize(
+    ("n_read", "n_bytes", "shown"),
+    [
+        (0, 0, "0 of 0.0"),
+        (500, 1000, "500 of 0.5"),
+        (995, 1000, "995 of 0.99"),  # the last rows are not written yet
+        (999, 100, "999 of 0.99"),  # a compressed file gives more bytes than it has
+    ],
+)
+def test_the_line_gets_counts_share_and_seconds(tmp_path: Path, n_read: int, n_bytes: int, shown: str) -> None:
+    stream, times = Terminal(), []
+
+    def line(counts: Mapping[str, int], share_read: float, seconds: float) -> str:
+        times.append(seconds)
+        return f"{counts['read.bytes']} of {share_read}"
+
+    note(tmp_path, "1", 5.0, read_bytes=n_read)
+    begin = time.time()
+    with Progress(str(tmp_path), n_bytes, line, stream).shown():
+        deadline = time.monotonic() + 10
+        while not stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert stream.getvalue().startswith(f"\r{shown}\x1b[K")
+    assert 0 < times[0] <= time.time() - begin
+
+
 def test_elsewhere_it_is_plain_lines_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     note(tmp_path, "1", 5.0, read_rows=2)
-    with Progress(str(tmp_path), 100, stream).shown():
+    with Progress(str(tmp_path), 100, WindowsJob.progress, stream).shown():
         time.sleep(0.7)
     assert stream.getvalue() == ""
     monkeypatch.setattr(progress_module, "_LOG_EVERY", 0.0)
-    with Progress(str(tmp_path), 100, stream).shown():
+    with Progress(str(tmp_path), 100, WindowsJob.progress, stream).shown():
         deadline = time.monotonic() + 10
         while not stream.getvalue() and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -1,16 +1,19 @@
 """What becomes of an output directory: refused, complete, resumed or begun anew."""
 
 import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from beam_curator.blocks import InputFile
-from beam_curator.output_set import Config, RunRecord
+from beam_curator.output_set import Config, RunRecord, render_manifest
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.run_directory import Prepared, finish, locked, prepare, refuse_overlap
+from beam_curator.set_kinds import EXPORT, EXTRACT, SET_KINDS, WINDOWS, SetKind
 from beam_curator.transforms.listing import list_inputs
 from tests.manifests import manifest_of, names_in, rows_in, run, state_of, write_lines, write_speech
 
@@ -29,10 +32,12 @@ def source(tmp_path: Path) -> Path:
     return write_speech(tmp_path / "in" / "a.jsonl", 4, 6)
 
 
-def prepared(out: Path, source: Path, *, overwrite: bool = False, config: Config = CONFIG) -> Prepared:
+def prepared(
+    out: Path, source: Path, *, overwrite: bool = False, config: Config = CONFIG, kind: SetKind = WINDOWS
+) -> Prepared:
     out.mkdir(exist_ok=True)
     files, _ = list_inputs([str(source)])
-    return prepare(str(out), "windows", config, files, overwrite=overwrite)
+    return prepare(str(out), kind, config, files, overwrite=overwrite)
 
 
 def run_record(out: Path) -> RunRecord:
@@ -74,7 +79,7 @@ class TestPrepare:
         out = tmp_path / "out"
         prepared(out, source)
         record = run_record(out)
-        uncleared = RunRecord(token="t", config_sha256=record.config_sha256, inputs=record.inputs, cleared=False)
+        uncleared = replace(record, token="t", cleared=False)
         (out / "_RUN.json").write_bytes(uncleared.to_json())
         (out / "windows-00000-of-00001.jsonl").touch()
         assert prepared(out, source).state == "fresh"
@@ -94,6 +99,88 @@ class TestPrepare:
         with pytest.raises(UsageError, match="holds an unfinished job with other inputs or options"):
             prepared(out, source)
         assert prepared(out, source, overwrite=True).state == "fresh"
+
+
+class TestFilesOfAKind:
+    """What a directory holds that nobody marked, and what an overwritten set leaves."""
+
+    @pytest.mark.parametrize(
+        ("kind", "name", "named"),
+        [
+            (EXTRACT, "metadata.csv", "metadata.csv"),
+            (EXTRACT, "x_segment_000.wav", "x_segment_000.wav"),
+            (EXTRACT, "sharded_manifests/manifest_0.json", "sharded_manifests"),
+            (EXPORT, "clips/a.flac", "clips"),
+            (EXPORT, "titanet_embd/a.npy", "titanet_embd"),
+        ],
+    )
+    def test_that_nobody_marked_are_refused_unless_overwritten(
+        self, tmp_path: Path, source: Path, kind: SetKind, name: str, named: str
+    ) -> None:
+        out = tmp_path / "out"
+        for path in (out / name, out / "clips-00000-of-00001.jsonl", out / "notes.txt"):
+            write_lines(path, [b"x"])
+        before = state_of(out)
+        with pytest.raises(UsageError) as refused:
+            prepared(out, source, kind=kind)
+        assert str(refused.value) == (
+            f"{out} holds {named}, which no job has marked as its own: "
+            "choose another --output, or add --overwrite to replace such files"
+        )
+        assert state_of(out) == before
+        assert prepared(out, source, kind=kind, overwrite=True).state == "fresh"
+        assert names_in(out) == ["_RUN.json", "notes.txt"]
+
+    def test_of_other_kinds_or_of_nobody_are_no_hindrance(self, tmp_path: Path, source: Path) -> None:
+        for kind, name in (
+            (WINDOWS, "x_segment_000.wav"),
+            (WINDOWS, "clips/a.flac"),
+            (EXTRACT, "clips/a.flac"),
+            (EXTRACT, "x_segment_00.wav"),
+            (EXTRACT, "metadata.csv/a"),
+            (EXPORT, "metadata.csv"),
+            (EXPORT, "clips.wav"),
+        ):
+            out = tmp_path / f"{kind.command}-{name.partition('/')[0]}"
+            write_lines(out / name, [b"x"])
+            assert prepared(out, source, kind=kind).state == "fresh"
+            assert (out / name).read_bytes() == b"x\n"
+
+    def test_rows_alone_are_cleared_as_ever(self, tmp_path: Path, source: Path) -> None:
+        write_lines(tmp_path / "out" / "clips-00000-of-00001.jsonl", [b"x"])
+        assert prepared(tmp_path / "out", source, kind=EXTRACT).state == "fresh"
+        assert names_in(tmp_path / "out") == ["_RUN.json"]
+
+    def test_of_an_unfinished_run_stay_when_it_goes_on(self, tmp_path: Path, source: Path) -> None:
+        out = tmp_path / "out"
+        prepared(out, source, kind=EXTRACT)
+        write_lines(out / "x_segment_000.wav", [b"x"])
+        assert prepared(out, source, kind=EXTRACT).state == "resume"
+        assert names_in(out) == ["_RUN.json", "x_segment_000.wav"]
+
+    @pytest.mark.parametrize(
+        ("before", "now", "names"),
+        [
+            ("export", WINDOWS, ["clips/a.flac", "metas/v0/a.json", "clips-00000-of-00001.jsonl", "summary.json"]),
+            ("extract", EXPORT, ["a_segment_000.wav", "metadata.csv", "clips-00000-of-00001.jsonl"]),
+            ("windows", EXTRACT, ["windows-00000-of-00001.jsonl", "failures-build-00000-of-00001.jsonl"]),
+            ("windows", WINDOWS, ["windows-00000-of-00001.jsonl"]),
+            ("later", WINDOWS, ["windows-00000-of-00001.jsonl"]),
+        ],
+    )
+    def test_of_a_set_that_is_overwritten_go_with_it(
+        self, tmp_path: Path, source: Path, before: str, now: SetKind, names: list[str]
+    ) -> None:
+        out = tmp_path / "out"
+        manifest = render_manifest(command=before, config={}, inputs=[], counts={}, files=[])
+        write_lines(out / "_MANIFEST.json", [manifest])
+        for name in [*names, "notes.txt"]:
+            write_lines(out / name, [b"x"])
+        if before != now.command:
+            with pytest.raises(UsageError, match=rf"complete set of another job \(it was written by '{before}'"):
+                prepared(out, source, kind=now)
+        assert prepared(out, source, kind=now, overwrite=True).state == "fresh"
+        assert names_in(out) == ["_RUN.json", "notes.txt"]
 
 
 def test_finish_writes_the_summary_and_removes_the_mark(tmp_path: Path, source: Path) -> None:
@@ -264,8 +351,21 @@ class TestRefused:
     def test_overlap_is_judged_by_the_files_too(self, tmp_path: Path) -> None:
         file = InputFile(name=f"{tmp_path}/out/failures-build-00000-of-00001.jsonl", size=1)
         with pytest.raises(UsageError, match="is one of the files"):
-            refuse_overlap([file.name], [file], f"{tmp_path}/out")
-        refuse_overlap([file.name], [file], f"{tmp_path}/other")
+            refuse_overlap([file.name], [file], f"{tmp_path}/out", WINDOWS)
+        refuse_overlap([file.name], [file], f"{tmp_path}/other", WINDOWS)
+
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [(EXTRACT, "manifest.jsonl"), (EXTRACT, "clips-00000-of-00001.jsonl"), (EXPORT, "clips-00000-of-00001.jsonl")],
+    )
+    def test_overlap_is_judged_by_the_kind_of_the_set(self, tmp_path: Path, kind: SetKind, name: str) -> None:
+        file = InputFile(name=str(write_lines(tmp_path / "out" / name, [])), size=0)
+        with pytest.raises(UsageError, match=f"input {file.name} is one of the files that {tmp_path}/out will hold"):
+            refuse_overlap([file.name], [file], f"{tmp_path}/out", kind)
+        refuse_overlap([file.name], [file], f"{tmp_path}/out", WINDOWS)
+        with pytest.raises(UsageError, match="lies inside the input"):
+            refuse_overlap([f"{tmp_path}/out/{kind.rows}-*"], [], f"{tmp_path}/out", kind)
+        refuse_overlap([f"{tmp_path}/out/{kind.rows}-*"], [], f"{tmp_path}/out", WINDOWS)
 
 
 class TestLock:
@@ -292,3 +392,45 @@ class TestLock:
         with locked(str(tmp_path)):
             assert names_in(tmp_path) == ["_LOCK"]
         assert names_in(tmp_path) == []
+
+
+KIND_FILES = {
+    "windows": ["windows-00000-of-00001.jsonl"],
+    "extract": ["clips-00000-of-00001.jsonl", "metadata.csv", "a_segment_000.wav", "sharded_manifests/manifest_0.json"],
+    "export": ["clips-00000-of-00001.jsonl", "clips/x.flac", "metas/v0/x.json"],
+}
+
+
+class TestFilesOfOtherKinds:
+    @pytest.mark.parametrize(
+        ("earlier", "name"), [(kind, name) for kind, names in KIND_FILES.items() for name in names]
+    )
+    @pytest.mark.parametrize("kind", SET_KINDS.values(), ids=SET_KINDS)
+    def test_are_no_inputs_of_a_job_that_replaces_them(
+        self, tmp_path: Path, kind: SetKind, earlier: str, name: str
+    ) -> None:
+        out = tmp_path / "out"
+        (out / name).parent.mkdir(parents=True)
+        (out / name).touch()
+        manifest = render_manifest(command=earlier, config={}, inputs=[], counts={}, files=[])
+        (out / "_MANIFEST.json").write_bytes(manifest)
+        file = InputFile(name=str(out / name), size=0)
+        with pytest.raises(UsageError, match="is one of the files that"):
+            refuse_overlap([file.name], [file], str(out), kind)
+
+    @pytest.mark.parametrize("earlier", SET_KINDS)
+    @pytest.mark.parametrize("cleared", [True, False])
+    def test_go_where_an_unfinished_run_left_them(self, tmp_path: Path, earlier: str, cleared: bool) -> None:
+        out = tmp_path / "out"
+        for name in KIND_FILES[earlier]:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).touch()
+        record = RunRecord(token="t", config_sha256="c", inputs={}, cleared=cleared, commands=("windows", earlier))
+        (out / "_RUN.json").write_bytes(record.to_json())
+        (tmp_path / "a.jsonl").touch()
+        prepared = prepare(str(out), WINDOWS, {}, [InputFile(name=str(tmp_path / "a.jsonl"), size=0)], overwrite=True)
+        assert prepared.state == "fresh"
+        assert sorted(os.listdir(out)) == ["_RUN.json"]
+        left = RunRecord.from_json((out / "_RUN.json").read_bytes())
+        assert left is not None
+        assert (left.cleared, list(left.commands)) == (True, ["windows"])

@@ -97,3 +97,11 @@ def test_the_exit_code_says_it(output_set: Path) -> None:
     (output_set / ROWS).unlink()
     assert run_process("verify", output_set).returncode == 1
     assert run_process("verify", output_set.parent).returncode == 2
+
+
+def test_a_set_of_an_unknown_command_is_refused(output_set: Path) -> None:
+    manifest = output_set / "_MANIFEST.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"command": "windows"', b'"command": "later"'))
+    with pytest.raises(UsageError) as refused:
+        run("verify", output_set)
+    assert str(refused.value) == f"{output_set} was written by 'later': verify it with the version that has it"

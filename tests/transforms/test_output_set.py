@@ -15,7 +15,9 @@ from beam_curator.output_set import FileRecord, InputRecord, RunRecord, Unbalanc
 from beam_curator.overlap import OverlapRules
 from beam_curator.records import Entry
 from beam_curator.rendering import render_row
+from beam_curator.set_kinds import WINDOWS
 from beam_curator.training_windows import plan_entry
+from beam_curator.transforms.atomic_files import ForeignRunError
 from beam_curator.transforms.output_set import (
     CommitOutputSet,
     OutputTarget,
@@ -25,7 +27,6 @@ from beam_curator.transforms.output_set import (
     existing_record,
     key_by_shard,
 )
-from beam_curator.transforms.storage import ForeignRunError
 from beam_curator.window_rules import WindowRules
 from tests.manifests import names_in, speech
 
@@ -130,7 +131,7 @@ def test_dead_letters_are_json_lines_of_their_stage(tmp_path: Path) -> None:
 
 class TestCheck:
     def claim(self, directory: Path, token: str) -> None:
-        run = RunRecord(token=token, config_sha256="", inputs={}, cleared=True)
+        run = RunRecord(token=token, config_sha256="", inputs={}, cleared=True, commands=("windows",))
         (directory / "_RUN.json").write_bytes(run.to_json())
 
     def test_without_a_token_nothing_is_asked(self, tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ class TestCommit:
         self, directory: Path, files: Sequence[FileRecord], counts: dict[str, int], token: str | None = None
     ) -> None:
         target = OutputTarget(directory=str(directory), token=token)
-        commit(target, "windows", CONFIG, files, counts, INPUTS)
+        commit(target, WINDOWS, CONFIG, files, counts, INPUTS)
 
     def test_lists_what_was_read_and_written(self, tmp_path: Path) -> None:
         self.commit(tmp_path / "made", [ROWS, LETTERS], COUNTS)
@@ -226,7 +227,7 @@ class TestCommit:
             inputs = pipeline | "Inputs" >> beam.Create(INPUTS)
             files = pipeline | "Files" >> beam.Create([ROWS, LETTERS])
             target = OutputTarget(directory=str(tmp_path))
-            totals = files | CommitOutputSet(target, command="windows", config=CONFIG, counts=counts, inputs=inputs)
+            totals = files | CommitOutputSet(target, kind=WINDOWS, config=CONFIG, counts=counts, inputs=inputs)
             assert_that(totals, equal_to([{**COUNTS, "x": 3}]))
         assert json.loads((tmp_path / "_MANIFEST.json").read_bytes())["counts"] == {**COUNTS, "x": 3}
 

@@ -12,8 +12,8 @@ from beam_curator.output_set import ROW_EXTENSIONS
 from beam_curator.overlap import OverlapRules
 from beam_curator.records import Entry
 from beam_curator.training_windows import plan_entry
+from beam_curator.transforms.atomic_files import AtomicFile
 from beam_curator.transforms.row_files import RowForm, columns_of, count_rows, merge_files, write_rows
-from beam_curator.transforms.storage import AtomicFile
 from beam_curator.window_rules import WindowRules
 from tests.manifests import line_of, speech
 

@@ -3,13 +3,15 @@ import hashlib
 import os
 import random
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import zstandard
 
 from beam_curator.transforms import storage
-from beam_curator.transforms.storage import AtomicFile, ForeignRunError, UnknownSchemeError
+from beam_curator.transforms.storage import UnknownSchemeError
+from tests import fakes_filesystem as store
 
 TEXT = b"".join(b'{"line": %d}\n' % number for number in range(40))
 
@@ -60,6 +62,66 @@ def test_files_of_a_directory_are_listed_without_directories_and_links(tmp_path:
     (tmp_path / "link").symlink_to("b")
     assert storage.list_directory(str(tmp_path)) == [".a", "b"]
     assert storage.list_directory(str(tmp_path / "none")) == []
+
+
+def test_names_come_as_they_are_found_and_are_those_of_the_list(tmp_path: Path) -> None:
+    for name in ("b", ".a", "c.jsonl"):
+        (tmp_path / name).touch()
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    (tmp_path / "d" / "below").touch()
+    (tmp_path / "link").symlink_to("b")
+    assert sorted(storage.names_in(str(tmp_path))) == storage.list_directory(str(tmp_path)) == [".a", "b", "c.jsonl"]
+    assert list(storage.names_in(str(tmp_path / "none"))) == []
+
+
+def test_folders_of_a_directory_are_listed_without_files_and_links(tmp_path: Path) -> None:
+    for name in ("b/deep", ".a"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("b", target_is_directory=True)
+    assert storage.folders_in(str(tmp_path)) == [".a", "b"]
+    assert storage.folders_in(str(tmp_path / "b" / "deep")) == []
+    assert storage.folders_in(str(tmp_path / "none")) == []
+
+
+def test_a_folder_is_deleted_with_all_that_is_in_it_and_not_what_links_lead_to(tmp_path: Path) -> None:
+    for name in ("clips/a/b.wav", "clips/c.wav", "clips2/d.wav", "elsewhere/e.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "clips" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    storage.delete_folder(str(tmp_path / "clips"))
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        "clips2",
+        "clips2/d.wav",
+        "elsewhere",
+        "elsewhere/e.wav",
+    ]
+
+
+class TestObjectStore:
+    @pytest.fixture(autouse=True)
+    def bucket(self) -> Iterator[None]:
+        for name in ("b", ".a", "clips/a/b.wav", "clips/c.wav", "clips2/d.wav", ".x/y"):
+            store.put(f"gs://bucket/set/{name}", b"1")
+        store.put("gs://bucket/set2/other/f", b"1")
+        yield
+        store.OBJECTS.clear()
+
+    @pytest.mark.parametrize("directory", ["gs://bucket/set", "gs://bucket/set/"])
+    def test_has_names_and_folders_as_a_disk_has(self, directory: str) -> None:
+        assert sorted(storage.names_in(directory)) == [".a", "b"]
+        assert storage.list_directory(directory) == [".a", "b"]
+        assert storage.folders_in(directory) == [".x", "clips", "clips2"]
+
+    def test_has_none_where_nothing_is(self) -> None:
+        assert list(storage.names_in("gs://bucket/none")) == []
+        assert storage.folders_in("gs://bucket/none") == []
+
+    @pytest.mark.parametrize("folder", ["gs://bucket/set/clips", "gs://bucket/set/clips/"])
+    def test_loses_a_folder_with_all_below_it_and_no_more(self, folder: str) -> None:
+        storage.delete_folder(folder)
+        assert store.names_under("gs://bucket/set") == [".a", ".x/y", "b", "clips2/d.wav"]
+        assert store.names_under("gs://bucket/set2") == ["other/f"]
 
 
 def test_a_missing_file_has_no_size_and_no_bytes(tmp_path: Path) -> None:
@@ -151,52 +213,6 @@ def test_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
     file.write_bytes(whole)
     with pytest.raises(zlib.error):
         read_all(file)
-
-
-class TestAtomicFile:
-    def test_appears_whole_at_the_end(self, tmp_path: Path) -> None:
-        with AtomicFile(str(tmp_path), "a.jsonl") as file:
-            file.write_pieces([b"ab", memoryview(b"cde")[1:]])
-            assert not (tmp_path / "a.jsonl").exists()
-        assert (tmp_path / "a.jsonl").read_bytes() == b"abde"
-        assert (file.n_bytes, file.sha256) == (4, hashlib.sha256(b"abde").hexdigest())
-        assert os.listdir(tmp_path) == ["a.jsonl"]
-
-    def test_hashes_and_writes_large_files_in_order(self, tmp_path: Path) -> None:
-        pieces = [bytes([number]) * 1_000_003 for number in range(40)]
-        with AtomicFile(str(tmp_path), "a") as file:
-            for piece in pieces:
-                file.write_pieces([piece])
-        whole = b"".join(pieces)
-        assert (tmp_path / "a").read_bytes() == whole
-        assert (file.n_bytes, file.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
-
-    def test_leaves_nothing_after_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(KeyError), AtomicFile(str(tmp_path), "a") as file:
-            file.write_pieces([b"x" * (20 << 20)])
-            raise KeyError
-        assert os.listdir(tmp_path) == []
-
-    def test_keeps_the_old_file_where_the_check_refuses(self, tmp_path: Path) -> None:
-        (tmp_path / "a").write_bytes(b"old")
-
-        def refuse() -> None:
-            raise ForeignRunError("taken over")
-
-        with pytest.raises(ForeignRunError), AtomicFile(str(tmp_path), "a", refuse) as file:
-            file.write_pieces([b"new"])
-        assert os.listdir(tmp_path) == ["a"]
-        assert (tmp_path / "a").read_bytes() == b"old"
-
-    def test_replaces_an_old_file(self, tmp_path: Path) -> None:
-        storage.write_bytes(str(tmp_path), "a", b"old")
-        storage.write_bytes(str(tmp_path), "a", b"new")
-        assert (tmp_path / "a").read_bytes() == b"new"
-        assert os.listdir(tmp_path) == ["a"]
-
-    def test_needs_its_directory(self, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError), AtomicFile(str(tmp_path / "none"), "a"):
-            pass
 
 
 def test_files_that_are_gone_already_are_deleted(tmp_path: Path) -> None:

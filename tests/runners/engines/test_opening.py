@@ -4,7 +4,8 @@ import pytest
 
 from beam_curator.runners.engines.binaries import engine_cache, job_server_in_cache, prism_in_cache
 from beam_curator.runners.engines.opening import FoundEngine, find_engine, job_name
-from beam_curator.runners.options import RunOptions, UsageError
+from beam_curator.runners.job_options import RunOptions
+from beam_curator.runners.options import UsageError
 from beam_curator.runners.presets import resolve_engine
 
 

@@ -1,83 +1,31 @@
-import gzip
 import json
-import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from beam_curator.curation import curate_entry
 from beam_curator.output_set import RunRecord
-from beam_curator.overlap import OverlapRules
 from beam_curator.runners import cli
 from beam_curator.runners.engines.opening import find_engine
-from beam_curator.runners.job import WindowsJob, job_of, listed
 from beam_curator.runners.job_run import JobFailedError, run_job
+from beam_curator.runners.jobs.base import listed
+from beam_curator.runners.jobs.windows import WindowsJob
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.run_directory import prepare
-from beam_curator.window_rules import WindowRules
 from tests.manifests import (
-    REFERENCE,
-    SAMPLE,
     TALKS,
+    figures_of,
     line_of,
     manifest_of,
     names_in,
-    needs_reference,
     rows_in,
     run,
     speech,
     write_lines,
     write_speech,
 )
-
-
-def figures(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run the job and return what its last line says came out."""
-    assert run("windows", *arguments) == 0
-    return capsys.readouterr().out.splitlines()[-1].partition(" in ")[0]
-
-
-@needs_reference
-class TestReferenceFigures:
-    @pytest.mark.parametrize(
-        ("flags", "expected"),
-        [
-            ([], "5 entries, 181 windows, 25 kept, 3035.5 s"),
-            (["--min-speakers", "2", "--max-speakers", "3"], "5 entries, 172 windows, 25 kept, 3026.3 s"),
-            (["--overlap-percentage", "0"], "5 entries, 181 windows, 11 kept, 1321.7 s"),
-        ],
-    )
-    def test_of_the_sample(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], expected: str
-    ) -> None:
-        assert figures(capsys, SAMPLE, "--output", tmp_path, *flags) == expected
-
-    def test_of_a_tree_with_the_sample_four_times(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        for name in ("subdir_a/manifest_a", "subdir_a/manifest_a2", "subdir_b/manifest_b", "subdir_b/manifest_b2"):
-            path = tmp_path / "tree" / f"{name}.jsonl"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(SAMPLE, path)
-        (tmp_path / "tree/subdir_b/notes.txt").write_text("not JSON")
-        arguments = [tmp_path / "tree", "--output"]
-        assert figures(capsys, *arguments, tmp_path / "row") == "20 entries, 724 windows, 100 kept, 12142.0 s"
-        file = figures(capsys, *arguments, tmp_path / "file", "--overlap-scope", "audio_file")
-        assert file == "20 entries, 724 windows, 25 kept, 3035.5 s"
-
-    def test_all_golden_entries_come_out_as_curate_entry_has_them(self, tmp_path: Path) -> None:
-        with gzip.open(REFERENCE / "golden_py3.11.jsonl.gz") as stream:
-            lines = [line_of(json.loads(case)["entry"]) for case in stream]
-        assert len(lines) == 300
-        manifest = write_lines(tmp_path / "golden.jsonl", lines)
-        assert run("windows", manifest, "--output", tmp_path / "out") == 0
-        rows = rows_in(tmp_path / "out")
-        expected = [curate_entry(line, WindowRules(), OverlapRules()) for line in lines]
-        assert rows == expected
-        assert [list(json.loads(row)) for row in rows] == [list(json.loads(row)) for row in expected]
-        counts = manifest_of(tmp_path / "out")["counts"]
-        assert counts["build.unsorted_rows"] > 0
-        assert counts["build.reversed_segments"] > 0
 
 
 class TestTable:
@@ -101,7 +49,7 @@ class TestTable:
         assert run("windows", manifest, "--output", tmp_path / "out") == 0
         hint = "No window was built: no segment has metrics.bandwidth. Add it, or give --min-bandwidth 0.\n"
         assert hint in capsys.readouterr().out
-        assert figures(capsys, manifest, "--output", tmp_path / "cured", "--min-bandwidth", "0") == (
+        assert figures_of(capsys, manifest, "--output", tmp_path / "cured", "--min-bandwidth", "0") == (
             "1 entry, 2 windows, 1 kept, 120.0 s"
         )
 
@@ -177,8 +125,8 @@ class TestConfig:
     ) -> None:
         monkeypatch.chdir(TALKS.parents[1])
         arguments = ["--config", "examples/windows.yaml", "--output", tmp_path]
-        assert figures(capsys, *arguments) == "6 entries, 134 windows, 7 kept, 869.5 s"
-        three = figures(capsys, *arguments, "--overwrite", "--set", "windows.min_speakers=3")
+        assert figures_of(capsys, *arguments) == "6 entries, 134 windows, 7 kept, 869.5 s"
+        three = figures_of(capsys, *arguments, "--overwrite", "--set", "windows.min_speakers=3")
         assert three.startswith("6 entries, ")
         assert three != "6 entries, 134 windows, 7 kept, 869.5 s"
         assert manifest_of(tmp_path)["config"]["windows"]["min_speakers"] == 3
@@ -225,58 +173,33 @@ class TestDuplicates:
     def test_are_read_twice_where_asked_for(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         manifest = write_speech(tmp_path / "a.jsonl", 4)
         arguments = [manifest, manifest, "--keep-duplicates", "--output"]
-        assert figures(capsys, *arguments, tmp_path / "out") == "2 entries, 4 windows, 2 kept, 240.0 s"
+        assert figures_of(capsys, *arguments, tmp_path / "out") == "2 entries, 4 windows, 2 kept, 240.0 s"
         assert "listed more than once" not in capsys.readouterr().err
         assert run("verify", tmp_path / "out") == 0
-        file = figures(capsys, *arguments, tmp_path / "file", "--overlap-scope", "audio_file")
+        file = figures_of(capsys, *arguments, tmp_path / "file", "--overlap-scope", "audio_file")
         assert file == "2 entries, 4 windows, 1 kept, 120.0 s"
-
-
-def test_the_rows_of_a_set_are_an_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = write_lines(tmp_path / "a.jsonl", [line_of(speech(4)), b"broken"])
-    run("windows", manifest, "--output", tmp_path / "set", "--drop-fields-top-level", "words", "--tolerate", "1")
-    capsys.readouterr()
-    expected = "1 entry, 2 windows, 1 kept, 120.0 s"
-    assert figures(capsys, tmp_path / "set", "--output", tmp_path / "out") == expected
 
 
 def test_beams_own_flags_pass_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = write_speech(tmp_path / "a.jsonl", 4)
     flags = ["--direct_running_mode", "in_memory", "--job_name=mine"]
     expected = "1 entry, 2 windows, 1 kept, 120.0 s"
-    assert figures(capsys, *flags, manifest, "--output", tmp_path / "out") == expected
-
-
-def test_spans_are_index_ranges_into_the_segments(tmp_path: Path) -> None:
-    manifest = write_speech(tmp_path / "a.jsonl", 1, 4)
-    run("windows", manifest, "--output", tmp_path / "out", "--layout", "spans")
-    row = json.loads(rows_in(tmp_path / "out")[1])
-    assert row["_origin"] == {"source": str(manifest), "offset": manifest.read_bytes().index(b"\n") + 1}
-    assert [(window["segments"], window.get("cut_words")) for window in row["windows"]] == [([0, 3], 0), ([1, 4], None)]
-
-
-def test_spans_keep_an_entry_s_own_source_and_offset(tmp_path: Path) -> None:
-    manifest = write_lines(tmp_path / "a.jsonl", [line_of(speech(4, source="radio", offset=7.5))])
-    run("windows", manifest, "--output", tmp_path / "out", "--layout", "spans")
-    pairs = json.loads(rows_in(tmp_path / "out")[0], object_pairs_hook=lambda pairs: pairs)
-    keys = [key for key, _ in pairs]
-    assert len(keys) == len(set(keys))
-    assert dict(pairs)["source"] == "radio"
+    assert figures_of(capsys, *flags, manifest, "--output", tmp_path / "out") == expected
 
 
 def job(tmp_path: Path, *arguments: object) -> WindowsJob:
     parsed = cli.parser_of("windows").parse_intermixed_args([str(argument) for argument in arguments])
-    return job_of(parsed, [], str(tmp_path / "out"))
+    return WindowsJob.of(parsed, [], str(tmp_path / "out"))
 
 
 def test_a_run_that_was_replaced_stops(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     work = job(tmp_path, write_speech(tmp_path / "a.jsonl", 4))
     files = listed(work)
-    prepared = prepare(work.output, "windows", work.config(), files, overwrite=False)
+    prepared = prepare(work.output, work.kind, work.config(), files, overwrite=False)
     record = RunRecord.from_json((tmp_path / "out/_RUN.json").read_bytes())
     assert record is not None
-    other = RunRecord(token="other", config_sha256=record.config_sha256, inputs=record.inputs, cleared=True)
+    other = replace(record, token="other")
     (tmp_path / "out/_RUN.json").write_bytes(other.to_json())
     with pytest.raises(JobFailedError, match="now belongs to another run: this one stops writing"):
         run_job(work, find_engine(work.engine), files, prepared)

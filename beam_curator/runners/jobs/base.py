@@ -1,0 +1,160 @@
+"""One job as it was asked for: from flags and config to inputs, options, an engine and the composite that does it."""
+
+import argparse
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from beam_curator.blocks import InputFile
+from beam_curator.output_set import Config, FileRecord
+from beam_curator.runners.beam_options import known_flags
+from beam_curator.runners.job_options import JOBS, RunOptions
+from beam_curator.runners.options import UsageError, nearest, origins, read_config, resolve
+from beam_curator.runners.presets import Engine, resolve_engine
+from beam_curator.runners.run_directory import refuse_overlap
+from beam_curator.runners.stages import Stage
+from beam_curator.set_kinds import SetKind
+from beam_curator.transforms import storage
+from beam_curator.transforms.listing import NoInputError, list_inputs
+from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.transforms.storage import UnknownSchemeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(ABC):
+    """One job as it was asked for.
+
+    Attributes:
+      inputs: as given.
+      output: where to.
+      options: by section.
+      origins: where an option that is not at its default was set, by `section.key`.
+      engine: where it runs, with the options of that engine.
+      kind: what its sets hold.
+      label: of the composite in the pipeline.
+    """
+
+    kind: ClassVar[SetKind]
+    label: ClassVar[str]
+
+    inputs: tuple[str, ...]
+    output: str
+    options: dict[str, Any]
+    origins: dict[str, str]
+    engine: Engine
+
+    @property
+    def run(self) -> RunOptions:
+        """How the job runs."""
+        options: RunOptions = self.options["run"]
+        return options
+
+    def target(self) -> OutputTarget:
+        """Return where the job writes, before it is prepared."""
+        return OutputTarget(directory=self.output, n_shards=self.options["output"].shards)
+
+    @abstractmethod
+    def transform(self, target: OutputTarget) -> Any:
+        """Return the composite that does the whole job; it has a `config`, and its result has `counts`."""
+
+    def config(self) -> Config:
+        """Return what decides the rows."""
+        config: Config = self.transform(self.target()).config()
+        return config
+
+    @abstractmethod
+    def plan_lines(self) -> list[str]:
+        """Say what would be written."""
+
+    @staticmethod
+    @abstractmethod
+    def stages(
+        counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]
+    ) -> list[Stage]:
+        """Put the counts of such a job into stages, for its summary."""
+
+    @staticmethod
+    @abstractmethod
+    def progress(counts: Mapping[str, int], share_read: float, seconds: float) -> str:
+        """Say in one line how far such a job is; `share_read` is the part of the input that was read, 0 to 1."""
+
+    @abstractmethod
+    def result(self, stages: Sequence[Stage]) -> str:
+        """Say in a few words what came out."""
+
+    def hint(self, counts: Mapping[str, int]) -> str | None:
+        """Say why nothing came out, where one reason explains it, and what to do."""
+        del counts
+        return None
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace, beam_arguments: Sequence[str], output: str | None) -> Self:
+        """Put a job together from flags, `--set` and `--config`.
+
+        Raises:
+          UsageError: options that cannot hold, all problems at once.
+        """
+        defaults = JOBS[cls.kind.command]
+        config = read_config(arguments.config) if arguments.config else {}
+        from_config = _as_list(config.pop("inputs", []))
+        inputs = arguments.inputs or from_config
+        given_output = config.pop("output_dir", None)
+        beam_arguments = [*beam_arguments, *_beam_section(config.pop("beam", {}))]
+        flags = {name: value for name, value in vars(arguments).items() if "." in name}
+        options = resolve(defaults.sections, config, arguments.settings, flags)
+        if output == "":
+            raise UsageError("--output is empty: name a directory")
+        if not inputs:
+            raise UsageError("no INPUT given: name a manifest, a glob or a directory, or 'inputs' in --config")
+        return cls(
+            inputs=tuple(str(given).removeprefix("file://") for given in inputs),
+            output=str(output or given_output or defaults.output).removeprefix("file://"),
+            options=options,
+            origins=origins(config, arguments.settings, flags),
+            engine=resolve_engine(options["run"], beam_arguments),
+        )
+
+
+def _beam_section(section: object) -> list[str]:
+    """Turn the `beam` section of a config into Beam's flags.
+
+    Raises:
+      UsageError: it is no mapping, or names a flag that Beam does not have.
+    """
+    if not isinstance(section, dict):
+        raise UsageError(f"section 'beam' of the config holds {section!r}, expected Beam's options and their values")
+    flags = known_flags()
+    for name in section:
+        if f"--{name}" not in flags:
+            raise UsageError(f"unknown option 'beam.{name}'{nearest(str(name), [flag[2:] for flag in flags])}")
+    return [
+        f"--{name}" if value is True else f"--{name}={value}" for name, value in section.items() if value is not False
+    ]
+
+
+def _as_list(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    raise UsageError(f"'inputs' of the config is {value!r}, expected a path or a list of paths")
+
+
+def listed(job: Job) -> list[InputFile]:
+    """List the input files, and warn of repeated ones.
+
+    Raises:
+      UsageError: an input names nothing, or the output lies inside one.
+    """
+    try:
+        storage.check_store(job.output)
+        files, repeated = list_inputs(job.inputs, keep_duplicates=job.options["input"].keep_duplicates)
+    except (NoInputError, UnknownSchemeError) as err:
+        raise UsageError(str(err)) from err
+    refuse_overlap(job.inputs, files, job.output, job.kind)
+    if repeated and not job.options["input"].keep_duplicates:
+        named = ", ".join(repeated[:3]) + (", …" if len(repeated) > 3 else "")
+        print(f"beam-curator: listed more than once, read once: {named} (--keep-duplicates)", file=sys.stderr)
+    return files

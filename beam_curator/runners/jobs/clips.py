@@ -1,0 +1,61 @@
+"""What jobs that cut clips say of themselves."""
+
+from collections.abc import Mapping, Sequence
+
+from beam_curator.output_set import FileRecord
+from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times
+
+
+def clip_stages(
+    counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]
+) -> list[Stage]:
+    """Put the counts of a job that cuts clips into stages."""
+
+    def get(name: str) -> int:
+        return counts.get(name, 0)
+
+    n_bad = get("interval.failures")
+    stages = [
+        read_stage(counts),
+        Stage(name="plan", what_in="rows", n_in=get("read.rows"), what_out="clips", n_out=get("plan.clips"),
+              dropped=_dropped(counts, "plan"), failures=failures_of(counts, "plan")),
+        Stage(name="cut", what_in="clips", n_in=get("plan.clips"), what_out="clips", n_out=get("cut.clips"),
+              dropped=_dropped(counts, "cut"), seconds=get("cut.audio_us") / 1e6,
+              failures=_sum(failures_of(counts, "cut"), failures_of(counts, "interval"))),
+        Stage(name="write", what_in="clips", n_in=get("cut.clips") + get("cut.failures") + n_bad, what_out="files",
+              n_out=len(files)),
+    ]  # fmt: skip
+    return with_times(stages, times)
+
+
+def _dropped(counts: Mapping[str, int], stage: str) -> dict[str, int]:
+    prefix = f"{stage}.dropped."
+    return {name[len(prefix) :]: n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in sorted({*one, *other})}
+
+
+def clip_progress(counts: Mapping[str, int], share_read: float, seconds: float) -> str:
+    """Say in one line how far such a job is.
+
+    Example:
+      >>> clip_progress({"read.rows": 10, "plan.clips": 40, "cut.clips": 20, "cut.audio_us": 3_600_000_000}, 0.5, 2.0)
+      '10 rows  20 of 40 clips  1.0 h cut  0 failures  1,800x real time'
+    """
+    del share_read
+    failures = sum(counts.get(f"{stage}.failures", 0) for stage in ("file", "read", "plan", "interval", "cut"))
+    audio = counts.get("cut.audio_us", 0) / 1e6
+    n_cut, n_planned = counts.get("cut.clips", 0), counts.get("plan.clips", 0)
+    return (
+        f"{counts.get('read.rows', 0):,} rows  {n_cut:,} of {n_planned:,} clips  "
+        f"{audio / 3600:,.1f} h cut  {failures:,} failures  {audio / max(seconds, 0.1):,.0f}x real time"
+    )
+
+
+def clip_result(stages: Sequence[Stage]) -> str:
+    """Say in a few words what came out."""
+    return (
+        f"{number_of(stages[1].n_in, 'rows')}, {number_of(stages[2].n_out, 'clips')}, {stages[2].seconds or 0:,.1f} s"
+    )

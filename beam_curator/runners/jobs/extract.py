@@ -1,0 +1,59 @@
+"""The `extract` job: clips cut out of recordings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from beam_curator.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.runners.jobs.base import Job
+from beam_curator.runners.jobs.clips import clip_progress, clip_result, clip_stages
+from beam_curator.runners.stages import Stage
+from beam_curator.set_kinds import EXTRACT, SetKind
+from beam_curator.transforms.clips.extract import ExtractClips
+from beam_curator.transforms.output_set import OutputTarget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractJob(Job):
+    """Clips cut out of recordings."""
+
+    kind: ClassVar[SetKind] = EXTRACT
+    label: ClassVar[str] = "Extract clips"
+
+    def transform(self, target: OutputTarget) -> ExtractClips:
+        read, output = self.options["input"], self.options["output"]
+        return ExtractClips(
+            self.inputs,
+            target,
+            rules=self.options["clips"],
+            output_format=output.output_format,
+            row_format=output.row_format,
+            index=output.index,
+            pack=output.pack,
+            max_line_bytes=read.max_line_bytes,
+            keep_duplicates=read.keep_duplicates,
+        )
+
+    def plan_lines(self) -> list[str]:
+        output = self.options["output"]
+        audio = {
+            "none": f"*_segment_*.{output.output_format}",
+            "webdataset": "shard-*.tar",
+            "nemo-tar": "audio_*.tar and sharded_manifests/",
+        }[output.pack]
+        index = "metadata.csv" + (", metadata.parquet" if output.index == "parquet" else "")
+        rows = "clips-*, failures-* where there are any"
+        return [audio, index, rows, f"extraction_summary.json, {MANIFEST_NAME}, summary.json"]
+
+    @staticmethod
+    def stages(
+        counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]
+    ) -> list[Stage]:
+        return clip_stages(counts, files, times)
+
+    @staticmethod
+    def progress(counts: Mapping[str, int], share_read: float, seconds: float) -> str:
+        return clip_progress(counts, share_read, seconds)
+
+    def result(self, stages: Sequence[Stage]) -> str:
+        return clip_result(stages)

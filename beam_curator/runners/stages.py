@@ -1,0 +1,73 @@
+"""Stages of a job, as its summary shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What went into one stage and what came out.
+
+    Attributes:
+      name: of the stage.
+      what_in, what_out: what is counted, such as "rows".
+      n_in, n_out: how many.
+      dropped: by reason.
+      failures: by code.
+      seconds: of audio that came out; None where it does not apply.
+      time_total, time_mean: seconds of work in all and per block; None where the engine does not say.
+    """
+
+    name: str
+    what_in: str
+    n_in: int
+    what_out: str
+    n_out: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    seconds: float | None = None
+    time_total: float | None = None
+    time_mean: float | None = None
+
+
+def failures_of(counts: Mapping[str, int], stage: str) -> dict[str, int]:
+    """Return the failures of a stage by code."""
+    prefix = f"{stage}.failures."
+    return {name[len(prefix) :]: n for name, n in sorted(counts.items()) if name.startswith(prefix)}
+
+
+def read_stage(counts: Mapping[str, int]) -> Stage:
+    """Return the first stage of every job over manifests: rows that were read, and what could not be."""
+    rows = counts.get("read.rows", 0)
+    unreadable = counts.get("read.failures", 0) + counts.get("file.failures", 0)
+    return Stage(
+        name="read",
+        what_in="rows",
+        n_in=rows + unreadable,
+        what_out="rows",
+        n_out=rows,
+        failures=failures_of(counts, "read") | failures_of(counts, "file"),
+    )
+
+
+def with_times(stages: Sequence[Stage], times: Mapping[str, tuple[float, float]]) -> list[Stage]:
+    """Add the time that each stage took, where it is known: seconds in all and per block."""
+    return [_with_time(stage, times) for stage in stages]
+
+
+def _with_time(stage: Stage, times: Mapping[str, tuple[float, float]]) -> Stage:
+    total, mean = times.get(stage.name, (None, None))
+    return replace(stage, time_total=total, time_mean=mean)
+
+
+def number_of(n: int, what: str) -> str:
+    """Say how many of something there are.
+
+    Example:
+      >>> number_of(1, "entries"), number_of(1200, "rows"), number_of(1, "kept")
+      ('1 entry', '1,200 rows', '1 kept')
+    """
+    singular = f"{what[:-3]}y" if what.endswith("ies") else what.removesuffix("s")
+    return f"{n:,} {singular if n == 1 else what}"

@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from beam_curator.output_set import FileRecord, UnbalancedBooksError
+from beam_curator.set_kinds import EXPORT, EXTRACT, SET_KINDS, WINDOWS, Balance, SetKind
+
+ENDING = ": nothing was committed; run the same command again, and report this if it stays"
+
+
+def files(**n_rows: int) -> list[FileRecord]:
+    """Make a record of a file of each kind with so many rows; "_" stands for "-"."""
+    return [
+        FileRecord(name=f"{kind}-00000-of-00001.jsonl", n_bytes=9, sha256="", n_rows=n, kind=kind.replace("_", "-"))
+        for kind, n in n_rows.items()
+    ]
+
+
+def said(kind: SetKind, counts: Mapping[str, int], records: list[FileRecord]) -> str:
+    """Return what is said of books that do not balance."""
+    with pytest.raises(UnbalancedBooksError) as caught:
+        kind.check_books(counts, records)
+    text = str(caught.value)
+    assert text.endswith(ENDING)
+    return text.removesuffix(ENDING)
+
+
+class TestNames:
+    @pytest.mark.parametrize("kind", SET_KINDS.values(), ids=SET_KINDS)
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "{rows}-00000-of-00001.jsonl",
+            "{rows}-00042-p0003-of-02500.parquet",
+            "failures-read-00000-of-00001.jsonl",
+            "failures-cut-00000-of-00001.jsonl",
+            ".{rows}-00000-of-00001.jsonl.af09.beam_curator.tmp",
+            "._MANIFEST.json.af09.beam_curator.tmp",
+        ],
+    )
+    def test_of_row_files_are_ours(self, kind: SetKind, name: str) -> None:
+        assert kind.has_row_file(name.format(rows=kind.rows))
+
+    @pytest.mark.parametrize("kind", SET_KINDS.values(), ids=SET_KINDS)
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "{rows}.jsonl",
+            "my-{rows}-00000-of-00001.jsonl",
+            "{rows}-00000-of-00001.jsonl.bak",
+            "{rows}-00000-of-00001.csv",
+            "_MANIFEST.json",
+            "summary.json",
+            "notes.txt",
+            "",
+        ],
+    )
+    def test_of_others_are_no_row_files(self, kind: SetKind, name: str) -> None:
+        assert not kind.has_row_file(name.format(rows=kind.rows))
+
+    def test_of_the_rows_of_other_kinds_are_not_ours(self) -> None:
+        assert not WINDOWS.has_row_file("clips-00000-of-00001.jsonl")
+        assert not EXTRACT.has_row_file("windows-00000-of-00001.jsonl")
+        assert not EXPORT.has_row_file("windows-00000-of-00001.jsonl")
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "talk_segment_000.wav",
+            "talk_segment_123.flac",
+            "talk_segment_1000.ogg",
+            "a.b c_segment_007.wav",
+            "_segment_000_segment_000.wav",
+            "x.y_segment_000.wav",
+            "shard-000000.tar",
+            "shard-1234567.tar",
+            "audio_0.tar",
+            "audio_12.tar",
+            "metadata.csv",
+            "metadata.parquet",
+            "manifest.jsonl",
+            "extraction_summary.json",
+        ],
+    )
+    def test_of_media_and_indexes_are_of_the_extraction_alone(self, name: str) -> None:
+        assert [kind.has_file_beside(name) for kind in (WINDOWS, EXTRACT, EXPORT)] == [False, True, False]
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "talk_segment_00.wav",
+            "talk_segment_000.mp3",
+            "talk_segment_000.wav.bak",
+            "talk_segment_000.WAV",
+            "talk_segment_.wav",
+            "_segment_000.wav",
+            ".talk_segment_000.wav",
+            "talk.wav",
+            "sub/talk.wav",
+            "shard-00000.tar",
+            "my-shard-000000.tar",
+            "shard-000000.tar.gz",
+            "audio_.tar",
+            "audio.tar",
+            "my_audio_0.tar",
+            "metadata.csv.bak",
+            "my_metadata.csv",
+            "metadata_csv",
+            "metadata.jsonl",
+            "manifest.json",
+            "summary.json",
+            "",
+        ],
+    )
+    def test_of_other_files_are_left_alone(self, name: str) -> None:
+        assert [kind.has_file_beside(name) for kind in (WINDOWS, EXTRACT, EXPORT)] == [False, False, False]
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "clips",
+            "filtered_clips",
+            "previews",
+            "metas",
+            "processed_audios",
+            "processed_clip_chunks",
+            "speaker_embd",
+            "speaker_embd_parquet",
+            "titanet-l_2_embd",
+        ],
+    )
+    def test_of_folders_are_of_the_export_alone(self, name: str) -> None:
+        assert [kind.has_folder(name) for kind in (WINDOWS, EXTRACT, EXPORT)] == [False, False, True]
+
+    def test_of_nemo_s_manifests_are_of_the_extraction_alone(self) -> None:
+        assert [kind.has_folder("sharded_manifests") for kind in (WINDOWS, EXTRACT, EXPORT)] == [False, True, False]
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "my_clips",
+            "clips2",
+            "Clips",
+            "clips/a",
+            "embd",
+            "_embd",
+            "speaker_embd_csv",
+            "Speaker_embd",
+            "speaker.1_embd",
+            "sharded_manifests2",
+            "notes",
+            "",
+        ],
+    )
+    def test_of_other_folders_are_left_alone(self, name: str) -> None:
+        assert [kind.has_folder(name) for kind in (WINDOWS, EXTRACT, EXPORT)] == [False, False, False]
+
+
+def test_kinds_are_found_by_their_command() -> None:
+    assert SET_KINDS == {"windows": WINDOWS, "extract": EXTRACT, "export": EXPORT}
+    assert [kind.rows for kind in SET_KINDS.values()] == ["windows", "clips", "clips"]
+
+
+class TestBalance:
+    BALANCE = Balance(what="eggs", came=("laid", "bought"), dropped=("broken",), written=("boiled", "failures"))
+
+    def test_that_holds_says_nothing(self) -> None:
+        self.BALANCE.check({}, {})
+        self.BALANCE.check({"laid": 5, "bought": 2, "broken": 1, "x": 9}, {"boiled": 3, "failures-fry": 3, "y": 9})
+        self.BALANCE.check({"laid": 6}, {"boiled": 1, "boiled-soft": 2, "failures-a": 1, "failures-b": 2})
+
+    @pytest.mark.parametrize(
+        ("counts", "rows", "message"),
+        [
+            ({"laid": 5, "bought": 2}, {"boiled": 6}, "7 eggs (laid + bought), but 0 broken, 6 boiled, 0 failures"),
+            ({"broken": 1}, {}, "0 eggs (laid + bought), but 1 broken, 0 boiled, 0 failures"),
+            (
+                {"laid": 3},
+                {"boiledover": 1, "failures": 1, "failures-a": 1},
+                "3 eggs (laid + bought), but 0 broken, 0 boiled, 2 failures",
+            ),
+        ],
+    )
+    def test_that_does_not_says_each_number(self, counts: dict[str, int], rows: dict[str, int], message: str) -> None:
+        with pytest.raises(UnbalancedBooksError) as caught:
+            self.BALANCE.check(counts, rows)
+        assert str(caught.value) == message + ENDING
+
+
+WINDOWS_COUNTS = {"read.rows": 9, "read.failures": 1, "build.failures": 2, "overlap.rows": 7}
+WINDOWS_FILES = {"windows": 7, "failures_read": 1, "failures_build": 2}
+
+
+class TestBooksOfWindows:
+    def test_that_balance_raise_nothing(self) -> None:
+        WINDOWS.check_books(WINDOWS_COUNTS, files(**WINDOWS_FILES))
+        WINDOWS.check_books({}, [])
+        unreadable = {"read.rows": 9, "file.failures": 1, "build.failures": 2, "overlap.rows": 7}
+        WINDOWS.check_books(unreadable, files(windows=7, failures_file=1, failures_build=2))
+        halves = [*files(windows=3), *files(windows=4), *files(failures_read=1, failures_build=2)]
+        WINDOWS.check_books(WINDOWS_COUNTS, iter(halves))
+
+    @pytest.mark.parametrize(
+        ("counts", "written", "message"),
+        [
+            (
+                {},
+                {"windows": 7, "failures_read": 1},
+                "10 rows were read (read.rows + read.failures + file.failures), but 7 windows, 1 failures",
+            ),
+            (
+                {},
+                {"windows": 14, "failures_read": 1, "failures_build": 2},
+                "10 rows were read (read.rows + read.failures + file.failures), but 14 windows, 3 failures",
+            ),
+            (
+                dict.fromkeys(WINDOWS_COUNTS, 0),
+                {"windows": 7},
+                "0 rows were read (read.rows + read.failures + file.failures), but 7 windows, 0 failures",
+            ),
+            ({"overlap.rows": 8}, WINDOWS_FILES, "8 rows were kept (overlap.rows), but 7 windows"),
+            ({"build.failures": 0}, WINDOWS_FILES, "0 rows failed (build.failures), but 2 failures-build"),
+            (
+                {},
+                {"windows": 7, "failures_read": 2, "failures_build": 1},
+                "2 rows failed (build.failures), but 1 failures-build",
+            ),
+        ],
+    )
+    def test_that_do_not_say_so(self, counts: dict[str, int], written: dict[str, int], message: str) -> None:
+        assert said(WINDOWS, WINDOWS_COUNTS | counts, files(**written)) == message
+
+
+PLANNED_COUNTS = {
+    "read.rows": 20,
+    "read.failures": 2,
+    "file.failures": 1,
+    "plan.rows": 15,
+    "plan.dropped": 3,
+    "plan.clips": 40,
+    "cut.dropped": 4,
+    "cut.clips": 30,
+}
+PLANNED_FILES = {
+    "failures_read": 2,
+    "failures_file": 1,
+    "failures_plan": 2,
+    "clips": 30,
+    "failures_interval": 1,
+    "failures_cut": 5,
+}
+READ = "23 rows were read (read.rows + read.failures + file.failures), but "
+
+
+@pytest.mark.parametrize("kind", [EXTRACT, EXPORT], ids=["extract", "export"])
+class TestBooksOfClips:
+    """23 rows: 15 planned, 3 dropped, 5 failed. 40 clips: 30 cut, 4 dropped, 6 failed."""
+
+    def test_that_balance_raise_nothing(self, kind: SetKind) -> None:
+        kind.check_books(PLANNED_COUNTS, files(**PLANNED_FILES))
+        kind.check_books({}, [])
+        halves = [*files(**PLANNED_FILES | {"clips": 10}), *files(clips=20)]
+        kind.check_books(PLANNED_COUNTS, iter(halves))
+
+    @pytest.mark.parametrize(
+        ("counts", "written", "message"),
+        [
+            # rows
+            (
+                {"read.rows": 21},
+                {},
+                "24" + READ[2:] + "15 plan.rows, 3 plan.dropped, 1 failures-file, 2 failures-read, 2 failures-plan",
+            ),
+            (
+                {"plan.rows": 14},
+                {},
+                READ + "14 plan.rows, 3 plan.dropped, 1 failures-file, 2 failures-read, 2 failures-plan",
+            ),
+            (
+                {"plan.dropped": 0},
+                {},
+                READ + "15 plan.rows, 0 plan.dropped, 1 failures-file, 2 failures-read, 2 failures-plan",
+            ),
+            (
+                {},
+                {"failures_file": 0},
+                READ + "15 plan.rows, 3 plan.dropped, 0 failures-file, 2 failures-read, 2 failures-plan",
+            ),
+            (
+                {},
+                {"failures_read": 3},
+                READ + "15 plan.rows, 3 plan.dropped, 1 failures-file, 3 failures-read, 2 failures-plan",
+            ),
+            (
+                {},
+                {"failures_plan": 1},
+                READ + "15 plan.rows, 3 plan.dropped, 1 failures-file, 2 failures-read, 1 failures-plan",
+            ),
+            # clips
+            (
+                {"plan.clips": 41},
+                {},
+                "41 clips were planned (plan.clips), but 4 cut.dropped, 30 clips, 1 failures-interval, 5 failures-cut",
+            ),
+            (
+                {"cut.dropped": 3},
+                {},
+                "40 clips were planned (plan.clips), but 3 cut.dropped, 30 clips, 1 failures-interval, 5 failures-cut",
+            ),
+            (
+                {},
+                {"clips": 31},
+                "40 clips were planned (plan.clips), but 4 cut.dropped, 31 clips, 1 failures-interval, 5 failures-cut",
+            ),
+            (
+                {},
+                {"failures_interval": 0},
+                "40 clips were planned (plan.clips), but 4 cut.dropped, 30 clips, 0 failures-interval, 5 failures-cut",
+            ),
+            (
+                {},
+                {"failures_cut": 6},
+                "40 clips were planned (plan.clips), but 4 cut.dropped, 30 clips, 1 failures-interval, 6 failures-cut",
+            ),
+            ({"cut.clips": 29}, {}, "29 clips were cut (cut.clips), but 30 clips"),
+            ({}, {"clips": 29, "failures_cut": 6}, "30 clips were cut (cut.clips), but 29 clips"),
+        ],
+    )
+    def test_that_do_not_say_so(
+        self, kind: SetKind, counts: dict[str, int], written: dict[str, int], message: str
+    ) -> None:
+        assert said(kind, PLANNED_COUNTS | counts, files(**PLANNED_FILES | written)) == message
+
+    def test_do_not_take_failures_of_rows_for_those_of_clips(self, kind: SetKind) -> None:
+        written = PLANNED_FILES | {"failures_plan": 1, "failures_cut": 6}
+        assert said(kind, PLANNED_COUNTS, files(**written)).startswith("23 rows were read")
