@@ -1,0 +1,132 @@
+"""From a request to the samples of its recording: where a piece begins and ends, and what is made of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from beam_curator.audio import AudioInfo, AudioReader, Resampler, Samples, mix_channels, resample
+from beam_curator.audio_formats import Mono
+from beam_curator.clips.cut_rules import CutRules
+from beam_curator.clips.records import ClipRequest
+from beam_curator.failures import EntryError, FailureCode
+
+LONG_CLIP = 1 << 23
+"""Samples of all channels together from which a clip is read and encoded in pieces, never held whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """A piece of a recording that is there: samples `[first, stop)`.
+
+    Attributes:
+      first: first sample.
+      stop: sample behind the last one.
+      clamped: whether less than asked for.
+    """
+
+    first: int
+    stop: int
+    clamped: bool = False
+
+
+def cut_of(request: ClipRequest, info: AudioInfo, rules: CutRules) -> Cut:
+    """Find the samples that a request means.
+
+    Args:
+      request: the piece asked for.
+      info: what the recording holds.
+      rules: whether a piece that is partly outside is cut short or refused.
+
+    Raises:
+      EntryError: OUT_OF_RANGE where the piece is outside of the recording, or partly so and `on_overrun` is "fail";
+        TRUNCATED_AUDIO where the missing part was lost; EMPTY_AUDIO where it holds no sample.
+
+    Example:
+      >>> info = AudioInfo(sample_rate=8000, n_samples=8000, n_channels=1, container="wav", codec="pcm_16")
+      >>> request = ClipRequest(fields={}, combo=2, index=0, start=500, end=1500, unit="ms")
+      >>> cut_of(request, info, CutRules())
+      Cut(first=4000, stop=8000, clamped=True)
+    """
+    first, stop = request.sample_range(info.sample_rate)
+    if first == stop:
+        raise EntryError(
+            FailureCode.EMPTY_AUDIO,
+            f"{_said(request)} holds no sample at {info.sample_rate} Hz",
+            "ask for a longer piece",
+        )
+    if first >= 0 and stop <= info.n_samples:
+        return Cut(first=first, stop=stop)
+    lasts = f"the recording lasts {info.n_samples / info.sample_rate:.3f} s"
+    if info.truncated and stop > info.n_samples:
+        raise EntryError(
+            FailureCode.TRUNCATED_AUDIO, f"{_said(request)}, but {lasts} and was cut off", "restore the recording"
+        )
+    inside = Cut(first=max(first, 0), stop=min(stop, info.n_samples), clamped=True)
+    if rules.on_overrun == "fail" or inside.first >= inside.stop:
+        cure = "mend the times; rows are in milliseconds, entries in seconds"
+        if inside.first < inside.stop:
+            cure += "; --on-overrun clamp cuts what is there"
+        raise EntryError(FailureCode.OUT_OF_RANGE, f"{_said(request)}, but {lasts}", cure)
+    return inside
+
+
+def _said(request: ClipRequest) -> str:
+    return f"{request.start:g}-{request.end:g} {request.unit}"
+
+
+def is_long(cut: Cut, info: AudioInfo) -> bool:
+    """Tell whether a clip should be worked on in pieces."""
+    return (cut.stop - cut.first) * info.n_channels > LONG_CLIP
+
+
+def samples_of(reader: AudioReader, cut: Cut, rules: CutRules) -> Samples:
+    """Read a clip whole: float32 [n_samples, n_channels], mixed and resampled as the rules say."""
+    with _readable():
+        read = reader.read(cut.first, cut.stop)
+    samples = mix_channels(read, cast(Mono, rules.mono))
+    return resample(samples, reader.info.sample_rate, rate_of(reader.info, rules))
+
+
+def pieces_of(reader: AudioReader, cut: Cut, rules: CutRules) -> Iterator[Samples]:
+    """Read a clip piece by piece, mixed and resampled as the rules say."""
+    rate, new_rate = reader.info.sample_rate, rate_of(reader.info, rules)
+    mono = cast(Mono, rules.mono)
+    mixed = (mix_channels(piece, mono) for piece in _pieces(reader, cut))
+    if rate == new_rate:
+        yield from mixed
+        return
+    resampler = Resampler(rate, new_rate, n_channels=channels_of(reader.info, rules))
+    for piece in mixed:
+        yield resampler.resample(piece, last=False)
+    yield resampler.resample(piece[:0], last=True)
+
+
+def _pieces(reader: AudioReader, cut: Cut) -> Iterator[Samples]:
+    with _readable():
+        yield from reader.pieces(cut.first, cut.stop)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Make an error of the disk or the store the recording's: others may be readable."""
+    try:
+        yield
+    except OSError as err:
+        why = os.strerror(err.errno) if err.errno else str(err)
+        raise EntryError(
+            FailureCode.NOT_READABLE, f"the recording cannot be read: {why}", "check its disk, or copy it again"
+        ) from err
+
+
+def rate_of(info: AudioInfo, rules: CutRules) -> int:
+    """Return the sample rate of clips of a recording, in Hz."""
+    return rules.sample_rate if rules.sample_rate is not None else info.sample_rate
+
+
+def channels_of(info: AudioInfo, rules: CutRules) -> int:
+    """Return the number of channels of clips of a recording."""
+    return info.n_channels if rules.mono == "keep" else 1

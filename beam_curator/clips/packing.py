@@ -1,0 +1,296 @@
+"""Packs of clips: tar shards that append only and come out the same twice, and what names hold inside them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tarfile
+from collections.abc import Callable, Iterable, Mapping
+
+from beam_curator.tar_members import MemberSpan
+
+PACKS = ("none", "webdataset", "nemo-tar")
+"""Containers of clips: plain files, WebDataset shards, or a NeMo tarred dataset."""
+
+MAX_STEM_BYTES = 200
+"""Longest stem of a member in UTF-8; with its extension it stays below the 255 bytes that file systems take."""
+
+_EXTENSION = re.compile(r"(?P<stem>.+)(?P<extension>\.[A-Za-z0-9]{1,16})", re.DOTALL)
+_UNSAFE = re.compile(r"[./\\\x00-\x1f\x7f\ud800-\udfff]")
+_HASHED = re.compile(r".*~[0-9a-f]{16}", re.DOTALL)
+_PATTERNS = {
+    "webdataset": ("shard-{{000000..{last:06d}}}.tar",),
+    "nemo-tar": ("audio__OP_0..{last}_CL_.tar", "sharded_manifests/manifest__OP_0..{last}_CL_.json"),
+}
+_MOVED_KEYS = {"offset": "source_audio_offset", "audio_filename": "source_audio_filename"}
+
+
+def pack_member_name(clip_name: str, pack: str) -> str:
+    """Return the name of a clip inside a pack; in the pack `none` it keeps its own.
+
+    Members are flat and hold one dot, the one before the extension: WebDataset takes what precedes the first dot as
+    the key of a sample (its wiki and `base_plus_ext`), and NeMo reads its tars by that rule. In a NeMo tar `-sub` is
+    reserved as well (https://github.com/NVIDIA-NeMo/Speech/issues/8568: training hangs). A name that has to change
+    for this gets a hash of the old one, and so does one that looks as if it had, so that two clips never meet.
+
+    Raises:
+      ValueError: the clip's name has no extension, or the pack is not known.
+
+    Example:
+      >>> pack_member_name("talk_segment_000.flac", "nemo-tar"), pack_member_name("a.b/c.flac", "none")
+      ('talk_segment_000.flac', 'a.b/c.flac')
+      >>> pack_member_name("a-sub.b_segment_000.flac", "nemo-tar")
+      'a_sub_b_segment_000~0e6108f9b140bd63.flac'
+    """
+    _check_pack(pack)
+    if pack == "none":
+        return clip_name
+    stem, extension = _split_name(clip_name)
+    return _safe_stem(stem, pack) + extension
+
+
+def webdataset_key(clip_name: str) -> str:
+    """Return the key of a clip's sample: the name of its member before the first dot.
+
+    Raises:
+      ValueError: the clip's name has no extension.
+
+    Example:
+      >>> webdataset_key("talk_segment_000.flac")
+      'talk_segment_000'
+    """
+    return _safe_stem(_split_name(clip_name)[0], "webdataset")
+
+
+def webdataset_members(clip_name: str, audio: bytes, row: bytes) -> list[tuple[str, bytes]]:
+    """Return the members of one sample, in the order in which a shard holds them: `KEY.flac` and `KEY.json`.
+
+    Clips sorted by `pack_member_name` (not by their keys: "a" comes before "a-1", "a.flac" behind "a-1.flac") give
+    members sorted by name, and those of a sample are neighbours, as readers of the format need.
+
+    Args:
+      clip_name: the clip's name with its extension.
+      audio: the encoded clip.
+      row: the clip's row as JSON.
+    """
+    key, extension = webdataset_key(clip_name), _split_name(clip_name)[1]
+    return sorted([(key + extension, audio), (f"{key}.json", row)])
+
+
+def shard_name(pack: str, shard: int) -> str:
+    """Return the file name of a shard, numbered from 0, relative to the output directory.
+
+    Example:
+      >>> shard_name("webdataset", 7), shard_name("nemo-tar", 7)
+      ('shard-000007.tar', 'audio_7.tar')
+    """
+    _check_tar_pack(pack)
+    return f"shard-{shard:06d}.tar" if pack == "webdataset" else f"audio_{shard}.tar"
+
+
+def nemo_manifest_name(shard: int) -> str:
+    """Return the file name of the manifest of a NeMo shard, relative to the output directory.
+
+    Example:
+      >>> nemo_manifest_name(7)
+      'sharded_manifests/manifest_7.json'
+    """
+    return f"sharded_manifests/manifest_{shard}.json"
+
+
+def shard_patterns(pack: str, n_shards: int) -> tuple[str, ...]:
+    """Return the patterns by which a training job names all shards, for NeMo the tars and then the manifests.
+
+    NeMo writes `{` and `}` as `_OP_` and `_CL_`, which Hydra leaves alone. Each number of the range must exist, with
+    one manifest to a tar (`LazyNeMoTarredIterator` compares them), so a shard without clips is an empty tar and
+    an empty manifest. NeMo's own script also writes `tarred_audio_manifest.json`, which is the sharded manifests one
+    behind the other, and `metadata.yaml`, which holds the time of writing; readers of shards need neither.
+
+    Example:
+      >>> shard_patterns("nemo-tar", 512)
+      ('audio__OP_0..511_CL_.tar', 'sharded_manifests/manifest__OP_0..511_CL_.json')
+      >>> shard_patterns("webdataset", 10)
+      ('shard-{000000..000009}.tar',)
+    """
+    _check_tar_pack(pack)
+    if n_shards < 1:
+        raise ValueError(f"{n_shards} shards cannot be named: write at least one")
+    return tuple(pattern.format(last=n_shards - 1) for pattern in _PATTERNS[pack])
+
+
+def nemo_row(
+    row: Mapping[str, object], *, member: str, n_samples: int, sample_rate: int, shard: int
+) -> dict[str, object]:
+    """Return the row of a clip in NeMo's manifest of its shard; the row given is not changed.
+
+    `audio_filepath` (the member), `duration` in seconds and `text` where there is one come first, then what else
+    the row holds, `shard_id` last. Two keys would make NeMo read something else than the clip and are moved:
+    `offset` (it would cut the clip again) to `source_audio_offset`, as NeMo's script does when it slices, and
+    `audio_filename` (it wins over `audio_filepath`) to `source_audio_filename`.
+
+    Args:
+      row: the clip's row; its own `audio_filepath`, `duration` and `shard_id` are replaced.
+      member: the clip's name in the tar.
+      n_samples: length of the clip in samples of one channel.
+      sample_rate: in Hz.
+      shard: number of the shard.
+
+    Example:
+      >>> nemo_row({"offset": 9.5, "text": "hi"}, member="a.flac", n_samples=24000, sample_rate=16000, shard=0)
+      {'audio_filepath': 'a.flac', 'duration': 1.5, 'text': 'hi', 'source_audio_offset': 9.5, 'shard_id': 0}
+    """
+    made: dict[str, object] = {"audio_filepath": member, "duration": n_samples / sample_rate}
+    if "text" in row:
+        made["text"] = row["text"]
+    moved = {_MOVED_KEYS[key]: value for key, value in row.items() if key in _MOVED_KEYS}
+    for key, value in row.items():
+        if key in _MOVED_KEYS:
+            made[_MOVED_KEYS[key]] = value
+        elif key not in made and key not in moved and key != "shard_id":
+            made[key] = value
+    made["shard_id"] = shard
+    return made
+
+
+class TarWriter:
+    """Write a tar to a sink that only appends: same members, same bytes.
+
+    POSIX.1-2001 (PAX) as the standard library's tarfile renders it: plain ustar headers, and an extended one where a
+    name is longer than 100 bytes or not ASCII. Times and owners are 0, modes 0644. Members come in ascending order
+    of their names. A writer that raised has left a piece of a member behind: throw its output away.
+
+    Args:
+      write: takes the next pieces of the archive, in order.
+
+    Attributes:
+      members: where the data of each member lies, by name.
+      n_bytes: length of the archive so far.
+
+    Example:
+      >>> pieces: list[bytes] = []
+      >>> writer = TarWriter(pieces.extend)
+      >>> writer.add("a.txt", b"hello")
+      >>> writer.close()
+      >>> writer.members, writer.n_bytes == len(b"".join(pieces))
+      ({'a.txt': MemberSpan(offset=512, size=5)}, True)
+    """
+
+    def __init__(self, write: Callable[[list[bytes]], None]) -> None:
+        self.members: dict[str, MemberSpan] = {}
+        self.n_bytes = 0
+        self._write = write
+        self._last_name = ""
+        self._ready = True
+
+    def add(self, name: str, data: bytes) -> None:
+        """Append one member whose bytes are at hand.
+
+        Raises:
+          ValueError: the name is not a plain relative path, or does not come after the one before.
+        """
+        header = self._begin(name, len(data))
+        self._write([header, data, _padding(len(data))])
+        self._end(name, len(header), len(data))
+
+    def add_pieces(self, name: str, size: int, pieces: Iterable[bytes]) -> None:
+        """Append one member whose bytes come one piece after the other and are never held together.
+
+        Args:
+          name: the member's name.
+          size: length of all pieces in bytes; it stands in front of them.
+          pieces: the data.
+
+        Raises:
+          ValueError: as for `add`, or the pieces are not of that length.
+        """
+        header = self._begin(name, size)
+        self._write([header])
+        n_left = size
+        for piece in pieces:
+            n_left -= len(piece)
+            if n_left < 0:
+                break
+            self._write([piece])
+        if n_left:
+            found = f"{size - n_left} bytes" if n_left > 0 else "more bytes"
+            raise ValueError(f"the pieces of {name!r} hold {found}, expected {size}: write the archive again")
+        self._write([_padding(size)])
+        self._end(name, len(header), size)
+
+    def close(self) -> None:
+        """Append the end marker: two blocks of zeros, and zeros up to a record of 10,240 bytes, as tar does.
+
+        Raises:
+          ValueError: the writer is closed, or the last member is not whole.
+        """
+        self._check_ready()
+        self._ready = False
+        n_zeros = -(self.n_bytes + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE + 2 * tarfile.BLOCKSIZE
+        self._write([bytes(n_zeros)])
+        self.n_bytes += n_zeros
+
+    def _begin(self, name: str, size: int) -> bytes:
+        self._check_ready()
+        _check_member_name(name)
+        if name <= self._last_name:
+            raise ValueError(f"member {name!r} comes after {self._last_name!r}: add members once, sorted by name")
+        self._ready = False
+        info = tarfile.TarInfo(name)
+        info.size = size
+        return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
+
+    def _end(self, name: str, header_size: int, size: int) -> None:
+        self.members[name] = MemberSpan(offset=self.n_bytes + header_size, size=size)
+        self.n_bytes += header_size + size + -size % tarfile.BLOCKSIZE
+        self._last_name = name
+        self._ready = True
+
+    def _check_ready(self) -> None:
+        if not self._ready:
+            raise ValueError("the archive is closed, or its last member is not whole: write it again")
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % tarfile.BLOCKSIZE)
+
+
+def _check_member_name(name: str) -> None:
+    """Raise where unpacking a member of this name could leave the directory, or would give another name."""
+    steps = name.split("/")
+    if "\0" in name or not {"", ".", ".."}.isdisjoint(steps):
+        raise ValueError(f"member {name!r} is not a plain relative path: leave out '..', '.', doubled slashes and NUL")
+    try:
+        name.encode()
+    except UnicodeEncodeError as err:
+        raise ValueError(f"member {name!r} cannot be written as UTF-8: replace its lone surrogates") from err
+
+
+def _split_name(clip_name: str) -> tuple[str, str]:
+    """Split a clip's name into stem and extension; the extension holds the last dot."""
+    found = _EXTENSION.fullmatch(clip_name)
+    if found is None:
+        raise ValueError(f"clip {clip_name!r} has no extension: name it as in 'talk_segment_000.flac'")
+    return found["stem"], found["extension"]
+
+
+def _safe_stem(stem: str, pack: str) -> str:
+    """Make a stem that a pack can hold; two stems never give one result (64 bits of hash)."""
+    safe = _UNSAFE.sub("_", stem)
+    if pack == "nemo-tar":
+        safe = safe.replace("-sub", "_sub")
+    if safe == stem and len(safe.encode()) <= MAX_STEM_BYTES and not _HASHED.fullmatch(safe):
+        return stem
+    digest = hashlib.blake2b(stem.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    kept = safe.encode()[: MAX_STEM_BYTES - 17].decode("utf-8", "ignore")
+    return f"{kept}~{digest}"
+
+
+def _check_pack(pack: str) -> None:
+    if pack not in PACKS:
+        raise ValueError(f"pack {pack!r} is not known: choose one of {', '.join(PACKS)}")
+
+
+def _check_tar_pack(pack: str) -> None:
+    _check_pack(pack)
+    if pack == "none":
+        raise ValueError("the pack 'none' has no shards: choose webdataset or nemo-tar")

@@ -1,0 +1,80 @@
+"""What is to be cut: a request for one clip, or why one of a row's clips cannot be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from beam_curator.failures import EntryError
+
+Unit = Literal["ms", "s"]
+
+Fields = dict[str, Any]
+"""A row: JSON values by key, in the order in which they are written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipRequest:
+    """One clip to be cut out of a recording.
+
+    Attributes:
+      fields: the row as it will come out, before the cut adds its own keys. It is itself a row of combo 2 or 4, so
+        that clips can be cut again; `original_file` is the path of the recording as it was given.
+      combo: 2 pieces by time, 3 turns of a speaker, 4 pieces of a speaker, as the reference numbers them.
+      index: position of the piece among those of its row, in time order; 0 where a row is one piece.
+      start: begin of the piece as it was given, in `unit`.
+      end: end of the piece as it was given, in `unit`; after `start`.
+      unit: "ms" where times are milliseconds, as in the reference's rows; "s" where they are an entry's seconds.
+    """
+
+    fields: Fields
+    combo: int
+    index: int
+    start: float
+    end: float
+    unit: Unit
+
+    def sample_range(self, sample_rate: int) -> tuple[int, int]:
+        """Return `[first, stop)` in samples at a rate in Hz, as asked for: it may lie outside of the recording.
+
+        Milliseconds are truncated toward zero, as in the reference; seconds go to the nearest sample. A piece shorter
+        than a sample may come out empty.
+
+        Example:
+          >>> request = ClipRequest(fields={}, combo=2, index=0, start=1.5, end=2.25, unit="s")
+          >>> request.sample_range(16000)
+          (24000, 36000)
+          >>> ClipRequest(fields={}, combo=2, index=0, start=1, end=999, unit="ms").sample_range(22050)
+          (22, 22027)
+        """
+        if self.unit == "ms":
+            return int(self.start * sample_rate / 1000), int(self.end * sample_rate / 1000)
+        return round(self.start * sample_rate), round(self.end * sample_rate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadInterval:
+    """One piece of a row that cannot be cut, beside others that can.
+
+    Attributes:
+      error: what is wrong with it, and what to do.
+      fields: the row with this piece alone, so that it can be mended and run by itself.
+    """
+
+    error: EntryError
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """One piece of a recording as a list in a row names it, not checked yet.
+
+    Attributes:
+      index: its position in time order.
+      where: its place in the row, for messages: `segments[3]`.
+      item: the value at that place.
+    """
+
+    index: int
+    where: str
+    item: Any

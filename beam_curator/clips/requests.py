@@ -1,0 +1,213 @@
+"""From rows to requests for clips: the reference's three combos of rows, and the pieces of entries."""
+
+from __future__ import annotations
+
+import os.path
+import posixpath
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, get_args
+
+from beam_curator.clips.entries import (
+    EntryKeys,
+    request_of_manifest_row,
+    requests_of_diar_segments,
+    requests_of_segments,
+    requests_of_windows,
+)
+from beam_curator.clips.interval_lists import (
+    check_forward,
+    checked_list,
+    each_alone,
+    in_time_order,
+    span_of,
+    time_at,
+)
+from beam_curator.clips.records import BadInterval, ClipRequest, Fields, Interval
+from beam_curator.clips.tables import fields_before_cut
+from beam_curator.failures import EntryError, FailureCode
+from beam_curator.json_lines import kind_of
+from beam_curator.tar_members import member_locator, split_locator
+
+What = Literal["auto", "rows", "segments", "diar_segments", "filtered_windows"]
+WHATS: tuple[str, ...] = get_args(What)
+
+_DEFAULT_KEYS = EntryKeys()
+_ENTRY_KEYS = ("filtered_windows", "segments", "diar_segments")
+_ENTRY_REQUESTS = {
+    "filtered_windows": requests_of_windows,
+    "segments": requests_of_segments,
+    "diar_segments": requests_of_diar_segments,
+}
+
+
+def combo_of(row: Mapping[str, Any]) -> int:
+    """Return the combo of one row of the reference, from the keys that it has, whatever they hold.
+
+    Example:
+      >>> combo_of({"speaker_id": None, "diar_segments": []}), combo_of({"speaker_id": "a"}), combo_of({})
+      (3, 4, 2)
+    """
+    if "speaker_id" not in row:
+        return 2
+    return 3 if "diar_segments" in row else 4
+
+
+def detect_combo(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return the combo of a manifest as the reference decides it: that of its first row, 2 where there is none.
+
+    Extraction itself decides for each row (see `combo_of`), so that a mixed manifest loses no speakers.
+
+    Example:
+      >>> detect_combo([{"speaker_id": "a"}, {}]), detect_combo([])
+      (4, 2)
+    """
+    return combo_of(rows[0]) if rows else 2
+
+
+def requests_of_row(
+    row: Mapping[str, Any], what: What = "auto", keys: EntryKeys = _DEFAULT_KEYS, *, member: str | None = None
+) -> list[ClipRequest | BadInterval]:
+    """Return what is to be cut for one row, in time order, and which of its pieces cannot be.
+
+    A row of combo 2 or 4 is one piece. A row of combo 3 has one for each of its turns, an entry one for each item of
+    the list that is cut; these may be none, and one that is wrong stands as a `BadInterval` beside the others. Times
+    are checked for being times, not against the recording, which is not known here. A row that this extraction wrote
+    is taken as it was before: what its cut added is left out.
+
+    A row of a NeMo manifest, with `audio_filepath`, `duration` and perhaps `offset`, is one piece, too.
+
+    Args:
+      row: a row of the reference or of a NeMo manifest, or an entry.
+      what: what is cut. "auto" takes rows where there is the key `original_file`, else the first that is there of
+        `filtered_windows`, `segments` and `diar_segments`, else `duration` for a row of a NeMo manifest.
+      keys: that a user names. `keys.audio` names the recording; "" means `original_file` in rows and `audio_filepath`
+        in entries. With another key "auto" also takes a row for one that has it beside `original_end_ms`.
+        `original_file` of the clips is always the recording they were cut from.
+      member: the recording of a row of a NeMo tarred dataset; the row is then taken for one, whatever else it holds.
+
+    Raises:
+      EntryError: nothing of the row can be cut: it names no recording, a list is none, or its only piece is wrong.
+
+    Example:
+      >>> [request] = requests_of_row({"original_file": "a.wav", "original_start_ms": 500, "original_end_ms": 1250})
+      >>> request.combo, request.start, request.end, request.unit
+      (2, 500, 1250, 'ms')
+    """
+    if what not in WHATS:
+        raise ValueError(f"what {what!r} is not known: use one of {', '.join(WHATS)}")
+    if member is not None:
+        return [request_of_manifest_row(fields_before_cut(row), member, keys)]
+    chosen = _what_of(row, keys.audio) if what == "auto" else what
+    if chosen != "rows":
+        return _ENTRY_REQUESTS[chosen](dict(row), _path_in(row, keys.audio or "audio_filepath"), keys)
+    if _is_manifest_row(row, keys.audio):
+        return [request_of_manifest_row(dict(row), _path_in(row, keys.audio or "audio_filepath"), keys)]
+    return _requests_of_plain_row(fields_before_cut(row), keys.audio or "original_file")
+
+
+def _what_of(row: Mapping[str, Any], audio_key: str) -> str:
+    if "original_file" in row or (audio_key and audio_key in row and "original_end_ms" in row):
+        return "rows"
+    for key in _ENTRY_KEYS:
+        if key in row:
+            return key
+    if "duration" in row:
+        return "rows"
+    raise EntryError(
+        FailureCode.MISSING_KEY,
+        "the row has none of 'original_file', 'filtered_windows', 'segments', 'diar_segments' and 'duration'",
+        "write rows of clips with original_file, rows of a NeMo manifest, or entries with one of these lists",
+    )
+
+
+def _is_manifest_row(row: Mapping[str, Any], audio_key: str) -> bool:
+    is_clip = "original_file" in row or "original_end_ms" in row
+    return not is_clip and (audio_key or "audio_filepath") in row and "duration" in row
+
+
+def _path_in(row: Mapping[str, Any], key: str) -> str:
+    if key not in row:
+        raise EntryError(
+            FailureCode.MISSING_KEY,
+            f"key '{key}' is absent, expected the path of the recording",
+            f"add '{key}', or say which key holds the path, or what is to be cut",
+        )
+    path = row[key]
+    if not isinstance(path, str) or not path:
+        found = "empty" if path == "" else kind_of(path)
+        raise EntryError(
+            FailureCode.BAD_TYPE, f"{key} is {found}, expected the path of the recording", "write the path as a string"
+        )
+    return path
+
+
+def _requests_of_plain_row(row: Fields, audio_key: str) -> list[ClipRequest | BadInterval]:
+    path = _path_in(row, audio_key)
+    if audio_key != "original_file":
+        row = {"original_file": path} | row | {"original_file": path}
+    combo = combo_of(row)
+    if combo == 3:
+        return _requests_of_turns(row)
+    if "original_end_ms" not in row:
+        raise EntryError(FailureCode.MISSING_KEY, "key 'original_end_ms' is absent", "add the end time in milliseconds")
+    start = time_at(row.get("original_start_ms", 0), "original_start_ms", "ms")
+    end = time_at(row["original_end_ms"], "original_end_ms", "ms")
+    if row.get("duration") is not None:
+        time_at(row["duration"], "duration", "s")
+    check_forward(start, end, "the row", "ms")
+    return [ClipRequest(fields=row, combo=combo, index=0, start=start, end=end, unit="ms")]
+
+
+def _requests_of_turns(row: Fields) -> list[ClipRequest | BadInterval]:
+    """Ask for the turns of a row of combo 3; null counts as none, as in the reference."""
+    turns = checked_list(row, "diar_segments") if row["diar_segments"] is not None else []
+    rest = {key: value for key, value in row.items() if key != "diar_segments"}
+    return each_alone(
+        in_time_order(turns, "diar_segments"),
+        partial(_request_of_turn, rest),
+        lambda turn: row | {"diar_segments": [turn.item]},
+    )
+
+
+def _request_of_turn(row: Fields, turn: Interval) -> ClipRequest:
+    start, end = span_of(turn.item, turn.where)
+    check_forward(start, end, turn.where, "s")
+    start_ms, end_ms = int(start * 1000), int(end * 1000)
+    check_forward(start_ms, end_ms, f"{turn.where}, in whole milliseconds,", "ms")
+    fields = row | {"original_start_ms": start_ms, "original_end_ms": end_ms, "duration": end - start}
+    if "duration_ms" in row:
+        fields["duration_ms"] = end_ms - start_ms
+    if isinstance(turn.item, dict) and turn.item.get("speaker") is not None:
+        fields["speaker_id"] = turn.item["speaker"]
+    return ClipRequest(fields=fields, combo=3, index=turn.index, start=start_ms, end=end_ms, unit="ms")
+
+
+def resolve_recording(path: str, source: str) -> str:
+    """Return the path of a recording, a relative one taken from the folder of its manifest, never from the cwd.
+
+    A pure matter of text: nothing is looked up, and of `PATH.tar::MEMBER` the member stays. Absolute paths and such
+    with a scheme stay as they are. `..` goes up a folder, in a store not above its bucket. The rule is NeMo's for
+    relative paths in manifests.
+
+    Args:
+      path: as the row has it.
+      source: path or uri of the manifest.
+
+    Example:
+      >>> resolve_recording("../audio/a.wav", "/data/lists/m.jsonl"), resolve_recording("a.wav", "gs://b/m/x.jsonl")
+      ('/data/audio/a.wav', 'gs://b/m/a.wav')
+      >>> resolve_recording("/x/../a.wav", "/data/m.jsonl"), resolve_recording("audio/a.wav", "lists/m.jsonl")
+      ('/x/../a.wav', 'lists/audio/a.wav')
+    """
+    archive, member = split_locator(path)
+    if "://" in archive or os.path.isabs(archive):
+        return path
+    scheme, mark, place = source.partition("://")
+    if mark:
+        bucket, _, name = place.partition("/")
+        folder = posixpath.join("/", posixpath.dirname(name))
+        full = f"{scheme}://{bucket}" + posixpath.normpath(posixpath.join(folder, archive))
+    else:
+        full = os.path.normpath(os.path.join(os.path.dirname(source), archive))
+    return full if member is None else member_locator(full, member)

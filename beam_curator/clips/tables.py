@@ -1,0 +1,290 @@
+"""What is written about clips: their rows, metadata.csv, and the summary."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from beam_curator.clips.naming import speaker_text
+from beam_curator.clips.records import Fields
+from beam_curator.intervals import Seconds
+from beam_curator.tar_members import split_locator
+
+STRUCTURAL_KEYS = frozenset(
+    {"filename", "original_file", "original_start_ms", "original_end_ms", "duration_ms", "start_sec", "end_sec"}
+    | {"duration", "segment_index", "speaker_id", "num_speakers", "speaking_duration", "diar_segments"}
+)
+"""Keys of a row that are not columns of their own in metadata.csv; the reference's."""
+
+CUT_KEYS = (
+    "extracted_path",
+    "segment_index",
+    "sha256",
+    "n_bytes",
+    "sample_rate",
+    "n_channels",
+    "n_samples",
+    "real_start_sec",
+    "real_end_sec",
+    "clamped",
+)
+"""What the cut adds to a row, at its end."""
+
+ORIGIN_KEY = "_origin"
+"""Under which a written row names the manifest line it came from; the line itself never has it."""
+
+OWN_KEYS = frozenset({*CUT_KEYS, ORIGIN_KEY, "turns"})
+"""Keys of a clip's row that are this extraction's own: none of them is a column of metadata.csv."""
+
+_GIVEN = "input_"
+_CUT = frozenset(CUT_KEYS)
+_ALWAYS_THERE = _CUT - {"clamped"}
+_FACTS = tuple(key for key in CUT_KEYS if key not in {"segment_index", "clamped"})
+_CHUNK_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutFacts:
+    """What is known of a clip once it is written.
+
+    Attributes:
+      extracted_path: its path, as rows show it.
+      sha256: of the file, hexadecimal.
+      n_bytes: size of the file.
+      sample_rate: of the clip, Hz.
+      n_channels: of the clip.
+      n_samples: of the clip, a channel.
+      real_start_sec: where in the recording the clip begins, seconds.
+      real_end_sec: where in the recording it ends, seconds.
+      clamped: whether more was asked for than the recording holds.
+    """
+
+    extracted_path: str
+    sha256: str
+    n_bytes: int
+    sample_rate: int
+    n_channels: int
+    n_samples: int
+    real_start_sec: Seconds
+    real_end_sec: Seconds
+    clamped: bool = False
+
+
+def clip_row(fields: Mapping[str, Any], index: int, cut: CutFacts) -> Fields:
+    """Return the row of a clip: the fields of its request, then what the cut adds.
+
+    An input's own value under one of `CUT_KEYS` (rows of the reference carry the recording's `sample_rate`) moves, in
+    its place, to the same key with `input_` before it: nothing is lost, and `fields_before_cut` brings it back.
+
+    Args:
+      fields: of the request.
+      index: of the request.
+      cut: what was written.
+
+    Example:
+      >>> cut = CutFacts(extracted_path="a_segment_000.wav", sha256="00", n_bytes=76, sample_rate=16000, n_channels=1,
+      ...                n_samples=16, real_start_sec=0.5, real_end_sec=0.501)
+      >>> clip_row({"original_file": "a.wav", "sample_rate": 48000}, 0, cut)
+      {'original_file': 'a.wav', 'input_sample_rate': 48000, 'extracted_path': 'a_segment_000.wav',
+       'segment_index': 0, 'sha256': '00', 'n_bytes': 76, 'sample_rate': 16000, 'n_channels': 1,
+       'n_samples': 16, 'real_start_sec': 0.5, 'real_end_sec': 0.501}
+    """
+    row = {_moved(key): value for key, value in fields.items()}
+    row["extracted_path"], row["segment_index"] = cut.extracted_path, index
+    for key in _FACTS:
+        row[key] = getattr(cut, key)
+    if cut.clamped:
+        row["clamped"] = True
+    return row
+
+
+def fields_before_cut(row: Mapping[str, Any]) -> Fields:
+    """Return a row as it was before `clip_row`; one that is no clip's row comes back as a copy.
+
+    Example:
+      >>> fields_before_cut({"original_file": "a.wav", "sample_rate": 48000})
+      {'original_file': 'a.wav', 'sample_rate': 48000}
+    """
+    if not _ALWAYS_THERE <= row.keys():
+        return dict(row)
+    return {_moved_back(key): value for key, value in row.items() if key not in _CUT}
+
+
+def _moved(key: str) -> str:
+    return _GIVEN + key if _is_moved(key) else key
+
+
+def _moved_back(key: str) -> str:
+    return key[len(_GIVEN) :] if key.startswith(_GIVEN) and _is_moved(key) else key
+
+
+def _is_moved(key: str) -> bool:
+    """Say whether a key is one of the cut's own, or what such a one moved to in an earlier cut."""
+    while key.startswith(_GIVEN):
+        key = key[len(_GIVEN) :]
+    return key in _CUT
+
+
+def claimed_duration(fields: Mapping[str, Any]) -> Seconds:
+    """Return a clip's duration as its row says it, in seconds; from its times where the row has none.
+
+    Example:
+      >>> claimed_duration({"duration": 0.7504}), claimed_duration({"original_start_ms": 250, "original_end_ms": 1000})
+      (0.7504, 0.75)
+    """
+    duration: Seconds | None = fields.get("duration")
+    if duration is not None:
+        return duration
+    return (fields.get("original_end_ms", 0) - fields.get("original_start_ms", 0)) / 1000
+
+
+def metadata_row(filename: str, fields: Mapping[str, Any], index: int) -> Fields:
+    """Return a clip's row of metadata.csv, as the reference has it: times as asked for, rounded.
+
+    Args:
+      filename: of the clip.
+      fields: of its request, or the clip's row.
+      index: of its request.
+
+    Example:
+      >>> metadata_row("a_segment_000.wav", {"original_file": "a.wav", "original_end_ms": 1500, "mos": 3.14159}, 0)
+      {'filename': 'a_segment_000.wav', 'original_file': 'a.wav', 'segment_index': 0,
+       'start_sec': 0.0, 'end_sec': 1.5, 'duration': 1.5, 'mos': 3.1416}
+    """
+    fields = fields_before_cut(fields)
+    row = {
+        "filename": filename,
+        "original_file": fields.get("original_file", ""),
+        "segment_index": index,
+        "start_sec": round(fields.get("original_start_ms", 0) / 1000, 3),
+        "end_sec": round(fields.get("original_end_ms", 0) / 1000, 3),
+        "duration": round(claimed_duration(fields), 3),
+    }
+    row |= {key: fields[key] for key in ("speaker_id", "num_speakers") if fields.get(key) is not None}
+    for key, value in fields.items():
+        if key not in STRUCTURAL_KEYS and key != "turns":
+            row[key] = round(value, 4) if isinstance(value, float) else value
+    return row
+
+
+def metadata_of_clip_row(row: Mapping[str, Any]) -> Fields:
+    """Return the row of metadata.csv of a clip from its own row; the file name is the last part of `extracted_path`.
+
+    Raises:
+      KeyError: the row is no clip's row.
+    """
+    path, member = split_locator(row["extracted_path"])
+    filename = (path if member is None else member).rpartition("/")[2]
+    return metadata_row(filename, row, row["segment_index"])
+
+
+def columns_of(rows: Iterable[Iterable[str]]) -> list[str]:
+    """Return keys in order of first appearance.
+
+    What it returns for parts of a table, given to it in order, gives the columns of the whole.
+
+    Example:
+      >>> columns_of([{"filename": "a", "mos": 3}, {"filename": "b", "speaker_id": 1}]), columns_of([["b"], ["a", "b"]])
+      (['filename', 'mos', 'speaker_id'], ['b', 'a'])
+    """
+    columns: dict[str, None] = {}
+    for row in rows:
+        columns.update(dict.fromkeys(row))
+    return list(columns)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    r"""Yield a table as CSV in UTF-8, a piece at a time: as Python's csv module writes it, as the reference does.
+
+    Lines end in \r\n, missing values and null are empty, lists and booleans are Python's text of them. Values are not
+    altered: one that begins with =, +, - or @ is a formula to a spreadsheet, so import untrusted tables as text.
+
+    Args:
+      columns: the header; has every key of the rows.
+      rows: one mapping a line.
+
+    Example:
+      >>> list(csv_text(["a", "b"], [{"b": [0.5, None]}, {"a": "x,y"}]))
+      [b'a,b\r\n,"[0.5, None]"\r\n"x,y",\r\n']
+    """
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, fieldnames=list(columns))
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(row)
+        if buffer.tell() > _CHUNK_BYTES:
+            yield _taken(buffer)
+    yield _taken(buffer)
+
+
+def _taken(buffer: io.StringIO) -> bytes:
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return text.encode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractionTotals:
+    """Sums over clips.
+
+    Attributes:
+      n_clips: how many.
+      duration_sec: summed durations, as their rows say them.
+      by_speaker: clips by speaker id as text, in order of the first; clips without a speaker are not in it.
+    """
+
+    n_clips: int = 0
+    duration_sec: Seconds = 0.0
+    by_speaker: dict[str, int] = field(default_factory=dict)
+
+
+def totals_of(rows: Iterable[Mapping[str, Any]], before: ExtractionTotals | None = None) -> ExtractionTotals:
+    """Add up clips, one after the other.
+
+    Args:
+      rows: fields of requests, or rows of clips.
+      before: the totals of the clips that come before them.
+
+    Example:
+      >>> totals_of([{"duration": 1.5, "speaker_id": "ana"}, {"duration": 2, "speaker_id": ""}])
+      ExtractionTotals(n_clips=2, duration_sec=3.5, by_speaker={'ana': 1})
+    """
+    start = before if before is not None else ExtractionTotals()
+    n_clips, duration, by_speaker = start.n_clips, start.duration_sec, dict(start.by_speaker)
+    for row in rows:
+        n_clips += 1
+        duration += claimed_duration(row)
+        speaker = row.get("speaker_id")
+        if speaker is not None and speaker != "":
+            text = speaker_text(speaker)
+            by_speaker[text] = by_speaker.get(text, 0) + 1
+    return ExtractionTotals(n_clips=n_clips, duration_sec=duration, by_speaker=by_speaker)
+
+
+def extraction_summary(totals: ExtractionTotals, *, manifest_path: str, output_dir: str, output_format: str) -> Fields:
+    """Return what extraction_summary.json says, in the reference's order.
+
+    Example:
+      >>> extraction_summary(ExtractionTotals(n_clips=1, duration_sec=1.005), manifest_path="m.jsonl",
+      ...                    output_dir="out", output_format="wav")
+      {'manifest_path': 'm.jsonl', 'output_dir': 'out', 'total_segments': 1, 'total_duration_sec': 1.0,
+       'output_format': 'wav'}
+    """
+    summary = {
+        "manifest_path": manifest_path,
+        "output_dir": output_dir,
+        "total_segments": totals.n_clips,
+        "total_duration_sec": round(totals.duration_sec, 2),
+        "output_format": output_format,
+    }
+    return summary | ({"segments_by_speaker": totals.by_speaker} if totals.by_speaker else {})
+
+
+def summary_text(summary: Mapping[str, Any]) -> bytes:
+    """Render extraction_summary.json as the reference does: indented by two, ASCII, without a newline at the end."""
+    return json.dumps(summary, indent=2).encode("ascii")
