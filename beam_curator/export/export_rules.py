@@ -1,0 +1,46 @@
+"""What an export writes besides the clips."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from beam_curator.rules import option, raise_problems
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRules:
+    """Which parts of the tree are written, and from which keys of a row they come; names are the reference's."""
+
+    input_path: str = option(
+        "", "what the path of every recording begins with; the rest names its documents (default: nothing)"
+    )
+    upload_clips: bool = option(True, "write the clips themselves")
+    dry_run: bool = option(
+        False, "write the documents of recordings and chunks only: no clips, previews, embeddings, metas"
+    )
+    generate_embeddings: bool = option(False, "write embeddings")
+    generate_previews: bool = option(False, "write a picture and a low-rate sound file of each clip")
+    generate_captions: bool = option(False, "write transcripts into the documents of clips and chunks")
+    embedding_algorithm: str = option("speaker", "name of the embeddings' folders")
+    caption_models: tuple[str, ...] = option(
+        ("text",), "models whose transcripts are taken, in order: keys NAME_transcript; 'text' is the key text"
+    )
+    embedding_key: str = option("embedding", "key of a row that holds its embedding")
+    embeddings: str | None = option(None, "Parquet file of id and embedding, by span uuid, used where a row has none")
+    rejected_key: str = option("rejected_by", "key of a row that names the rules that rejected it")
+    score_keys: tuple[str, ...] = option((), "keys of a row that are written as scores")
+    clips_per_chunk: int = option(256, "how many consecutive clips of a recording are handled and described together")
+    max_workers: int = option(6, "files that a worker uploads at a time (object stores)")
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not _NAME.fullmatch(self.embedding_algorithm):
+            problems.append(f"embedding_algorithm {self.embedding_algorithm!r} must be of a-z, 0-9, - and _: rename it")
+        if self.clips_per_chunk < 1:
+            problems.append(f"clips_per_chunk {self.clips_per_chunk} is below 1: raise it")
+        if self.max_workers < 1:
+            problems.append(f"max_workers {self.max_workers} is below 1: raise it")
+        raise_problems("export", problems)

@@ -1,0 +1,297 @@
+"""Previews of clips: a picture of the waveform with its turns, and the samples of a low-rate copy."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beam_curator.export.envelopes import Envelope, mix
+from beam_curator.export.labels import fit_text, plain_label
+from beam_curator.failures import EntryError, FailureCode
+from beam_curator.intervals import Seconds
+
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont
+
+Samples = NDArray[np.float32]
+"""Audio, float32 [n_samples, n_channels], full scale at 1."""
+
+PREVIEW_SAMPLE_RATE = 16_000
+MAX_LANES = 16
+"""Speakers that have a lane of their own; those who come later share the last one."""
+
+MIN_WIDTH = 320
+MIN_HEIGHT = 40
+
+_HEADER, _LANE, _BAR, _AXIS, _MARGIN, _GAP = 26, 20, 12, 28, 16, 10
+_MIN_TICK_PIXELS = 72
+_TEXT_SIZE = 13
+_QUIETEST_FULL_HEIGHT = 0.01
+_Color = tuple[int, int, int]
+_WHITE, _PANEL, _STRIPE, _GRID = (255, 255, 255), (246, 247, 249), (250, 250, 252), (222, 225, 230)
+_WAVE, _INK, _FAINT = (62, 78, 104), (40, 44, 52), (110, 117, 128)
+_SPEAKERS: tuple[_Color, ...] = (
+    *((31, 119, 180), (230, 97, 1), (44, 145, 60), (148, 80, 180), (200, 40, 50), (0, 150, 160)),
+    *((190, 140, 20), (215, 75, 150), (110, 80, 60), (95, 115, 215), (125, 160, 30), (90, 95, 105)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Who speaks when, in seconds from the start of the clip.
+
+    Raises:
+      EntryError: a time is not finite, or the end lies before the start.
+    """
+
+    start: Seconds
+    end: Seconds
+    speaker: str
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start) and math.isfinite(self.end) and self.start <= self.end):
+            raise EntryError(
+                FailureCode.BAD_TIME,
+                f"a turn lasts from {self.start} to {self.end}, expected finite seconds in order",
+                "mend the times of the turn",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lane:
+    """One line of bars below the waveform."""
+
+    label: str
+    color: _Color
+    turns: list[Turn]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """Where things are, in pixels: the plot is the waveform and the lanes below it."""
+
+    width: int
+    height: int
+    left: int
+    n_lanes: int
+    duration: Seconds
+
+    @property
+    def right(self) -> int:
+        return self.width - _MARGIN
+
+    @property
+    def lanes_top(self) -> int:
+        return _HEADER + self.height
+
+    @property
+    def plot_bottom(self) -> int:
+        return self.lanes_top + self.n_lanes * _LANE
+
+    def x_of(self, time: Seconds) -> int:
+        """Return the column of a time, inside the plot."""
+        share = min(max(time / self.duration, 0.0), 1.0)
+        return self.left + round(share * (self.right - self.left - 1))
+
+
+def draw_preview(
+    samples: Samples,
+    sample_rate: int,
+    turns: Sequence[Turn],
+    *,
+    width: int = 1200,
+    height: int = 240,
+    title: str = "",
+) -> bytes:
+    """Draw a clip as PNG: its waveform over time, and one lane of coloured bars below it for each speaker.
+
+    The waveform is the least and greatest sample of each pixel column, channels mixed, scaled so that its peak fills
+    the height (a clip below -40 dB stays small); the peak is written above it. Labels are in the plain letters of
+    Pillow's own font; one that has others is shown by its number and their code points. No display is needed, and the
+    bytes follow from the arguments and the version of Pillow.
+
+    Args:
+      samples: float32 [n_samples, n_channels], full scale at 1.
+      sample_rate: in Hz.
+      turns: who speaks when; what lies outside of the clip is left out.
+      width: of the picture, in pixels, at least 320.
+      height: of the waveform, in pixels, at least 40; the picture grows by 20 a speaker, with `MAX_LANES` at most.
+      title: written above the waveform.
+
+    Raises:
+      EntryError: the clip has no samples, or one that is not finite.
+      ValueError: the picture is too small.
+    """
+    envelope = Envelope(len(samples))
+    envelope.add(samples)
+    return draw_envelope(envelope, sample_rate, turns, width=width, height=height, title=title)
+
+
+def draw_envelope(
+    envelope: Envelope,
+    sample_rate: int,
+    turns: Sequence[Turn],
+    *,
+    width: int = 1200,
+    height: int = 240,
+    title: str = "",
+) -> bytes:
+    """Draw a clip of which the envelope is known, as `draw_preview` does; a long one is never held as a whole.
+
+    Raises:
+      ValueError: the picture is too small.
+    """
+    from PIL import Image, ImageDraw
+
+    if width < MIN_WIDTH or height < MIN_HEIGHT:
+        raise ValueError(f"{width} x {height} pixels are too few: give at least {MIN_WIDTH} x {MIN_HEIGHT}")
+    font = _font()
+    duration = envelope.n_samples / sample_rate
+    lanes = _lanes_of([turn for turn in turns if turn.start < duration and turn.end > 0])
+    gutter = min(max((math.ceil(font.getlength(lane.label)) for lane in lanes), default=-_GAP), width // 4)
+    left = _MARGIN + gutter + _GAP
+    layout = _Layout(width=width, height=height, left=left, n_lanes=len(lanes), duration=duration)
+    minima, maxima = envelope.levels(layout.right - layout.left)
+    peak = float(max(-minima.min(), maxima.max(), 0.0))
+    pixels = _plot(layout, minima, maxima, peak)
+    for index, lane in enumerate(lanes):
+        _fill_bars(pixels, layout, layout.lanes_top + index * _LANE, lane)
+    image = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(image)
+    draw.font = font
+    _write_header(draw, layout, title, f"{duration:.2f} s, {sample_rate} Hz, {_peak_text(peak)}")
+    _write_labels(draw, layout, lanes)
+    _write_axis(draw, layout)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def preview_audio(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
+    """Return what a preview lets one hear: channels mixed, at 16 kHz or the clip's own rate where that is lower.
+
+    Args:
+      samples: float32 [n_samples, n_channels].
+      sample_rate: in Hz.
+
+    Returns:
+      float32 [n_samples, 1] within full scale, and its sample rate in Hz.
+
+    Example:
+      >>> samples, sample_rate = preview_audio(np.zeros((44100, 2), np.float32), 44100)
+      >>> samples.shape, sample_rate
+      ((16000, 1), 16000)
+    """
+    mixed = mix(samples)
+    if sample_rate > PREVIEW_SAMPLE_RATE:
+        import soxr
+
+        mixed = np.clip(soxr.resample(mixed, sample_rate, PREVIEW_SAMPLE_RATE), -1.0, 1.0)
+    return np.ascontiguousarray(mixed[:, None], np.float32), min(sample_rate, PREVIEW_SAMPLE_RATE)
+
+
+def _lanes_of(turns: Sequence[Turn]) -> list[_Lane]:
+    """Give each speaker a lane, in order of first word; those who find no room share one."""
+    by_speaker: dict[str, list[Turn]] = {}
+    for turn in sorted(turns, key=lambda turn: (turn.start, turn.speaker, turn.end)):
+        by_speaker.setdefault(turn.speaker, []).append(turn)
+    n_own = MAX_LANES if len(by_speaker) <= MAX_LANES else MAX_LANES - 1
+    lanes = [
+        _Lane(label=plain_label(speaker, number), color=_SPEAKERS[(number - 1) % len(_SPEAKERS)], turns=said)
+        for number, (speaker, said) in enumerate(list(by_speaker.items())[:n_own], start=1)
+    ]
+    others = [turn for said in list(by_speaker.values())[n_own:] for turn in said]
+    if others:
+        lanes.append(_Lane(label=f"{len(by_speaker) - n_own} others", color=_FAINT, turns=others))
+    return lanes
+
+
+def _plot(layout: _Layout, minima: Samples, maxima: Samples, peak: float) -> NDArray[np.uint8]:
+    """Draw backgrounds, grid and waveform into uint8 [height, width, 3]."""
+    pixels = np.full((layout.plot_bottom + _AXIS, layout.width, 3), _WHITE, np.uint8)
+    plot = (slice(layout.left, layout.right), slice(None))
+    pixels[_HEADER : layout.lanes_top, *plot] = _PANEL
+    for lane in range(1, layout.n_lanes, 2):
+        top = layout.lanes_top + lane * _LANE
+        pixels[top : top + _LANE, *plot] = _STRIPE
+    for time in _ticks(layout):
+        pixels[_HEADER : layout.plot_bottom + 4, layout.x_of(time)] = _GRID
+    half = (layout.height - 1) / 2
+    scale = (half - 3) / max(peak, _QUIETEST_FULL_HEIGHT)
+    # Each column reaches to where the one before ends, or steep waves would fall apart into dots.
+    tops = np.round(half - scale * np.maximum(maxima, np.append(maxima[:1], minima[:-1])))
+    bottoms = np.round(half - scale * np.minimum(minima, np.append(minima[:1], maxima[:-1])))
+    rows = np.arange(layout.height)[:, None]
+    pixels[_HEADER : layout.lanes_top, *plot][(rows >= tops) & (rows <= bottoms)] = _WAVE
+    pixels[layout.plot_bottom, *plot] = _FAINT
+    return pixels
+
+
+def _fill_bars(pixels: NDArray[np.uint8], layout: _Layout, top: int, lane: _Lane) -> None:
+    first = top + (_LANE - _BAR) // 2
+    for turn in lane.turns:
+        start, stop = layout.x_of(turn.start), layout.x_of(turn.end)
+        pixels[first : first + _BAR, start : min(max(stop, start + 2), layout.right)] = lane.color
+
+
+def _write_header(draw: ImageDraw, layout: _Layout, title: str, facts: str) -> None:
+    room = layout.width - 2 * _MARGIN
+    facts_length = math.ceil(draw.textlength(facts))
+    draw.text((layout.right - facts_length, _HEADER // 2), facts, fill=_FAINT, anchor="lm")
+    shown = fit_text(plain_label(title, None), room - facts_length - 24, draw.textlength)
+    draw.text((_MARGIN, _HEADER // 2), shown, fill=_INK, anchor="lm")
+
+
+def _write_labels(draw: ImageDraw, layout: _Layout, lanes: Sequence[_Lane]) -> None:
+    room = layout.left - _GAP - _MARGIN
+    for number, lane in enumerate(lanes, start=1):
+        middle = layout.lanes_top + number * _LANE - _LANE // 2
+        shown = lane.label
+        if draw.textlength(shown) > room:
+            shown = fit_text(f"#{number} {shown.removeprefix(f'#{number} ')}", room, draw.textlength)
+        draw.text((layout.left - _GAP, middle), shown, fill=lane.color, anchor="rm")
+
+
+def _write_axis(draw: ImageDraw, layout: _Layout) -> None:
+    for time in _ticks(layout):
+        text = f"{time:.10g} s"
+        half = math.ceil(draw.textlength(text) / 2)
+        x = min(max(layout.x_of(time), half), layout.width - half)
+        draw.text((x, layout.plot_bottom + 15), text, fill=_INK, anchor="mm")
+
+
+def _ticks(layout: _Layout) -> Iterator[Seconds]:
+    step = tick_step(layout.duration, (layout.right - layout.left) // _MIN_TICK_PIXELS)
+    return (index * step for index in range(math.floor(layout.duration / step + 1e-9) + 1))
+
+
+def tick_step(duration: Seconds, n_ticks: int) -> Seconds:
+    """Return the shortest of 1, 2, 5, 10 ... seconds (30, 60, 300 and 600 too, or tenths) that makes few ticks.
+
+    Example:
+      >>> tick_step(0.2, 10), tick_step(3.0, 10), tick_step(180.0, 10), tick_step(600.0, 10)
+      (0.02, 0.5, 20.0, 60.0)
+    """
+    least = duration / max(n_ticks, 1)
+    power = math.floor(math.log10(least)) - 1
+    decades = [float(f"{digit}e{power + up}") for up in range(4) for digit in (1, 2, 5)]
+    return min(step for step in [*decades, 30.0, 60.0, 300.0, 600.0] if step >= least * (1 - 1e-9))
+
+
+def _font() -> FreeTypeFont:
+    """Load Pillow's own font with the basic layout, as kerning differs with the libraries that Pillow finds."""
+    from PIL import ImageFont
+
+    font = cast("FreeTypeFont", ImageFont.load_default(_TEXT_SIZE))
+    return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
+
+
+def _peak_text(peak: float) -> str:
+    return f"peak {20 * math.log10(peak):.1f} dB" if peak > 0 else "silent"
