@@ -30,13 +30,15 @@ class Report:
         print(f"{name:<66} {value:9.2f} {unit:<6} {sign} {target:g}  {'holds' if good else 'MISSED'}", flush=True)
 
 
-def run_job(manifest: Path | list[Path], output: Path, *flags: str) -> tuple[dict[str, Any], float, float]:
+def run_job(
+    manifest: Path | list[Path], output: Path, *flags: str, command: str = "windows"
+) -> tuple[dict[str, Any], float, float]:
     """Run the command afresh; return its summary, the seconds of the whole process and its peak memory in MB."""
     shutil.rmtree(output, ignore_errors=True)
     os.sync()
     begin = time.perf_counter()
     inputs = manifest if isinstance(manifest, list) else [manifest]
-    process = subprocess.Popen([COMMAND, "windows", *inputs, "--output", output, *flags], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([COMMAND, command, *inputs, "--output", output, *flags], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - begin

@@ -18,7 +18,6 @@ from beam_curator.clips.records import BadInterval, ClipRequest
 from beam_curator.clips.requests import WHATS, What, combo_of, detect_combo, requests_of_row, resolve_recording
 from beam_curator.clips.tables import (
     CUT_KEYS,
-    OWN_KEYS,
     CutFacts,
     ExtractionTotals,
     claimed_duration,
@@ -35,7 +34,6 @@ from beam_curator.clips.tables import (
 
 __all__ = [
     "CUT_KEYS",
-    "OWN_KEYS",
     "WHATS",
     "BadInterval",
     "ClipRequest",

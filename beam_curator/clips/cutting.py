@@ -75,7 +75,7 @@ def cut_of(request: ClipRequest, info: AudioInfo, rules: CutRules) -> Cut:
 
 
 def _said(request: ClipRequest) -> str:
-    return f"{request.start:g}-{request.end:g} {request.unit}"
+    return f"{request.start:.12g}-{request.end:.12g} {request.unit}"
 
 
 def is_long(cut: Cut, info: AudioInfo) -> bool:

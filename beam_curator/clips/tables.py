@@ -37,10 +37,11 @@ CUT_KEYS = (
 ORIGIN_KEY = "_origin"
 """Under which a written row names the manifest line it came from; the line itself never has it."""
 
-OWN_KEYS = frozenset({*CUT_KEYS, ORIGIN_KEY, "turns"})
-"""Keys of a clip's row that are this extraction's own: none of them is a column of metadata.csv."""
+TURNS_KEY = "turns"
+"""Under which the row of a training window names who speaks when; no column of metadata.csv, as it may be long."""
 
 _GIVEN = "input_"
+_ADDED = frozenset({*CUT_KEYS, ORIGIN_KEY})
 _CUT = frozenset(CUT_KEYS)
 _ALWAYS_THERE = _CUT - {"clamped"}
 _FACTS = tuple(key for key in CUT_KEYS if key not in {"segment_index", "clamped"})
@@ -111,7 +112,7 @@ def fields_before_cut(row: Mapping[str, Any]) -> Fields:
     """
     if not _ALWAYS_THERE <= row.keys():
         return dict(row)
-    return {_moved_back(key): value for key, value in row.items() if key not in _CUT}
+    return {_moved_back(key): value for key, value in row.items() if key not in _ADDED}
 
 
 def _moved(key: str) -> str:
@@ -166,7 +167,7 @@ def metadata_row(filename: str, fields: Mapping[str, Any], index: int) -> Fields
     }
     row |= {key: fields[key] for key in ("speaker_id", "num_speakers") if fields.get(key) is not None}
     for key, value in fields.items():
-        if key not in STRUCTURAL_KEYS and key != "turns":
+        if key not in STRUCTURAL_KEYS and key != TURNS_KEY:
             row[key] = round(value, 4) if isinstance(value, float) else value
     return row
 

@@ -56,7 +56,7 @@ def _scratch(output: str) -> Iterator[str]:
 
 def sweep_scratch(directory: str) -> None:
     """Remove the signs of life of this or an earlier run."""
-    storage.delete(directory, [name for name in storage.list_directory(directory) if name.endswith(LIVE_SUFFIX)])
+    storage.delete(directory, [name for name in storage.names_in(directory) if name.endswith(LIVE_SUFFIX)])
 
 
 def run_job(

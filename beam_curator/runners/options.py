@@ -59,7 +59,7 @@ def add_flags(parser: argparse.ArgumentParser, sections: Sections) -> None:
                 choices=field.metadata["choices"] or None,
                 default=argparse.SUPPRESS,
                 metavar=None if field.metadata["choices"] else _metavar(kind),
-                help=text if default is None else f"{text} (default: {default})",
+                help=text if default in (None, "") else f"{text} (default: {default})",
             )
 
 
@@ -70,7 +70,7 @@ def plain_type(kind: Any) -> Any:
 
 def _metavar(kind: Any) -> str:
     if kind == tuple[str, ...]:
-        return "KEY,KEY"
+        return "TEXT,TEXT"
     return {int: "N", str: "TEXT"}.get(kind, "NUMBER")
 
 

@@ -24,8 +24,8 @@ def test_numbers_agree_with_what_is_counted(n: int, what: str, text: str) -> Non
 
 
 def test_failures_are_those_of_one_stage_by_code() -> None:
-    counts = {"cut.failures": 3, "cut.failures.too_large": 1, "cut.failures.not_audio": 2, "read.failures.bad_json": 4}
-    assert list(failures_of(counts, "cut").items()) == [("not_audio", 2), ("too_large", 1)]
+    counts = {"cut.failures": 3, "cut.failures.truncated_audio": 1, "cut.failures.not_audio": 2, "read.failures": 4}
+    assert list(failures_of(counts, "cut").items()) == [("not_audio", 2), ("truncated_audio", 1)]
     assert failures_of(counts, "build") == {}
 
 

@@ -1,0 +1,1 @@
+"""Cutting clips out of recordings: plan, name, cut, write, index."""

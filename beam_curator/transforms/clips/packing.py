@@ -1,0 +1,214 @@
+"""Clips in tar shards: recordings that belong to one shard are cut by one worker, straight into its tar file."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from beam_curator.audio_formats import AudioFormat
+from beam_curator.blocks import plan_blocks
+from beam_curator.clips.cut_rules import CutRules
+from beam_curator.clips.packing import TarWriter, nemo_manifest_name, nemo_row, shard_name
+from beam_curator.failures import EntryError
+from beam_curator.json_lines import encode
+from beam_curator.output_set import FileRecord
+from beam_curator.tar_members import split_locator
+from beam_curator.transforms import storage
+from beam_curator.transforms.atomic_files import AtomicFile
+from beam_curator.transforms.clips.cutting import Recording, failure_of, recording_from, row_of
+from beam_curator.transforms.clips.parts import Part, PartWriter
+from beam_curator.transforms.clips.planning import Pack
+from beam_curator.transforms.clips.tar_shards import TarShard
+from beam_curator.transforms.listing import list_inputs, with_form
+from beam_curator.transforms.metrics import collector_paused, timed
+from beam_curator.transforms.output_set import OutputTarget
+
+TAR_KIND, MANIFEST_KIND = "tar", "sharded-manifest"
+
+Grouped = tuple[str, list[Pack], bool]
+"""A recording: its name, its packs, and whether its file names need a mark."""
+
+
+class PackedClips(NamedTuple):
+    """What `PackClips` returns: rows and counts of each recording, and the tar shards with their manifests."""
+
+    parts: PCollection[Part]
+    shards: PCollection[FileRecord]
+
+
+class PackClips(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], Any]):
+    """Cut clips into tar shards; a recording's clips are all in the shard that its name falls into.
+
+    Every number from 0 has a shard, an empty one where no recording falls into it.
+
+    Args:
+      target: where to; as many shards as it says, or as there are blocks of manifest.
+      inputs: of the job, by which blocks are counted.
+      rules: how clips are cut.
+      output_format: of the clips.
+      pack: "webdataset" or "nemo-tar".
+      keep_duplicates: the job reads a file that is listed twice twice.
+    """
+
+    def __init__(
+        self,
+        target: OutputTarget,
+        inputs: Sequence[str],
+        rules: CutRules,
+        output_format: AudioFormat,
+        pack: str,
+        *,
+        keep_duplicates: bool = False,
+    ) -> None:
+        super().__init__()
+        self._target = target
+        self._inputs = tuple(inputs)
+        self._keep_duplicates = keep_duplicates
+        self._rules = rules
+        self._output_format: AudioFormat = output_format
+        self._pack = pack
+
+    def expand(self, groups: PCollection[tuple[str, dict[str, Any]]]) -> "PackedClips":
+        start = groups.pipeline | "Start shards" >> beam.Create([None])
+        shards = start | "List shards" >> beam.ParDo(
+            _ShardsFn(self._inputs, self._target.n_shards, self._keep_duplicates)
+        )
+        recordings = groups | "Key by shard" >> beam.Map(key_recording, self._target.n_shards).with_output_types(
+            tuple[int, Grouped]
+        )
+        packed = (
+            {"recordings": recordings, "shards": shards}
+            | "Group by shard" >> beam.CoGroupByKey()
+            | "Pack"
+            >> beam.ParDo(_PackFn(self._target, self._rules, self._output_format, self._pack)).with_outputs(
+                "shards", main="parts"
+            )
+        )
+        return PackedClips(parts=packed["parts"], shards=packed["shards"])
+
+
+class _ShardsFn(beam.DoFn):
+    def __init__(self, inputs: tuple[str, ...], n_shards: int, keep_duplicates: bool) -> None:
+        self._inputs = inputs
+        self._n_shards = n_shards
+        self._keep_duplicates = keep_duplicates
+
+    def process(self, _: None) -> Iterator[tuple[int, bool]]:
+        n_shards = self._n_shards
+        if not n_shards:
+            files, _repeated = list_inputs(self._inputs, keep_duplicates=self._keep_duplicates)
+            n_shards = len(plan_blocks([with_form(file) for file in files]))
+        for number in range(n_shards):
+            yield number, True
+
+
+def key_recording(group: tuple[str, dict[str, Any]], n_shards: int) -> tuple[int, Grouped]:
+    """Give a recording the shard that the hash of its name falls into."""
+    name, joined = group
+    packs = list(joined["packs"])
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    number = int.from_bytes(digest, "big") % (n_shards or packs[0].n_blocks)
+    return number, (name, packs, any(joined["marks"]))
+
+
+class _PackFn(beam.DoFn):
+    def __init__(self, target: OutputTarget, rules: CutRules, output_format: AudioFormat, pack: str) -> None:
+        self._target = target
+        self._rules = rules
+        self._output_format: AudioFormat = output_format
+        self._pack = pack
+
+    def process(
+        self, group: tuple[int, dict[str, Any]]
+    ) -> Iterator[Part | TaggedOutput[Literal["shards"], FileRecord]]:
+        number, joined = group
+        recordings = [recording_from(name, packs, marked=marked) for name, packs, marked in joined["recordings"]]
+        recordings.sort(key=_position)
+        with timed("cut"), collector_paused():
+            kept = self._kept(number, recordings)
+            parts, files = kept if kept is not None else self._packed(number, recordings)
+        yield from parts
+        for record in files:
+            yield TaggedOutput("shards", record)
+
+    def _writer(self, recording: Recording) -> PartWriter:
+        return PartWriter(self._target, recording.name, recording.position, recording.n_blocks)
+
+    def _names(self, number: int) -> list[tuple[str, str]]:
+        names = [(shard_name(self._pack, number), TAR_KIND)]
+        return names + ([(nemo_manifest_name(number), MANIFEST_KIND)] if self._pack == "nemo-tar" else [])
+
+    def _kept(self, number: int, recordings: Sequence[Recording]) -> tuple[list[Part], list[FileRecord]] | None:
+        """Return what an earlier attempt left of this shard, if all of it is in place: shards are synced to disk."""
+        directory = self._target.directory
+        paths = [storage.join(directory, name) for name, _ in self._names(number)]
+        if not self._target.resume or any(storage.size_of(path) is None for path in paths):
+            return None
+        parts = [self._writer(recording).kept(len(recording.requests), synced=True) for recording in recordings]
+        if any(part is None for part in parts):
+            return None
+        found = [part for part in parts if part is not None]
+        n_clips = sum(record.n_rows for part in found for record in part.files)
+        hashed = [storage.hash_file(path) for path in paths]
+        return found, [
+            FileRecord(name=name, n_bytes=n_bytes, sha256=sha256, n_rows=n_clips, kind=kind)
+            for (name, kind), (n_bytes, sha256, _) in zip(self._names(number), hashed, strict=True)
+        ]
+
+    def _packed(self, number: int, recordings: Sequence[Recording]) -> tuple[list[Part], list[FileRecord]]:
+        (tar_name, _), *_ = self._names(number)
+        if self._target.token is None:
+            storage.make_directory(self._target.directory)
+        with AtomicFile(self._target.directory, tar_name, self._target.check) as file:
+            tar = TarWriter(file.write_pieces)
+            outcomes = TarShard(tar_name, tar, self._pack, self._rules, self._output_format).write(recordings)
+            tar.close()
+        lines = []
+        writers = list(map(self._writer, recordings))
+        for recording, writer, facts in zip(recordings, writers, outcomes, strict=True):
+            for (position, request), outcome in zip(recording.requests, facts, strict=True):
+                source, offset = recording.sources[position[0]], position[2]
+                if isinstance(outcome, EntryError):
+                    writer.add_failure(failure_of(outcome, request, source, offset))
+                else:
+                    row = row_of(request, outcome, source, offset)
+                    writer.add_row(row)
+                    lines.append((outcome.extracted_path, row))
+        records = [_record(tar_name, TAR_KIND, file, len(lines))]
+        if self._pack == "nemo-tar":
+            records.append(self._write_manifest(number, sorted(lines, key=_path)))
+        return [writer.write() for writer in writers], records
+
+    def _write_manifest(self, number: int, rows: Sequence[tuple[str, dict[str, Any]]]) -> FileRecord:
+        name = nemo_manifest_name(number)
+        folder, _, last = name.rpartition("/")
+        directory = storage.join(self._target.directory, folder)
+        storage.make_directory(directory)
+        if not storage.is_remote(directory) and os.path.islink(directory):
+            raise FileExistsError(f"{directory} is a link to another place: remove it, or choose another --output")
+        with AtomicFile(directory, last, self._target.check) as file:
+            for path, row in rows:
+                made = nemo_row(
+                    row,
+                    member=split_locator(path)[1] or path,
+                    n_samples=row["n_samples"],
+                    sample_rate=row["sample_rate"],
+                    shard=number,
+                )
+                file.write_pieces([encode(made), b"\n"])
+        return _record(name, MANIFEST_KIND, file, len(rows))
+
+
+def _position(recording: Recording) -> tuple[int, int, int]:
+    return recording.position
+
+
+def _path(line: tuple[str, dict[str, Any]]) -> str:
+    return line[0]
+
+
+def _record(name: str, kind: str, file: AtomicFile, n_rows: int) -> FileRecord:
+    return FileRecord(name=name, n_bytes=file.n_bytes, sha256=file.sha256, n_rows=n_rows, kind=kind)

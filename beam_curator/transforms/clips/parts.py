@@ -1,0 +1,271 @@
+"""Rows of recordings as hidden files, merged into shards: rows never cross a shuffle."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import msgspec
+from apache_beam.pvalue import PCollection
+
+from beam_curator.clips.columns import ColumnKinds, Kind
+from beam_curator.clips.tables import metadata_of_clip_row
+from beam_curator.failures import Failure, render_failure
+from beam_curator.json_lines import encode
+from beam_curator.output_set import FAILURES, ROW_EXTENSIONS, FileRecord, part_name, shard_file_name
+from beam_curator.transforms import storage
+from beam_curator.transforms.atomic_files import AtomicFile
+from beam_curator.transforms.clips.rows import read_clip_rows, write_clip_rows
+from beam_curator.transforms.metrics import Count, timed
+from beam_curator.transforms.output_set import OutputTarget, existing_record, shard_of
+from beam_curator.transforms.row_files import RowFormat, merge_files
+
+ROWS, LETTERS = "clips", f"{FAILURES}-cut"
+
+Columns = tuple[tuple[str, Kind | None], ...]
+FileFacts = tuple[str, int, str]
+"""Name of a file below the output directory, its size, and its sha256."""
+
+
+def clip_file(row: dict[str, Any]) -> tuple[FileFacts, ...]:
+    """Return the one file of a row: its clip."""
+    return ((row["extracted_path"], row["n_bytes"], row["sha256"]),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What came of one recording.
+
+    Attributes:
+      files: hidden files of rows, and of dead letters where there are any.
+      columns: of the index that its rows fill, with their kinds.
+      counts: for the books.
+    """
+
+    files: tuple[FileRecord, ...]
+    columns: Columns
+    counts: tuple[Count, ...]
+
+
+class PartWriter:
+    """Collects rows and dead letters of one recording, and writes them into hidden files.
+
+    The file of rows is put in place last, and also where it is empty: once it is there, all clips that it names were
+    put in place before it.
+
+    Args:
+      target: of the job.
+      recording: its name.
+      position: of its first row.
+      n_blocks: number of blocks of the job.
+      indexed: gather the columns of an index.
+      files_of: tells which files belong to a row.
+
+    Attributes:
+      key: of the recording, in the names of its hidden files.
+    """
+
+    def __init__(
+        self,
+        target: OutputTarget,
+        recording: str,
+        position: tuple[int, ...],
+        n_blocks: int,
+        *,
+        indexed: bool = True,
+        files_of: Callable[[dict[str, Any]], Iterable[FileFacts]] = clip_file,
+    ) -> None:
+        self._target = target
+        self._indexed = indexed
+        self._files_of = files_of
+        self.key = hashlib.blake2b(recording.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        self._template = FileRecord(
+            name="", n_bytes=0, sha256="", n_rows=0, kind="", position=position, n_blocks=n_blocks
+        )
+        self._columns = ColumnKinds()
+        self._counts: Counter[str] = Counter()
+        self._rows: list[bytes] = []
+        self._letters: list[bytes] = []
+
+    def add_row(self, row: dict[str, Any]) -> None:
+        """Add the row of a clip."""
+        self._rows.append(encode(row))
+        if self._indexed:
+            self._columns.add(metadata_of_clip_row(row))
+        self._counts["cut.clips"] += 1
+        self._counts["cut.audio_us"] += round(row["n_samples"] * 1e6 / row["sample_rate"])
+        self._counts["cut.bytes"] += row["n_bytes"]
+        if row.get("clamped"):
+            self._counts["cut.clamped"] += 1
+
+    def add_failure(self, failure: Failure) -> None:
+        """Add a dead letter."""
+        self._letters.append(render_failure(failure))
+        self._counts["cut.failures"] += 1
+        self._counts[f"cut.failures.{failure.code}"] += 1
+
+    def add_drop(self, reason: str) -> None:
+        """Count a clip that was asked for and is left out."""
+        self._counts["cut.dropped"] += 1
+        self._counts[f"cut.dropped.{reason}"] += 1
+
+    def write(self) -> Part:
+        """Put the files in place."""
+        files = [self._write(LETTERS, self._letters)] if self._letters else []
+        return self._part([*files, self._write(ROWS, self._rows)])
+
+    def _write(self, kind: str, lines: Sequence[bytes]) -> FileRecord:
+        if self._target.token is None:
+            storage.make_directory(self._target.directory)
+        with AtomicFile(self._target.directory, self._name(kind), self._target.check, sync=False) as file:
+            file.write_pieces(line + b"\n" for line in lines)
+        return self._record(kind, file.n_bytes, file.sha256, len(lines))
+
+    def _name(self, kind: str) -> str:
+        return part_name(f"{kind}-{self.key}.jsonl")
+
+    def _record(self, kind: str, n_bytes: int, sha256: str, n_rows: int) -> FileRecord:
+        return replace(self._template, name=self._name(kind), kind=kind, n_bytes=n_bytes, sha256=sha256, n_rows=n_rows)
+
+    def _part(self, files: Sequence[FileRecord]) -> Part:
+        return Part(files=tuple(files), columns=self._columns.columns(), counts=tuple(sorted(self._counts.items())))
+
+    def kept(self, n_requests: int, *, synced: bool = False) -> Part | None:
+        """Return what an earlier attempt left of this recording, if it is whole: all clips, each as its row says.
+
+        Clips are not trusted by their names alone: without an fsync, a crash of the machine may leave any bytes
+        behind.
+
+        Args:
+          n_requests: how many rows there have to be.
+          synced: the clips are in a file that was synced to the disk and is in place: no need to look at each.
+        """
+        directory = self._target.directory
+        if not self._target.resume or storage.size_of(storage.join(directory, self._name(LETTERS))) is not None:
+            return None
+        text = storage.read_bytes(storage.join(directory, self._name(ROWS)))
+        rows = _rows_in(text) if text is not None else None
+        if text is None or rows is None or len(rows) != n_requests:
+            return None
+        if not synced and not all(map(self._is_whole, rows)):
+            return None
+        for row in rows:
+            self.add_row(row)
+        return self._part([self._record(ROWS, len(text), hashlib.sha256(text).hexdigest(), len(rows))])
+
+    def _is_whole(self, row: dict[str, Any]) -> bool:
+        return all(is_whole(self._target.directory, file) for file in self._files_of(row))
+
+
+def is_whole(directory: str, file: FileFacts) -> bool:
+    """Tell whether a file is in place as it was written, byte for byte."""
+    name, n_bytes, sha256 = file
+    path = storage.join(directory, name)
+    return storage.size_of(path) == n_bytes and storage.hash_file(path)[1] == sha256
+
+
+def _rows_in(text: bytes) -> list[dict[str, Any]] | None:
+    """Return the rows of a hidden file; None where it is damaged."""
+    if text and not text.endswith(b"\n"):
+        return None
+    try:
+        return [msgspec.json.decode(line) for line in text.splitlines()]
+    except msgspec.DecodeError:
+        return None
+
+
+class Shard(NamedTuple):
+    """One merged file of rows, and the columns of the index that its rows fill."""
+
+    record: FileRecord
+    columns: Columns
+
+
+class MergedParts(NamedTuple):
+    """What `MergeParts` returns: files of rows with their columns, files of dead letters, and counts."""
+
+    rows: PCollection[Shard]
+    letters: PCollection[Shard]
+    counts: PCollection[Count]
+
+
+class MergeParts(beam.PTransform[PCollection[Part], Any]):
+    """Merge the hidden files of recordings into shards, in the order of their first rows.
+
+    Args:
+      target: where the files lie; as many shards as it says, or as there are blocks of manifest.
+      row_format: of the rows.
+    """
+
+    def __init__(self, target: OutputTarget, row_format: RowFormat) -> None:
+        super().__init__()
+        self._target = target
+        self._row_format: RowFormat = row_format
+
+    def expand(self, parts: PCollection[Part]) -> "MergedParts":
+        keyed = parts | "Key by shard" >> beam.FlatMap(key_part, self._target.n_shards).with_output_types(
+            tuple[tuple[str, int, int], Shard]
+        )
+        merged = (
+            keyed
+            | "Group parts" >> beam.GroupByKey()
+            | "Merge" >> beam.ParDo(_MergeFn(self._target, self._row_format)).with_outputs("letters", main="rows")
+        )
+        counts = parts | "Counts" >> beam.FlatMap(_counts_of).with_output_types(tuple[str, int])
+        return MergedParts(rows=merged["rows"], letters=merged["letters"], counts=counts)
+
+
+def key_part(part: Part, n_shards: int) -> Iterator[tuple[tuple[str, int, int], Shard]]:
+    """Give each file of a recording the kind, number and count of the shards that it goes into."""
+    for record in part.files:
+        n = n_shards or record.n_blocks
+        columns = part.columns if record.kind == ROWS else ()
+        yield (record.kind, shard_of(record, n), n), Shard(record=record, columns=columns)
+
+
+def _counts_of(part: Part) -> tuple[Count, ...]:
+    return part.counts
+
+
+class _MergeFn(beam.DoFn):
+    def __init__(self, target: OutputTarget, row_format: RowFormat) -> None:
+        self._target = target
+        self._row_format: RowFormat = row_format
+
+    def process(self, group: tuple[tuple[str, int, int], Iterable[Shard]]) -> Iterator[Any]:
+        (kind, number, n), grouped = group
+        parts = sorted(grouped, key=_position)
+        n_rows = sum(part.record.n_rows for part in parts)
+        if not n_rows:
+            return
+        columns = ColumnKinds()
+        for part in parts:
+            columns.merge(part.columns)
+        with timed("merge"):
+            record = self._merged(kind, number, n, parts)
+        shard = Shard(record=replace(record, n_rows=n_rows, position=(number,)), columns=columns.columns())
+        yield shard if kind == ROWS else beam.pvalue.TaggedOutput("letters", shard)
+
+    def _merged(self, kind: str, number: int, n: int, parts: Sequence[Shard]) -> FileRecord:
+        directory = self._target.directory
+        extension = ROW_EXTENSIONS[self._row_format] if kind == ROWS else ".jsonl"
+        name = shard_file_name(kind, number, n, extension)
+        paths = [storage.join(directory, part.record.name) for part in parts]
+        template = FileRecord(name=name, n_bytes=0, sha256="", n_rows=0, kind=kind)
+        if any(storage.size_of(path) is None for path in paths):  # swept by a commit that is being repeated
+            kept = existing_record(directory, template)
+            if kept is not None:
+                return kept
+        with AtomicFile(directory, name, self._target.check) as file:
+            if extension == ".jsonl":
+                merge_files(file, paths)
+            else:
+                rows = (row for path in paths for row in read_clip_rows(path))
+                write_clip_rows(file, rows, self._row_format)
+        return replace(template, n_bytes=file.n_bytes, sha256=file.sha256)
+
+
+def _position(part: Shard) -> tuple[int, ...]:
+    return part.record.position
