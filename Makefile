@@ -1,7 +1,8 @@
-# make demo   run the main job on the example manifest (core only)
+# make demo   run the jobs one after the other on the example (core only)
 # make test   run all tests
 # make check  lint, format, types, tests
 # make bench  speed and memory, as ratios
+# make bench-clips    cutting of clips beside libsndfile alone, as ratios
 # make engines        install Prism and Flink's job server into a cache (Go, Java and Maven needed)
 # make bench-engines  the same job on Flink and Prism, as ratios
 PYTHON ?= python3
@@ -11,7 +12,7 @@ CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
-.PHONY: demo test check lint bench bench-engines engines lock clean
+.PHONY: demo test check lint bench bench-clips bench-engines engines lock clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -25,8 +26,12 @@ $(DEV): $(BIN)/pip pyproject.toml requirements.lock
 	touch $@ $(CORE)
 
 demo: $(CORE)
-	$(BIN)/beam-curator windows examples/talks.jsonl --output demo_output --tolerate 1 --overwrite
-	@echo "Results: demo_output (windows-*.jsonl, and failures-*.jsonl for the broken line)"
+	$(BIN)/python examples/make_recordings.py harbour garden workshop kitchen
+	$(BIN)/beam-curator windows examples/talks.jsonl --output demo_output/windows --tolerate 1 --overwrite
+	$(BIN)/beam-curator extract demo_output/windows --output demo_output/clips --output-format flac --overwrite
+	$(BIN)/beam-curator extract examples/pieces.jsonl --output demo_output/pieces --output-format flac --overwrite
+	$(BIN)/beam-curator export examples/pieces.jsonl --output demo_output/export --generate-previews --overwrite
+	@for set in windows clips pieces export; do echo "demo_output/$$set:"; ls demo_output/$$set | sed 's/^/  /'; done
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/engines
@@ -42,6 +47,9 @@ check: lint test
 bench: $(DEV)
 	$(BIN)/python benchmarks/bench_windows.py
 
+bench-clips: $(DEV)
+	$(BIN)/python benchmarks/bench_clips.py
+
 bench-engines: $(DEV)
 	$(BIN)/python benchmarks/bench_engines.py
 
@@ -52,4 +60,4 @@ lock: $(DEV)
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
 
 clean:
-	rm -rf $(VENV) demo_output
+	rm -rf $(VENV) demo_output examples/audio

@@ -1,11 +1,19 @@
 """The docs say what the code does: tables come from it, and figures from runs of it."""
 
+import json
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from beam_curator.clips import safe_label, safe_stem, stem_with_mark
+from beam_curator.failures import FAILURE_DOCS
 from beam_curator.runners import cli, exit_codes
 from beam_curator.runners.reference import with_tables
 
@@ -15,7 +23,7 @@ TUTORIAL = (ROOT / "docs" / "windows.md").read_text(encoding="utf-8")
 CUSTOMISED = re.findall(r"^\| [^|]+ \| `(--[^`]+)` \| (\d[^|]+ s) \|$", TUTORIAL, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/windows.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/windows.md", "docs/extract.md", "docs/export.md"])
 def test_tables_are_those_of_the_code(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert text == with_tables(text), f"run: python -m beam_curator.runners.reference {name}"
@@ -53,11 +61,121 @@ def test_the_config_of_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.Mon
     assert cli.run(["windows", *arguments]) == 0
 
 
+def of_page(name: str) -> str:
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def shown_after(command: str, page: str) -> list[str]:
+    """Return the lines that a page shows below a command."""
+    (shown,) = re.findall(rf"^\$ {re.escape(command)}\n(.*?)(?=^\$ |^```)", page, re.MULTILINE | re.DOTALL)
+    return shown.splitlines()
+
+
+def without_times(lines: list[str]) -> list[str]:
+    return [re.sub(r"\d+\.\d\d s", "", line).rstrip() for line in lines]
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with the examples in it, in which commands run."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("audio"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("page", "command"),
+    [
+        ("extract", "beam-curator extract examples/pieces.jsonl --output-format flac"),
+        (
+            "export",
+            "beam-curator export examples/pieces.jsonl --output tree "
+            "--generate-previews --generate-captions --score-keys snr",
+        ),
+    ],
+)
+def test_a_page_shows_what_its_command_prints(
+    page: str, command: str, reader: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(shlex.split(command)[1:]) == 0
+    assert without_times(capsys.readouterr().out.splitlines()) == without_times(shown_after(command, of_page(page)))
+
+
+def test_the_page_of_clips_shows_the_set(reader: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = of_page("extract")
+    assert cli.run(["extract", "examples/pieces.jsonl", "--output-format", "flac"]) == 0
+    assert sorted(path.name for path in Path("clips_output").iterdir()) == shown_after("ls clips_output", page)
+    table = Path("clips_output/metadata.csv").read_text(encoding="utf-8")
+    assert table.splitlines() == shown_after("cat clips_output/metadata.csv", page)
+    capsys.readouterr()
+    assert cli.run(["verify", "clips_output"]) == 0
+    assert capsys.readouterr().out.splitlines() == shown_after("beam-curator verify clips_output", page)
+
+
+def test_the_page_of_exports_shows_the_tree(reader: Path) -> None:
+    page = of_page("export")
+    shown = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    options = ["--generate-previews", "--generate-captions", "--score-keys", "snr"]
+    assert cli.run(["export", "examples/pieces.jsonl", "--output", "tree", *options]) == 0
+    assert sorted(str(path) for path in Path("tree").rglob("*") if path.is_file()) == sorted(
+        shown_after("find tree -type f | sort", page)
+    )
+    found = shown.pop(0)
+    rejected = json.loads(Path(f"tree/metas/v0/{found['span_uuid']}.json").read_text(encoding="utf-8"))
+    assert rejected | {"num_bytes": 0} == found | {"num_bytes": 0}
+    documents = ["processed_audios/examples/kettle.wav.json", "processed_clip_chunks/examples/kettle.wav_0.json"]
+    assert [json.loads(Path("tree", name).read_text(encoding="utf-8")) for name in documents] == shown
+    assert cli.run(["export", "examples/pieces.jsonl", "--output", "dry_tree", "--dry-run"]) == 0
+    assert sorted(str(path) for path in Path("dry_tree").rglob("*") if path.is_file()) == shown_after(
+        "find dry_tree -type f | sort", page
+    )
+
+
+def test_windows_of_the_readme_become_its_clips(reader: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("harbour", "garden", "workshop", "kitchen")
+    subprocess.run([sys.executable, "examples/make_recordings.py", *names], check=True)
+    assert cli.run(["windows", "examples/talks.jsonl", "--tolerate", "1"]) == 0
+    capsys.readouterr()
+    assert cli.run(["extract", "windows_output", "--output-format", "flac"]) == 0
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = shown_after("beam-curator extract windows_output --output-format flac", readme)
+    assert without_times(capsys.readouterr().out.splitlines()) == without_times(shown)
+    assert sorted(path.name for path in Path("clips_output").iterdir()) == shown_after("ls clips_output", readme)
+    shutil.rmtree("examples/audio")
+
+
+def test_the_committed_example_is_what_its_script_makes(reader: Path) -> None:
+    subprocess.run([sys.executable, "examples/make_recordings.py", "kettle"], check=True)
+    assert Path("examples/pieces.jsonl").read_bytes() == (ROOT / "examples" / "pieces.jsonl").read_bytes()
+    made, rate = soundfile.read("examples/kettle.wav", dtype="int16")
+    committed, _ = soundfile.read(ROOT / "examples" / "kettle.wav", dtype="int16")
+    assert rate == 8000
+    assert np.abs(made.astype(int) - committed.astype(int)).max() <= 1  # sines differ in the last bit among machines
+
+
+def test_marks_of_names_in_the_page_of_clips_are_real() -> None:
+    page = of_page("extract")
+    for recording in ("/monday/talk.wav", "/friday/talk.wav"):
+        assert f"`{recording}`" in page
+        assert f"`{stem_with_mark('talk', recording)}`" in page
+    assert f"`{safe_stem('q?')}_speaker_{safe_label('../../x')}_segment_000.wav`" in page
+
+
+def test_codes_in_the_page_of_clips_exist() -> None:
+    table = of_page("extract").partition("| code | when |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ", table, re.MULTILINE)
+    codes = {code for row in rows for code in re.findall(r"`(\w+)`", row)}
+    assert len(codes) >= 20
+    assert codes <= set(FAILURE_DOCS)
+
+
 DOCUMENTS = (
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "docs/engines.md",
+    "docs/export.md",
+    "docs/extract.md",
     "docs/performance.md",
     "docs/windows.md",
     "docs/yaml.md",

@@ -1,6 +1,6 @@
 """The tables of commands, options and failure codes in the docs, made from the code.
 
-    python -m beam_curator.runners.reference README.md docs/windows.md
+    python -m beam_curator.runners.reference README.md docs/windows.md docs/extract.md docs/export.md
 
 rewrites what stands between `<!-- begin NAME -->` and `<!-- end NAME -->` in the files.
 """
@@ -39,11 +39,11 @@ def options_table(job: str) -> str:
 
 
 def _default(value: object) -> str:
-    if isinstance(value, tuple):
-        return f"`{','.join(value)}`"
+    if value is None or value in ("", ()):
+        return ""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return "" if value is None else f"`{value}`"
+    return f"`{','.join(value)}`" if isinstance(value, tuple) else f"`{value}`"
 
 
 def failures_table() -> str:

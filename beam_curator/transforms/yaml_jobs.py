@@ -244,16 +244,25 @@ def _choice(
 def _curation(
     choose: curate.ChooseWindows, output: str, shards: int, layout: str, row_format: str
 ) -> curate.CurateWindows:
-    if shards < 0:
-        raise ValueError(f"shards {shards} is below 0: raise it")
-    directory = output.removeprefix("file://")
-    refuse_same_place(choose.inputs, directory)
     return curate.CurateWindows(
         choose,
-        OutputTarget(directory=directory, n_shards=shards),
+        target_beside(choose.inputs, output, shards),
         layout=cast(Layout, layout),
         row_format=cast(RowFormat, row_format),
     )
+
+
+def target_beside(inputs: Sequence[str], output: str, shards: int) -> OutputTarget:
+    """Return where a job writes that reads these inputs.
+
+    Raises:
+      ValueError: there can be no such number of shards, or the job would read its own output.
+    """
+    if shards < 0:
+        raise ValueError(f"shards {shards} is below 0: raise it")
+    directory = output.removeprefix("file://")
+    refuse_same_place(inputs, directory)
+    return OutputTarget(directory=directory, n_shards=shards)
 
 
 def refuse_same_place(inputs: Sequence[str], output: str) -> None:

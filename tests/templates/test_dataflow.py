@@ -13,8 +13,9 @@ from beam_curator.overlap import OVERLAP_SCOPES
 from beam_curator.runners import cli
 from beam_curator.runners.beam_options import known_flags
 from beam_curator.runners.engines.dataflow import check_dataflow, job_description, job_text, top_steps, translate
-from beam_curator.runners.job import WindowsJob, job_of
-from beam_curator.runners.options import RunOptions, UsageError
+from beam_curator.runners.job_options import RunOptions
+from beam_curator.runners.jobs.windows import WindowsJob
+from beam_curator.runners.options import UsageError
 from beam_curator.runners.presets import FLINK_FLAGS, FLINK_OPTIONS, GPUS, PRESETS, resolve_engine
 
 pytestmark = pytest.mark.skipif(find_spec("google.cloud") is None, reason="needs beam-curator[gcp]")
@@ -29,7 +30,7 @@ def job_at(*arguments: str) -> WindowsJob:
     parser = cli.parser_of("windows")
     ours, beams = cli.split_arguments(parser, ["gs://bucket/in.jsonl", "--output=gs://bucket/out", *arguments])
     parsed = parser.parse_intermixed_args(ours)
-    return job_of(parsed, beams, parsed.output)
+    return WindowsJob.of(parsed, beams, parsed.output)
 
 
 def described(*arguments: str) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def test_code_of_a_main_session_would_be_noticed() -> None:
     script = (
         "import apache_beam as beam\n"
         "from beam_curator.runners.engines.dataflow import translate\n"
-        "from beam_curator.runners.options import RunOptions\n"
+        "from beam_curator.runners.job_options import RunOptions\n"
         "from beam_curator.runners.presets import resolve_engine\n"
         "class _MineFn(beam.DoFn):\n"
         "    def process(self, x): yield x\n"

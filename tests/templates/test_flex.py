@@ -17,7 +17,8 @@ import pytest
 
 from beam_curator.runners import cli, flex
 from beam_curator.runners.beam_options import known_flags
-from beam_curator.runners.job import WindowsJob, job_of
+from beam_curator.runners.jobs import kind_of_job
+from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.presets import GPUS
 
@@ -42,63 +43,83 @@ LAUNCHER = [
 ]
 """What Dataflow's launcher adds to the parameters."""
 
+ONE_OPTION = {
+    "windows": ("--min_speakers=3", "--min-speakers=3"),
+    "extract": ("--output_format=flac", "--output-format=flac"),
+    "export": ("--generate_previews=true", "--generate-previews"),
+}
+"""Job to a parameter, and what it is on the command line."""
+
+each_job = pytest.mark.parametrize("name", flex.TEMPLATES)
 needs_google = pytest.mark.skipif(find_spec("google.cloud") is None, reason="needs beam-curator[gcp]")
 
 
-def job_at(*arguments: str) -> WindowsJob:
+def job_at(job: str, *arguments: str) -> Job:
     """Return the job that a launch stands for."""
-    name, *rest = flex.command_line("windows", [*PATHS, *arguments])
+    name, *rest = flex.command_line(job, [*PATHS, *arguments])
+    assert name == job
     parser = cli.parser_of(name)
     ours, beams = cli.split_arguments(parser, rest)
     parsed = parser.parse_intermixed_args(ours)
-    return job_of(parsed, beams, parsed.output)
+    return kind_of_job(name).of(parsed, beams, parsed.output)
 
 
-def test_the_metadata_is_up_to_date() -> None:
-    written = (FOLDER / "metadata_windows.json").read_text(encoding="utf-8")
-    assert written == flex.metadata_text("windows"), "run python -m beam_curator.runners.flex templates/flex"
+@each_job
+def test_the_metadata_is_up_to_date(name: str) -> None:
+    written = (FOLDER / f"metadata_{name}.json").read_text(encoding="utf-8")
+    assert written == flex.metadata_text(name), "run python -m beam_curator.runners.flex templates/flex"
 
 
 def test_the_metadata_is_written_by_its_command(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "beam_curator.runners.flex", str(tmp_path)], check=True)
-    assert (tmp_path / "metadata_windows.json").read_bytes() == (FOLDER / "metadata_windows.json").read_bytes()
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert written == {path.name: path.read_bytes() for path in FOLDER.glob("metadata_*.json")}
+    assert list(ONE_OPTION) == list(flex.TEMPLATES)
 
 
-def test_parameters_are_the_flags_of_the_entry_point_and_none_of_beam() -> None:
-    named = [parameter["name"] for parameter in flex.metadata("windows")["parameters"]]
-    assert sorted(f"--{name}" for name in named) == sorted(flex.parser_of("windows")._option_string_actions)
-    assert [name for name in named if f"--{name}" in known_flags()] == []
-    command = cli.parser_of("windows")._option_string_actions
-    flags = {name: f"--{name.replace('_', '-')}" for name in named if name != "input"}
-    assert [name for name, flag in flags.items() if not {flag, flag.replace("--", "--no-", 1)} & set(command)] == []
+@each_job
+def test_parameters_are_the_flags_of_the_entry_point_and_none_of_beam(name: str) -> None:
+    named = [parameter["name"] for parameter in flex.metadata(name)["parameters"]]
+    assert sorted(f"--{item}" for item in named) == sorted(flex.parser_of(name)._option_string_actions)
+    assert {item for item in named if f"--{item}" in known_flags()} <= {"dry_run"}  # Beam's is for tests of runners
+    command = cli.parser_of(name)._option_string_actions
+    flags = {item: f"--{item.replace('_', '-')}" for item in named if item != "input"}
+    assert [item for item, flag in flags.items() if not {flag, flag.replace("--", "--no-", 1)} & set(command)] == []
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("job", "name", "expected"),
     [
-        ("truncation", {"paramType": "BOOLEAN", "defaultValue": "true", "groupName": "Windows", "isOptional": True}),
-        ("overwrite", {"paramType": "BOOLEAN", "defaultValue": "false", "groupName": "Run"}),
-        ("shards", {"paramType": "NUMBER", "defaultValue": "0", "groupName": "Output"}),
-        ("overlap_target_duration", {"paramType": "NUMBER", "isOptional": True}),
-        ("overlap_scope", {"paramType": "ENUM", "defaultValue": "row", "groupName": "Overlap"}),
-        ("drop_fields_top_level", {"paramType": "TEXT", "defaultValue": "words,segments"}),
-        ("input", {"paramType": "TEXT", "isOptional": False, "groupName": "Paths"}),
-        ("output", {"paramType": "GCS_WRITE_FOLDER", "isOptional": False}),
+        ("windows", "truncation", {"paramType": "BOOLEAN", "defaultValue": "true", "groupName": "Windows"}),
+        ("windows", "overwrite", {"paramType": "BOOLEAN", "defaultValue": "false", "groupName": "Run"}),
+        ("windows", "shards", {"paramType": "NUMBER", "defaultValue": "0", "groupName": "Output"}),
+        ("windows", "overlap_target_duration", {"paramType": "NUMBER", "isOptional": True}),
+        ("windows", "overlap_scope", {"paramType": "ENUM", "defaultValue": "row", "groupName": "Overlap"}),
+        ("windows", "drop_fields_top_level", {"paramType": "TEXT", "defaultValue": "words,segments"}),
+        ("windows", "input", {"paramType": "TEXT", "isOptional": False, "groupName": "Paths"}),
+        ("windows", "output", {"paramType": "GCS_WRITE_FOLDER", "isOptional": False}),
+        ("extract", "what", {"paramType": "ENUM", "defaultValue": "auto", "groupName": "Clips"}),
+        ("extract", "sample_rate", {"paramType": "NUMBER", "isOptional": True}),
+        ("extract", "allowed_root", {"paramType": "TEXT", "defaultValue": "", "groupName": "Clips"}),
+        ("export", "generate_previews", {"paramType": "BOOLEAN", "defaultValue": "false", "groupName": "Export"}),
+        ("export", "embeddings", {"paramType": "TEXT", "isOptional": True}),
+        ("export", "input", {"paramType": "TEXT", "isOptional": False, "groupName": "Paths"}),
     ],
 )
-def test_a_parameter_is_made_from_its_option(name: str, expected: dict[str, Any]) -> None:
-    (found,) = [parameter for parameter in flex.metadata("windows")["parameters"] if parameter["name"] == name]
+def test_a_parameter_is_made_from_its_option(job: str, name: str, expected: dict[str, Any]) -> None:
+    (found,) = [parameter for parameter in flex.metadata(job)["parameters"] if parameter["name"] == name]
     assert {key: found[key] for key in expected} == expected
     assert ("defaultValue" in found) == ("defaultValue" in expected)
 
 
 @needs_google
-def test_dataflow_accepts_the_metadata_and_rejects_broken_ones() -> None:
+@each_job
+def test_dataflow_accepts_the_metadata_and_rejects_broken_ones(name: str) -> None:
     from google.cloud.dataflow_v1beta3 import TemplateMetadata
 
-    text = flex.metadata_text("windows")
+    text = flex.metadata_text(name)
     template = TemplateMetadata.from_json(text)
-    assert [parameter.name for parameter in template.parameters] == [item.name for item in flex.parameters("windows")]
+    assert [parameter.name for parameter in template.parameters] == [item.name for item in flex.parameters(name)]
     assert all(parameter.label and parameter.help_text for parameter in template.parameters)
     for whole, broken in (
         ('"helpText"', '"helptext"'),
@@ -110,12 +131,13 @@ def test_dataflow_accepts_the_metadata_and_rejects_broken_ones() -> None:
             TemplateMetadata.from_json(text.replace(whole, broken, 1))
 
 
-def test_gcloud_makes_a_template_of_the_metadata(tmp_path: Path) -> None:
+@each_job
+def test_gcloud_makes_a_template_of_the_metadata(name: str, tmp_path: Path) -> None:
     gcloud = shutil.which("gcloud")
     if gcloud is None:
         pytest.skip("gcloud is not installed")
-    command = [gcloud, "dataflow", "flex-template", "build", "gs://bucket/windows.json", "--image=europe/i:1"]
-    command += ["--sdk-language=PYTHON", f"--metadata-file={FOLDER / 'metadata_windows.json'}"]
+    command = [gcloud, "dataflow", "flex-template", "build", f"gs://bucket/{name}.json", "--image=europe/i:1"]
+    command += ["--sdk-language=PYTHON", f"--metadata-file={FOLDER / f'metadata_{name}.json'}"]
     command += ["--print-only", "--project=my-project", "--format=json"]
     made = subprocess.run(
         command, env={**os.environ, "CLOUDSDK_CONFIG": str(tmp_path)}, capture_output=True, text=True, check=True
@@ -133,31 +155,33 @@ def test_gcloud_makes_a_template_of_the_metadata(tmp_path: Path) -> None:
         "defaultValue",
         "enumOptions",
     )
-    ours = flex.metadata("windows")["parameters"]
+    ours = flex.metadata(name)["parameters"]
     assert [{key: item[key] for key in kept if key in item} for item in template["metadata"]["parameters"]] == ours
 
 
-def test_a_launch_without_options_is_the_job_with_its_defaults() -> None:
-    job = job_at(*LAUNCHER)
-    plain = job_of(cli.parser_of("windows").parse_args(["x"]), [], "y")
+@each_job
+def test_a_launch_without_options_is_the_job_with_its_defaults(name: str) -> None:
+    job = job_at(name, *LAUNCHER)
+    plain = kind_of_job(name).of(cli.parser_of(name).parse_args(["x"]), [], "y")
     assert job.inputs == ("gs://bucket/in.jsonl",)
     assert job.output == "gs://bucket/out"
-    for section in ("windows", "overlap", "input", "output"):
-        assert job.options[section] == plain.options[section]
+    assert job.options | {"run": None} == plain.options | {"run": None}
     assert (job.run.runner, job.run.wait, job.run.overwrite) == ("dataflow", False, False)
     assert job.engine.beam_class == "DataflowRunner"
     passed = [option.argument() for option in job.engine.options if option.why == "you"]
     assert passed == [argument for argument in LAUNCHER if not argument.startswith("--runner")]
 
 
-def test_all_defaults_given_are_the_same_job_as_none() -> None:
-    items = flex.metadata("windows")["parameters"]
+@each_job
+def test_all_defaults_given_are_the_same_job_as_none(name: str) -> None:
+    items = flex.metadata(name)["parameters"]
     given = [f"--{item['name']}={item['defaultValue']}" for item in items if "defaultValue" in item]
-    assert job_at(*given).options == job_at().options
+    assert job_at(name, *given).options == job_at(name).options
 
 
 def test_parameters_reach_their_options() -> None:
     job = job_at(
+        "windows",
         "--target_window_duration=90.5",
         "--min_speakers=3",
         "--truncation=FALSE",
@@ -180,6 +204,25 @@ def test_parameters_reach_their_options() -> None:
     output = job.options["output"]
     assert (output.layout, output.row_format, output.shards) == ("spans", "parquet", 16)
     assert (job.run.overwrite, job.run.verbose) == (True, True)
+
+
+def test_parameters_of_clips_reach_their_options() -> None:
+    cut = ["--what=segments", "--mono=first", "--sample_rate=16000", "--allowed_root=gs://a/x,gs://b/y", "--shards=4"]
+    for name in ("extract", "export"):
+        job = job_at(name, *cut)
+        clips = job.options["clips"]
+        assert (clips.what, clips.mono, clips.sample_rate) == ("segments", "first", 16000)
+        assert clips.allowed_root == ("gs://a/x", "gs://b/y")
+        assert job.options["output"].shards == 4
+    output = job_at("extract", "--output_format=ogg", "--pack=nemo-tar", "--index=parquet").options["output"]
+    assert (output.output_format, output.pack, output.index) == ("ogg", "nemo-tar", "parquet")
+    export = job_at("export", "--upload_clips=false", "--caption_models=canary,text", "--embeddings=gs://a/e.parquet")
+    rules = export.options["export"]
+    assert (rules.upload_clips, rules.caption_models, rules.embeddings) == (
+        False,
+        ("canary", "text"),
+        "gs://a/e.parquet",
+    )
 
 
 def test_several_inputs_are_told_apart_and_names_may_hold_spaces_and_commas() -> None:
@@ -231,14 +274,14 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.fixture
-def launched() -> Iterator[tuple[Any, "subprocess.CompletedProcess[str]"]]:
+def launched(name: str) -> Iterator[tuple[Any, "subprocess.CompletedProcess[str]"]]:
     """Launch as Dataflow does, with a store on this machine; return the store and the finished process."""
     pytest.importorskip("google.cloud.storage", reason="needs beam-curator[gcp]")
     from tests.templates.fake_gcs import fake_gcs
 
     with fake_gcs() as store:
         store.objects["bucket/in.jsonl"] = (ROOT / "examples" / "talks.jsonl").read_bytes()
-        arguments = [str(FOLDER / "windows.py"), *PATHS, "--min_speakers=3", *LAUNCHER, "--no_auth"]
+        arguments = [str(FOLDER / f"{name}.py"), *PATHS, ONE_OPTION[name][0], *LAUNCHER, "--no_auth"]
         process = subprocess.run(
             [sys.executable, "-c", WITHOUT_CREDENTIALS, *arguments],
             env={**os.environ, "STORAGE_EMULATOR_HOST": store.url},
@@ -250,12 +293,13 @@ def launched() -> Iterator[tuple[Any, "subprocess.CompletedProcess[str]"]]:
         yield store, process
 
 
-def test_a_launch_leaves_the_job_where_dataflow_looks_for_it(launched: Any) -> None:
+@each_job
+def test_a_launch_leaves_the_job_where_dataflow_looks_for_it(name: str, launched: Any) -> None:
     store, process = launched
     assert process.returncode == 0, process.stderr
     assert process.stdout == "The job runs on; gs://bucket/out is complete when it holds _MANIFEST.json.\n"
     line = process.stderr.partition("launching: beam-curator ")[2]
-    assert shlex.split(line)[:4] == ["windows", "gs://bucket/in.jsonl", "--output=gs://bucket/out", "--min-speakers=3"]
+    assert shlex.split(line)[:4] == [name, "gs://bucket/in.jsonl", "--output=gs://bucket/out", ONE_OPTION[name][1]]
     job = json.loads(store.objects["bucket/staging/template_launches/1/job_object"])
     pool = job["environment"]["workerPools"][0]
     assert job["name"] == "my-job"
@@ -332,14 +376,16 @@ def test_the_readme_names_what_there_is() -> None:
     given = re.findall(r"--parameters=(?:\^~\^)?(\S+?)[` ]*$", text, re.MULTILINE)
     names = {item.partition("=")[0] for parameters in given for item in re.split(r"~|,(?!gs:)", parameters)}
     assert {"input", "output", "truncation"} <= names
-    assert names <= {parameter.name for parameter in flex.parameters("windows")} | {"sdk_container_image"}
+    known = {parameter.name for job in flex.TEMPLATES for parameter in flex.parameters(job)}
+    assert names <= known | {"sdk_container_image"}
     for name in re.findall(r"^\| `([^`]+\.\w+)`", text, re.MULTILINE):
         assert (FOLDER / name).exists(), name
 
 
-def test_the_entry_file_is_importable_code_only() -> None:
-    lines = (FOLDER / "windows.py").read_text(encoding="utf-8").split("\n\n")
-    assert lines[1:] == ["from beam_curator.runners.flex import launch", 'launch("windows")\n']
+@each_job
+def test_an_entry_file_is_importable_code_only(name: str) -> None:
+    lines = (FOLDER / f"{name}.py").read_text(encoding="utf-8").split("\n\n")
+    assert lines[1:] == ["from beam_curator.runners.flex import launch", f'launch("{name}")\n']
 
 
 def test_the_entry_point_raises_for_a_broken_parameter() -> None:

@@ -15,6 +15,7 @@ pytest.importorskip("apache_beam.yaml.main")
 
 ROOT = Path(__file__).parents[2]
 BATCH = ROOT / "templates" / "yaml" / "batch.yaml"
+CLIPS = ROOT / "templates" / "yaml" / "clips.yaml"
 PAGE = (ROOT / "docs" / "yaml.md").read_text(encoding="utf-8")
 
 
@@ -80,6 +81,16 @@ def test_the_whole_job_of_the_docs_writes_the_set_of_the_command(
     monkeypatch.chdir(tmp_path)
     run("windows", "examples/talks.jsonl", "--output", "command")
     assert manifest_of(Path("set_output")) == manifest_of(Path("command"))
+
+
+def test_the_template_of_clips_writes_the_set_of_the_command(tmp_path: Path) -> None:
+    pieces = str(TALKS.with_name("pieces.jsonl"))
+    run("extract", pieces, "--output", tmp_path / "command", "--output-format", "flac")
+    done = run_yaml(CLIPS, tmp_path, inputs=[pieces], output=str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    (shown,) = re.findall(r"`(\{\"name\": \"cut.clips\".*?\})`", PAGE)
+    assert f"INFO:root:{shown}" in done.stderr.splitlines()
+    assert manifest_of(tmp_path / "out") == manifest_of(tmp_path / "command")
 
 
 def test_without_error_handling_the_job_fails_and_says_why(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ import yaml
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.typehints.schemas import named_fields_from_element_type
 
+from beam_curator.clips.cut_rules import CutRules
+from beam_curator.export.export_rules import ExportRules
 from beam_curator.overlap import OverlapRules
-from beam_curator.runners.options import InputOptions, OutputOptions, OverlapOptions
-from beam_curator.transforms import yaml_jobs, yaml_steps
+from beam_curator.runners.job_options import JOBS, InputOptions, OutputOptions, OverlapOptions
+from beam_curator.transforms import yaml_clips, yaml_jobs, yaml_steps
 from beam_curator.window_rules import WindowRules
 from tests.manifests import line_of, speech, write_lines
 
@@ -29,6 +31,7 @@ LISTING = files("beam_curator").joinpath("providers.yaml")
 TYPES: dict[str, str] = yaml.safe_load(LISTING.read_text(encoding="utf-8"))[0]["transforms"]
 RULED = ["BuildTrainingWindows", "ChooseWindows", "CurateWindows"]
 WHOLE = ["ChooseWindows", "CurateWindows"]
+CLIPS = {"ExtractClips": "extract", "ExportClips": "export"}
 
 
 def listed(name: str) -> Any:
@@ -49,7 +52,7 @@ def config_docs(name: str) -> dict[str, str]:
 def test_every_public_transform_is_listed_under_its_own_name() -> None:
     public = {
         name: f"{module.__name__}.{name}"
-        for module in (yaml_steps, yaml_jobs)
+        for module in (yaml_steps, yaml_jobs, yaml_clips)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, beam.PTransform) and value.__module__ == module.__name__
     }
@@ -98,6 +101,15 @@ def test_other_options_are_those_of_the_command(name: str) -> None:
     check_same(name, OutputOptions, {}, set() if name == "CurateWindows" else {"row_format", "shards"})
 
 
+@pytest.mark.parametrize(("name", "job"), CLIPS.items())
+def test_options_of_clips_are_those_of_the_command(name: str, job: str) -> None:
+    sections = {section: options for section, options in JOBS[job].sections.items() if section != "run"}
+    for options in sections.values():
+        check_same(name, options, {}, set())
+    known = {field.name for options in sections.values() for field in dataclasses.fields(options)}
+    assert set(parameters_of(name)) == known | {"self", "inputs", "output"}
+
+
 def test_steps_have_the_options_of_the_core_too() -> None:
     check_same("FilterOverlaps", OverlapRules, {}, set())
     check_same("ReadManifests", InputOptions, {}, set())
@@ -107,11 +119,12 @@ def test_the_docs_have_a_row_for_each_type_with_its_options() -> None:
     text = (ROOT / "docs" / "yaml.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text, re.MULTILINE))
     assert list(rows) == list(TYPES)
-    rules = [field.name for field in dataclasses.fields(WindowRules)]
+    rules = {"window": WindowRules, "cut": CutRules, "export": ExportRules}
     for name, shown in rows.items():
         options = re.findall(r"`(\w+)`", shown)
-        if "window rules" in shown:
-            options += rules
+        for word, options_class in rules.items():
+            if f"{word} rules" in shown:
+                options += [field.name for field in dataclasses.fields(options_class)]
         assert set(options) == set(parameters_of(name)) - {"self"}, name
 
 
