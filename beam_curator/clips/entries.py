@@ -48,10 +48,13 @@ class EntryKeys:
     Attributes:
       audio: the key that holds the path, where it is not `audio_filepath`.
       kept: keys that clips have from their item, or else from the entry, whatever they hold.
+      own: keys that clips have from their item only, whatever they hold: what is true of a whole recording is not
+        true of its pieces.
     """
 
     audio: str = ""
     kept: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
 
 _DEFAULT_KEYS = EntryKeys()
@@ -68,7 +71,7 @@ def request_of_manifest_row(row: Fields, path: str, keys: EntryKeys = _DEFAULT_K
     offset = time_at(row["offset"] if row.get("offset") is not None else 0, "offset", "s")
     span = offset, offset + time_at(row.get("duration"), "duration", "s")
     check_forward(*span, "the row", "s")
-    item = {key: value for key, value in row.items() if key not in _ABOUT_THE_ROW or key in keys.kept}
+    item = {key: value for key, value in row.items() if key not in _ABOUT_THE_ROW or key in keys.kept + keys.own}
     return _request_of_span(_times(path, span), item, {}, keys, Interval(index=0, where="the row", item=item), span)
 
 
@@ -171,7 +174,7 @@ def _values(fields: Fields, without: frozenset[str], kept: tuple[str, ...] = ())
 
 def _common_fields(entry: Fields, keys: EntryKeys) -> Fields:
     """Return what every clip of an entry inherits from it."""
-    return _values(entry, _ABOUT_THE_ENTRY | {keys.audio}, keys.kept)
+    return _values(entry, _ABOUT_THE_ENTRY | {keys.audio, *keys.own}, keys.kept)
 
 
 def _times(path: str, span: Span) -> Fields:
@@ -206,7 +209,7 @@ def _request_of_span(
         fields["text"] = item["text"]
     metrics = item.get("metrics")
     more = [
-        _values(item, _ABOUT_THE_ITEM, keys.kept),
+        _values(item, _ABOUT_THE_ITEM, keys.kept + keys.own),
         _values(metrics, frozenset()) if isinstance(metrics, dict) else {},
     ]
     return _request(_filled(fields, *more, common), 2 if speaker is None else 4, piece, span)
@@ -263,7 +266,7 @@ def _request_of_window(path: str, common: Fields, keys: EntryKeys, piece: Interv
     text = " ".join(_texts_of(segments))
     if text:
         fields["text"] = text
-    _filled(fields, _values(piece.item, _ABOUT_THE_ITEM, keys.kept), common)
+    _filled(fields, _values(piece.item, _ABOUT_THE_ITEM, keys.kept + keys.own), common)
     fields["turns"] = [[start, end, speaker] for (start, end), speaker in zip(spans, speakers, strict=True)]
     return _request(fields, 2, piece, span)
 

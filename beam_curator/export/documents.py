@@ -70,7 +70,7 @@ class ClipMeta:
       sample_rate_source: of the recording, in Hz.
       channels_source: number of channels of the recording.
       codec_source: codec of the recording.
-      clip_location: path of the clip, whether or not it is written.
+      clip_location: path of the clip below the tree's root, whether or not it is written.
       encoded: the clip's own audio; None where there is none.
       scores: numbers by name, in the order of the document; see `scores_of`.
       errors: what went wrong, by name; the key is absent where nothing did.
@@ -108,9 +108,9 @@ class RecordingMeta:
       channels: number of channels.
       num_samples: samples of each channel.
       duration: in seconds.
-      audio_codec: codec, such as the subtype that libsndfile names.
-      container: kind of file, such as WAV.
-      num_total_clips: clips asked for, rejected ones among them.
+      audio_codec: codec, such as pcm_16.
+      container: kind of file, such as wav.
+      num_total_clips: clips that could be cut, rejected ones among them.
       num_clip_chunks: chunks that they make; see `chunks_of`.
     """
 

@@ -5,24 +5,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from beam_curator.export.documents import RESERVED_KEYS
 from beam_curator.rules import option, raise_problems
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRules:
     """Which parts of the tree are written, and from which keys of a row they come; names are the reference's."""
 
-    input_path: str = option(
-        "", "what the path of every recording begins with; the rest names its documents (default: nothing)"
-    )
+    input_path: str = option("", "folder or URI that every recording lies in; the rest of its path names its documents")
     upload_clips: bool = option(True, "write the clips themselves")
     dry_run: bool = option(
         False, "write the documents of recordings and chunks only: no clips, previews, embeddings, metas"
     )
     generate_embeddings: bool = option(False, "write embeddings")
-    generate_previews: bool = option(False, "write a picture and a low-rate sound file of each clip")
+    generate_previews: bool = option(False, "write a picture and a low-rate sound file of each clip that passed")
     generate_captions: bool = option(False, "write transcripts into the documents of clips and chunks")
     embedding_algorithm: str = option("speaker", "name of the embeddings' folders")
     caption_models: tuple[str, ...] = option(
@@ -38,7 +37,15 @@ class ExportRules:
     def __post_init__(self) -> None:
         problems = []
         if not _NAME.fullmatch(self.embedding_algorithm):
-            problems.append(f"embedding_algorithm {self.embedding_algorithm!r} must be of a-z, 0-9, - and _: rename it")
+            problems.append(
+                f"embedding_algorithm {self.embedding_algorithm!r} must be of up to 64 of a-z, 0-9, - and _: rename it"
+            )
+        problems += [
+            f"score_keys: {key!r} is a key that a clip's document has already: give the score another name"
+            for key in sorted(RESERVED_KEYS & set(self.score_keys))
+        ]
+        if not all(self.caption_models):
+            problems.append("caption_models has an empty name: leave it out")
         if self.clips_per_chunk < 1:
             problems.append(f"clips_per_chunk {self.clips_per_chunk} is below 1: raise it")
         if self.max_workers < 1:

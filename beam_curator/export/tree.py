@@ -12,6 +12,10 @@ import uuid
 
 from beam_curator.export.paths import name_bytes
 
+PREVIEWS, METAS = "previews", "metas/v0"
+PROCESSED_AUDIOS, PROCESSED_CLIP_CHUNKS = "processed_audios", "processed_clip_chunks"
+"""Folders of the tree, below its root."""
+
 _OPTION_COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -22,7 +26,17 @@ def clips_dir(root: str, filtered: bool = False) -> str:
       >>> clips_dir("gs://bucket/out/"), clips_dir("out", filtered=True)
       ('gs://bucket/out/clips', 'out/filtered_clips')
     """
-    return _below(root, "filtered_clips" if filtered else "clips")
+    return _below(root, clips_folder(filtered))
+
+
+def clips_folder(filtered: bool = False) -> str:
+    """Return the folder of clips below the root.
+
+    Example:
+      >>> clips_folder(), clips_folder(filtered=True)
+      ('clips', 'filtered_clips')
+    """
+    return "filtered_clips" if filtered else "clips"
 
 
 def previews_dir(root: str) -> str:
@@ -32,7 +46,7 @@ def previews_dir(root: str) -> str:
       >>> previews_dir("out")
       'out/previews'
     """
-    return _below(root, "previews")
+    return _below(root, PREVIEWS)
 
 
 def metas_dir(root: str, version: str = "v0") -> str:
@@ -58,7 +72,20 @@ def embeddings_dir(root: str, algorithm: str) -> str:
       >>> embeddings_dir("out", "titanet")
       'out/titanet_embd'
     """
-    return _below(root, f"{_checked_component('embedding algorithm', algorithm)}_embd")
+    return _below(root, embeddings_folder(algorithm))
+
+
+def embeddings_folder(algorithm: str) -> str:
+    """Return the folder of embeddings below the root; that of their Parquet files has `_parquet` behind it.
+
+    Raises:
+      ValueError: the algorithm cannot be a part of a folder's name.
+
+    Example:
+      >>> embeddings_folder("titanet")
+      'titanet_embd'
+    """
+    return f"{_checked_component('embedding algorithm', algorithm)}_embd"
 
 
 def embeddings_parquet_dir(root: str, algorithm: str) -> str:
@@ -81,7 +108,7 @@ def processed_audios_dir(root: str) -> str:
       >>> processed_audios_dir("out")
       'out/processed_audios'
     """
-    return _below(root, "processed_audios")
+    return _below(root, PROCESSED_AUDIOS)
 
 
 def processed_clip_chunks_dir(root: str) -> str:
@@ -91,14 +118,14 @@ def processed_clip_chunks_dir(root: str) -> str:
       >>> processed_clip_chunks_dir("out")
       'out/processed_clip_chunks'
     """
-    return _below(root, "processed_clip_chunks")
+    return _below(root, PROCESSED_CLIP_CHUNKS)
 
 
 def clip_uuid(recording: str, first_sample: int, stop_sample: int) -> str:
     """Return the id of a clip: UUIDv5 (URL namespace) of `<recording>_<first sample>_<stop sample>`.
 
     Args:
-      recording: the path or URI of the recording, as the entry writes it.
+      recording: the path or URI of the recording, as it is opened.
       first_sample: first sample of the clip in the recording, at the recording's own sample rate.
       stop_sample: the sample behind the last one.
 
@@ -123,7 +150,7 @@ def clip_name(clip: str) -> str:
 
 
 def clip_location(root: str, clip: str, filtered: bool = False) -> str:
-    """Return the whole path of the audio file of a clip, as its document states it.
+    """Return the whole path of the audio file of a clip.
 
     Example:
       >>> clip_location("out", "60c3")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_curator.blocks import InputFile
 from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, SUMMARY_NAME, Manifest
 from beam_curator.runners import exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
@@ -41,7 +42,8 @@ def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_argumen
         print(plan_text(job, files))
         return exit_codes.DONE
     with locked(job.output):
-        prepared = prepare(job.output, job.kind, job.config(), files, overwrite=job.run.overwrite)
+        beside = [InputFile(name=name, size=0) for name in job.beside()]
+        prepared = prepare(job.output, job.kind, job.config(), [*files, *beside], overwrite=job.run.overwrite)
         if prepared.state == "complete":
             _tidy(job)
             print(f"{job.output} is already complete: nothing to do.")

@@ -1,15 +1,18 @@
 """`beam-curator verify`: check every file of an output set against its manifest."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
+from beam_curator.export.rows import files_of_row
 from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
-from beam_curator.set_kinds import SET_KINDS
+from beam_curator.set_kinds import EXPORT, EXTRACT, SET_KINDS
 from beam_curator.tar_members import split_locator
 from beam_curator.transforms import storage
 from beam_curator.transforms.clips.parts import ROWS as CLIP_ROWS
+from beam_curator.transforms.clips.parts import FileFacts, clip_file, is_whole
 from beam_curator.transforms.clips.rows import read_clip_rows
 from beam_curator.transforms.row_files import count_rows
 from beam_curator.transforms.storage import UnknownSchemeError
@@ -54,17 +57,25 @@ def n_rows_in(path: str, n_lines: int) -> int | None:
     return count_rows(path) if path.endswith((".parquet", ".avro")) else None
 
 
-def _clip_problems(directory: str, path: str) -> Iterator[str]:
-    """Compare clips with their rows; those inside of tar files are covered by the hashes of these."""
+def clips_outside_of_tars(row: dict[str, Any]) -> tuple[FileFacts, ...]:
+    """Return the clip of a row, unless it is inside of a tar file: the hash of that covers it."""
+    return clip_file(row) if split_locator(row["extracted_path"])[1] is None else ()
+
+
+_FILES_OF_ROW: dict[str, Callable[[dict[str, Any]], Iterable[FileFacts]]] = {
+    EXTRACT.command: clips_outside_of_tars,
+    EXPORT.command: files_of_row,
+}
+
+
+def _clip_problems(directory: str, path: str, command: str) -> Iterator[str]:
+    """Compare clips, and what was written beside them, with their rows."""
     for row in read_clip_rows(path):
-        name = row.get("extracted_path")
-        if name is None or split_locator(name)[1] is not None:
-            continue
-        clip = storage.join(directory, name)
-        if storage.size_of(clip) is None:
-            yield f"{name} is missing"
-        elif storage.hash_file(clip)[:2] != (row["n_bytes"], row["sha256"]):
-            yield f"{name} was changed"
+        for file in _FILES_OF_ROW[command](row):
+            if storage.size_of(storage.join(directory, file[0])) is None:
+                yield f"{file[0]} is missing"
+            elif not is_whole(directory, file):
+                yield f"{file[0]} was changed"
 
 
 def find_problems(directory: str, manifest: Manifest) -> list[str]:
@@ -81,7 +92,7 @@ def find_problems(directory: str, manifest: Manifest) -> list[str]:
         elif n_rows_in(path, n_lines) not in (None, record.n_rows):
             problems.append(f"{record.name} does not hold {record.n_rows} rows")
         elif record.kind == CLIP_ROWS:
-            problems += _clip_problems(directory, path)
+            problems += _clip_problems(directory, path, manifest.command)
     known = {record.name for record in manifest.files}
     kind = SET_KINDS[manifest.command]
     strays = [name for name in storage.list_directory(directory) if kind.has_row_file(name) and name not in known]

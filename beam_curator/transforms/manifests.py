@@ -189,28 +189,35 @@ def _file_failure(code: FailureCode, ref: BlockRef, offset: int, message: str, c
 
 
 class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
-    """Hash the input files, for the manifest of the output set. Arguments as those of `ReadManifests`."""
+    """Hash the input files, for the manifest of the output set. Arguments as those of `ReadManifests`.
 
-    def __init__(self, inputs: Sequence[str]) -> None:
+    Args:
+      inputs: files, globs, directory trees or output sets, local or in an object store.
+      beside: other files that decide the rows.
+    """
+
+    def __init__(self, inputs: Sequence[str], *, beside: Sequence[str] = ()) -> None:
         super().__init__()
         self._inputs = paths_of(inputs)
+        self._beside = paths_of(beside)
 
     def expand(self, begin: PBegin) -> PCollection[InputRecord]:
         return (
             begin
             | "Start" >> beam.Create([None])
-            | "List files" >> beam.ParDo(_ListFilesFn(self._inputs))
+            | "List files" >> beam.ParDo(_ListFilesFn(self._inputs, self._beside))
             | "Spread files" >> beam.Reshuffle()
             | "Hash file" >> beam.Map(hash_input)
         )
 
 
 class _ListFilesFn(beam.DoFn):
-    def __init__(self, inputs: tuple[str, ...]) -> None:
+    def __init__(self, inputs: tuple[str, ...], beside: tuple[str, ...]) -> None:
         self._inputs = inputs
+        self._beside = beside
 
     def process(self, _: None) -> Iterable[str]:
-        return [file.name for file in list_inputs(self._inputs)[0]]
+        return [*(file.name for file in list_inputs(self._inputs)[0]), *self._beside]
 
 
 def hash_input(name: str) -> InputRecord:

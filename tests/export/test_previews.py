@@ -13,8 +13,9 @@ from PIL import Image
 
 from beam_curator.export.envelopes import Envelope, column_starts, mix
 from beam_curator.export.labels import plain_label
-from beam_curator.export.previews import Turn, draw_envelope, draw_preview, preview_audio, tick_step
+from beam_curator.export.previews import PreviewSound, Turn, draw_envelope, draw_preview, preview_audio, tick_step
 from beam_curator.failures import EntryError, FailureCode
+from tests.audio.corpus import speech_like
 
 BLUE, ORANGE, GREY, WAVE, PANEL = (31, 119, 180), (230, 97, 1), (110, 117, 128), (62, 78, 104), (246, 247, 249)
 HEADER, LANE, AXIS = 26, 20, 28
@@ -208,3 +209,13 @@ def test_what_a_preview_lets_one_hear(sample_rate: int, n_channels: int, expecte
     wanted = np.sin(2 * np.pi * 440 * np.arange(heard_rate) / heard_rate)
     assert np.abs(heard[middle, 0] - wanted[middle]).max() < 1e-3
     assert np.abs(heard).max() <= 1.0
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 22050, 44100])
+def test_a_low_rate_copy_made_in_pieces_is_the_same(sample_rate: int) -> None:
+    samples = speech_like(sample_rate + 77, sample_rate, 2)
+    sound = PreviewSound(sample_rate)
+    pieces = [sound.add(piece) for piece in np.split(samples, [100, 5000])]
+    pieces.append(sound.add(samples[:0], last=True))
+    whole, rate = preview_audio(samples, sample_rate)
+    assert (sound.sample_rate, np.concatenate(pieces).tobytes()) == (rate, whole.tobytes())

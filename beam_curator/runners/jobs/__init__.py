@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 def kind_of_job(name: str) -> type[Job]:
     """Return the class of a job by its command."""
+    from beam_curator.runners.jobs.export import ExportJob
     from beam_curator.runners.jobs.extract import ExtractJob
     from beam_curator.runners.jobs.windows import WindowsJob
 
-    jobs: tuple[type[Job], ...] = (WindowsJob, ExtractJob)
+    jobs: tuple[type[Job], ...] = (WindowsJob, ExtractJob, ExportJob)
     return next(job for job in jobs if job.kind.command == name)

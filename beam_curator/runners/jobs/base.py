@@ -59,6 +59,10 @@ class Job(ABC):
     def transform(self, target: OutputTarget) -> Any:
         """Return the composite that does the whole job; it has a `config`, and its result has `counts`."""
 
+    def beside(self) -> tuple[str, ...]:
+        """Return the files that decide the rows besides the inputs."""
+        return ()
+
     def config(self) -> Config:
         """Return what decides the rows."""
         config: Config = self.transform(self.target()).config()

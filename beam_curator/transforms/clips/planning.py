@@ -94,15 +94,16 @@ class PlanClips(beam.PTransform[PCollection[LineBlock], Any]):
     Args:
       rules: what is cut.
       kept_keys: that clips of entries have from their piece or their entry, whatever they hold.
+      own_keys: that they have from their piece only.
     """
 
-    def __init__(self, rules: CutRules, kept_keys: Sequence[str] = ()) -> None:
+    def __init__(self, rules: CutRules, kept_keys: Sequence[str] = (), own_keys: Sequence[str] = ()) -> None:
         super().__init__()
         self._rules = rules
-        self._kept_keys = tuple(kept_keys)
+        self._keys = EntryKeys(audio=rules.audio_key, kept=tuple(kept_keys), own=tuple(own_keys))
 
     def expand(self, blocks: PCollection[LineBlock]) -> "PlannedClips":
-        planned = blocks | "Plan" >> beam.ParDo(_PlanFn(self._rules, self._kept_keys)).with_outputs(
+        planned = blocks | "Plan" >> beam.ParDo(_PlanFn(self._rules, self._keys)).with_outputs(
             "rows_failed", "intervals_failed", "counts", main="packs"
         )
         return PlannedClips(
@@ -118,13 +119,13 @@ _Counted = TaggedOutput[Literal["counts"], tuple[str, int]]
 
 
 class _PlanFn(beam.DoFn):
-    def __init__(self, rules: CutRules, kept_keys: tuple[str, ...]) -> None:
+    def __init__(self, rules: CutRules, keys: EntryKeys) -> None:
         self._rules = rules
-        self._kept_keys = kept_keys
+        self._keys = keys
 
     def process(self, block: LineBlock) -> Iterator[tuple[str, Pack] | _RowsFailed | _IntervalsFailed | _Counted]:
         with timed("plan"), collector_paused():
-            plan = plan_clips(block, self._rules, self._kept_keys)
+            plan = plan_clips(block, self._rules, self._keys)
         for recording, requests in plan.requests.items():
             yield recording, pack(block.ref, block.part, recording, requests)
         if plan.rows_failed:
@@ -190,9 +191,9 @@ def _by_code(stage: str, failures: list[Failure]) -> dict[str, int]:
     return counts
 
 
-def plan_clips(block: LineBlock, rules: CutRules, kept_keys: tuple[str, ...] = ()) -> BlockPlan:
-    """Tell what the rows of one block ask for; pieces of entries have the kept keys, too."""
-    keys = EntryKeys(audio=rules.audio_key, kept=kept_keys)
+def plan_clips(block: LineBlock, rules: CutRules, keys: EntryKeys | None = None) -> BlockPlan:
+    """Tell what the rows of one block ask for; by default clips have no keys that hold lists or objects."""
+    keys = keys if keys is not None else EntryKeys(audio=rules.audio_key)
     plan = BlockPlan(requests={}, rows_failed=[], intervals_failed=[])
     for line in block.lines:
         try:

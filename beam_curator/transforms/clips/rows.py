@@ -22,6 +22,7 @@ CLIPS_TABLE = RowTable.of(
             pa.field("offset", pa.int64(), nullable=False),
             pa.field("original_file", pa.string(), nullable=False),
             pa.field("extracted_path", pa.string()),
+            pa.field("span_uuid", pa.string()),
             pa.field("speaker_id", pa.string()),
             pa.field("start_sec", pa.float64(), nullable=False),
             pa.field("end_sec", pa.float64(), nullable=False),
@@ -41,6 +42,7 @@ CLIPS_TABLE = RowTable.of(
 
 _AS_THEY_ARE = (
     "extracted_path",
+    "span_uuid",
     "real_start_sec",
     "real_end_sec",
     "sample_rate",

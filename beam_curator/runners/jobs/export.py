@@ -1,0 +1,132 @@
+"""The `export` job: clips with metadata, previews and embeddings as a tree."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from beam_curator.export.export_rules import ExportRules
+from beam_curator.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.runners.jobs.base import Job
+from beam_curator.runners.jobs.clips import clip_progress, clip_result, clip_stages
+from beam_curator.runners.options import UsageError
+from beam_curator.runners.stages import Stage, number_of
+from beam_curator.set_kinds import EXPORT, SetKind
+from beam_curator.transforms import storage
+from beam_curator.transforms.export.export import ExportClips
+from beam_curator.transforms.output_set import OutputTarget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportJob(Job):
+    """Clips with metadata, previews and embeddings as a tree."""
+
+    kind: ClassVar[SetKind] = EXPORT
+    label: ClassVar[str] = "Export clips"
+
+    @property
+    def rules(self) -> ExportRules:
+        """What is written."""
+        rules: ExportRules = self.options["export"]
+        return rules
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace, beam_arguments: Sequence[str], output: str | None) -> Self:
+        """Put a job together, as every job is.
+
+        Raises:
+          UsageError: options that cannot hold, or a local file of embeddings that is not there.
+        """
+        job = super(ExportJob, cls).of(arguments, beam_arguments, output)
+        path = job.rules.embeddings
+        if path is not None and "://" not in path and storage.size_of(path) is None:
+            raise UsageError(f"embeddings {path} is not there: check the path")
+        return job
+
+    def transform(self, target: OutputTarget) -> ExportClips:
+        rules, read, output = self.rules, self.options["input"], self.options["output"]
+        return ExportClips(
+            target,
+            rules.input_path,
+            rules.upload_clips,
+            rules.dry_run,
+            rules.generate_embeddings,
+            rules.generate_previews,
+            rules.generate_captions,
+            rules.embedding_algorithm,
+            rules.caption_models,
+            self.run.verbose,
+            rules.max_workers,
+            inputs=self.inputs,
+            rules=self.options["clips"],
+            row_format=output.row_format,
+            clips_per_chunk=rules.clips_per_chunk,
+            embedding_key=rules.embedding_key,
+            embeddings=rules.embeddings,
+            rejected_key=rules.rejected_key,
+            score_keys=rules.score_keys,
+            max_line_bytes=read.max_line_bytes,
+            keep_duplicates=read.keep_duplicates,
+        )
+
+    def beside(self) -> tuple[str, ...]:
+        return self.transform(self.target()).beside
+
+    def plan_lines(self) -> list[str]:
+        rules = self.rules
+        lines = ["processed_audios/*.json, processed_clip_chunks/*_<chunk>.json"]
+        if not rules.dry_run:
+            lines.append("metas/v0/<uuid>.json")
+            if rules.upload_clips:
+                lines.append("clips/<uuid>.flac, filtered_clips/<uuid>.flac")
+            if rules.generate_previews:
+                lines.append("previews/<uuid>/<start>_<end>.png and .ogg")
+            if rules.generate_embeddings:
+                name = rules.embedding_algorithm
+                lines.append(f"{name}_embd/<uuid>.npy, {name}_embd_parquet/<uuid>.parquet")
+        return [*lines, "clips-*, failures-* where there are any", f"{MANIFEST_NAME}, summary.json"]
+
+    @staticmethod
+    def stages(
+        counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]
+    ) -> list[Stage]:
+        def get(name: str) -> int:
+            return counts.get(name, 0)
+
+        *stages, write = clip_stages(counts, files, times)
+        n_passed = get("cut.clips") - get("cut.filtered")
+        more = [
+            Stage(name=name, what_in="clips", n_in=n_passed, what_out=name, n_out=get(f"cut.{name}"))
+            for name in ("previews", "embeddings")
+            if get(f"cut.{name}")
+        ]
+        passed = Stage(name="filter", what_in="clips", n_in=get("cut.clips"), what_out="passed", n_out=n_passed)
+        return [*stages, passed, *more, write]
+
+    @staticmethod
+    def progress(counts: Mapping[str, int], share_read: float, seconds: float) -> str:
+        return clip_progress(counts, share_read, seconds)
+
+    def result(self, stages: Sequence[Stage]) -> str:
+        found = {stage.name: stage for stage in stages}
+        n_filtered = found["filter"].n_in - found["filter"].n_out
+        parts = [clip_result(stages)]
+        if n_filtered:
+            parts.append(f"{n_filtered:,} filtered")
+        parts += [number_of(found[name].n_out, name) for name in ("previews", "embeddings") if name in found]
+        if self.rules.dry_run:
+            parts.append("dry run")
+        return ", ".join(parts)
+
+    def hint(self, counts: Mapping[str, int]) -> str | None:
+        n_passed = counts.get("cut.clips", 0) - counts.get("cut.filtered", 0)
+        n_embeddings, n_transcripts = (counts.get(f"cut.missing_{what}", 0) for what in ("embeddings", "transcripts"))
+        if n_passed and n_embeddings == n_passed:
+            return (
+                f"No clip has an embedding: rows have no key '{self.rules.embedding_key}' "
+                "(--embedding-key), and no file has their uuids (--embeddings)."
+            )
+        missing = [
+            number_of(n, what) for n, what in ((n_embeddings, "embeddings"), (n_transcripts, "transcripts")) if n
+        ]
+        return f"Missing: {', '.join(missing)}; clips' documents name them under errors." if missing else None

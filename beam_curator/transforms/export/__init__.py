@@ -1,0 +1,1 @@
+"""The export of clips as a tree, on Beam."""
