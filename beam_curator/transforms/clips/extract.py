@@ -1,7 +1,7 @@
 """From manifests to a complete set of clips."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
@@ -10,28 +10,18 @@ from beam_curator.audio_formats import AUDIO_FORMATS, AudioFormat
 from beam_curator.blocks import MAX_LINE_BYTES
 from beam_curator.clips.cut_rules import INDEXES, CutRules
 from beam_curator.clips.packing import PACKS
-from beam_curator.counting import count_failures, count_lines
 from beam_curator.output_set import Config, FileRecord
 from beam_curator.rules import config_of
 from beam_curator.set_kinds import EXTRACT
+from beam_curator.transforms.clips.clip_sets import ClipSet, CommitClips, Reading, ReadRequests, merged_parts
 from beam_curator.transforms.clips.cutting import CutClips
 from beam_curator.transforms.clips.index import IndexOptions, WriteIndex
 from beam_curator.transforms.clips.naming import MarkCollisions
 from beam_curator.transforms.clips.packing import PackClips
-from beam_curator.transforms.clips.parts import MergeParts, Part, Shard
-from beam_curator.transforms.clips.planning import PlanClips
-from beam_curator.transforms.manifests import HashInputs, ReadManifests, paths_of
-from beam_curator.transforms.metrics import Count, CountBlocks
-from beam_curator.transforms.output_set import CommitOutputSet, OutputTarget, WriteFailures, target_of
+from beam_curator.transforms.clips.parts import Part
+from beam_curator.transforms.manifests import paths_of
+from beam_curator.transforms.output_set import OutputTarget, target_of
 from beam_curator.transforms.row_files import RowFormat
-
-
-class ExtractedClips(NamedTuple):
-    """What `ExtractClips` returns: records of the files, counts as they arise, and their sums once committed."""
-
-    files: PCollection[FileRecord]
-    counts: tuple[PCollection[Count], ...]
-    committed: PCollection[dict[str, int]]
 
 
 class ExtractClips(beam.PTransform[PBegin, Any]):
@@ -73,21 +63,19 @@ class ExtractClips(beam.PTransform[PBegin, Any]):
         ):
             if value not in known:
                 raise ValueError(f"{name} {value!r} is not known: use one of {', '.join(known)}")
-        self._inputs = paths_of(inputs)
+        self._reading = Reading(inputs=paths_of(inputs), max_line_bytes=max_line_bytes, keep_duplicates=keep_duplicates)
         self._target = target_of(target)
         self._rules = rules if rules is not None else CutRules()
         self._output_format: AudioFormat = output_format
         self._row_format: RowFormat = row_format
         self._index = index
         self._pack = pack
-        self._max_line_bytes = max_line_bytes
-        self._keep_duplicates = keep_duplicates
 
     def config(self) -> Config:
         """Return what decides the rows, as the manifest holds it."""
         return {
             "clips": config_of(self._rules),
-            "input": {"max_line_bytes": self._max_line_bytes, "keep_duplicates": self._keep_duplicates},
+            "input": self._reading.config(),
             "output": {
                 "output_format": self._output_format,
                 "row_format": self._row_format,
@@ -97,40 +85,24 @@ class ExtractClips(beam.PTransform[PBegin, Any]):
             },
         }
 
-    def expand(self, begin: PBegin) -> "ExtractedClips":
-        blocks, unreadable = begin | "Read manifests" >> ReadManifests(
-            self._inputs, max_line_bytes=self._max_line_bytes, keep_duplicates=self._keep_duplicates
-        )
-        planned = blocks | "Plan clips" >> PlanClips(self._rules)
-        marks = planned.packs | "Mark collisions" >> MarkCollisions()
-        groups = {"packs": planned.packs, "marks": marks} | "Group by recording" >> beam.CoGroupByKey()
+    def expand(self, begin: PBegin) -> "ClipSet":
+        requested = begin | "Read requests" >> ReadRequests(self._reading, self._target, self._rules)
+        marks = requested.packs | "Mark collisions" >> MarkCollisions()
+        groups = {"packs": requested.packs, "marks": marks} | "Group by recording" >> beam.CoGroupByKey()
         parts, shards = self._cut(groups)
-        merged = parts | "Merge rows" >> MergeParts(self._target, self._row_format)
-        options = IndexOptions(inputs=self._inputs, output_format=self._output_format, parquet=self._index == "parquet")
-        rows_failed, intervals_failed = planned.failures
-        files = (
-            merged.rows | "Row files" >> beam.Map(_record_of),
-            merged.letters | "Letters of clips" >> beam.Map(_record_of),
-            merged.rows | "Index" >> WriteIndex(self._target, options),
-            unreadable | "Write unreadable" >> WriteFailures(self._target),
-            rows_failed | "Write failed rows" >> WriteFailures(self._target),
-            intervals_failed | "Write failed intervals" >> WriteFailures(self._target),
-            *shards,
-        ) | "All files" >> beam.Flatten()
-        counts = (
-            blocks | "Count rows read" >> CountBlocks(count_lines),
-            unreadable | "Count unreadable" >> CountBlocks(count_failures),
-            planned.counts,
-            merged.counts,
+        merged = merged_parts(parts, self._target, self._row_format)
+        options = IndexOptions(
+            inputs=self._reading.inputs, output_format=self._output_format, parquet=self._index == "parquet"
         )
-        committed = files | "Commit output set" >> CommitOutputSet(
+        index = merged.rows | "Index" >> WriteIndex(self._target, options)
+        return begin | "Commit" >> CommitClips(
             self._target,
-            kind=EXTRACT,
-            config=self.config(),
-            counts=counts | "All counts" >> beam.Flatten(),
-            inputs=begin | "Hash inputs" >> HashInputs(self._inputs),
+            EXTRACT,
+            self.config(),
+            files=(*requested.letters, *merged.files, index, *shards),
+            counts=(*requested.counts, merged.counts),
+            reading=self._reading,
         )
-        return ExtractedClips(files=files, counts=counts, committed=committed)
 
     def _cut(self, groups: PCollection[Any]) -> tuple[PCollection[Part], tuple[PCollection[FileRecord], ...]]:
         """Cut into files of their own, or into tar shards, which are files of the set themselves."""
@@ -138,14 +110,10 @@ class ExtractClips(beam.PTransform[PBegin, Any]):
             return groups | "Cut clips" >> CutClips(self._target, self._rules, self._output_format), ()
         packed = groups | "Pack clips" >> PackClips(
             self._target,
-            self._inputs,
+            self._reading.inputs,
             self._rules,
             self._output_format,
             self._pack,
-            keep_duplicates=self._keep_duplicates,
+            keep_duplicates=self._reading.keep_duplicates,
         )
         return packed.parts, (packed.shards,)
-
-
-def _record_of(shard: Shard) -> FileRecord:
-    return shard.record

@@ -2,38 +2,27 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
-from apache_beam.pvalue import PBegin, PCollection
+from apache_beam.pvalue import PBegin
 
 from beam_curator.blocks import MAX_LINE_BYTES
 from beam_curator.clips.cut_rules import CutRules
-from beam_curator.counting import count_failures, count_lines
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.export.row_keys import CLIPS_PER_CHUNK
 from beam_curator.export.values import inherited_keys, own_keys
-from beam_curator.output_set import Config, FileRecord
+from beam_curator.output_set import Config
 from beam_curator.rules import config_of
 from beam_curator.set_kinds import EXPORT
-from beam_curator.transforms.clips.parts import MergeParts, Shard
-from beam_curator.transforms.clips.planning import PlanClips
+from beam_curator.transforms.clips.clip_sets import ClipSet, CommitClips, Reading, ReadRequests, merged_parts
 from beam_curator.transforms.export.colliding_paths import MarkCollidingPaths
 from beam_curator.transforms.export.exporting import ExportRecordings
-from beam_curator.transforms.manifests import HashInputs, ReadManifests, paths_of
-from beam_curator.transforms.metrics import Count, CountBlocks
-from beam_curator.transforms.output_set import CommitOutputSet, OutputTarget, WriteFailures, target_of
+from beam_curator.transforms.manifests import paths_of
+from beam_curator.transforms.output_set import OutputTarget, target_of
 from beam_curator.transforms.row_files import RowFormat
 
 _DOES_NOT_DECIDE = frozenset({"max_workers"})
-
-
-class ExportedClips(NamedTuple):
-    """What `ExportClips` returns: records of the files, counts as they arise, and their sums once committed."""
-
-    files: PCollection[FileRecord]
-    counts: tuple[PCollection[Count], ...]
-    committed: PCollection[dict[str, int]]
 
 
 class ExportClips(beam.PTransform[PBegin, Any]):
@@ -94,7 +83,6 @@ class ExportClips(beam.PTransform[PBegin, Any]):
     ) -> None:
         super().__init__()
         self._target = target_of(output_path)
-        self._inputs = paths_of(inputs)
         self._rules = ExportRules(
             input_path=input_prefix(input_path), upload_clips=upload_clips, dry_run=dry_run,
             generate_embeddings=generate_embeddings, generate_previews=generate_previews,
@@ -106,7 +94,7 @@ class ExportClips(beam.PTransform[PBegin, Any]):
         self._verbose = verbose
         self._cut_rules = rules if rules is not None else CutRules()
         self._row_format: RowFormat = row_format
-        self._input = {"max_line_bytes": max_line_bytes, "keep_duplicates": keep_duplicates}
+        self._reading = Reading(inputs=paths_of(inputs), max_line_bytes=max_line_bytes, keep_duplicates=keep_duplicates)
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -120,48 +108,29 @@ class ExportClips(beam.PTransform[PBegin, Any]):
         return {
             "export": {name: value for name, value in export.items() if name not in _DOES_NOT_DECIDE},
             "clips": config_of(self._cut_rules),
-            "input": self._input,
+            "input": self._reading.config(),
             "output": {"row_format": self._row_format, "shards": self._target.n_shards},
         }
 
-    def expand(self, begin: PBegin) -> "ExportedClips":
-        blocks, unreadable = begin | "Read manifests" >> ReadManifests(
-            self._inputs,
-            max_line_bytes=self._input["max_line_bytes"],
-            keep_duplicates=bool(self._input["keep_duplicates"]),
+    def expand(self, begin: PBegin) -> "ClipSet":
+        requested = begin | "Read requests" >> ReadRequests(
+            self._reading, self._target, self._cut_rules, inherited_keys(self._rules), own_keys(self._rules)
         )
-        planned = blocks | "Plan clips" >> PlanClips(
-            self._cut_rules, inherited_keys(self._rules), own_keys(self._rules)
-        )
-        marks = planned.packs | "Mark collisions" >> MarkCollidingPaths(self._rules.input_path)
-        groups = {"packs": planned.packs, "marks": marks} | "Group by recording" >> beam.CoGroupByKey()
+        marks = requested.packs | "Mark collisions" >> MarkCollidingPaths(self._rules.input_path)
+        groups = {"packs": requested.packs, "marks": marks} | "Group by recording" >> beam.CoGroupByKey()
         exported = groups | "Export recordings" >> ExportRecordings(
             self._target, self._rules, self._cut_rules, verbose=self._verbose
         )
-        merged = exported.parts | "Merge rows" >> MergeParts(self._target, self._row_format)
-        rows_failed, intervals_failed = planned.failures
-        files = (
-            merged.rows | "Row files" >> beam.Map(_record_of),
-            merged.letters | "Letters of clips" >> beam.Map(_record_of),
-            exported.documents,
-            unreadable | "Write unreadable" >> WriteFailures(self._target),
-            rows_failed | "Write failed rows" >> WriteFailures(self._target),
-            intervals_failed | "Write failed intervals" >> WriteFailures(self._target),
-        ) | "All files" >> beam.Flatten()
-        counts = (
-            blocks | "Count rows read" >> CountBlocks(count_lines),
-            unreadable | "Count unreadable" >> CountBlocks(count_failures),
-            planned.counts,
-            merged.counts,
-        )
-        committed = files | "Commit output set" >> CommitOutputSet(
+        merged = merged_parts(exported.parts, self._target, self._row_format)
+        return begin | "Commit" >> CommitClips(
             self._target,
-            kind=EXPORT,
-            config=self.config(),
-            counts=counts | "All counts" >> beam.Flatten(),
-            inputs=begin | "Hash inputs" >> HashInputs(self._inputs, beside=self.beside),
+            EXPORT,
+            self.config(),
+            files=(*requested.letters, *merged.files, exported.documents),
+            counts=(*requested.counts, merged.counts),
+            reading=self._reading,
+            beside=self.beside,
         )
-        return ExportedClips(files=files, counts=counts, committed=committed)
 
 
 def input_prefix(path: str) -> str:
@@ -176,7 +145,3 @@ def input_prefix(path: str) -> str:
         return path
     normal = os.path.normpath(path)
     return "" if normal == "." else normal
-
-
-def _record_of(shard: Shard) -> FileRecord:
-    return shard.record
