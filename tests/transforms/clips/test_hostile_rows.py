@@ -1,0 +1,172 @@
+"""Rows of any kind: nothing is written outside of the output, nothing is raised, and the books balance."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from beam_curator.audio import encode_audio
+from beam_curator.blocks import Line, LineBlock
+from beam_curator.clips.cut_rules import CutRules
+from beam_curator.clips.packing import TarWriter
+from beam_curator.transforms.clips.cutting import Recording, cut_recording, recording_from
+from beam_curator.transforms.clips.naming import claim_names, find_collisions
+from beam_curator.transforms.clips.parts import Part, PartWriter
+from beam_curator.transforms.clips.planning import BlockPlan, Pack, pack, plan_clips
+from beam_curator.transforms.clips.sinks import ClipFiles
+from beam_curator.transforms.clips.tar_shards import TarShard
+from beam_curator.transforms.output_set import OutputTarget
+from tests.audio.corpus import in_16_bits, speech_like
+from tests.manifests import line_of, whole_file
+from tests.transforms.clips.clip_sets import extract, write_rows
+
+WAV = encode_audio(in_16_bits(speech_like(800, 8000)), 8000, "wav")
+
+TEXTS = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+    st.sampled_from(
+        ["../../x", "/etc/passwd", "..", ".", "", "~", "a/b", "a\\b", "con", "a\0b", "\u202e", "speaker_", "x" * 300]
+    ),
+    st.sampled_from(
+        ["talk", "TALK", "talk_speaker_1", "e\u0301", "é", "a.tar::x", "*", "%2e%2e%2f", "-rf", "\n", "a.b"]
+    ),
+)
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
+    max_leaves=5,
+)
+TIMES = st.one_of(st.integers(-50, 150), st.floats(-50, 150), JSON)
+PATHS = st.one_of(TEXTS.map(lambda text: f"{text}.wav"), TEXTS, JSON)
+KEYS = ("id", "speaker_id", "speaker", "extracted_path", "segment_index", "filename", "_origin", "offset", "shard_id")
+MORE = st.dictionaries(st.one_of(st.sampled_from(KEYS), TEXTS), JSON, max_size=4)
+SEGMENTS = st.lists(
+    st.one_of(st.tuples(TIMES, TIMES), MORE, st.fixed_dictionaries({"start": TIMES, "end": TIMES, "speaker": JSON})),
+    max_size=3,
+)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> dict[str, Any]:
+    """Make a row of one of the forms that there are, with anything in its place."""
+    form = draw(st.sampled_from(["piece", "turns", "segments", "windows", "manifest"]))
+    more = draw(MORE)
+    if form == "piece":
+        return more | {"original_file": draw(PATHS), "original_start_ms": draw(TIMES), "original_end_ms": draw(TIMES)}
+    if form == "turns":
+        turns = draw(st.one_of(SEGMENTS, JSON))
+        return more | {"original_file": draw(PATHS), "speaker_id": draw(JSON), "diar_segments": turns}
+    if form == "manifest":
+        return more | {"audio_filepath": draw(PATHS), "duration": draw(TIMES), "offset": draw(TIMES)}
+    key = "segments" if form == "segments" else "filtered_windows"
+    items: Any = draw(SEGMENTS) if form == "segments" else [{"segments": draw(SEGMENTS)}]
+    return more | {"audio_filepath": draw(PATHS), key: items}
+
+
+def grouped(plan: BlockPlan, ref: Any) -> list[Recording]:
+    """Do what the shuffles do: bring the requests of a recording together, and find names that collide."""
+    packs: dict[str, list[Pack]] = {name: [pack(ref, 0, name, asked)] for name, asked in plan.requests.items()}
+    claims: dict[str, list[Any]] = {}
+    for name, items in packs.items():
+        for item in items:
+            key, claim = claim_names((name, item))
+            claims.setdefault(key, []).append(claim)
+    marked = {name for group in claims.items() for name, _ in find_collisions(group)}
+    return [recording_from(name, items, marked=name in marked) for name, items in packs.items()]
+
+
+def counted(parts: list[Part], name: str) -> int:
+    return sum(n for part in parts for counted_name, n in part.counts if counted_name == name)
+
+
+@pytest.fixture(scope="module")
+def jail() -> Iterator[Path]:
+    """Return a directory with inputs and an output, of which nothing else may change."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        (root / "in").mkdir()
+        for name in ("talk.wav", "TALK.wav", "é.wav", "talk_speaker_1.wav", ".wav", "a.b.wav"):
+            (root / "in" / name).write_bytes(WAV)
+        yield root
+
+
+def cut_all(jail: Path, given_rows: list[dict[str, Any]], rules: CutRules) -> tuple[BlockPlan, list[Part], list[str]]:
+    """Plan and cut rows; return the plan, the parts, and the names of the clips."""
+    lines = [line_of(row) for row in given_rows]
+    ref = whole_file(str(jail / "in" / "m.jsonl"))
+    block = LineBlock(ref=ref, part=0, lines=tuple(Line(offset=n, raw=line) for n, line in enumerate(lines)))
+    plan = plan_clips(block, rules)
+    with tempfile.TemporaryDirectory(dir=jail) as directory:
+        target = OutputTarget(directory=directory)
+        files, parts = ClipFiles(target), []
+        for recording in grouped(plan, ref):
+            writer = PartWriter(target, recording.name, recording.position, recording.n_blocks)
+            cut_recording(recording, rules, "wav", files, writer)
+            parts.append(writer.write())
+        assert not list(Path(directory).glob("*/*"))
+        return plan, parts, [name for name in os.listdir(directory) if not name.startswith(".")]
+
+
+def tree_of(directory: Path) -> set[str]:
+    return {str(path) for path in directory.rglob("*")}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(given_rows=st.lists(rows(), min_size=1, max_size=6), roots=st.booleans())
+def test_rows_of_any_json(jail: Path, given_rows: list[dict[str, Any]], roots: bool) -> None:
+    before = tree_of(jail)
+    plan, parts, names = cut_all(jail, given_rows, CutRules(allowed_root=(str(jail / "in"),) if roots else ()))
+    assert tree_of(jail) == before
+    assert plan.n_rows + plan.n_dropped + len(plan.rows_failed) == len(given_rows)
+    n_clips = counted(parts, "cut.clips")
+    assert sum(map(len, plan.requests.values())) == n_clips + counted(parts, "cut.failures")
+    assert len(names) == n_clips
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in names}) == n_clips
+    for name in names:
+        assert name.endswith(".wav")
+        assert len(name.encode()) <= 255
+        assert name.isprintable()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(given_rows=st.lists(rows(), min_size=1, max_size=5), kind=st.sampled_from(["webdataset", "nemo-tar"]))
+def test_members_of_a_pack_have_plain_names(jail: Path, given_rows: list[dict[str, Any]], kind: str) -> None:
+    lines = tuple(Line(offset=n, raw=line_of(row)) for n, row in enumerate(given_rows))
+    ref = whole_file(str(jail / "in" / "m.jsonl"))
+    plan = plan_clips(LineBlock(ref=ref, part=0, lines=lines), CutRules())
+    recordings = grouped(plan, ref)
+    tar = TarWriter(lambda pieces: None)
+    outcomes = TarShard("shard-000000.tar", tar, kind, CutRules(), "wav").write(recordings)
+    tar.close()
+    assert [len(found) for found in outcomes] == [len(recording.requests) for recording in recordings]
+    keys = [name.partition(".")[0] for name in tar.members if name.endswith(".wav")]
+    assert len(keys) == len(set(keys)) == sum(not isinstance(each, ValueError) for found in outcomes for each in found)
+    expected = [f"{key}.{end}" for key in keys for end in (("json", "wav") if kind == "webdataset" else ("wav",))]
+    assert sorted(tar.members) == sorted(expected)
+    assert list(tar.members) == sorted(tar.members)
+    assert not any({"/", "\\"} & set(name) for name in tar.members)
+
+
+@settings(
+    max_examples=5,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(given_rows=st.lists(rows(), min_size=4, max_size=10))
+def test_whole_jobs(jail: Path, given_rows: list[dict[str, Any]]) -> None:
+    before = tree_of(jail)
+    with tempfile.TemporaryDirectory(dir=jail) as directory:
+        manifest = write_rows(jail / "in" / "m.jsonl", given_rows)
+        options = ["--tolerate", "1000", "--index", "parquet", "--row-format", "avro", "--allowed-root", jail / "in"]
+        extract(manifest, Path(directory) / "out", *options)
+        manifest.unlink()
+    assert tree_of(jail) == before
