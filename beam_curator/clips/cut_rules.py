@@ -26,6 +26,9 @@ class CutRules:
     audio_key: str = option(
         "", "key that names the recording (default: original_file in rows, audio_filepath in entries)"
     )
+    audio_root: str = option(
+        "", "directory that relative names of recordings begin at (default: that of their manifest)"
+    )
     on_overrun: str = option(
         "clamp",
         "a piece that begins before its recording or ends after it: cut what is there, or fail",

@@ -49,34 +49,6 @@ def pack_member_name(clip_name: str, pack: str) -> str:
     return _safe_stem(stem, pack) + extension
 
 
-def webdataset_key(clip_name: str) -> str:
-    """Return the key of a clip's sample: the name of its member before the first dot.
-
-    Raises:
-      ValueError: the clip's name has no extension.
-
-    Example:
-      >>> webdataset_key("talk_segment_000.flac")
-      'talk_segment_000'
-    """
-    return _safe_stem(_split_name(clip_name)[0], "webdataset")
-
-
-def webdataset_members(clip_name: str, audio: bytes, row: bytes) -> list[tuple[str, bytes]]:
-    """Return the members of one sample, in the order in which a shard holds them: `KEY.flac` and `KEY.json`.
-
-    Clips sorted by `pack_member_name` (not by their keys: "a" comes before "a-1", "a.flac" behind "a-1.flac") give
-    members sorted by name, and those of a sample are neighbours, as readers of the format need.
-
-    Args:
-      clip_name: the clip's name with its extension.
-      audio: the encoded clip.
-      row: the clip's row as JSON.
-    """
-    key, extension = webdataset_key(clip_name), _split_name(clip_name)[1]
-    return sorted([(key + extension, audio), (f"{key}.json", row)])
-
-
 def shard_name(pack: str, shard: int) -> str:
     """Return the file name of a shard, numbered from 0, relative to the output directory.
 

@@ -105,11 +105,14 @@ def report(job: Job, finished: Finished | None) -> int:
 
 
 def _judged(job: Job, stages: Sequence[Stage]) -> int:
-    """Tell the exit code from the number of failures; rows and what rows gave count each."""
-    n_failures = sum(sum(stage.failures.values()) for stage in stages)
-    n_read = max(stage.n_in for stage in stages if stage.failures or stage is stages[0])
-    if job.run.tolerates(n_failures, n_read):
+    """Tell the exit code from the failures: of rows, and of what rows gave, each against their number."""
+    failures: dict[str, tuple[int, int]] = {}
+    for stage in stages:
+        n_failed, n = failures.get(stage.what_in, (0, stage.n_in))
+        failures[stage.what_in] = n_failed + sum(stage.failures.values()), n
+    if job.run.tolerates(list(failures.values())):
         return exit_codes.DONE
+    n_failures = sum(n_failed for n_failed, _ in failures.values())
     where = storage.join(job.output, "failures-*.jsonl")
     print(f"{number_of(n_failures, 'failures')}, more than --tolerate {job.run.tolerate}: see {where}", file=sys.stderr)
     return exit_codes.TOO_MANY_FAILURES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from beam_curator.audio_formats import AUDIO_FORMATS
@@ -91,16 +91,20 @@ class RunOptions:
             problems.append(f"tolerate {self.tolerate!r} is neither a number nor a percentage: write 10 or 0.5%")
         raise_problems("run", problems)
 
-    def tolerates(self, n_failures: int, n_read: int) -> bool:
-        """Tell whether so many failures still count as success.
+    def tolerates(self, failures: Sequence[tuple[int, int]]) -> bool:
+        """Tell whether failures still count as success.
+
+        Args:
+          failures: for each kind of thing that failed, how many did and of how many. A percentage holds for each kind
+            by itself, a number for all of them together.
 
         Example:
-          >>> RunOptions(tolerate="1%").tolerates(1, 100), RunOptions(tolerate="1").tolerates(2, 100)
+          >>> RunOptions(tolerate="1%").tolerates([(1, 100), (0, 5)]), RunOptions(tolerate="1").tolerates([(2, 100)])
           (True, False)
         """
         if self.tolerate.endswith("%"):
-            return n_failures * 100 <= float(self.tolerate[:-1]) * n_read
-        return n_failures <= int(self.tolerate)
+            return all(n_failed * 100 <= float(self.tolerate[:-1]) * n for n_failed, n in failures)
+        return sum(n_failed for n_failed, _ in failures) <= int(self.tolerate)
 
 
 _TOLERATE = re.compile(r"[0-9]+|([0-9]*\.)?[0-9]+%")

@@ -49,7 +49,7 @@ def _scratch(output: str) -> Iterator[str]:
         return
     sweep_scratch(output)
     try:
-        yield output
+        yield os.path.abspath(output)
     finally:
         sweep_scratch(output)
 
@@ -70,8 +70,7 @@ def run_job(
     """Build the pipeline and run it to its end.
 
     Args:
-      job: what to do.
-      found: what does it.
+      job, found: what to do, and what does it.
       files: the inputs, for the progress line.
       prepared: the state of the output directory.
       instead: a composite that writes nothing, in place of the job's own; counts then come from workers' notes.
@@ -82,14 +81,13 @@ def run_job(
     Raises:
       JobFailedError, ServerFailedError: it did not get there, or the engine did not come up.
     """
-    with _scratch(job.output) as given_scratch:
-        scratch = os.path.abspath(given_scratch)
+    with _scratch(job.output) as scratch:
         progress = Progress(scratch, sum(file.size for file in files), job.progress)
         begin = time.time()
         with found.opened(
             scratch, jobs=job.run.jobs, verbose=job.run.verbose, run=prepared.token, earlier=prepared.earlier
         ) as runner:
-            work = instead if instead is not None else job.transform(_target(job, prepared))
+            work = instead or job.transform(_target(job, prepared))
             pipeline = _pipeline(runner, found, job.label >> work, scratch)
             with progress.shown(), watched(scratch, lambda pid: _end_after_death(job.output, scratch, pid)):
                 result = _run_to_end(pipeline, wait=job.run.wait)
@@ -120,7 +118,8 @@ def _pipeline(runner: Any, found: FoundEngine, work: beam.PTransform[Any, Any], 
         pipeline = beam.Pipeline(runner=runner, options=found.options)
     except ValueError as err:  # Beam has looked at its own options
         raise UsageError(f"runner {found.engine.name}: {err}") from err
-    counts = (pipeline | work).counts
+    result = pipeline | work
+    counts = (*result.counts, *([result.progress] if hasattr(result, "progress") else []))
     if found.workers_here:
         for number, counted in enumerate(counts):
             _ = counted | f"Note progress {number}" >> NoteProgress(scratch)

@@ -10,6 +10,7 @@ import yaml
 
 from beam_curator.blocks import InputFile, plan_blocks
 from beam_curator.runners.jobs.base import Job
+from beam_curator.runners.stages import number_of
 from beam_curator.transforms.listing import with_form
 
 _SHOWN = 20
@@ -19,7 +20,8 @@ def plan_text(job: Job, files: Sequence[InputFile]) -> str:
     """Say what would be read and written, and by which options."""
     blocks = plan_blocks([with_form(file) for file in files])
     n_bytes = sum(file.size for file in files)
-    lines = [f"Would read {len(files):,} files, {n_bytes:,} bytes, in {len(blocks):,} blocks:"]
+    n_files, n_blocks = number_of(len(files), "files"), number_of(len(blocks), "blocks")
+    lines = [f"Would read {n_files}, {n_bytes:,} bytes, in {n_blocks}:"]
     lines += [f"  {file.name} ({file.size:,} bytes)" for file in files[:_SHOWN]]
     lines += [f"  and {len(files) - _SHOWN:,} more"] if len(files) > _SHOWN else []
     return "\n".join([*lines, *outline(job)])

@@ -164,6 +164,7 @@ def prepare(directory: str, kind: SetKind, config: Config, files: Sequence[Input
     Raises:
       UsageError: the directory holds something else, and `overwrite` is not given.
     """
+    _refuse_links(directory, kind)
     record = RunRecord(
         token=uuid.uuid4().hex,
         config_sha256=config_sha256(kind.command, config),
@@ -198,6 +199,19 @@ def prepare(directory: str, kind: SetKind, config: Config, files: Sequence[Input
 
 def _write_run(directory: str, record: RunRecord) -> None:
     atomic_files.write_bytes(directory, RUN_NAME, record.to_json())
+
+
+def _refuse_links(directory: str, kind: SetKind) -> None:
+    """Refuse to write through a link in place of a folder of the set: it leads out of the directory.
+
+    Raises:
+      UsageError: names it.
+    """
+    for name in storage.links_in(directory):
+        if kind.has_folder(name):
+            raise UsageError(
+                f"{storage.join(directory, name)} is a link to another place: remove it, or choose another --output"
+            )
 
 
 def _refuse_foreign(directory: str, kind: SetKind) -> None:

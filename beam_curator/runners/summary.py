@@ -45,7 +45,7 @@ def render_reasons(stages: Sequence[Stage]) -> list[str]:
         for reason, n in stage.dropped.items()
     ]
     lines += [
-        f"  {number_of(n, 'rows')} failed in {stage.name}: {code}, {FAILURE_DOCS[code]}"
+        f"  {number_of(n, stage.what_in)} failed in {stage.name}: {code}, {FAILURE_DOCS[code]}"
         for stage in stages
         for code, n in stage.failures.items()
     ]

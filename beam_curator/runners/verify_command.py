@@ -8,6 +8,7 @@ from beam_curator.export.rows import files_of_row
 from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
+from beam_curator.runners.stages import number_of
 from beam_curator.set_kinds import EXPORT, EXTRACT, SET_KINDS
 from beam_curator.tar_members import split_locator
 from beam_curator.transforms import storage
@@ -44,7 +45,10 @@ def run_verify_command(directory: str) -> int:
         print(f"beam-curator: {problem}", file=sys.stderr)
     rows = sum(record.n_rows for record in manifest.files)
     if problems:
-        print(f"{directory}: {len(problems)} problems in {len(manifest.files)} files", file=sys.stderr)
+        print(
+            f"{directory}: {number_of(len(problems), 'problems')} in {number_of(len(manifest.files), 'files')}",
+            file=sys.stderr,
+        )
         return exit_codes.FAILED
     print(f"{directory}: complete; {len(manifest.files):,} files, {rows:,} rows, all as the manifest says.")
     return exit_codes.DONE

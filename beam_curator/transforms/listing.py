@@ -125,9 +125,13 @@ def _row_files(directory: str, manifest: bytes) -> Iterable[str]:
     """List the row files of an output set: dead letters and summaries are no rows."""
     parsed = Manifest.from_json(manifest)
     rows = SET_KINDS[parsed.command].rows if parsed.command in SET_KINDS else parsed.command
-    for record in parsed.files:
-        if record.kind == rows and record.name.endswith(EXTENSIONS):
-            yield storage.join(directory, record.name)
+    files = [record for record in parsed.files if record.kind == rows]
+    tables = [record.name for record in files if not record.name.endswith(EXTENSIONS)]
+    if tables:
+        raise NotAnOutputSetError(
+            f"its rows are in {tables[0]}: write the set with --row-format jsonl to read it again"
+        )
+    yield from (storage.join(directory, record.name) for record in files)
 
 
 def _remote_names(given: str) -> list[str]:

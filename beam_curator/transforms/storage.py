@@ -102,6 +102,15 @@ def is_directory(path: str) -> bool:
     return os.path.isdir(path)
 
 
+def links_in(path: str) -> list[str]:
+    """Return the names of the symbolic links directly in a local directory, sorted; object stores have none."""
+    if is_remote(path):
+        return []
+    with suppress(FileNotFoundError), os.scandir(path) as items:
+        return sorted(item.name for item in items if item.is_symlink())
+    return []
+
+
 def folders_in(path: str) -> list[str]:
     """Return the names of the directories directly in a directory, sorted; links count as foreign."""
     if is_remote(path):

@@ -32,6 +32,7 @@ class ExtractClips(beam.PTransform[PBegin, PCollection[CountRow]]):
       what: what is cut: rows with original_file, or the segments, diar_segments or filtered_windows of entries;
         auto takes the first of rows, filtered_windows, segments, diar_segments that a row has
       audio_key: key that names the recording (default: original_file in rows, audio_filepath in entries)
+      audio_root: directory that relative names of recordings begin at (default: that of their manifest)
       on_overrun: a piece that begins before its recording or ends after it: cut what is there, or fail
       mono: channels of a clip: keep all, mix them, or the first
       sample_rate: sample rate of the clips, Hz (default: that of the recording)
@@ -60,6 +61,7 @@ class ExtractClips(beam.PTransform[PBegin, PCollection[CountRow]]):
         *,
         what: str = _CUT.what,
         audio_key: str = _CUT.audio_key,
+        audio_root: str = _CUT.audio_root,
         on_overrun: str = _CUT.on_overrun,
         mono: str = _CUT.mono,
         sample_rate: OptionalWhole = _CUT.sample_rate,
@@ -74,13 +76,9 @@ class ExtractClips(beam.PTransform[PBegin, PCollection[CountRow]]):
     ) -> None:
         super().__init__()
         rules = CutRules(
-            what=what,
-            audio_key=audio_key,
-            on_overrun=on_overrun,
-            mono=mono,
-            sample_rate=sample_rate,
-            allowed_root=allowed_root,
-        )
+            what=what, audio_key=audio_key, audio_root=audio_root, on_overrun=on_overrun, mono=mono,
+            sample_rate=sample_rate, allowed_root=allowed_root,
+        )  # fmt: skip
         paths = paths_of(inputs)
         self._extract = extract.ExtractClips(
             paths,
@@ -122,6 +120,7 @@ class ExportClips(beam.PTransform[PBegin, PCollection[CountRow]]):
       what: what is cut: rows with original_file, or the segments, diar_segments or filtered_windows of entries;
         auto takes the first of rows, filtered_windows, segments, diar_segments that a row has
       audio_key: key that names the recording (default: original_file in rows, audio_filepath in entries)
+      audio_root: directory that relative names of recordings begin at (default: that of their manifest)
       on_overrun: a piece that begins before its recording or ends after it: cut what is there, or fail
       mono: channels of a clip: keep all, mix them, or the first
       sample_rate: sample rate of the clips, Hz (default: that of the recording)
@@ -161,6 +160,7 @@ class ExportClips(beam.PTransform[PBegin, PCollection[CountRow]]):
         max_workers: int = _EXPORT.max_workers,
         what: str = _CUT.what,
         audio_key: str = _CUT.audio_key,
+        audio_root: str = _CUT.audio_root,
         on_overrun: str = _CUT.on_overrun,
         mono: str = _CUT.mono,
         sample_rate: OptionalWhole = _CUT.sample_rate,

@@ -23,10 +23,7 @@ from beam_curator.clips.packing import (
     pack_member_name,
     shard_name,
     shard_patterns,
-    webdataset_key,
-    webdataset_members,
 )
-from beam_curator.json_lines import encode
 from beam_curator.tar_members import MemberFile, MemberSpan, nemo_member, read_index, split_locator
 
 TAR_PACKS = [pack for pack in PACKS if pack != "none"]
@@ -95,8 +92,8 @@ def test_members_are_named_so_that_readers_find_them(clip: str, pack: str, membe
 
 
 def test_a_changed_name_holds_the_hash_of_the_old_stem() -> None:
-    assert webdataset_key("a.b_segment_000.flac") == "a_b_segment_000~53c6573fa699c4a9"  # printf %s STEM | b2sum -l 64
-    assert pack_member_name("a.b_segment_000.ogg", "nemo-tar") == "a_b_segment_000~53c6573fa699c4a9.ogg"
+    name = "a_b_segment_000~53c6573fa699c4a9.ogg"  # printf %s STEM | b2sum -l 64
+    assert [pack_member_name("a.b_segment_000.ogg", pack) for pack in TAR_PACKS] == [name, name]
 
 
 @settings(max_examples=300)
@@ -114,25 +111,21 @@ def test_names_are_safe_and_never_meet(stem: str, other: str, pack: str) -> None
 @pytest.mark.parametrize("clip", ["", "talk", ".flac", "a.", "a.b c", "a.flac/"])
 def test_a_clip_without_an_extension_is_refused(clip: str) -> None:
     with pytest.raises(ValueError, match="has no extension"):
-        webdataset_key(clip)
+        pack_member_name(clip, "webdataset")
 
 
 @given(st.sets(STEMS, min_size=1, max_size=8), st.sampled_from(["flac", "wav", "ogg"]))
 def test_members_of_a_sample_are_neighbours_and_all_are_sorted(stems: set[str], extension: str) -> None:
-    clips = sorted((f"{stem}.{extension}" for stem in stems), key=lambda clip: pack_member_name(clip, "webdataset"))
-    members = [member for clip in clips for member in webdataset_members(clip, clip.encode(errors="replace"), b"{}")]
+    clips = sorted(pack_member_name(f"{stem}.{extension}", "webdataset") for stem in stems)
+    members = [
+        (name, name.encode())
+        for clip in clips
+        for name in sorted([clip, f"{clip.removesuffix(extension)}json"])  # as a shard is written, clip by clip
+    ]
     assert [name for name, _ in members] == sorted(name for name, _ in members)
     assert webdataset_samples(packed(members)[0]) == [
-        {"key": webdataset_key(clip).encode(), extension: clip.encode(errors="replace"), "json": b"{}"}
-        for clip in clips
-    ]
-
-
-def test_a_sample_is_a_clip_and_its_row() -> None:
-    row = encode({"filename": "talk_segment_000.wav", "duration": 1.5})
-    assert webdataset_members("talk_segment_000.wav", b"RIFF", row) == [
-        ("talk_segment_000.json", row),
-        ("talk_segment_000.wav", b"RIFF"),
+        {"key": key.encode(), extension: f"{key}.{extension}".encode(), "json": f"{key}.json".encode()}
+        for key in (clip.removesuffix(f".{extension}") for clip in clips)
     ]
 
 
@@ -264,7 +257,7 @@ def test_a_packed_clip_is_read_in_place() -> None:
     tone = (np.sin(np.arange(4000) / 10) * 9000).astype(np.int16)
     clip = io.BytesIO()
     soundfile.write(clip, tone, 16000, format="FLAC")
-    data, writer = packed(webdataset_members("a.flac", clip.getvalue(), b"{}"))
+    data, writer = packed([("a.flac", clip.getvalue()), ("a.json", b"{}")])
     span = writer.members["a.flac"]
     assert data[span.offset : span.offset + span.size] == clip.getvalue()
     samples, rate = soundfile.read(MemberFile(io.BytesIO(data), span.offset, span.size), dtype="int16")

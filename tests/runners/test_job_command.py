@@ -78,7 +78,7 @@ class TestPlan:
         assert run("windows", *arguments, "--drop-fields", "words,text") == 0
         text, _, options = capsys.readouterr().out.partition("Options:\n")
         size = manifest.stat().st_size
-        assert f"Would read 1 files, {size} bytes, in 1 blocks:\n  {manifest} ({size} bytes)\n" in text
+        assert f"Would read 1 file, {size} bytes, in 1 block:\n  {manifest} ({size} bytes)\n" in text
         assert f"Would write to {tmp_path}/out: windows-*, " in text
         assert "Engine: direct, that is Beam's FnApiRunner\n" in text
         shown = yaml.safe_load(options)

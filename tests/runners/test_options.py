@@ -207,7 +207,7 @@ def test_a_tolerance_is_a_number_or_a_percentage(text: str) -> None:
     ],
 )
 def test_failures_up_to_the_tolerance_are_success(tolerate: str, n_failures: int, n_read: int, tolerated: bool) -> None:
-    assert RunOptions(tolerate=tolerate).tolerates(n_failures, n_read) is tolerated
+    assert RunOptions(tolerate=tolerate).tolerates([(n_failures, n_read)]) is tolerated
 
 
 def test_numbers_of_flags_are_checked_by_their_kind(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ def test_a_changed_byte_is_found(output_set: Path, capsys: pytest.CaptureFixture
     assert run("verify", output_set) == 1
     err = capsys.readouterr().err
     assert f"beam-curator: {ROWS} was changed: {len(text)} bytes, sha256 " in err
-    assert f"{output_set}: 1 problems in 2 files\n" in err
+    assert f"{output_set}: 1 problem in 2 files\n" in err
 
 
 def test_a_missing_file_is_found(output_set: Path) -> None:

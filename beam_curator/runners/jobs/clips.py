@@ -41,17 +41,33 @@ def clip_progress(counts: Mapping[str, int], share_read: float, seconds: float) 
     """Say in one line how far such a job is.
 
     Example:
-      >>> clip_progress({"read.rows": 10, "plan.clips": 40, "cut.clips": 20, "cut.audio_us": 3_600_000_000}, 0.5, 2.0)
+      >>> counts = {"read.rows": 10, "plan.clips": 40, "progress.clips": 20, "progress.audio_us": 3_600_000_000}
+      >>> clip_progress(counts, 0.5, 2.0)
       '10 rows  20 of 40 clips  1.0 h cut  0 failures  1,800x real time'
     """
     del share_read
     failures = sum(counts.get(f"{stage}.failures", 0) for stage in ("file", "read", "plan", "interval", "cut"))
-    audio = counts.get("cut.audio_us", 0) / 1e6
-    n_cut, n_planned = counts.get("cut.clips", 0), counts.get("plan.clips", 0)
+    audio = counts.get("progress.audio_us", 0) / 1e6
+    n_cut, n_planned = counts.get("progress.clips", 0), counts.get("plan.clips", 0)
     return (
         f"{counts.get('read.rows', 0):,} rows  {n_cut:,} of {n_planned:,} clips  "
         f"{audio / 3600:,.1f} h cut  {failures:,} failures  {audio / max(seconds, 0.1):,.0f}x real time"
     )
+
+
+def clamped_hint(counts: Mapping[str, int]) -> str | None:
+    """Say how many clips are shorter than asked for.
+
+    Example:
+      >>> clamped_hint({"cut.clamped": 2})
+      '2 clips are shorter than asked for, as their recordings are; --on-overrun fail makes them failures.'
+    """
+    n = counts.get("cut.clamped", 0)
+    if not n:
+        return None
+    verb = "is" if n == 1 else "are"
+    what = f"{number_of(n, 'clips')} {verb} shorter than asked for, as their recordings are"
+    return f"{what}; --on-overrun fail makes them failures."
 
 
 def clip_result(stages: Sequence[Stage]) -> str:

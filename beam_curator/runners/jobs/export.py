@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.output_set import MANIFEST_NAME, FileRecord
 from beam_curator.runners.jobs.base import Job
-from beam_curator.runners.jobs.clips import clip_progress, clip_result, clip_stages
+from beam_curator.runners.jobs.clips import clamped_hint, clip_progress, clip_result, clip_stages
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import Stage, number_of
 from beam_curator.set_kinds import EXPORT, SetKind
@@ -119,6 +119,10 @@ class ExportJob(Job):
         return ", ".join(parts)
 
     def hint(self, counts: Mapping[str, int]) -> str | None:
+        hints = [clamped_hint(counts), self._missing_hint(counts)]
+        return " ".join(hint for hint in hints if hint is not None) or None
+
+    def _missing_hint(self, counts: Mapping[str, int]) -> str | None:
         n_passed = counts.get("cut.clips", 0) - counts.get("cut.filtered", 0)
         n_embeddings, n_transcripts = (counts.get(f"cut.missing_{what}", 0) for what in ("embeddings", "transcripts"))
         if n_passed and n_embeddings == n_passed:

@@ -6,10 +6,12 @@ from typing import ClassVar
 
 from beam_curator.output_set import MANIFEST_NAME, FileRecord
 from beam_curator.runners.jobs.base import Job
-from beam_curator.runners.jobs.clips import clip_progress, clip_result, clip_stages
+from beam_curator.runners.jobs.clips import clamped_hint, clip_progress, clip_result, clip_stages
 from beam_curator.runners.stages import Stage
 from beam_curator.set_kinds import EXTRACT, SetKind
+from beam_curator.transforms import storage
 from beam_curator.transforms.clips.extract import ExtractClips
+from beam_curator.transforms.listing import is_output_set
 from beam_curator.transforms.output_set import OutputTarget
 
 
@@ -42,6 +44,8 @@ class ExtractJob(Job):
             "nemo-tar": "audio_*.tar and sharded_manifests/",
         }[output.pack]
         index = "metadata.csv" + (", metadata.parquet" if output.index == "parquet" else "")
+        if any(storage.is_directory(given) and not is_output_set(given) for given in self.inputs):
+            index += ", manifest.jsonl"
         rows = "clips-*, failures-* where there are any"
         return [audio, index, rows, f"extraction_summary.json, {MANIFEST_NAME}, summary.json"]
 
@@ -57,3 +61,6 @@ class ExtractJob(Job):
 
     def result(self, stages: Sequence[Stage]) -> str:
         return clip_result(stages)
+
+    def hint(self, counts: Mapping[str, int]) -> str | None:
+        return clamped_hint(counts)

@@ -39,11 +39,19 @@ class Reading:
 
 
 class ClipSet(NamedTuple):
-    """What a job leaves: records of its files, counts as they arise, and their sums once the set is committed."""
+    """What a job leaves: records of its files, counts as they arise, and their sums once the set is committed.
+
+    Attributes:
+      files: of the set.
+      counts: for the books, stage by stage.
+      committed: one element, the sums of the counts.
+      progress: counts for people while a recording is worked on; no books are kept with them.
+    """
 
     files: PCollection[FileRecord]
     counts: tuple[PCollection[Count], ...]
     committed: PCollection[dict[str, int]]
+    progress: PCollection[Count]
 
 
 class Requested(NamedTuple):
@@ -131,6 +139,7 @@ class CommitClips(beam.PTransform[PBegin, Any]):
       files: of the set, stage by stage.
       counts: stage by stage.
       reading: what was read.
+      progress: counts for people.
       beside: other files that decide the rows.
     """
 
@@ -143,6 +152,7 @@ class CommitClips(beam.PTransform[PBegin, Any]):
         files: Sequence[PCollection[FileRecord]],
         counts: Sequence[PCollection[Count]],
         reading: Reading,
+        progress: PCollection[Count],
         beside: Sequence[str] = (),
     ) -> None:
         super().__init__()
@@ -152,6 +162,7 @@ class CommitClips(beam.PTransform[PBegin, Any]):
         self._files = tuple(files)
         self._counts = tuple(counts)
         self._reading = reading
+        self._progress = progress
         self._beside = tuple(beside)
 
     def expand(self, begin: PBegin) -> "ClipSet":
@@ -163,4 +174,4 @@ class CommitClips(beam.PTransform[PBegin, Any]):
             counts=self._counts | "All counts" >> beam.Flatten(),
             inputs=begin | "Hash inputs" >> HashInputs(self._reading.inputs, beside=self._beside),
         )
-        return ClipSet(files=files, counts=self._counts, committed=committed)
+        return ClipSet(files=files, counts=self._counts, committed=committed, progress=self._progress)

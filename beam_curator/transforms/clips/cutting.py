@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import apache_beam as beam
-from apache_beam.pvalue import PCollection
+from apache_beam.pvalue import PCollection, TaggedOutput
 
 from beam_curator.audio import AudioReader
 from beam_curator.audio_formats import AudioFormat
@@ -21,10 +21,12 @@ from beam_curator.transforms.clips.parts import Part, PartWriter
 from beam_curator.transforms.clips.planning import Pack, Position, unpack
 from beam_curator.transforms.clips.recordings import open_recording
 from beam_curator.transforms.clips.sinks import ClipFiles, EncodedClip, encode_clip
-from beam_curator.transforms.metrics import collector_paused, timed
+from beam_curator.transforms.metrics import Count, collector_paused, timed
 from beam_curator.transforms.output_set import OutputTarget
 
 CUT_STAGE = "cut"
+
+Noted = TaggedOutput[Literal["progress"], tuple[str, int]]
 
 Outcome = CutFacts | EntryError
 """What came of one request."""
@@ -65,8 +67,11 @@ def recording_from(name: str, packs: Iterable[Pack], *, marked: bool) -> Recordi
     )
 
 
-class CutClips(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], PCollection[Part]]):
+class CutClips(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], Any]):
     """Open each recording once, cut what is asked for, and write clips and rows.
+
+    Returns:
+      What came of each recording, and counts of clips while it is worked on, for people.
 
     Args:
       target: where to.
@@ -80,8 +85,10 @@ class CutClips(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], PCollect
         self._rules = rules
         self._output_format = output_format
 
-    def expand(self, groups: PCollection[tuple[str, dict[str, Any]]]) -> PCollection[Part]:
-        return groups | "Cut" >> beam.ParDo(_CutFn(self._target, self._rules, self._output_format))
+    def expand(self, groups: PCollection[tuple[str, dict[str, Any]]]) -> "tuple[PCollection[Part], PCollection[Count]]":
+        work = _CutFn(self._target, self._rules, self._output_format)
+        cut = groups | "Cut" >> beam.ParDo(work).with_outputs("progress", main="parts")
+        return cut["parts"], cut["progress"]
 
 
 class _CutFn(beam.DoFn):
@@ -98,14 +105,15 @@ class _CutFn(beam.DoFn):
     def teardown(self) -> None:
         self._files.close()
 
-    def process(self, group: tuple[str, dict[str, Any]]) -> Iterator[Part]:
+    def process(self, group: tuple[str, dict[str, Any]]) -> Iterator[Part | Noted]:
         name, joined = group
         recording = recording_from(name, joined["packs"], marked=any(joined["marks"]))
         writer = PartWriter(self._target, recording.name, recording.position, recording.n_blocks)
         with timed("cut"), collector_paused():
             part = writer.kept(len(recording.requests))
             if part is None:
-                cut_recording(recording, self._rules, self._output_format, self._files, writer)
+                for count in cut_recording(recording, self._rules, self._output_format, self._files, writer):
+                    yield noted(count)
                 self._files.flush()
                 part = writer.write()
         yield part
@@ -113,8 +121,12 @@ class _CutFn(beam.DoFn):
 
 def cut_recording(
     recording: Recording, rules: CutRules, output_format: AudioFormat, files: ClipFiles, writer: PartWriter
-) -> None:
-    """Cut all clips of a recording in the order of time; rows and dead letters come in the order of their numbers."""
+) -> Iterator[Count]:
+    """Cut all clips of a recording in the order of time; rows and dead letters come in the order of their numbers.
+
+    Yields:
+      Counts of clips as they are cut.
+    """
     names = number_names([request for _, request in recording.requests], recording.stem, output_format)
     outcomes: list[Outcome | None] = [None] * len(names)
     for index, cut in _cut_in_time_order(recording, rules, output_format):
@@ -122,14 +134,27 @@ def cut_recording(
             files.remove(names[index])
             outcomes[index] = cut
         else:
-            outcomes[index] = cut.facts(names[index])
+            facts = cut.facts(names[index])
+            outcomes[index] = facts
             files.put(names[index], cut.clip)
+            yield from progress_of(facts)
     for (position, request), outcome in zip(recording.requests, outcomes, strict=True):
         source = recording.sources[position[0]]
         if isinstance(outcome, CutFacts):
             writer.add_row(row_of(request, outcome, source, position[2]))
         elif outcome is not None:
             writer.add_failure(failure_of(outcome, request, source, position[2]))
+
+
+def progress_of(facts: CutFacts) -> Iterator[Count]:
+    """Yield what is counted of a clip for people, while its recording is worked on."""
+    yield "progress.clips", 1
+    yield "progress.audio_us", round(facts.n_samples * 1e6 / facts.sample_rate)
+
+
+def noted(count: Count) -> Noted:
+    """Send a count to those who watch; no books are kept with it."""
+    return TaggedOutput("progress", count)
 
 
 def row_of(request: ClipRequest, facts: CutFacts, source: str, offset: int) -> dict[str, Any]:

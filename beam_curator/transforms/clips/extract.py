@@ -20,6 +20,7 @@ from beam_curator.transforms.clips.naming import MarkCollisions
 from beam_curator.transforms.clips.packing import PackClips
 from beam_curator.transforms.clips.parts import Part
 from beam_curator.transforms.manifests import paths_of
+from beam_curator.transforms.metrics import Count
 from beam_curator.transforms.output_set import OutputTarget, target_of
 from beam_curator.transforms.row_files import RowFormat
 
@@ -89,7 +90,7 @@ class ExtractClips(beam.PTransform[PBegin, Any]):
         requested = begin | "Read requests" >> ReadRequests(self._reading, self._target, self._rules)
         marks = requested.packs | "Mark collisions" >> MarkCollisions()
         groups = {"packs": requested.packs, "marks": marks} | "Group by recording" >> beam.CoGroupByKey()
-        parts, shards = self._cut(groups)
+        parts, shards, progress = self._cut(groups)
         merged = merged_parts(parts, self._target, self._row_format)
         options = IndexOptions(
             inputs=self._reading.inputs, output_format=self._output_format, parquet=self._index == "parquet"
@@ -102,12 +103,16 @@ class ExtractClips(beam.PTransform[PBegin, Any]):
             files=(*requested.letters, *merged.files, index, *shards),
             counts=(*requested.counts, merged.counts),
             reading=self._reading,
+            progress=progress,
         )
 
-    def _cut(self, groups: PCollection[Any]) -> tuple[PCollection[Part], tuple[PCollection[FileRecord], ...]]:
+    def _cut(
+        self, groups: PCollection[Any]
+    ) -> tuple[PCollection[Part], tuple[PCollection[FileRecord], ...], PCollection[Count]]:
         """Cut into files of their own, or into tar shards, which are files of the set themselves."""
         if self._pack == "none":
-            return groups | "Cut clips" >> CutClips(self._target, self._rules, self._output_format), ()
+            parts, progress = groups | "Cut clips" >> CutClips(self._target, self._rules, self._output_format)
+            return parts, (), progress
         packed = groups | "Pack clips" >> PackClips(
             self._target,
             self._reading.inputs,
@@ -116,4 +121,4 @@ class ExtractClips(beam.PTransform[PBegin, Any]):
             self._pack,
             keep_duplicates=self._reading.keep_duplicates,
         )
-        return packed.parts, (packed.shards,)
+        return packed.parts, (packed.shards,), packed.progress

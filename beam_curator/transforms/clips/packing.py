@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
@@ -18,12 +18,12 @@ from beam_curator.output_set import FileRecord
 from beam_curator.tar_members import split_locator
 from beam_curator.transforms import storage
 from beam_curator.transforms.atomic_files import AtomicFile
-from beam_curator.transforms.clips.cutting import Recording, failure_of, recording_from, row_of
+from beam_curator.transforms.clips.cutting import Noted, Recording, failure_of, noted, recording_from, row_of
 from beam_curator.transforms.clips.parts import Part, PartWriter
 from beam_curator.transforms.clips.planning import Pack
 from beam_curator.transforms.clips.tar_shards import TarShard
 from beam_curator.transforms.listing import list_inputs, with_form
-from beam_curator.transforms.metrics import collector_paused, timed
+from beam_curator.transforms.metrics import Count, collector_paused, timed
 from beam_curator.transforms.output_set import OutputTarget
 
 TAR_KIND, MANIFEST_KIND = "tar", "sharded-manifest"
@@ -33,10 +33,11 @@ Grouped = tuple[str, list[Pack], bool]
 
 
 class PackedClips(NamedTuple):
-    """What `PackClips` returns: rows and counts of each recording, and the tar shards with their manifests."""
+    """What `PackClips` returns: rows of each recording, the tar shards with their manifests, and counts for people."""
 
     parts: PCollection[Part]
     shards: PCollection[FileRecord]
+    progress: PCollection[Count]
 
 
 class PackClips(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], Any]):
@@ -84,10 +85,10 @@ class PackClips(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], Any]):
             | "Group by shard" >> beam.CoGroupByKey()
             | "Pack"
             >> beam.ParDo(_PackFn(self._target, self._rules, self._output_format, self._pack)).with_outputs(
-                "shards", main="parts"
+                "shards", "progress", main="parts"
             )
         )
-        return PackedClips(parts=packed["parts"], shards=packed["shards"])
+        return PackedClips(parts=packed["parts"], shards=packed["shards"], progress=packed["progress"])
 
 
 class _ShardsFn(beam.DoFn):
@@ -114,6 +115,13 @@ def key_recording(group: tuple[str, dict[str, Any]], n_shards: int) -> tuple[int
     return number, (name, packs, any(joined["marks"]))
 
 
+_ShardFile = TaggedOutput[Literal["shards"], FileRecord]
+
+
+def _shard(record: FileRecord) -> _ShardFile:
+    return TaggedOutput("shards", record)
+
+
 class _PackFn(beam.DoFn):
     def __init__(self, target: OutputTarget, rules: CutRules, output_format: AudioFormat, pack: str) -> None:
         self._target = target
@@ -121,18 +129,16 @@ class _PackFn(beam.DoFn):
         self._output_format: AudioFormat = output_format
         self._pack = pack
 
-    def process(
-        self, group: tuple[int, dict[str, Any]]
-    ) -> Iterator[Part | TaggedOutput[Literal["shards"], FileRecord]]:
+    def process(self, group: tuple[int, dict[str, Any]]) -> Iterator[Part | Noted | _ShardFile]:
         number, joined = group
         recordings = [recording_from(name, packs, marked=marked) for name, packs, marked in joined["recordings"]]
         recordings.sort(key=_position)
         with timed("cut"), collector_paused():
             kept = self._kept(number, recordings)
-            parts, files = kept if kept is not None else self._packed(number, recordings)
+            parts, files = kept if kept is not None else (yield from self._packed(number, recordings))
         yield from parts
         for record in files:
-            yield TaggedOutput("shards", record)
+            yield _shard(record)
 
     def _writer(self, recording: Recording) -> PartWriter:
         return PartWriter(self._target, recording.name, recording.position, recording.n_blocks)
@@ -158,17 +164,21 @@ class _PackFn(beam.DoFn):
             for (name, kind), (n_bytes, sha256, _) in zip(self._names(number), hashed, strict=True)
         ]
 
-    def _packed(self, number: int, recordings: Sequence[Recording]) -> tuple[list[Part], list[FileRecord]]:
+    def _packed(
+        self, number: int, recordings: Sequence[Recording]
+    ) -> Generator[Noted, None, tuple[list[Part], list[FileRecord]]]:
         (tar_name, _), *_ = self._names(number)
         if self._target.token is None:
             storage.make_directory(self._target.directory)
         with AtomicFile(self._target.directory, tar_name, self._target.check) as file:
             tar = TarWriter(file.write_pieces)
-            outcomes = TarShard(tar_name, tar, self._pack, self._rules, self._output_format).write(recordings)
+            shard = TarShard(tar_name, tar, self._pack, self._rules, self._output_format)
+            for count in shard.write(recordings):
+                yield noted(count)
             tar.close()
         lines = []
         writers = list(map(self._writer, recordings))
-        for recording, writer, facts in zip(recordings, writers, outcomes, strict=True):
+        for recording, writer, facts in zip(recordings, writers, shard.outcomes, strict=True):
             for (position, request), outcome in zip(recording.requests, facts, strict=True):
                 source, offset = recording.sources[position[0]], position[2]
                 if isinstance(outcome, EntryError):

@@ -219,5 +219,5 @@ def _plan_row(plan: BlockPlan, source: str, line: Line, rules: CutRules, keys: E
             )
             plan.intervals_failed.append(failure)
             continue
-        recording = recording_of(item.fields["original_file"], source)
+        recording = recording_of(item.fields["original_file"], source, rules.audio_root)
         plan.requests.setdefault(recording, []).append((line.offset, item))

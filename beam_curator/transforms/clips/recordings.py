@@ -74,7 +74,7 @@ def _opened(path: str) -> Iterator[BinaryIO]:
         raise EntryError(
             FailureCode.NOT_FOUND,
             f"there is no file {readable_name(path)}",
-            "relative paths begin at their manifest's folder; check the path",
+            "relative names begin at the folder of their manifest, or at --audio-root; check the path",
         ) from err
     except OSError as err:
         raise _unreadable(path, err) from err
@@ -121,6 +121,8 @@ def base_of(source: str) -> str:
     return source
 
 
-def recording_of(path: str, source: str) -> str:
-    """Return the full name of a recording that a row of `source` names."""
-    return path if os.path.isabs(path) else resolve_recording(path, base_of(source))
+def recording_of(path: str, source: str, audio_root: str = "") -> str:
+    """Return the full name of a recording of a row; relative names begin at `audio_root`, or where `base_of` says."""
+    if os.path.isabs(path):
+        return path
+    return resolve_recording(path, storage.join(audio_root, "_") if audio_root else base_of(source))

@@ -9,11 +9,13 @@ from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.naming import number_names
 from beam_curator.clips.packing import TarWriter, pack_member_name
+from beam_curator.clips.tables import CutFacts
 from beam_curator.failures import EntryError
 from beam_curator.json_lines import encode
 from beam_curator.tar_members import member_locator
-from beam_curator.transforms.clips.cutting import CutClip, Outcome, Recording, cut_clip, row_of
+from beam_curator.transforms.clips.cutting import CutClip, Outcome, Recording, cut_clip, progress_of, row_of
 from beam_curator.transforms.clips.recordings import open_recording
+from beam_curator.transforms.metrics import Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,9 @@ class TarShard:
       pack: "webdataset", where a member of JSON stands beside each clip, or "nemo-tar".
       rules: how clips are cut.
       output_format: of the clips.
+
+    Attributes:
+      outcomes: what came of each request, recording by recording.
     """
 
     def __init__(self, name: str, tar: TarWriter, pack: str, rules: CutRules, output_format: AudioFormat) -> None:
@@ -42,9 +47,14 @@ class TarShard:
         self._pack = pack
         self._rules = rules
         self._output_format: AudioFormat = output_format
+        self.outcomes: list[list[Outcome]] = []
 
-    def write(self, recordings: Sequence[Recording]) -> list[list[Outcome]]:
-        """Write all clips; return for each recording what came of each of its requests."""
+    def write(self, recordings: Sequence[Recording]) -> Iterator[Count]:
+        """Write all clips; `outcomes` is complete then.
+
+        Yields:
+          Counts of clips as they are cut.
+        """
         found: list[list[Outcome | None]] = [[None] * len(recording.requests) for recording in recordings]
         with ExitStack() as stack:
             opened: tuple[int, AudioReader | EntryError] | None = None
@@ -53,8 +63,11 @@ class TarShard:
                 if opened is None or opened[0] != member.recording:
                     stack.close()
                     opened = member.recording, self._opened(recording, stack)
-                found[member.recording][member.request] = self._write_member(member, recording, opened[1])
-        return [[outcome for outcome in outcomes if outcome is not None] for outcomes in found]
+                outcome = self._write_member(member, recording, opened[1])
+                found[member.recording][member.request] = outcome
+                if isinstance(outcome, CutFacts):
+                    yield from progress_of(outcome)
+        self.outcomes = [[outcome for outcome in outcomes if outcome is not None] for outcomes in found]
 
     def _members(self, recordings: Sequence[Recording]) -> list[_Member]:
         return sorted(self._unsorted(recordings), key=_name)

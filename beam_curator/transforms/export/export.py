@@ -129,6 +129,7 @@ class ExportClips(beam.PTransform[PBegin, Any]):
             files=(*requested.letters, *merged.files, exported.documents),
             counts=(*requested.counts, merged.counts),
             reading=self._reading,
+            progress=exported.progress,
             beside=self.beside,
         )
 

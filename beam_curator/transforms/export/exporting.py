@@ -27,7 +27,7 @@ from beam_curator.export.row_keys import chunks_of, n_chunks
 from beam_curator.export.values import values_of
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.output_set import FileRecord
-from beam_curator.transforms.clips.cutting import Recording, failure_of, recording_from
+from beam_curator.transforms.clips.cutting import Noted, Recording, failure_of, noted, recording_from
 from beam_curator.transforms.clips.parts import Part
 from beam_curator.transforms.clips.planning import Position
 from beam_curator.transforms.clips.recordings import open_recording
@@ -37,17 +37,18 @@ from beam_curator.transforms.export.embedding_file import EmbeddingFile
 from beam_curator.transforms.export.journal import DOCUMENT, EMBEDDINGS, ExportWriter
 from beam_curator.transforms.export.plan import PlannedClip, place_of, plan_export
 from beam_curator.transforms.export.tree_files import TreeFiles
-from beam_curator.transforms.metrics import collector_paused, timed
+from beam_curator.transforms.metrics import Count, collector_paused, timed
 from beam_curator.transforms.output_set import OutputTarget
 
 _LOG = logging.getLogger(__name__)
 
 
 class ExportedRecordings(NamedTuple):
-    """What `ExportRecordings` returns: rows and counts of each recording, and the files that describe it."""
+    """What `ExportRecordings` returns: rows of each recording, the files that describe it, and counts for people."""
 
     parts: PCollection[Part]
     documents: PCollection[FileRecord]
+    progress: PCollection[Count]
 
 
 class ExportRecordings(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], Any]):
@@ -70,8 +71,10 @@ class ExportRecordings(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], 
     def expand(self, groups: PCollection[tuple[str, dict[str, Any]]]) -> "ExportedRecordings":
         exported = groups | "Export" >> beam.ParDo(
             _ExportFn(self._target, self._rules, self._cut_rules, self._verbose)
-        ).with_outputs("documents", main="parts")
-        return ExportedRecordings(parts=exported["parts"], documents=exported["documents"])
+        ).with_outputs("documents", "progress", main="parts")
+        return ExportedRecordings(
+            parts=exported["parts"], documents=exported["documents"], progress=exported["progress"]
+        )
 
 
 _Document = TaggedOutput[Literal["documents"], FileRecord]
@@ -96,14 +99,15 @@ class _ExportFn(beam.DoFn):
         self._tools.files.close()
         self._tools.embeddings.close()
 
-    def process(self, group: tuple[str, dict[str, Any]]) -> Iterator[Part | _Document]:
+    def process(self, group: tuple[str, dict[str, Any]]) -> Iterator[Part | _Document | Noted]:
         name, joined = group
         recording = recording_from(name, joined["packs"], marked=False)
         writer = ExportWriter(self._target, recording)
         with timed("cut"), collector_paused():
             exported = writer.kept()
             if exported is None:
-                export_recording(recording, self._tools, writer, distinct=any(joined["marks"]))
+                for count in export_recording(recording, self._tools, writer, distinct=any(joined["marks"])):
+                    yield noted(count)
                 self._tools.files.flush()
                 exported = writer.write()
         if self._verbose:
@@ -134,7 +138,9 @@ class ExportTools:
     embeddings: EmbeddingFile
 
 
-def export_recording(recording: Recording, tools: ExportTools, writer: ExportWriter, *, distinct: bool) -> None:
+def export_recording(
+    recording: Recording, tools: ExportTools, writer: ExportWriter, *, distinct: bool
+) -> Iterator[Count]:
     """Write all clips of a recording and what describes them; where it cannot be opened, each request fails.
 
     Args:
@@ -142,6 +148,9 @@ def export_recording(recording: Recording, tools: ExportTools, writer: ExportWri
       tools: what writes.
       writer: takes rows, dead letters and records of documents.
       distinct: mark the names of its documents.
+
+    Yields:
+      Counts of clips as they are made.
     """
     with ExitStack() as stack:
         try:
@@ -151,7 +160,7 @@ def export_recording(recording: Recording, tools: ExportTools, writer: ExportWri
             for position, request in sorted(recording.requests, key=place_of):
                 writer.add_failure(_failure(err, recording, position, request))
             return
-        _RecordingExport(recording, relative, reader, tools, writer).write()
+        yield from _RecordingExport(recording, relative, reader, tools, writer).write()
 
 
 def _failure(err: EntryError, recording: Recording, position: Position, request: ClipRequest) -> Any:
@@ -177,8 +186,8 @@ class _RecordingExport:
         _, first = min(recording.requests, key=place_of)
         self._audio = first.fields["original_file"]
 
-    def write(self) -> None:
-        """Write everything."""
+    def write(self) -> Iterator[Count]:
+        """Write everything; yield counts of clips as they are made."""
         plan = plan_export(self._recording, self._reader.info, self._tools.cut_rules, self._rules)
         for position, request, err in plan.failed:
             self._writer.add_failure(_failure(err, self._recording, position, request))
@@ -187,11 +196,14 @@ class _RecordingExport:
             self._writer.count("cut.dropped.duplicate", plan.n_repeated)
         n_clips = 0
         for number, chunk in chunks_of(plan.clips, self._rules.clips_per_chunk):
-            n_clips += self._write_chunk(number, chunk)
+            done = self._write_chunk(number, chunk)
+            n_clips += len(done)
+            yield "progress.clips", len(done)
+            yield "progress.audio_us", round(sum(clip.duration for clip in done) * 1e6)
         self._write_recording(n_clips, n_chunks(len(plan.clips), self._rules.clips_per_chunk))
 
-    def _write_chunk(self, number: int, chunk: Sequence[PlannedClip]) -> int:
-        """Write one chunk; return how many clips it has."""
+    def _write_chunk(self, number: int, chunk: Sequence[PlannedClip]) -> list[ExportedClip]:
+        """Write one chunk; return its clips."""
         done: list[ExportedClip] = []
         vectors: dict[str, Embedding] = {}
         for plan, vector in zip(chunk, self._vectors(chunk), strict=True):
@@ -212,7 +224,7 @@ class _RecordingExport:
             if usable is not None:
                 vectors[plan.span_uuid] = usable
         self._write_chunk_files(number, done, vectors)
-        return len(done)
+        return done
 
     def _vectors(self, chunk: Sequence[PlannedClip]) -> list[Embedding | EntryError | None]:
         """Return the embeddings of a chunk's clips: out of their rows, else out of the file; none of rejected ones."""

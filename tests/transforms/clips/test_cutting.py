@@ -40,7 +40,7 @@ def cut(recording: Recording, out: Path, rules: CutRules | None = None) -> Any:
     out.mkdir(exist_ok=True)
     target = OutputTarget(directory=str(out))
     writer = PartWriter(target, recording.name, recording.position, recording.n_blocks)
-    cut_recording(recording, rules if rules is not None else CutRules(), "wav", ClipFiles(target), writer)
+    list(cut_recording(recording, rules if rules is not None else CutRules(), "wav", ClipFiles(target), writer))
     return writer.write()
 
 

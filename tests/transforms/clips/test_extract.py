@@ -94,7 +94,9 @@ class TestComposite:
             "index": "csv",
             "pack": "webdataset",
         }
-        assert [*config["clips"]] == ["what", "audio_key", "on_overrun", "mono", "sample_rate", "allowed_root"]
+        assert [*config["clips"]] == [
+            *("what", "audio_key", "audio_root", "on_overrun", "mono", "sample_rate", "allowed_root")
+        ]
         assert config["input"] == {"max_line_bytes": 32 << 20, "keep_duplicates": False}
 
 

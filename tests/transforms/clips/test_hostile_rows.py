@@ -109,7 +109,7 @@ def cut_all(jail: Path, given_rows: list[dict[str, Any]], rules: CutRules) -> tu
         files, parts = ClipFiles(target), []
         for recording in grouped(plan, ref):
             writer = PartWriter(target, recording.name, recording.position, recording.n_blocks)
-            cut_recording(recording, rules, "wav", files, writer)
+            list(cut_recording(recording, rules, "wav", files, writer))
             parts.append(writer.write())
         assert not list(Path(directory).glob("*/*"))
         return plan, parts, [name for name in os.listdir(directory) if not name.startswith(".")]
@@ -144,7 +144,9 @@ def test_members_of_a_pack_have_plain_names(jail: Path, given_rows: list[dict[st
     plan = plan_clips(LineBlock(ref=ref, part=0, lines=lines), CutRules())
     recordings = grouped(plan, ref)
     tar = TarWriter(lambda pieces: None)
-    outcomes = TarShard("shard-000000.tar", tar, kind, CutRules(), "wav").write(recordings)
+    shard = TarShard("shard-000000.tar", tar, kind, CutRules(), "wav")
+    list(shard.write(recordings))
+    outcomes = shard.outcomes
     tar.close()
     assert [len(found) for found in outcomes] == [len(recording.requests) for recording in recordings]
     keys = [name.partition(".")[0] for name in tar.members if name.endswith(".wav")]

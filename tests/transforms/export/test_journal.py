@@ -52,7 +52,7 @@ class Export:
             embeddings=EmbeddingFile(None),
         )
         writer = self.writer()
-        export_recording(self.recording, tools, writer, distinct=False)
+        list(export_recording(self.recording, tools, writer, distinct=False))
         return writer.write()
 
     def file(self, pattern: str) -> Path:
