@@ -97,12 +97,13 @@ def run_job(
         end = time.time()
         noted, first = read_progress(scratch)
     timing = _timing(progress.first_read or first or begin, end)
-    if instead is not None:
+    return _finished(job.output, metrics, timing, noted=noted if instead is not None else None)
+
+
+def _finished(output: str, metrics: Any, timing: dict[str, float], *, noted: dict[str, int] | None) -> Finished:
+    """Read what is committed, unless nothing was written: workers' notes stand for the counts then."""
+    if noted is not None:
         return Finished(counts=noted, files=(), metrics=metrics, timing=timing)
-    return _finished(job.output, metrics, timing)
-
-
-def _finished(output: str, metrics: Any, timing: dict[str, float]) -> Finished:
     manifest = _manifest_of(output)
     return Finished(counts=manifest.counts, files=manifest.files, metrics=metrics, timing=timing)
 
