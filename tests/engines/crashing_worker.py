@@ -11,6 +11,7 @@ from typing import Any
 
 from beam_curator.runners.engines.worker_pool import work
 from beam_curator.transforms import atomic_files, output_set
+from beam_curator.transforms.clips import index
 
 
 def die_once(flag: str) -> None:
@@ -62,7 +63,36 @@ def after_the_manifest(flag: str) -> None:
     atomic_files.replace_unless_changed = last
 
 
-MOMENTS = {kind.__name__: kind for kind in (in_the_middle_of_a_block, before_the_manifest, after_the_manifest)}
+def in_the_middle_of_a_recording(flag: str) -> None:
+    """Die with some clips of a recording in place, one in its temporary file, and no rows of it."""
+    replace = os.replace
+
+    def third(source: str, target: str) -> None:
+        if target.endswith("_segment_002.flac"):
+            die_once(flag)
+        replace(source, target)
+
+    os.replace = third
+
+
+def in_the_index(flag: str) -> None:
+    """Die with metadata.csv in place, and the summary not."""
+    text_of = index.summary_text
+
+    def text(summary: Any) -> bytes:
+        die_once(flag)
+        return text_of(summary)
+
+    index.summary_text = text
+
+
+IN_COMMIT = (before_the_manifest, after_the_manifest)
+KINDS = {
+    "windows": (in_the_middle_of_a_block, *IN_COMMIT),
+    "extract": (in_the_middle_of_a_recording, in_the_index, *IN_COMMIT),
+}
+MOMENTS = {kind.__name__: kind for kinds in KINDS.values() for kind in kinds}
+"""Moments by name; `KINDS` tells which ones a command comes to."""
 
 if __name__ == "__main__":
     MOMENTS[sys.argv[1]](sys.argv[2])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
 
 from tests.engines.cluster import FlinkCluster, is_running, wait_until
-from tests.faults.jobs import COMMAND, expected_names, manifest_of, names_in
+from tests.faults.jobs import COMMAND, clips_of, expected_names, files_in, manifest_of
 from tests.manifests import small_blocks_command
 
 
 class EngineJobs:
-    """Runs `beam-curator windows`, and knows what it started.
+    """Runs jobs, and knows what it started.
 
     Args:
       folder: for outputs and temporary files.
@@ -24,9 +25,11 @@ class EngineJobs:
         self.temp.mkdir()
         self.running: list[subprocess.Popen[str]] = []
 
-    def start(self, manifest: Path, output: Path, *flags: str, block_bytes: int = 0) -> subprocess.Popen[str]:
+    def start(
+        self, manifest: Path, output: Path, *flags: str, block_bytes: int = 0, command: str = "windows"
+    ) -> subprocess.Popen[str]:
         """Start a job; failures are tolerated, so that a finished one exits with 0."""
-        arguments = ["windows", manifest, "--output", output, "--tolerate", "100%", *flags]
+        arguments = [command, manifest, "--output", output, "--tolerate", "100%", *flags]
         plain = [COMMAND, *map(str, arguments)]
         process = subprocess.Popen(
             small_blocks_command(*arguments, block_bytes=block_bytes) if block_bytes else plain,
@@ -44,9 +47,11 @@ class EngineJobs:
         assert process.returncode == 0, text
         return text
 
-    def manifest_of(self, manifest: Path, name: str, *flags: str, block_bytes: int = 0) -> bytes:
+    def manifest_of(
+        self, manifest: Path, name: str, *flags: str, block_bytes: int = 0, command: str = "windows"
+    ) -> bytes:
         """Run a job to its end, and return the bytes of its `_MANIFEST.json`."""
-        self.finish(self.start(manifest, self.folder / name, *flags, block_bytes=block_bytes))
+        self.finish(self.start(manifest, self.folder / name, *flags, block_bytes=block_bytes, command=command))
         return (self.folder / name / "_MANIFEST.json").read_bytes()
 
     def processes(self) -> list[str]:
@@ -75,7 +80,10 @@ def on_flink(cluster: FlinkCluster, parallelism: int = 2) -> list[str]:
 
 
 def check_names(output: Path, manifest: bytes) -> None:
-    """Fail where a directory holds anything but its set, which is that of the manifest."""
+    """Fail where a directory holds anything but its set, which is that of the manifest, and clips as rows say."""
     assert (output / "_MANIFEST.json").read_bytes() == manifest
     assert manifest_of(output)["files"]
-    assert names_in(output) == expected_names(output)
+    assert files_in(output) == expected_names(output)
+    if manifest_of(output)["command"] == "extract":
+        clips = clips_of(output)
+        assert {name: hashlib.sha256((output / name).read_bytes()).hexdigest() for name in clips} == clips

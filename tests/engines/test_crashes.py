@@ -12,8 +12,9 @@ import pytest
 from beam_curator.runners.engines.job_servers import free_port
 from beam_curator.runners.engines.worker_pool import WorkerPool, serve
 from tests.engines.cluster import FlinkCluster, wait_until
-from tests.engines.crashing_worker import MOMENTS
+from tests.engines.crashing_worker import KINDS
 from tests.engines.jobs import EngineJobs, check_names, on_flink
+from tests.engines.recordings import write_pieces
 from tests.manifests import line_of, speech, write_lines, write_mixed
 
 pytestmark = pytest.mark.slow
@@ -74,32 +75,38 @@ def test_a_task_manager_is_killed_in_the_middle_of_the_job(
         print(f"  after {flink.failures(job)}; same set")
 
 
-@pytest.fixture(params=MOMENTS)
-def crashing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, int]]:
-    """Serve a pool of workers of which one kills itself; give its flag file and port."""
+MOMENTS = [(command, kind.__name__) for command, kinds in KINDS.items() for kind in kinds]
+
+
+@pytest.fixture(params=MOMENTS, ids=" ".join)
+def crashing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Path, int]]:
+    """Serve a pool of workers of which one kills itself; give the command, its flag file and port."""
+    command, moment = request.param
     flag = tmp_path / "died"
     script = str(Path(__file__).with_name("crashing_worker.py"))
-    pool = WorkerPool([sys.executable, script, request.param, str(flag)])
+    pool = WorkerPool([sys.executable, script, moment, str(flag)])
     port = free_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
         server, pool = serve(port, "localhost", pool)
         try:
-            yield flag, port
+            yield command, flag, port
         finally:
             pool.stop_all()
             server.stop(0)
 
 
 def test_a_worker_kills_itself_once(
-    crashing: tuple[Path, int], tmp_path: Path, flink: FlinkCluster, jobs: EngineJobs
+    crashing: tuple[str, Path, int], tmp_path: Path, flink: FlinkCluster, jobs: EngineJobs
 ) -> None:
-    flag, port = crashing
-    manifest = write_mixed(tmp_path / "in" / "mixed.jsonl")
-    expected = jobs.manifest_of(manifest, "expected", block_bytes=2000)
+    command, flag, port = crashing
+    manifest = write_mixed(tmp_path / "in/mixed.jsonl") if command == "windows" else write_pieces(tmp_path / "in")
+    options = ["--shards", "4", *([] if command == "windows" else ["--output-format", "flac"])]
+    expected = jobs.manifest_of(manifest, "expected", *options, block_bytes=2000, command=command)
     before = set(flink.jobs())
     external = ["--environment_type=EXTERNAL", f"--environment_config=localhost:{port}"]
-    assert jobs.manifest_of(manifest, "out", *on_flink(flink), *external, block_bytes=2000) == expected
+    flags = [*options, *on_flink(flink), *external]
+    assert jobs.manifest_of(manifest, "out", *flags, block_bytes=2000, command=command) == expected
     assert flag.exists()
     check_names(jobs.folder / "out", expected)
     (job,) = set(flink.jobs()) - before

@@ -1,5 +1,7 @@
 """The same input and the same options give the same set, byte for byte, on every engine."""
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -7,31 +9,35 @@ import pytest
 from beam_curator.runners import cli
 from tests.engines.cluster import FlinkCluster
 from tests.engines.jobs import EngineJobs, check_names, on_flink
+from tests.engines.recordings import write_pieces
 from tests.manifests import write_mixed
 
 pytestmark = pytest.mark.slow
 
 OPTIONS = {
-    "row": [],
-    "row, shards": ["--shards", "4"],
-    "audio file": ["--overlap-scope", "audio_file"],
-    "audio file, shards": ["--overlap-scope", "audio_file", "--shards", "4"],
+    "row": ("windows", []),
+    "row, shards": ("windows", ["--shards", "4"]),
+    "audio file": ("windows", ["--overlap-scope", "audio_file"]),
+    "audio file, shards": ("windows", ["--overlap-scope", "audio_file", "--shards", "4"]),
+    "clips": ("extract", ["--shards", "4", "--output-format", "flac"]),
+    "clips in tars": ("extract", ["--shards", "4", "--output-format", "flac", "--pack", "webdataset"]),
 }
 FLAGS = {"direct": ["--runner", "direct"], "direct with two workers": ["--jobs", "2"], "prism": ["--runner", "prism"]}
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_mixed(tmp_path_factory.mktemp("in") / "mixed.jsonl")
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("in")
+    return {"windows": write_mixed(folder / "mixed.jsonl"), "extract": write_pieces(folder / "audio")}
 
 
 @pytest.fixture(scope="module")
-def expected(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def expected(manifests: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Return the manifests that the direct runner gives, in this process."""
     written = {}
-    for name, options in OPTIONS.items():
+    for name, (command, options) in OPTIONS.items():
         output = tmp_path_factory.mktemp("expected") / "out"
-        arguments = ["windows", str(manifest), "--output", str(output), "--tolerate", "100%", *options]
+        arguments = [command, str(manifests[command]), "--output", str(output), "--tolerate", "100%", *options]
         with pytest.MonkeyPatch.context() as patch:
             from beam_curator.transforms.manifests import ReadManifests
 
@@ -43,12 +49,21 @@ def expected(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return written
 
 
+def test_the_jobs_are_of_several_blocks_with_failures_of_each_stage(expected: dict[str, bytes]) -> None:
+    counts = {name: json.loads(text)["counts"] for name, text in expected.items()}
+    assert counts["clips"] == counts["clips in tars"]
+    stages = {name: n for name, n in counts["clips"].items() if name.endswith("failures") or name == "cut.clips"}
+    assert stages == {"cut.clips": 152, "cut.failures": 4, "interval.failures": 1, "plan.failures": 4}
+    kinds = Counter(file["kind"] for file in json.loads(expected["clips in tars"])["files"])
+    assert (kinds["clips"], kinds["tar"]) == (3, 4)
+
+
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("engine", [*FLAGS, "flink"])
 def test_the_manifest_is_the_same(
     engine: str,
     options: str,
-    manifest: Path,
+    manifests: dict[str, Path],
     expected: dict[str, bytes],
     jobs: EngineJobs,
     request: pytest.FixtureRequest,
@@ -56,13 +71,16 @@ def test_the_manifest_is_the_same(
     cluster: FlinkCluster | None = request.getfixturevalue("flink") if engine == "flink" else None
     flags = on_flink(cluster) if cluster is not None else FLAGS[engine]
     before = cluster.jobs() if cluster is not None else {}
-    written = jobs.manifest_of(manifest, "out", *flags, *OPTIONS[options], block_bytes=2000)
+    command, chosen = OPTIONS[options]
+    written = jobs.manifest_of(manifests[command], "out", *flags, *chosen, block_bytes=2000, command=command)
     assert written == expected[options]
     check_names(jobs.folder / "out", written)
     if cluster is not None:
         assert [state for job, state in cluster.jobs().items() if job not in before] == ["FINISHED"]
 
 
-def test_the_small_cluster_inside_the_job_server(manifest: Path, expected: dict[str, bytes], jobs: EngineJobs) -> None:
+def test_the_small_cluster_inside_the_job_server(
+    manifests: dict[str, Path], expected: dict[str, bytes], jobs: EngineJobs
+) -> None:
     flags = ["--runner", "flink", "--flink-master", "[local]", "--jobs", "2"]
-    assert jobs.manifest_of(manifest, "out", *flags, block_bytes=2000) == expected["row"]
+    assert jobs.manifest_of(manifests["windows"], "out", *flags, block_bytes=2000) == expected["row"]

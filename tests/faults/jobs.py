@@ -1,8 +1,7 @@
-"""Real processes for the fault tests: start the command, kill it at a moment, look at what is left."""
+"""Real processes for the fault tests: start a command, kill it at a moment, look at what is left."""
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,28 +14,10 @@ COMMAND = str(Path(sys.executable).with_name("beam-curator"))
 SLOW = os.environ.get("BEAM_CURATOR_SLOW") == "1"
 
 
-def write_talks(path: Path, n_entries: int) -> None:
-    """Write a manifest of short talks in which windows are found, and a broken line in every thousand."""
-    lines = []
-    for number in range(40):
-        draw = random.Random(number)
-        clock, segments = 0.0, []
-        for _ in range(40):
-            end = clock + draw.uniform(2.0, 6.0)
-            speaker = draw.choice("abc")
-            segments.append({"start": clock, "end": end, "speaker": speaker, "metrics": {"bandwidth": 8000}})
-            clock = end + draw.uniform(0.0, 2.0)
-        entry = {"audio_filepath": f"{number}.wav", "audio_sample_rate": 16000, "segments": segments}
-        lines.append(json.dumps(entry).encode() + b"\n")
-    with path.open("wb") as stream:
-        for index in range(n_entries):
-            stream.write(b'{"broken\n' if index % 1000 == 999 else lines[index % len(lines)])
-
-
-def start(manifest: Path, output: Path, *flags: str) -> subprocess.Popen[str]:
-    """Start the job; failures are tolerated, so that a finished one exits with 0."""
-    command = [COMMAND, "windows", str(manifest), "--output", str(output), "--tolerate", "100%", *flags]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def start(command: str, manifest: Path, output: Path, *flags: str, **settings: Any) -> subprocess.Popen[str]:
+    """Start a job; failures are tolerated, so that a finished one exits with 0."""
+    line = [COMMAND, command, str(manifest), "--output", str(output), "--tolerate", "100%", *flags]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **settings)
 
 
 def finish(process: subprocess.Popen[str], timeout: float = 120) -> tuple[int, str]:
@@ -60,8 +41,23 @@ def kill_when(process: subprocess.Popen[str], happened: Callable[[], bool], time
     return False
 
 
+def wait_until(holds: Callable[[], bool], process: subprocess.Popen[str], timeout: float = 60) -> None:
+    """Wait until something holds, while a process lives."""
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, f"not within {timeout:g} s"
+        time.sleep(0.01)
+
+
 def names_in(output: Path) -> set[str]:
-    return set(os.listdir(output))
+    """Return what lies directly in a directory; nothing where there is none yet."""
+    return set(os.listdir(output)) if output.exists() else set()
+
+
+def files_in(output: Path) -> set[str]:
+    """Return the paths of all files of a tree, relative to it."""
+    return {str(path.relative_to(output)) for path in output.rglob("*") if not path.is_dir()}
 
 
 def manifest_of(output: Path) -> dict[str, Any]:
@@ -69,9 +65,25 @@ def manifest_of(output: Path) -> dict[str, Any]:
     return loaded
 
 
+def clips_of(output: Path) -> dict[str, str]:
+    """Return the hash of each clip that lies in a file of its own, as the set's rows say it."""
+    names = [file["name"] for file in manifest_of(output)["files"] if file["kind"] == "clips"]
+    rows = [json.loads(line) for name in names for line in (output / name).read_bytes().splitlines()]
+    return {row["extracted_path"]: row["sha256"] for row in rows if "::" not in row["extracted_path"]}
+
+
 def expected_names(output: Path) -> set[str]:
-    """Return the names that a finished directory holds, and no others."""
-    return {"_MANIFEST.json", "summary.json"} | {file["name"] for file in manifest_of(output)["files"]}
+    """Return the paths that a finished directory holds, and no others."""
+    manifest = manifest_of(output)
+    names = {"_MANIFEST.json", "summary.json"} | {file["name"] for file in manifest["files"]}
+    if manifest["command"] == "extract":
+        names |= {"extraction_summary.json", *clips_of(output)}
+    return names
+
+
+def state_of(output: Path) -> dict[str, tuple[int, int]]:
+    """Return inode and time of change of each file: what keeps both was not written again."""
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name in files_in(output) if (stat := (output / name).stat())}
 
 
 def processes_about(text: str) -> list[str]:
@@ -85,3 +97,11 @@ def processes_about(text: str) -> list[str]:
         if text in line and int(folder.name) != os.getpid():
             found.append(line)
     return found
+
+
+def wait_for_no_process_about(text: str, seconds: float) -> list[str]:
+    """Wait until no process mentions something; return the command lines of those that still do."""
+    deadline = time.monotonic() + seconds
+    while (left := processes_about(text)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left

@@ -7,42 +7,38 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.jobs import expected_names, finish, kill, names_in, processes_about, start, write_talks
+from tests.faults.jobs import expected_names, files_in, finish, kill, names_in, start, wait_for_no_process_about
+from tests.faults.works import WORKS, Work
 
 pytestmark = pytest.mark.slow
 
 
-def wait_for_workers(output: Path) -> list[int]:
-    """Wait until both workers live and a first block is written; return their process ids."""
+def wait_for_workers(output: Path, work: Work) -> list[int]:
+    """Wait until both workers live and a first file is written; return their process ids."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if output.exists():
-            names = names_in(output)
-            pids = [int(name.split(".")[2]) for name in names if name.startswith(".worker.")]
-            if len(pids) == 2 and any(name.startswith("windows-") for name in names):
-                return pids
+        names = names_in(output)
+        pids = [int(name.split(".")[2]) for name in names if name.startswith(".worker.")]
+        if len(pids) == 2 and work.n_kept(names):
+            return pids
         time.sleep(0.02)
     raise AssertionError("the workers did not start")
 
 
-def wait_for_no_process_about(text: str, seconds: float) -> list[str]:
-    deadline = time.monotonic() + seconds
-    while (left := processes_about(text)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return left
+@pytest.fixture(params=["windows", "extract"])
+def work(request: pytest.FixtureRequest) -> Work:
+    return WORKS[request.param]
 
 
 @pytest.fixture
-def manifest(tmp_path: Path) -> Path:
-    path = tmp_path / "talks.jsonl"
-    write_talks(path, 16_000)
-    return path
+def manifest(work: Work, tmp_path: Path) -> Path:
+    return work.write(tmp_path, 4 * work.size if work.command == "windows" else 2 * work.size)
 
 
-def test_a_killed_worker_ends_the_job_with_an_error(manifest: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_ends_the_job_with_an_error(work: Work, manifest: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    process = start(manifest, output, "--jobs", "2")
-    os.kill(wait_for_workers(output)[0], signal.SIGKILL)
+    process = start(work.command, manifest, output, "--jobs", "2", *work.flags)
+    os.kill(wait_for_workers(output, work)[0], signal.SIGKILL)
     begin = time.monotonic()
     code, text = finish(process, timeout=30)
     assert time.monotonic() - begin < 30
@@ -52,17 +48,17 @@ def test_a_killed_worker_ends_the_job_with_an_error(manifest: Path, tmp_path: Pa
     assert wait_for_no_process_about(str(output), 5) == []
     assert not (output / "_MANIFEST.json").exists()
 
-    code, text = finish(start(manifest, output, "--jobs", "2"))
+    code, text = finish(start(work.command, manifest, output, "--jobs", "2", *work.flags))
     assert code == 0, text
-    assert names_in(output) == expected_names(output)
+    assert files_in(output) == expected_names(output)
 
 
-def test_workers_end_with_their_killed_driver(manifest: Path, tmp_path: Path) -> None:
+def test_workers_end_with_their_killed_driver(work: Work, manifest: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    process = start(manifest, output, "--jobs", "2")
-    wait_for_workers(output)
+    process = start(work.command, manifest, output, "--jobs", "2", *work.flags)
+    wait_for_workers(output, work)
     kill(process)
     assert wait_for_no_process_about(str(output), 10) == []
 
-    assert finish(start(manifest, output))[0] == 0
-    assert names_in(output) == expected_names(output)
+    assert finish(start(work.command, manifest, output, *work.flags))[0] == 0
+    assert files_in(output) == expected_names(output)

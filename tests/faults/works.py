@@ -1,0 +1,110 @@
+"""Work for the fault tests: the jobs of each command, their inputs, and how their files are known again."""
+
+import json
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+RATE = 16_000
+N_RECORDINGS = 40
+SECONDS_A_PIECE = 3
+
+
+def write_talks(folder: Path, n_entries: int) -> Path:
+    """Write a manifest of short talks in which windows are found, and a broken line in every thousand."""
+    lines = []
+    for number in range(40):
+        draw = random.Random(number)
+        clock, segments = 0.0, []
+        for _ in range(40):
+            end = clock + draw.uniform(2.0, 6.0)
+            speaker = draw.choice("abc")
+            segments.append({"start": clock, "end": end, "speaker": speaker, "metrics": {"bandwidth": 8000}})
+            clock = end + draw.uniform(0.0, 2.0)
+        entry = {"audio_filepath": f"{number}.wav", "audio_sample_rate": 16000, "segments": segments}
+        lines.append(json.dumps(entry).encode() + b"\n")
+    path = folder / "talks.jsonl"
+    with path.open("wb") as stream:
+        for index in range(n_entries):
+            stream.write(b'{"broken\n' if index % 1000 == 999 else lines[index % len(lines)])
+    return path
+
+
+def write_recordings(folder: Path, seconds: int, n_recordings: int = N_RECORDINGS) -> Path:
+    """Write noisy tones, and a manifest that asks for 2.5 s of every 3 s of each, by turns of all recordings.
+
+    Rows of even recordings have speakers, those of odd ones have none. Four rows fail: a broken line, a recording that
+    is not there, a piece that ends before it begins, and one that lies behind the end of recording 0.
+    """
+    noise = np.random.default_rng(0).normal(0.0, 0.02, seconds * RATE).astype(np.float32)
+    time = np.arange(seconds * RATE, dtype=np.float32) / RATE
+    for number in range(n_recordings):
+        tone = 0.3 * np.sin(2 * np.pi * (120 + 5 * number) * time, dtype=np.float32)
+        soundfile.write(folder / f"{number:02d}.wav", tone + np.roll(noise, 997 * number), RATE, subtype="PCM_16")
+    rows = [
+        piece(number, 1000 * second, 1000 * second + 2500)
+        for second in range(0, seconds - SECONDS_A_PIECE + 1, SECONDS_A_PIECE)
+        for number in range(n_recordings)
+    ]
+    behind = 1000 * seconds + 10
+    bad = [piece(n_recordings + 50, 0, 500), piece(1, 900, 400), piece(0, behind, behind + 500)]
+    lines = [json.dumps(row) for row in [*rows[: len(rows) // 2], *bad, *rows[len(rows) // 2 :]]]
+    path = folder / "pieces.jsonl"
+    path.write_text("\n".join([*lines[:7], '{"broken', *lines[7:]]) + "\n")
+    return path
+
+
+def piece(number: int, start: int, end: int) -> dict[str, Any]:
+    """Ask for a piece of a recording, from and to milliseconds."""
+    row = {"original_file": f"{number:02d}.wav", "original_start_ms": start, "original_end_ms": end}
+    return row if number % 2 else row | {"speaker_id": f"speaker_{start // 1000 % 3}"}
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job of one command.
+
+    Attributes:
+      command: what is run.
+      flags: its options.
+      write: makes its input in a folder, of so many entries or so many seconds a recording; returns the manifest.
+      size: that a quick job has.
+      slow_size: that a job of at least 10 s has.
+      kept: names of files that the same command keeps, once they are there.
+    """
+
+    command: str
+    flags: tuple[str, ...]
+    write: Callable[[Path, int], Path]
+    size: int
+    slow_size: int
+    kept: str
+
+    def n_kept(self, names: set[str]) -> int:
+        """Count the files that are there for good."""
+        return sum(self.keeps(name) for name in names)
+
+    def keeps(self, name: str) -> bool:
+        return re.fullmatch(self.kept, name) is not None
+
+
+WORKS = {
+    "windows": Work("windows", ("--layout", "spans"), write_talks, 9_000, 60_000, r"(windows|failures)-.+\.jsonl"),
+    "extract": Work(
+        "extract", ("--output-format", "flac"), write_recordings, 60, 300, r"\d\d_(speaker_\d_)?segment_\d{3}\.flac"
+    ),
+    "extract into tars": Work(
+        "extract",
+        ("--output-format", "flac", "--pack", "nemo-tar", "--shards", "16"),
+        write_recordings,
+        60,
+        300,
+        r"audio_\d+\.tar",
+    ),
+}
