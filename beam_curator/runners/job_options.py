@@ -79,7 +79,7 @@ class RunOptions:
     jobs: int = option(1, "worker processes; on flink also the parallelism")
     gpu: str | None = option(None, "accelerator of Dataflow's workers, such as nvidia-l4")
     wait: bool = option(True, "wait for the end of the job (dataflow)")
-    tolerate: str = option("0", "failures that still count as success: a number, or a percentage of the rows read")
+    tolerate: str = option("0", "failures that still count as success: a number, or a percentage of rows, and of clips")
     overwrite: bool = option(False, "replace an output set of other inputs or options")
     plan: bool = option(False, "say what would be read, written and run, and stop")
     show_options: bool = option(False, "print every option as it is resolved, and why, and stop")
