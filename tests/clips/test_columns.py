@@ -63,13 +63,13 @@ def test_columns_come_in_order_of_their_first_appearance() -> None:
 ROWS = st.lists(
     st.dictionaries(
         st.sampled_from("abcd"),
-        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=2)),
+        st.sampled_from([None, True, 0, 7, 1 << 70, 0.5, "", "x"]),
     ),
-    max_size=12,
+    max_size=6,
 )
 
 
-@given(ROWS, st.integers(0, 12))
+@given(ROWS, st.integers(0, 6))
 def test_parts_merged_in_order_are_the_whole(rows: list[dict[str, Any]], cut: int) -> None:
     whole, first, second = ColumnKinds(), ColumnKinds(), ColumnKinds()
     for number, row in enumerate(rows):
