@@ -218,10 +218,20 @@ class _MergeFn(beam.DoFn):
         parts = sorted(records, key=lambda record: record.position)
         extension = "." + parts[0].name.removesuffix(PART_SUFFIX).rpartition(".")[2]
         name = shard_file_name(kind, shard, self._target.n_shards, extension)
-        with timed("merge"), AtomicFile(self._target.directory, name, self._target.check) as file:
-            merge_files(file, [storage.join(self._target.directory, part.name) for part in parts])
-        n_rows = sum(part.n_rows for part in parts)
-        yield FileRecord(name=name, n_bytes=file.n_bytes, sha256=file.sha256, n_rows=n_rows, kind=kind)
+        template = FileRecord(name=name, n_bytes=0, sha256="", n_rows=0, kind=kind)
+        record = merged_before(self._target.directory, template, parts)
+        if record is None:
+            with timed("merge"), AtomicFile(self._target.directory, name, self._target.check) as file:
+                merge_files(file, [storage.join(self._target.directory, part.name) for part in parts])
+            record = replace(template, n_bytes=file.n_bytes, sha256=file.sha256)
+        yield replace(record, n_rows=sum(part.n_rows for part in parts))
+
+
+def merged_before(directory: str, template: FileRecord, parts: Sequence[FileRecord]) -> FileRecord | None:
+    """Return the record of a merged file whose parts were swept by a commit that is being repeated; else None."""
+    if all(storage.size_of(storage.join(directory, part.name)) is not None for part in parts):
+        return None
+    return existing_record(directory, template)
 
 
 class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mapping[str, int]]]):

@@ -19,7 +19,7 @@ from beam_curator.transforms import storage
 from beam_curator.transforms.atomic_files import AtomicFile
 from beam_curator.transforms.clips.rows import read_clip_rows, write_clip_rows
 from beam_curator.transforms.metrics import Count, timed
-from beam_curator.transforms.output_set import OutputTarget, existing_record, shard_of
+from beam_curator.transforms.output_set import OutputTarget, merged_before, shard_of
 from beam_curator.transforms.row_files import RowFormat, merge_files
 
 ROWS, LETTERS = "clips", f"{FAILURES}-cut"
@@ -254,10 +254,9 @@ class _MergeFn(beam.DoFn):
         name = shard_file_name(kind, number, n, extension)
         paths = [storage.join(directory, part.record.name) for part in parts]
         template = FileRecord(name=name, n_bytes=0, sha256="", n_rows=0, kind=kind)
-        if any(storage.size_of(path) is None for path in paths):  # swept by a commit that is being repeated
-            kept = existing_record(directory, template)
-            if kept is not None:
-                return kept
+        kept = merged_before(directory, template, [part.record for part in parts])
+        if kept is not None:
+            return kept
         with AtomicFile(directory, name, self._target.check) as file:
             if extension == ".jsonl":
                 merge_files(file, paths)
