@@ -1,5 +1,7 @@
 """Cutting clips: the requests for one recording to files, rows and dead letters."""
 
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,6 +27,8 @@ from beam_curator.transforms.metrics import Count, collector_paused, timed
 from beam_curator.transforms.output_set import OutputTarget
 
 CUT_STAGE = "cut"
+
+_NOTE_EVERY = 0.5
 
 Noted = TaggedOutput[Literal["progress"], tuple[str, int]]
 
@@ -112,8 +116,7 @@ class _CutFn(beam.DoFn):
         with timed("cut"), collector_paused():
             part = writer.kept(len(recording.requests))
             if part is None:
-                for count in cut_recording(recording, self._rules, self._output_format, self._files, writer):
-                    yield noted(count)
+                yield from noted(cut_recording(recording, self._rules, self._output_format, self._files, writer))
                 self._files.flush()
                 part = writer.write()
         yield part
@@ -152,8 +155,23 @@ def progress_of(facts: CutFacts) -> Iterator[Count]:
     yield "progress.audio_us", round(facts.n_samples * 1e6 / facts.sample_rate)
 
 
-def noted(count: Count) -> Noted:
-    """Send a count to those who watch; no books are kept with it."""
+def noted(counts: Iterator[Count]) -> Iterator[Noted]:
+    """Send counts to those who watch, added up, twice a second: each one by itself would cost more than its clip.
+
+    No books are kept with them.
+    """
+    sums: Counter[str] = Counter()
+    sent = time.monotonic()
+    for name, n in counts:
+        sums[name] += n
+        if time.monotonic() - sent > _NOTE_EVERY:
+            yield from map(_noted, sums.items())
+            sums.clear()
+            sent = time.monotonic()
+    yield from map(_noted, sums.items())
+
+
+def _noted(count: Count) -> Noted:
     return TaggedOutput("progress", count)
 
 

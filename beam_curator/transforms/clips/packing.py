@@ -173,8 +173,7 @@ class _PackFn(beam.DoFn):
         with AtomicFile(self._target.directory, tar_name, self._target.check) as file:
             tar = TarWriter(file.write_pieces)
             shard = TarShard(tar_name, tar, self._pack, self._rules, self._output_format)
-            for count in shard.write(recordings):
-                yield noted(count)
+            yield from noted(shard.write(recordings))
             tar.close()
         lines = []
         writers = list(map(self._writer, recordings))

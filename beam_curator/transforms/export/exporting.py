@@ -106,8 +106,7 @@ class _ExportFn(beam.DoFn):
         with timed("cut"), collector_paused():
             exported = writer.kept()
             if exported is None:
-                for count in export_recording(recording, self._tools, writer, distinct=any(joined["marks"])):
-                    yield noted(count)
+                yield from noted(export_recording(recording, self._tools, writer, distinct=any(joined["marks"])))
                 self._tools.files.flush()
                 exported = writer.write()
         if self._verbose:
