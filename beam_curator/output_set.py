@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from beam_curator.blocks import BlockRef
 
@@ -62,6 +62,14 @@ class FileRecord:
     kind: str
     position: tuple[int, ...] = (0, 0)
     n_blocks: int = 1
+
+
+class WrittenFile(NamedTuple):
+    """One file of a set that a row names: its name below the directory, its size, and its hash, hexadecimal."""
+
+    name: str
+    n_bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

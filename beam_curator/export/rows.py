@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from beam_curator.clips.records import Fields
 from beam_curator.clips.tables import CutFacts, clip_row
+from beam_curator.output_set import WrittenFile
 
 EXPORT_KEYS = ("span_uuid", "valid", "filtered_by", "files")
 """What an export adds to the row of a clip."""
 
 _GIVEN = "input_"
 _ADDED = frozenset(EXPORT_KEYS)
-
-
-class WrittenFile(NamedTuple):
-    """One file of a clip: its name below the root of the tree, its size, and its hash, hexadecimal."""
-
-    name: str
-    n_bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from beam_curator.export.rows import files_of_row
-from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError
+from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError, WrittenFile
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import number_of
@@ -13,7 +13,7 @@ from beam_curator.set_kinds import EXPORT, EXTRACT, SET_KINDS
 from beam_curator.tar_members import split_locator
 from beam_curator.transforms import storage
 from beam_curator.transforms.clips.parts import ROWS as CLIP_ROWS
-from beam_curator.transforms.clips.parts import FileFacts, clip_file, is_whole
+from beam_curator.transforms.clips.parts import clip_file
 from beam_curator.transforms.clips.rows import read_clip_rows
 from beam_curator.transforms.row_files import count_rows
 from beam_curator.transforms.storage import UnknownSchemeError
@@ -61,12 +61,12 @@ def n_rows_in(path: str, n_lines: int) -> int | None:
     return count_rows(path) if path.endswith((".parquet", ".avro")) else None
 
 
-def clips_outside_of_tars(row: dict[str, Any]) -> tuple[FileFacts, ...]:
+def clips_outside_of_tars(row: dict[str, Any]) -> tuple[WrittenFile, ...]:
     """Return the clip of a row, unless it is inside of a tar file: the hash of that covers it."""
     return clip_file(row) if split_locator(row["extracted_path"])[1] is None else ()
 
 
-_FILES_OF_ROW: dict[str, Callable[[dict[str, Any]], Iterable[FileFacts]]] = {
+_FILES_OF_ROW: dict[str, Callable[[dict[str, Any]], Iterable[WrittenFile]]] = {
     EXTRACT.command: clips_outside_of_tars,
     EXPORT.command: files_of_row,
 }
@@ -76,10 +76,10 @@ def _clip_problems(directory: str, path: str, command: str) -> Iterator[str]:
     """Compare clips, and what was written beside them, with their rows."""
     for row in read_clip_rows(path):
         for file in _FILES_OF_ROW[command](row):
-            if storage.size_of(storage.join(directory, file[0])) is None:
-                yield f"{file[0]} is missing"
-            elif not is_whole(directory, file):
-                yield f"{file[0]} was changed"
+            if storage.size_of(storage.join(directory, file.name)) is None:
+                yield f"{file.name} is missing"
+            elif not storage.is_whole(directory, file):
+                yield f"{file.name} was changed"
 
 
 def find_problems(directory: str, manifest: Manifest) -> list[str]:

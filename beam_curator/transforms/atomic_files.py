@@ -62,15 +62,23 @@ class AtomicFile:
       name: of the file.
       check: called right before the file gets its name; may raise to prevent it.
       sync: wait until a local file is on the disk before it gets its name.
+      hashed: hash what is written; else `sha256` is that of nothing.
     """
 
     def __init__(
-        self, directory: str, name: str, check: Callable[[], None] | None = None, *, sync: bool = True
+        self,
+        directory: str,
+        name: str,
+        check: Callable[[], None] | None = None,
+        *,
+        sync: bool = True,
+        hashed: bool = True,
     ) -> None:
         self._directory = directory
         self._name = name
         self._check = check
         self._sync = sync
+        self._hashed = hashed
         self._remote = is_remote(directory)
         self._temp = join(directory, temp_name(name, uuid.uuid4().hex))
         self._digest = hashlib.sha256()
@@ -114,7 +122,8 @@ class AtomicFile:
     def _flush(self, buffer: io.BytesIO) -> None:
         """Hash and write a buffer; its memory is used again."""
         with buffer.getbuffer() as whole, whole[: buffer.tell()] as view:
-            self._digest.update(view)
+            if self._hashed:
+                self._digest.update(view)
             self.n_bytes += len(view)
             position = 0
             while position < len(view):

@@ -17,7 +17,7 @@ import zstandard
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from beam_curator.output_set import is_temporary
+from beam_curator.output_set import FileRecord, WrittenFile, is_temporary
 
 SCHEMES = ("gs", "s3")
 """Object stores that are read and written; anything else with `://` is refused."""
@@ -250,6 +250,12 @@ def hash_file(path: str) -> tuple[int, str, int]:
             n_bytes += len(chunk)
             n_lines += chunk.count(b"\n")
     return n_bytes, digest.hexdigest(), n_lines
+
+
+def is_whole(directory: str, file: WrittenFile | FileRecord) -> bool:
+    """Tell whether a file is in its place below a directory, byte for byte."""
+    path = join(directory, file.name)
+    return size_of(path) == file.n_bytes and hash_file(path)[1] == file.sha256
 
 
 def delete(directory: str, names: list[str]) -> None:

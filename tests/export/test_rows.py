@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from beam_curator.clips.records import Fields
 from beam_curator.clips.tables import CUT_KEYS, CutFacts, fields_before_cut
-from beam_curator.export.rows import EXPORT_KEYS, ExportFacts, WrittenFile, export_row, files_of_row
+from beam_curator.export.rows import EXPORT_KEYS, ExportFacts, export_row, files_of_row
+from beam_curator.output_set import WrittenFile
 
 CUT = CutFacts(
     extracted_path="clips/60c3.flac",

@@ -14,7 +14,7 @@ from beam_curator.clips.columns import ColumnKinds, Kind
 from beam_curator.clips.tables import metadata_of_clip_row
 from beam_curator.failures import Failure, render_failure
 from beam_curator.json_lines import encode
-from beam_curator.output_set import FAILURES, ROW_EXTENSIONS, FileRecord, part_name, shard_file_name
+from beam_curator.output_set import FAILURES, ROW_EXTENSIONS, FileRecord, WrittenFile, part_name, shard_file_name
 from beam_curator.transforms import storage
 from beam_curator.transforms.atomic_files import AtomicFile
 from beam_curator.transforms.clips.rows import read_clip_rows, write_clip_rows
@@ -25,13 +25,11 @@ from beam_curator.transforms.row_files import RowFormat, merge_files
 ROWS, LETTERS = "clips", f"{FAILURES}-cut"
 
 Columns = tuple[tuple[str, Kind | None], ...]
-FileFacts = tuple[str, int, str]
-"""Name of a file below the output directory, its size, and its sha256."""
 
 
-def clip_file(row: dict[str, Any]) -> tuple[FileFacts, ...]:
+def clip_file(row: dict[str, Any]) -> tuple[WrittenFile, ...]:
     """Return the one file of a row: its clip."""
-    return ((row["extracted_path"], row["n_bytes"], row["sha256"]),)
+    return (WrittenFile(row["extracted_path"], row["n_bytes"], row["sha256"]),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +73,7 @@ class PartWriter:
         n_blocks: int,
         *,
         indexed: bool = True,
-        files_of: Callable[[dict[str, Any]], Iterable[FileFacts]] = clip_file,
+        files_of: Callable[[dict[str, Any]], Iterable[WrittenFile]] = clip_file,
     ) -> None:
         self._target = target
         self._indexed = indexed
@@ -156,14 +154,7 @@ class PartWriter:
         return self._part([self._record(ROWS, len(text), hashlib.sha256(text).hexdigest(), len(rows))])
 
     def _is_whole(self, row: dict[str, Any]) -> bool:
-        return all(is_whole(self._target.directory, file) for file in self._files_of(row))
-
-
-def is_whole(directory: str, file: FileFacts) -> bool:
-    """Tell whether a file is in place as it was written, byte for byte."""
-    name, n_bytes, sha256 = file
-    path = storage.join(directory, name)
-    return storage.size_of(path) == n_bytes and storage.hash_file(path)[1] == sha256
+        return all(storage.is_whole(self._target.directory, file) for file in self._files_of(row))
 
 
 def _rows_in(text: bytes) -> list[dict[str, Any]] | None:

@@ -4,22 +4,18 @@ import hashlib
 import os
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, cast
-
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from beam_curator.audio import AudioReader, Samples, encode_audio, encode_pieces
 from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import Cut, channels_of, is_long, pieces_of, rate_of, samples_of
-from beam_curator.output_set import RUN_NAME, temp_name
+from beam_curator.output_set import RUN_NAME, WrittenFile
 from beam_curator.transforms import storage
+from beam_curator.transforms.atomic_files import AtomicFile
 from beam_curator.transforms.output_set import OutputTarget
 
 N_UPLOADS = 8
@@ -154,12 +150,11 @@ class ClipFiles:
           ForeignRunError: another run has taken over the directory.
         """
         if self._uploads is None:
-            self._put_local(name, clip)
+            self._put(name, clip)
             return
-        self._check()
         if len(self._in_flight) >= self._limit:
             self._in_flight.pop(0).result()
-        self._in_flight.append(self._uploads.submit(self._put_remote, name, clip))
+        self._in_flight.append(self._uploads.submit(self._put, name, clip))
 
     def remove(self, name: str) -> None:
         """Remove what an earlier attempt may have left under the name of a clip that failed now.
@@ -191,43 +186,13 @@ class ClipFiles:
             self._target.check()
             self._seen = seen
 
-    def _is_there(self, path: str, clip: EncodedClip) -> bool:
-        return self._compares and storage.size_of(path) == clip.n_bytes and storage.hash_file(path)[1] == clip.sha256
-
-    def _put_local(self, name: str, clip: EncodedClip) -> None:
-        path = os.path.join(self._directory, name)
-        folder, _, last = path.rpartition("/")
+    def _put(self, name: str, clip: EncodedClip) -> None:
+        folder, last = os.path.split(storage.join(self._directory, name))
         try:
-            if self._is_there(path, clip):
+            if self._compares and storage.is_whole(self._directory, WrittenFile(name, clip.n_bytes, clip.sha256)):
                 return
-            temp = f"{folder}/{temp_name(last, uuid.uuid4().hex)}"
-            try:
-                with open(temp, "xb", buffering=0) as stream:
-                    for chunk in clip.chunks():
-                        _write_all(stream, chunk)
-                self._check()
-                os.replace(temp, path)
-            except BaseException:
-                with suppress(FileNotFoundError):
-                    os.unlink(temp)
-                raise
-        finally:
-            clip.close()
-
-    def _put_remote(self, name: str, clip: EncodedClip) -> None:
-        path = storage.join(self._directory, name)
-        try:
-            if self._is_there(path, clip):
-                return
-            with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+            with AtomicFile(folder, last, self._check, sync=False, hashed=False) as file:
                 for chunk in clip.chunks():
-                    stream.write(chunk)
+                    file.write_pieces([chunk])
         finally:
             clip.close()
-
-
-def _write_all(stream: BinaryIO, data: bytes) -> None:
-    """Write all of it: a raw file may take less at a time, when a disk is nearly full for one."""
-    view = memoryview(data)
-    while view:
-        view = view[stream.write(view) :]

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from beam_curator.export.rows import WrittenFile, files_of_row
+from beam_curator.export.rows import files_of_row
 from beam_curator.failures import Failure
 from beam_curator.json_lines import encode
-from beam_curator.output_set import FileRecord, part_name
+from beam_curator.output_set import FileRecord, WrittenFile, part_name
 from beam_curator.transforms import storage
 from beam_curator.transforms.atomic_files import AtomicFile
 from beam_curator.transforms.clips.cutting import Recording
-from beam_curator.transforms.clips.parts import Part, PartWriter, is_whole
+from beam_curator.transforms.clips.parts import Part, PartWriter
 from beam_curator.transforms.output_set import OutputTarget
 
 DOCUMENT, EMBEDDINGS = "document", "embeddings"
@@ -117,7 +117,7 @@ class ExportWriter:
             return None
 
     def _are_whole(self, documents: Sequence[FileRecord]) -> bool:
-        return all(is_whole(self._target.directory, (file.name, file.n_bytes, file.sha256)) for file in documents)
+        return all(storage.is_whole(self._target.directory, file) for file in documents)
 
 
 def _with_journal(part: Part, journal: Journal) -> ExportedRecording:

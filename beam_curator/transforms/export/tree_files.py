@@ -2,7 +2,7 @@
 
 import os
 
-from beam_curator.export.rows import WrittenFile
+from beam_curator.output_set import WrittenFile
 from beam_curator.transforms import storage
 from beam_curator.transforms.clips.sinks import ClipFiles, EncodedClip
 from beam_curator.transforms.output_set import OutputTarget

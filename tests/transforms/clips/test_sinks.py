@@ -143,3 +143,4 @@ class TestRemote:
         with pytest.raises(ValueError, match="closed file"):
             sink.flush()
         sink.close()
+        assert fakes_filesystem.names_under("gs://sinks/failed") == []

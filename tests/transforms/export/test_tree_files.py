@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.export.rows import WrittenFile
+from beam_curator.output_set import WrittenFile
 from beam_curator.transforms.clips.sinks import in_memory
 from beam_curator.transforms.export import tree_files
 from beam_curator.transforms.export.tree_files import LinkedFolderError, TreeFiles
