@@ -12,10 +12,9 @@ from beam_curator.runners.stages import number_of
 from beam_curator.set_kinds import EXPORT, EXTRACT, SET_KINDS
 from beam_curator.tar_members import split_locator
 from beam_curator.transforms import storage
-from beam_curator.transforms.clips.parts import ROWS as CLIP_ROWS
 from beam_curator.transforms.clips.parts import clip_file
-from beam_curator.transforms.clips.rows import read_clip_rows
 from beam_curator.transforms.row_files import count_rows
+from beam_curator.transforms.row_tables import read_row_file
 from beam_curator.transforms.storage import UnknownSchemeError
 
 
@@ -72,9 +71,9 @@ _FILES_OF_ROW: dict[str, Callable[[dict[str, Any]], Iterable[WrittenFile]]] = {
 }
 
 
-def _clip_problems(directory: str, path: str, command: str) -> Iterator[str]:
-    """Compare clips, and what was written beside them, with their rows."""
-    for row in read_clip_rows(path):
+def _problems_beside(directory: str, path: str, command: str) -> Iterator[str]:
+    """Compare the files that rows name with what they say of them."""
+    for row in read_row_file(path):
         for file in _FILES_OF_ROW[command](row):
             if storage.size_of(storage.join(directory, file.name)) is None:
                 yield f"{file.name} is missing"
@@ -95,8 +94,8 @@ def find_problems(directory: str, manifest: Manifest) -> list[str]:
             problems.append(f"{record.name} was changed: {n_bytes} bytes, sha256 {sha256[:12]}…")
         elif n_rows_in(path, n_lines) not in (None, record.n_rows):
             problems.append(f"{record.name} does not hold {record.n_rows} rows")
-        elif record.kind == CLIP_ROWS:
-            problems += _clip_problems(directory, path, manifest.command)
+        elif record.kind == SET_KINDS[manifest.command].rows and manifest.command in _FILES_OF_ROW:
+            problems += _problems_beside(directory, path, manifest.command)
     known = {record.name for record in manifest.files}
     kind = SET_KINDS[manifest.command]
     strays = [name for name in storage.list_directory(directory) if kind.has_row_file(name) and name not in known]

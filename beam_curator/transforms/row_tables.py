@@ -11,9 +11,11 @@ from itertools import islice
 from typing import IO, Any, cast
 
 import fastavro
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from beam_curator.output_set import PART_SUFFIX
 from beam_curator.transforms import storage
 from beam_curator.transforms.atomic_files import AtomicFile
 
@@ -107,3 +109,14 @@ def count_table(path: str) -> int:
     """Count the rows of a finished `.parquet` or `.avro` file."""
     with storage.open_raw(path) as stream:
         return _COUNTERS[path.rpartition(".")[2]](stream)
+
+
+def read_row_file(path: str) -> Iterator[dict[str, Any]]:
+    """Yield the whole rows of a finished file, whatever its format."""
+    if not path.removesuffix(PART_SUFFIX).endswith(".jsonl"):
+        for columns in read_table(path):
+            yield msgspec.json.decode(columns["row"])
+        return
+    with storage.open_raw(path) as stream:
+        for line in stream:
+            yield msgspec.json.decode(line)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_curator.transforms.atomic_files import AtomicFile
-from beam_curator.transforms.clips.rows import CLIPS_TABLE, columns_of, read_clip_rows, write_clip_rows
+from beam_curator.transforms.clips.rows import CLIPS_TABLE, columns_of, write_clip_rows
 from beam_curator.transforms.row_files import WINDOWS_TABLE
-from beam_curator.transforms.row_tables import ROWS_A_GROUP, RowTable, StreamOf, count_table, read_table
+from beam_curator.transforms.row_tables import ROWS_A_GROUP, RowTable, StreamOf, count_table, read_row_file, read_table
 
 TABLE = RowTable.of(
     "Sample",
@@ -148,4 +148,4 @@ class TestClipRows:
         path = tmp_path_factory.mktemp("rows") / f"clips.{row_format}"
         with AtomicFile(str(path.parent), path.name) as file:
             write_clip_rows(file, iter(rows), row_format)
-        assert list(read_clip_rows(str(path))) == rows
+        assert list(read_row_file(str(path))) == rows

@@ -11,11 +11,12 @@ from beam_curator.clips.cut_rules import CutRules
 from beam_curator.counting import count_failures, count_lines
 from beam_curator.output_set import Config, FileRecord
 from beam_curator.set_kinds import SetKind
-from beam_curator.transforms.clips.parts import MergeParts, Part, Shard
 from beam_curator.transforms.clips.planning import Pack, PlanClips
+from beam_curator.transforms.clips.rows import write_clip_rows
 from beam_curator.transforms.manifests import HashInputs, ReadManifests
 from beam_curator.transforms.metrics import Count, CountBlocks
 from beam_curator.transforms.output_set import CommitOutputSet, OutputTarget, WriteFailures
+from beam_curator.transforms.parts import MergeParts, Part, Shard
 from beam_curator.transforms.row_files import RowFormat
 
 
@@ -117,7 +118,7 @@ class Merged(NamedTuple):
 
 def merged_parts(parts: PCollection[Part], target: OutputTarget, row_format: RowFormat) -> Merged:
     """Merge what recordings left into the files of the set."""
-    merged = parts | "Merge rows" >> MergeParts(target, row_format)
+    merged = parts | "Merge rows" >> MergeParts(target, row_format, write_clip_rows)
     files = (
         merged.rows | "Row files" >> beam.Map(_record_of),
         merged.letters | "Letters of clips" >> beam.Map(_record_of),

@@ -19,12 +19,13 @@ from beam_curator.clips.tables import ORIGIN_KEY, CutFacts, clip_row
 from beam_curator.failures import EntryError, Failure
 from beam_curator.json_lines import encode
 from beam_curator.transforms import storage
-from beam_curator.transforms.clips.parts import Part, PartWriter
+from beam_curator.transforms.clips.parts import CLIPS
 from beam_curator.transforms.clips.planning import Pack, Position, unpack
 from beam_curator.transforms.clips.recordings import open_recording
 from beam_curator.transforms.clips.sinks import ClipFiles, EncodedClip, encode_clip
 from beam_curator.transforms.metrics import Count, collector_paused, timed
 from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.transforms.parts import Part, PartWriter
 
 CUT_STAGE = "cut"
 
@@ -112,7 +113,7 @@ class _CutFn(beam.DoFn):
     def process(self, group: tuple[str, dict[str, Any]]) -> Iterator[Part | Noted]:
         name, joined = group
         recording = recording_from(name, joined["packs"], marked=any(joined["marks"]))
-        writer = PartWriter(self._target, recording.name, recording.position, recording.n_blocks)
+        writer = PartWriter(CLIPS, self._target, recording.name, recording.position, recording.n_blocks)
         with timed("cut"), collector_paused():
             part = writer.kept(len(recording.requests))
             if part is None:

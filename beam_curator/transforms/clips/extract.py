@@ -18,10 +18,10 @@ from beam_curator.transforms.clips.cutting import CutClips
 from beam_curator.transforms.clips.index import IndexOptions, WriteIndex
 from beam_curator.transforms.clips.naming import MarkCollisions
 from beam_curator.transforms.clips.packing import PackClips
-from beam_curator.transforms.clips.parts import Part
 from beam_curator.transforms.manifests import paths_of
 from beam_curator.transforms.metrics import Count
 from beam_curator.transforms.output_set import OutputTarget, target_of
+from beam_curator.transforms.parts import Part
 from beam_curator.transforms.row_files import RowFormat
 
 

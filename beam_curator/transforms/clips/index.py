@@ -25,13 +25,12 @@ from beam_curator.json_lines import parse_object
 from beam_curator.output_set import FileRecord
 from beam_curator.transforms import atomic_files, storage
 from beam_curator.transforms.atomic_files import AtomicFile
-from beam_curator.transforms.clips.parts import Shard
-from beam_curator.transforms.clips.rows import read_clip_rows
 from beam_curator.transforms.listing import is_output_set, list_inputs, with_form
 from beam_curator.transforms.manifests import read_rows
 from beam_curator.transforms.metrics import timed
 from beam_curator.transforms.output_set import OutputTarget
-from beam_curator.transforms.row_tables import ROWS_A_GROUP, StreamOf
+from beam_curator.transforms.parts import Shard
+from beam_curator.transforms.row_tables import ROWS_A_GROUP, StreamOf, read_row_file
 
 CSV_NAME, PARQUET_NAME, SUMMARY_NAME, COMBINED_NAME = (
     "metadata.csv",
@@ -134,7 +133,7 @@ def _record(name: str, file: AtomicFile, n_rows: int) -> FileRecord:
 
 def _rows(target: OutputTarget, shards: Sequence[Shard]) -> Iterator[dict[str, Any]]:
     for shard in shards:
-        yield from read_clip_rows(storage.join(target.directory, shard.record.name))
+        yield from read_row_file(storage.join(target.directory, shard.record.name))
 
 
 class _Totals:

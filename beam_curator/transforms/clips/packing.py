@@ -19,12 +19,13 @@ from beam_curator.tar_members import split_locator
 from beam_curator.transforms import storage
 from beam_curator.transforms.atomic_files import AtomicFile
 from beam_curator.transforms.clips.cutting import Noted, Recording, failure_of, noted, recording_from, row_of
-from beam_curator.transforms.clips.parts import Part, PartWriter
+from beam_curator.transforms.clips.parts import CLIPS
 from beam_curator.transforms.clips.planning import Pack
 from beam_curator.transforms.clips.tar_shards import TarShard
 from beam_curator.transforms.listing import list_inputs, with_form
 from beam_curator.transforms.metrics import Count, collector_paused, timed
 from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.transforms.parts import Part, PartWriter
 
 TAR_KIND, MANIFEST_KIND = "tar", "sharded-manifest"
 
@@ -141,7 +142,7 @@ class _PackFn(beam.DoFn):
             yield _shard(record)
 
     def _writer(self, recording: Recording) -> PartWriter:
-        return PartWriter(self._target, recording.name, recording.position, recording.n_blocks)
+        return PartWriter(CLIPS, self._target, recording.name, recording.position, recording.n_blocks)
 
     def _names(self, number: int) -> list[tuple[str, str]]:
         names = [(shard_name(self._pack, number), TAR_KIND)]

@@ -1,18 +1,15 @@
-"""Rows of clips as tables, and reading them back from any format."""
+"""Rows of clips as tables."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 
 from beam_curator.clips.naming import speaker_text
 from beam_curator.clips.tables import claimed_duration
 from beam_curator.json_lines import encode
-from beam_curator.output_set import PART_SUFFIX
-from beam_curator.transforms import storage
 from beam_curator.transforms.atomic_files import AtomicFile
-from beam_curator.transforms.row_tables import RowTable, read_table
+from beam_curator.transforms.row_tables import RowTable
 
 CLIPS_TABLE = RowTable.of(
     "ClipRow",
@@ -72,14 +69,3 @@ def columns_of(row: dict[str, Any]) -> dict[str, Any]:
 def write_clip_rows(file: AtomicFile, rows: Iterable[dict[str, Any]], row_format: str) -> None:
     """Write rows of clips in "parquet" or "avro"."""
     CLIPS_TABLE.write(file, map(columns_of, rows), row_format)
-
-
-def read_clip_rows(path: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a finished file of any format."""
-    if not path.removesuffix(PART_SUFFIX).endswith(".jsonl"):
-        for columns in read_table(path):
-            yield msgspec.json.decode(columns["row"])
-        return
-    with storage.open_raw(path) as stream:
-        for line in stream:
-            yield msgspec.json.decode(line)

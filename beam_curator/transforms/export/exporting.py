@@ -28,7 +28,6 @@ from beam_curator.export.values import values_of
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.output_set import FileRecord
 from beam_curator.transforms.clips.cutting import Noted, Recording, failure_of, noted, recording_from
-from beam_curator.transforms.clips.parts import Part
 from beam_curator.transforms.clips.planning import Position
 from beam_curator.transforms.clips.recordings import open_recording
 from beam_curator.transforms.clips.sinks import in_memory
@@ -39,6 +38,7 @@ from beam_curator.transforms.export.plan import PlannedClip, place_of, plan_expo
 from beam_curator.transforms.export.tree_files import TreeFiles
 from beam_curator.transforms.metrics import Count, collector_paused, timed
 from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.transforms.parts import Part
 
 _LOG = logging.getLogger(__name__)
 

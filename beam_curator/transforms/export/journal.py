@@ -14,11 +14,14 @@ from beam_curator.output_set import FileRecord, WrittenFile, part_name
 from beam_curator.transforms import storage
 from beam_curator.transforms.atomic_files import AtomicFile
 from beam_curator.transforms.clips.cutting import Recording
-from beam_curator.transforms.clips.parts import Part, PartWriter
+from beam_curator.transforms.clips.parts import CLIPS
 from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.transforms.parts import Part, PartWriter
 
 DOCUMENT, EMBEDDINGS = "document", "embeddings"
 """Kinds of files of the tree that the manifest lists by themselves."""
+
+_EXPORTED = replace(CLIPS, files_of=files_of_row, columns_of=None)
 
 
 class ExportedRecording(NamedTuple):
@@ -58,9 +61,7 @@ class ExportWriter:
     def __init__(self, target: OutputTarget, recording: Recording) -> None:
         self._target = target
         self._n_requests = len(recording.requests)
-        self._parts = PartWriter(
-            target, recording.name, recording.position, recording.n_blocks, indexed=False, files_of=files_of_row
-        )
+        self._parts = PartWriter(_EXPORTED, target, recording.name, recording.position, recording.n_blocks)
         self._name = part_name(f"journal-{self._parts.key}.json")
         self._counts: Counter[str] = Counter()
         self._documents: list[FileRecord] = []

@@ -9,11 +9,12 @@ import pytest
 
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.transforms.clips.cutting import Recording, cut_clip, cut_recording, recording_from
-from beam_curator.transforms.clips.parts import PartWriter
+from beam_curator.transforms.clips.parts import CLIPS
 from beam_curator.transforms.clips.planning import pack
 from beam_curator.transforms.clips.recordings import open_recording
 from beam_curator.transforms.clips.sinks import ClipFiles
 from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.transforms.parts import PartWriter
 from tests.manifests import lines_in, names_in, whole_file
 from tests.transforms.clips.clip_sets import request, samples_in, write_recording
 
@@ -39,7 +40,7 @@ def cut(recording: Recording, out: Path, rules: CutRules | None = None) -> Any:
     """Cut all of a recording into a directory; return what its part says."""
     out.mkdir(exist_ok=True)
     target = OutputTarget(directory=str(out))
-    writer = PartWriter(target, recording.name, recording.position, recording.n_blocks)
+    writer = PartWriter(CLIPS, target, recording.name, recording.position, recording.n_blocks)
     list(cut_recording(recording, rules if rules is not None else CutRules(), "wav", ClipFiles(target), writer))
     return writer.write()
 

@@ -19,11 +19,12 @@ from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.packing import TarWriter
 from beam_curator.transforms.clips.cutting import Recording, cut_recording, recording_from
 from beam_curator.transforms.clips.naming import claim_names, find_collisions
-from beam_curator.transforms.clips.parts import Part, PartWriter
+from beam_curator.transforms.clips.parts import CLIPS
 from beam_curator.transforms.clips.planning import BlockPlan, Pack, pack, plan_clips
 from beam_curator.transforms.clips.sinks import ClipFiles
 from beam_curator.transforms.clips.tar_shards import TarShard
 from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.transforms.parts import Part, PartWriter
 from tests.audio.corpus import in_16_bits, speech_like
 from tests.manifests import line_of, whole_file
 from tests.transforms.clips.clip_sets import extract, write_rows
@@ -108,7 +109,7 @@ def cut_all(jail: Path, given_rows: list[dict[str, Any]], rules: CutRules) -> tu
         target = OutputTarget(directory=directory)
         files, parts = ClipFiles(target), []
         for recording in grouped(plan, ref):
-            writer = PartWriter(target, recording.name, recording.position, recording.n_blocks)
+            writer = PartWriter(CLIPS, target, recording.name, recording.position, recording.n_blocks)
             list(cut_recording(recording, rules, "wav", files, writer))
             parts.append(writer.write())
         assert not list(Path(directory).glob("*/*"))

@@ -17,8 +17,8 @@ from beam_curator.clips.tables import metadata_of_clip_row
 from beam_curator.output_set import FileRecord
 from beam_curator.transforms.clips.cutting import row_of
 from beam_curator.transforms.clips.index import IndexOptions, WriteIndex, write_combined, write_index
-from beam_curator.transforms.clips.parts import Shard
 from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.transforms.parts import Shard
 from tests.manifests import line_of, names_in, write_lines
 from tests.transforms.clips.clip_sets import request, write_rows
 

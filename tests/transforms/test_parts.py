@@ -13,11 +13,15 @@ from apache_beam.testing.util import assert_that, equal_to
 from beam_curator.clips import CutFacts
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.transforms.clips.cutting import failure_of, row_of
-from beam_curator.transforms.clips.parts import LETTERS, ROWS, MergeParts, Part, PartWriter, Shard, key_part
+from beam_curator.transforms.clips.parts import CLIPS
+from beam_curator.transforms.clips.rows import write_clip_rows
 from beam_curator.transforms.clips.sinks import ClipFiles, in_memory
 from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.transforms.parts import MergeParts, Part, PartWriter, Shard, key_part
 from tests.manifests import names_in
 from tests.transforms.clips.clip_sets import mark_run, request
+
+ROWS, LETTERS = CLIPS.rows, CLIPS.letters
 
 
 def target_of(directory: Path, *, resume: bool = True) -> OutputTarget:
@@ -50,7 +54,7 @@ def letter() -> Any:
 
 
 def writer_of(target: OutputTarget, recording: str = "/a.wav", position: Sequence[int] = (0, 0, 0)) -> PartWriter:
-    return PartWriter(target, recording, tuple(position), 1)
+    return PartWriter(CLIPS, target, recording, tuple(position), 1)
 
 
 class TestPartWriter:
@@ -60,7 +64,6 @@ class TestPartWriter:
         for number in range(2):
             writer.add_row(clip(target, f"{number}.wav", mos=number) | {"clamped": True})
         writer.add_failure(letter())
-        writer.add_drop("silent")
         part = writer.write()
         assert [(record.kind, record.n_rows) for record in part.files] == [(LETTERS, 1), (ROWS, 2)]
         assert all((tmp_path / record.name).stat().st_size == record.n_bytes for record in part.files)
@@ -73,8 +76,6 @@ class TestPartWriter:
             "cut.clamped": 2,
             "cut.failures": 1,
             "cut.failures.not_found": 1,
-            "cut.dropped": 1,
-            "cut.dropped.silent": 1,
         }
 
     def test_no_rows_are_a_file_too(self, tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def check_shards(
 ) -> None:
     """Merge parts in a pipeline, and compare name, rows and kind of each shard, and what its column `mark` holds."""
     with beam.Pipeline("FnApiRunner") as pipeline:
-        merged = pipeline | beam.Create(list(parts)) | MergeParts(target, row_format)
+        merged = pipeline | beam.Create(list(parts)) | MergeParts(target, row_format, write_clip_rows)
         clips = merged.counts | beam.CombinePerKey(sum) | beam.Filter(lambda count: count[0] == "cut.clips")
         assert_that(clips, equal_to([("cut.clips", 4)]), label="counts")
         assert_that(merged.rows | "Rows" >> beam.Map(described), equal_to(rows), label="rows")
@@ -177,7 +178,7 @@ class TestMergeParts:
         target = target_of(tmp_path / "out")
         made = []
         for name, position, values in (("c", (2, 0, 5), [1, 0.5]), ("b", (0, 0, 9), ["x"]), ("a", (0, 0, 2), [None])):
-            writer = PartWriter(target, name, position, 3)
+            writer = PartWriter(CLIPS, target, name, position, 3)
             for number, value in enumerate(values):
                 writer.add_row(clip(target, f"{name}{number}.wav", mark=value))
             if name == "b":

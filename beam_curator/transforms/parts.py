@@ -1,0 +1,276 @@
+"""Rows of recordings as hidden files, merged into shards: rows never cross a shuffle."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import msgspec
+from apache_beam.pvalue import PCollection
+
+from beam_curator.clips.columns import ColumnKinds, Kind
+from beam_curator.failures import Failure, render_failure
+from beam_curator.json_lines import encode
+from beam_curator.output_set import FAILURES, ROW_EXTENSIONS, FileRecord, WrittenFile, part_name, shard_file_name
+from beam_curator.transforms import storage
+from beam_curator.transforms.atomic_files import AtomicFile
+from beam_curator.transforms.metrics import Count, timed
+from beam_curator.transforms.output_set import OutputTarget, merged_before, shard_of
+from beam_curator.transforms.row_files import RowFormat, merge_files
+from beam_curator.transforms.row_tables import read_row_file
+
+Columns = tuple[tuple[str, Kind | None], ...]
+
+
+WriteRows = Callable[[AtomicFile, Iterable[dict[str, Any]], str], None]
+"""Writes rows into a file in "parquet" or "avro"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartKind:
+    """What the rows are that a job leaves of each recording.
+
+    Attributes:
+      rows: kind of their files.
+      stage: that makes them; its name begins the counts and ends the kind of the dead letters.
+      count: tells what is counted of a row, besides the row itself.
+      files_of: tells which files belong to a row.
+      columns_of: tells which columns of an index a row fills; None where there is no index.
+    """
+
+    rows: str
+    stage: str
+    count: Callable[[dict[str, Any]], Iterable[Count]]
+    files_of: Callable[[dict[str, Any]], Iterable[WrittenFile]]
+    columns_of: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+
+    @property
+    def letters(self) -> str:
+        """Kind of the files of dead letters."""
+        return f"{FAILURES}-{self.stage}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What came of one recording.
+
+    Attributes:
+      files: hidden files of rows, and of dead letters where there are any.
+      columns: of the index that its rows fill, with their kinds.
+      counts: for the books.
+    """
+
+    files: tuple[FileRecord, ...]
+    columns: Columns
+    counts: tuple[Count, ...]
+
+
+class PartWriter:
+    """Collects rows and dead letters of one recording, and writes them into hidden files.
+
+    The file of rows is put in place last, and also where it is empty: once it is there, all files that it names were
+    put in place before it.
+
+    Args:
+      kind: what the rows are.
+      target: of the job.
+      recording: its name.
+      position: of its first row.
+      n_blocks: number of blocks of the job.
+
+    Attributes:
+      key: of the recording, in the names of its hidden files.
+    """
+
+    def __init__(
+        self, kind: PartKind, target: OutputTarget, recording: str, position: tuple[int, ...], n_blocks: int
+    ) -> None:
+        self._kind = kind
+        self._target = target
+        self.key = hashlib.blake2b(recording.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        self._template = FileRecord(
+            name="", n_bytes=0, sha256="", n_rows=0, kind="", position=position, n_blocks=n_blocks
+        )
+        self._columns = ColumnKinds()
+        self._counts: Counter[str] = Counter()
+        self._rows: list[bytes] = []
+        self._letters: list[bytes] = []
+
+    def add_row(self, row: dict[str, Any]) -> None:
+        """Add a row."""
+        self._rows.append(encode(row))
+        if self._kind.columns_of is not None:
+            self._columns.add(self._kind.columns_of(row))
+        self._counts[f"{self._kind.stage}.{self._kind.rows}"] += 1
+        for name, n in self._kind.count(row):
+            self._counts[f"{self._kind.stage}.{name}"] += n
+
+    def add_failure(self, failure: Failure) -> None:
+        """Add a dead letter."""
+        self._letters.append(render_failure(failure))
+        self._counts[f"{self._kind.stage}.failures"] += 1
+        self._counts[f"{self._kind.stage}.failures.{failure.code}"] += 1
+
+    def write(self) -> Part:
+        """Put the files in place."""
+        files = [self._write(self._kind.letters, self._letters)] if self._letters else []
+        return self._part([*files, self._write(self._kind.rows, self._rows)])
+
+    def _write(self, kind: str, lines: Sequence[bytes]) -> FileRecord:
+        if self._target.token is None:
+            storage.make_directory(self._target.directory)
+        with AtomicFile(self._target.directory, self._name(kind), self._target.check, sync=False) as file:
+            file.write_pieces(line + b"\n" for line in lines)
+        return self._record(kind, file.n_bytes, file.sha256, len(lines))
+
+    def _name(self, kind: str) -> str:
+        return part_name(f"{kind}-{self.key}.jsonl")
+
+    def _record(self, kind: str, n_bytes: int, sha256: str, n_rows: int) -> FileRecord:
+        return replace(self._template, name=self._name(kind), kind=kind, n_bytes=n_bytes, sha256=sha256, n_rows=n_rows)
+
+    def _part(self, files: Sequence[FileRecord]) -> Part:
+        return Part(files=tuple(files), columns=self._columns.columns(), counts=tuple(sorted(self._counts.items())))
+
+    def kept(self, n_requests: int, *, synced: bool = False) -> Part | None:
+        """Return what an earlier attempt left of this recording, if it is whole: all files, each as its row says.
+
+        They are not trusted by their names alone: without an fsync, a crash of the machine may leave any bytes
+        behind.
+
+        Args:
+          n_requests: how many rows there have to be.
+          synced: what belongs to the rows is in a file that was synced to the disk: no need to look at each.
+        """
+        directory = self._target.directory
+        if (
+            not self._target.resume
+            or storage.size_of(storage.join(directory, self._name(self._kind.letters))) is not None
+        ):
+            return None
+        text = storage.read_bytes(storage.join(directory, self._name(self._kind.rows)))
+        rows = _rows_in(text) if text is not None else None
+        if text is None or rows is None or len(rows) != n_requests:
+            return None
+        if not synced and not all(map(self._is_whole, rows)):
+            return None
+        for row in rows:
+            self.add_row(row)
+        return self._part([self._record(self._kind.rows, len(text), hashlib.sha256(text).hexdigest(), len(rows))])
+
+    def _is_whole(self, row: dict[str, Any]) -> bool:
+        return all(storage.is_whole(self._target.directory, file) for file in self._kind.files_of(row))
+
+
+def _rows_in(text: bytes) -> list[dict[str, Any]] | None:
+    """Return the rows of a hidden file; None where it is damaged."""
+    if text and not text.endswith(b"\n"):
+        return None
+    try:
+        return [msgspec.json.decode(line) for line in text.splitlines()]
+    except msgspec.DecodeError:
+        return None
+
+
+class Shard(NamedTuple):
+    """One merged file of rows, and the columns of the index that its rows fill."""
+
+    record: FileRecord
+    columns: Columns
+
+
+class MergedParts(NamedTuple):
+    """What `MergeParts` returns: files of rows with their columns, files of dead letters, and counts."""
+
+    rows: PCollection[Shard]
+    letters: PCollection[Shard]
+    counts: PCollection[Count]
+
+
+class MergeParts(beam.PTransform[PCollection[Part], Any]):
+    """Merge the hidden files of recordings into shards, in the order of their first rows.
+
+    Args:
+      target: where the files lie; as many shards as it says, or as there are blocks of manifest.
+      row_format: of the rows.
+      write: writes rows into a file in a format that is not JSON lines.
+    """
+
+    def __init__(self, target: OutputTarget, row_format: RowFormat, write: WriteRows) -> None:
+        super().__init__()
+        self._target = target
+        self._row_format: RowFormat = row_format
+        self._write = write
+
+    def expand(self, parts: PCollection[Part]) -> "MergedParts":
+        keyed = parts | "Key by shard" >> beam.FlatMap(key_part, self._target.n_shards).with_output_types(
+            tuple[tuple[str, int, int], Shard]
+        )
+        work = _MergeFn(self._target, self._row_format, self._write)
+        merged = (
+            keyed
+            | "Group parts" >> beam.GroupByKey()
+            | "Merge" >> beam.ParDo(work).with_outputs("letters", main="rows")
+        )
+        counts = parts | "Counts" >> beam.FlatMap(_counts_of).with_output_types(tuple[str, int])
+        return MergedParts(rows=merged["rows"], letters=merged["letters"], counts=counts)
+
+
+def key_part(part: Part, n_shards: int) -> Iterator[tuple[tuple[str, int, int], Shard]]:
+    """Give each file of a recording the kind, number and count of the shards that it goes into."""
+    for record in part.files:
+        n = n_shards or record.n_blocks
+        columns = () if _are_letters(record.kind) else part.columns
+        yield (record.kind, shard_of(record, n), n), Shard(record=record, columns=columns)
+
+
+def _are_letters(kind: str) -> bool:
+    return kind.startswith(FAILURES)
+
+
+def _counts_of(part: Part) -> tuple[Count, ...]:
+    return part.counts
+
+
+class _MergeFn(beam.DoFn):
+    def __init__(self, target: OutputTarget, row_format: RowFormat, write: WriteRows) -> None:
+        self._target = target
+        self._row_format: RowFormat = row_format
+        self._write = write
+
+    def process(self, group: tuple[tuple[str, int, int], Iterable[Shard]]) -> Iterator[Any]:
+        (kind, number, n), grouped = group
+        parts = sorted(grouped, key=_position)
+        n_rows = sum(part.record.n_rows for part in parts)
+        if not n_rows:
+            return
+        columns = ColumnKinds()
+        for part in parts:
+            columns.merge(part.columns)
+        with timed("merge"):
+            record = self._merged(kind, number, n, parts)
+        shard = Shard(record=replace(record, n_rows=n_rows, position=(number,)), columns=columns.columns())
+        yield beam.pvalue.TaggedOutput("letters", shard) if _are_letters(kind) else shard
+
+    def _merged(self, kind: str, number: int, n: int, parts: Sequence[Shard]) -> FileRecord:
+        directory = self._target.directory
+        extension = ".jsonl" if _are_letters(kind) else ROW_EXTENSIONS[self._row_format]
+        name = shard_file_name(kind, number, n, extension)
+        paths = [storage.join(directory, part.record.name) for part in parts]
+        template = FileRecord(name=name, n_bytes=0, sha256="", n_rows=0, kind=kind)
+        kept = merged_before(directory, template, [part.record for part in parts])
+        if kept is not None:
+            return kept
+        with AtomicFile(directory, name, self._target.check) as file:
+            if extension == ".jsonl":
+                merge_files(file, paths)
+            else:
+                rows = (row for path in paths for row in read_row_file(path))
+                self._write(file, rows, self._row_format)
+        return replace(template, n_bytes=file.n_bytes, sha256=file.sha256)
+
+
+def _position(part: Shard) -> tuple[int, ...]:
+    return part.record.position
