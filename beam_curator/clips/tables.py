@@ -12,6 +12,7 @@ from typing import Any
 from beam_curator.clips.naming import speaker_text
 from beam_curator.clips.records import Fields
 from beam_curator.intervals import Seconds
+from beam_curator.own_keys import moved_aside, moved_back
 from beam_curator.tar_members import split_locator
 
 STRUCTURAL_KEYS = frozenset(
@@ -40,8 +41,6 @@ ORIGIN_KEY = "_origin"
 TURNS_KEY = "turns"
 """Under which the row of a training window names who speaks when; no column of metadata.csv, as it may be long."""
 
-_GIVEN = "input_"
-_ADDED = frozenset({*CUT_KEYS, ORIGIN_KEY})
 _CUT = frozenset(CUT_KEYS)
 _ALWAYS_THERE = _CUT - {"clamped"}
 _FACTS = tuple(key for key in CUT_KEYS if key not in {"segment_index", "clamped"})
@@ -94,7 +93,7 @@ def clip_row(fields: Mapping[str, Any], index: int, cut: CutFacts) -> Fields:
        'segment_index': 0, 'sha256': '00', 'n_bytes': 76, 'sample_rate': 16000, 'n_channels': 1,
        'n_samples': 16, 'real_start_sec': 0.5, 'real_end_sec': 0.501}
     """
-    row = {_moved(key): value for key, value in fields.items()}
+    row = moved_aside(fields, _CUT)
     row["extracted_path"], row["segment_index"] = cut.extracted_path, index
     for key in _FACTS:
         row[key] = getattr(cut, key)
@@ -112,22 +111,7 @@ def fields_before_cut(row: Mapping[str, Any]) -> Fields:
     """
     if not _ALWAYS_THERE <= row.keys():
         return dict(row)
-    return {_moved_back(key): value for key, value in row.items() if key not in _ADDED}
-
-
-def _moved(key: str) -> str:
-    return _GIVEN + key if _is_moved(key) else key
-
-
-def _moved_back(key: str) -> str:
-    return key[len(_GIVEN) :] if key.startswith(_GIVEN) and _is_moved(key) else key
-
-
-def _is_moved(key: str) -> bool:
-    """Say whether a key is one of the cut's own, or what such a one moved to in an earlier cut."""
-    while key.startswith(_GIVEN):
-        key = key[len(_GIVEN) :]
-    return key in _CUT
+    return {key: value for key, value in moved_back(row, _CUT).items() if key != ORIGIN_KEY}
 
 
 def claimed_duration(fields: Mapping[str, Any]) -> Seconds:

@@ -9,11 +9,11 @@ from typing import Any
 from beam_curator.clips.records import Fields
 from beam_curator.clips.tables import CutFacts, clip_row
 from beam_curator.output_set import WrittenFile
+from beam_curator.own_keys import moved_aside, moved_back
 
 EXPORT_KEYS = ("span_uuid", "valid", "filtered_by", "files")
 """What an export adds to the row of a clip."""
 
-_GIVEN = "input_"
 _ADDED = frozenset(EXPORT_KEYS)
 
 
@@ -54,7 +54,7 @@ def export_row(fields: Mapping[str, Any], index: int, cut: CutFacts, export: Exp
       >>> row["input_valid"], [row[key] for key in EXPORT_KEYS]
       (7, ['60c3', True, [], []])
     """
-    given = {_moved(key): value for key, value in _before_export(fields).items()}
+    given = moved_aside(_before_export(fields), _ADDED)
     row = clip_row(given, index, cut)
     if not export.uploaded:
         row["extracted_path"] = None
@@ -82,18 +82,4 @@ def files_of_row(row: Mapping[str, Any]) -> Iterator[WrittenFile]:
 def _before_export(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     if not _ADDED <= fields.keys():
         return fields
-    return {_moved_back(key): value for key, value in fields.items() if key not in _ADDED}
-
-
-def _moved(key: str) -> str:
-    return _GIVEN + key if _is_moved(key) else key
-
-
-def _moved_back(key: str) -> str:
-    return key[len(_GIVEN) :] if key.startswith(_GIVEN) and _is_moved(key) else key
-
-
-def _is_moved(key: str) -> bool:
-    while key.startswith(_GIVEN):
-        key = key[len(_GIVEN) :]
-    return key in _ADDED
+    return moved_back(fields, _ADDED)

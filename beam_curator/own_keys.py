@@ -1,0 +1,36 @@
+"""Keys that a job adds to the rows it reads: an input's own value under one of them moves aside, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+GIVEN = "input_"
+"""What stands before a key of the input that a job has a value of its own for."""
+
+
+def moved_aside(fields: Mapping[str, Any], own: Collection[str]) -> dict[str, Any]:
+    """Return fields with those under a job's own keys moved to the same key with `input_` before it.
+
+    Example:
+      >>> moved_aside({"id": 1, "segments": [2], "input_segments": 3}, {"segments"})
+      {'id': 1, 'input_segments': [2], 'input_input_segments': 3}
+    """
+    return {GIVEN + key if _is_taken(key, own) else key: value for key, value in fields.items()}
+
+
+def moved_back(fields: Mapping[str, Any], own: Collection[str]) -> dict[str, Any]:
+    """Return the fields of a row as they were before the job that added its own keys.
+
+    Example:
+      >>> moved_back({"id": 1, "input_segments": [2], "segments": 3}, {"segments"})
+      {'id': 1, 'segments': [2]}
+    """
+    kept = ((key, value) for key, value in fields.items() if key not in own)
+    return {key[len(GIVEN) :] if key.startswith(GIVEN) and _is_taken(key, own) else key: value for key, value in kept}
+
+
+def _is_taken(key: str, own: Collection[str]) -> bool:
+    while key.startswith(GIVEN):
+        key = key[len(GIVEN) :]
+    return key in own
