@@ -34,6 +34,10 @@ class FailureCode(StrEnum):
     NOT_ENCODABLE = ("not_encodable", "The output format cannot hold this number of channels or this sample rate.")
     PATH_OUTSIDE_ROOT = ("path_outside_root", "A recording lies outside of --allowed-root or --input-path.")
     SCHEME_NOT_ALLOWED = ("scheme_not_allowed", "A recording is named by a scheme that is not read.")
+    TOO_LONG = ("too_long", "The recording is longer than a model can hear that hears all of it at once.")
+    MODEL_ERROR = ("model_error", "The model raised an error for this recording, also when it was alone.")
+    OUT_OF_MEMORY = ("out_of_memory", "The model lacks memory for this recording, also when it is alone.")
+    TIMEOUT = ("timeout", "The recording took longer than --timeout.")
 
     def __new__(cls, value: str, doc: str) -> FailureCode:
         """Make a member that is its own string and knows its documentation."""

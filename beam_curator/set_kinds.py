@@ -142,5 +142,21 @@ EXPORT = SetKind(
     ),
 )
 
-SET_KINDS = {kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT)}
+DIARIZE = SetKind(
+    command="diarize",
+    rows="turns",
+    balances=(
+        Balance(
+            what="rows were read",
+            came=_READ,
+            dropped=("plan.rows",),
+            written=(f"{FAILURES}-file", f"{FAILURES}-read", f"{FAILURES}-plan"),
+        ),
+        Balance(what="recordings were asked for", came=("plan.rows",), written=("turns", f"{FAILURES}-diarize")),
+        Balance(what="recordings were heard", came=("diarize.turns",), written=("turns",)),
+    ),
+    folders=re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)?rttm[A-Za-z0-9_-]*"),
+)
+
+SET_KINDS = {kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE)}
 """Command to what it writes."""

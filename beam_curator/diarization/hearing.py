@@ -1,0 +1,72 @@
+"""How a recording is heard by a model: one channel at its sample rate, in pieces of equal length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from beam_curator.audio import AudioInfo, AudioReader, Resampler, mix_channels
+from beam_curator.audio_formats import Mono
+from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
+from beam_curator.failures import EntryError, FailureCode
+from beam_curator.intervals import Seconds
+
+PIECE_SECONDS = 30
+
+
+def samples_asked(info: AudioInfo, start: Seconds, end: Seconds | None) -> tuple[int, int]:
+    """Return the samples `[first, stop)` of a recording that lie between two times; an end behind it is its end.
+
+    Raises:
+      EntryError: nothing of the recording lies there.
+
+    Example:
+      >>> info = AudioInfo(sample_rate=8000, n_samples=80000, n_channels=1, container="wav", codec="pcm_16")
+      >>> samples_asked(info, 1.0, 2.5), samples_asked(info, 9.0, 20.0), samples_asked(info, 0.0, None)
+      ((8000, 20000), (72000, 80000), (0, 80000))
+    """
+    first = round(start * info.sample_rate)
+    stop = info.n_samples if end is None else min(round(end * info.sample_rate), info.n_samples)
+    if first >= stop:
+        raise EntryError(
+            FailureCode.OUT_OF_RANGE,
+            f"{start:g} s to {'the end' if end is None else f'{end:g} s'} of a recording of "
+            f"{info.n_samples / info.sample_rate:.3f} s",
+            "mend offset and duration of the row",
+        )
+    return first, stop
+
+
+def heard_pieces(reader: AudioReader, first: int, stop: int, mono: Mono = "mix") -> Iterator[Floats]:
+    """Read samples `[first, stop)` as a model hears them.
+
+    Memory is flat. Put together, the pieces are the whole span, mixed and resampled at once, bit for bit.
+
+    Args:
+      reader: of the recording.
+      first: first sample.
+      stop: sample behind the last one.
+      mono: "mix" for the mean of the channels, "first" for the first one.
+
+    Yields:
+      float32 [n_samples] at 16 kHz; `PIECE_SECONDS` long but for the last one, which may be empty where no other is.
+
+    Raises:
+      EntryError, OSError: as `AudioReader.read`.
+    """
+    rate = reader.info.sample_rate
+    resampler = Resampler(rate, MODEL_SAMPLE_RATE, n_channels=1)
+    size = PIECE_SECONDS * MODEL_SAMPLE_RATE
+    held: list[Floats] = []
+    n_held, read = 0, first
+    for samples in reader.pieces(first, stop, piece_samples=PIECE_SECONDS * rate):
+        read += len(samples)
+        made = resampler.resample(mix_channels(samples, mono), last=read == stop)[:, 0]
+        held.append(made)
+        n_held += len(made)
+        while n_held > size:
+            whole = np.concatenate(held)
+            yield whole[:size]
+            held, n_held = [whole[size:]], n_held - size
+    yield np.concatenate(held)

@@ -1,0 +1,190 @@
+"""What a diarization model is, as data, and the two functions that a backend gives for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beam_curator.diarization.streaming_parameters import StreamingParameters
+
+Floats = NDArray[np.float32]
+Lengths = NDArray[np.int64]
+
+Normalization = Literal["none", "per_feature"]
+
+MODEL_SAMPLE_RATE = 16000
+"""All models here hear 16 kHz, mono."""
+
+_FORMAT = 1
+
+
+class NotAModelError(ValueError):
+    """A file or folder that is not a model that is known here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MelRules:
+    """How a model hears: samples to log-mel frames, as NeMo's AudioToMelSpectrogramPreprocessor.
+
+    Attributes:
+      n_mels: number of mel bands.
+      n_fft: points of the Fourier transform.
+      hop_length: samples between frames.
+      win_length: samples of the Hann window, centred in `n_fft`.
+      preemphasis: x[n] - preemphasis * x[n - 1]; 0 for none.
+      log_guard: added before the logarithm.
+      normalization: "none", or "per_feature": each band of a recording to mean 0 and deviation 1.
+    """
+
+    n_mels: int
+    n_fft: int = 512
+    hop_length: int = 160
+    win_length: int = 400
+    preemphasis: float = 0.97
+    log_guard: float = 2.0**-24
+    normalization: Normalization = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheRules:
+    """How a speaker cache is compressed; names and defaults are those of NeMo's SortformerModules."""
+
+    spkcache_sil_frames_per_spk: int = 3
+    pred_score_threshold: float = 0.25
+    scores_boost_latest: float = 0.05
+    sil_threshold: float = 0.2
+    strong_boost_rate: float = 0.75
+    weak_boost_rate: float = 1.5
+    min_pos_scores_rate: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """What has to be known of a model besides its two functions.
+
+    Attributes:
+      n_speakers: slots for speakers.
+      embedding_size: width of what `pre_encode` returns.
+      mel: how it hears.
+      is_streaming: it keeps a speaker cache; else it hears a recording at once.
+      subsampling_factor: mel frames to one frame of the output.
+      cache: how its speaker cache is compressed.
+      streaming: the parameters it was published with.
+      name: where it comes from, for people.
+      sha256: of the file it was made of; "" where unknown.
+    """
+
+    n_speakers: int
+    embedding_size: int
+    mel: MelRules
+    is_streaming: bool
+    subsampling_factor: int = 8
+    cache: CacheRules = field(default_factory=CacheRules)
+    streaming: StreamingParameters = field(default_factory=StreamingParameters)
+    name: str = ""
+    sha256: str = ""
+
+    @property
+    def frame_samples(self) -> int:
+        """Samples of one frame of the output."""
+        return self.mel.hop_length * self.subsampling_factor
+
+    @property
+    def frame_step(self) -> float:
+        """Seconds of one frame of the output."""
+        return self.frame_samples / MODEL_SAMPLE_RATE
+
+    def n_frames(self, n_samples: int) -> int:
+        """Return how many frames of output a recording of `n_samples` has.
+
+        Example:
+          >>> config = ModelConfig(n_speakers=4, embedding_size=8, mel=MelRules(n_mels=4), is_streaming=True)
+          >>> config.n_frames(16000), config.n_frames(159)
+          (13, 0)
+        """
+        return -(-(n_samples // self.mel.hop_length) // self.subsampling_factor)
+
+    def to_json(self) -> str:
+        """Return the config as it is kept beside an exported model."""
+        return json.dumps({"format": _FORMAT, **asdict(self)}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> ModelConfig:
+        """Read a config.
+
+        Raises:
+          NotAModelError: it is not one, or of another format.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as err:
+            raise NotAModelError(f"the config of the model is no JSON: {err}") from err
+        if not isinstance(values, dict) or values.pop("format", None) != _FORMAT:
+            raise NotAModelError(f"the config of the model is not of format {_FORMAT}: export the model again")
+        try:
+            parts = {
+                "mel": _part(MelRules, values.pop("mel")),
+                "cache": _part(CacheRules, values.pop("cache")),
+                "streaming": _part(StreamingParameters, values.pop("streaming")),
+            }
+            return _part(cls, values | parts)
+        except (TypeError, KeyError, ValueError) as err:
+            raise NotAModelError(f"the config of the model cannot be read: {err}: export the model again") from err
+
+
+def _part(kind: Any, values: Mapping[str, Any]) -> Any:
+    unknown = sorted(set(values) - {field.name for field in fields(kind)})
+    if unknown:
+        raise ValueError(f"unknown {', '.join(unknown)}")
+    return kind(**values)
+
+
+class Backend(Protocol):
+    """The two functions of a model. Everything else is NumPy, and the same for every backend.
+
+    Attributes:
+      config: of the model.
+      mel_filters: float32 [n_mels, n_fft // 2 + 1], the model's own filter bank.
+    """
+
+    config: ModelConfig
+    mel_filters: Floats
+
+    def pre_encode(self, mel: Floats, lengths: Lengths) -> tuple[Floats, Lengths]:
+        """Turn mel frames into embeddings, one for `subsampling_factor` mel frames.
+
+        Args:
+          mel: float32 [n_items, n_mel_frames, n_mels], padded at the end of each item.
+          lengths: int64 [n_items], mel frames of each item.
+
+        Returns:
+          float32 [n_items, n_frames, embedding_size], and int64 [n_items], frames of each item.
+
+        Raises:
+          OutOfMemoryError: there is not enough memory for so much at once.
+        """
+        ...
+
+    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
+        """Turn embeddings into probabilities of speakers.
+
+        Args:
+          embeddings: float32 [n_items, n_frames, embedding_size], padded at the end of each item.
+          lengths: int64 [n_items], frames of each item.
+
+        Returns:
+          float32 [n_items, n_frames, n_speakers], 0 behind the end of an item.
+
+        Raises:
+          OutOfMemoryError: there is not enough memory for so much at once.
+        """
+        ...
+
+
+class OutOfMemoryError(MemoryError):
+    """A backend lacks memory for what it was asked to do at once."""

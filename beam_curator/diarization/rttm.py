@@ -1,0 +1,224 @@
+"""Turns as text that scorers read: RTTM, the UEM beside it, and a view of the overlaps.
+
+RTTM is NIST's Rich Transcription Time Marked format (RT-09 evaluation plan, appendix A); UEM and CTM are those of the
+same evaluations. Fields are separated by blanks, so what a field cannot hold is escaped, reversibly.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from beam_curator.diarization.turns import Overlap, Turn
+from beam_curator.intervals import Seconds, Span
+
+_EMPTY = "%"
+"""Stands for an empty field: no other text is escaped to it."""
+
+_UNSAFE = re.compile(
+    '[\\s"%\x00-\x1f\x7f-\xa0\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]|^[;#]'
+)
+_ESCAPES = re.compile("(?:%[0-9A-Fa-f]{2})+")
+
+_MISSING_FOR_PANDAS = re.compile(r"#NA?(/A)?|-?1\.#(IND|QNAN)|-?(NaN|nan)|<NA>|NA|N/A|n/a|NULL|null|None")
+"""Words that pandas, with which pyannote.database reads RTTM, takes for a missing value; it then drops the line."""
+
+_OTHER_TYPES = re.compile("SEGMENT|NOSCORE|NO_RT_METADATA|LEXEME|NON-LEX|NON-SPEECH|FILLER|EDIT|IP|SU|CB|A/P|SPKR-INFO")
+
+
+class RttmError(ValueError):
+    """A line of an RTTM that cannot be read: value, expectation and cure, with its number.
+
+    Attributes:
+      line_number: counted from 1.
+      message: the value found and what was expected.
+      cure: what to do about it.
+    """
+
+    def __init__(self, line_number: int, message: str, cure: str) -> None:
+        super().__init__(line_number, message, cure)
+        self.line_number = line_number
+        self.message = message
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"line {self.line_number}: {self.message}: {self.cure}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RttmTurn:
+    """A SPEAKER line: who speaks in which recording, half-open, in seconds; names are unescaped."""
+
+    recording_id: str
+    start: Seconds
+    end: Seconds
+    speaker: str
+
+
+def render_rttm(recording_id: str, turns: Iterable[Turn | tuple[Seconds, Seconds, str]]) -> str:
+    """Render turns as RTTM, sorted by (start, end, speaker), times with three decimals.
+
+    Starts and ends are rounded to milliseconds and the duration is their difference, so that turns that touch still
+    touch. A turn without length after rounding is left out. No turns give an empty text.
+
+    Args:
+      recording_id: the second field of each line, escaped.
+      turns: in any order; a tuple is `(start, end, speaker)`.
+
+    Raises:
+      ValueError: a time is negative or not finite, or an end comes before its start.
+
+    Example:
+      >>> print(render_rttm("my talk", [(0.5, 2.0, "speaker_0")]), end="")
+      SPEAKER my%20talk 1 0.500 1.500 <NA> <NA> speaker_0 <NA> <NA>
+    """
+    lines = []
+    for start, end, speaker in map(_named, turns):
+        first, last = _milliseconds_of(start, end)
+        if first < last:
+            lines.append((first, last, escape_field(speaker)))
+    name = escape_field(recording_id)
+    return "".join(
+        f"SPEAKER {name} 1 {_seconds(first)} {_seconds(last - first)} <NA> <NA> {speaker} <NA> <NA>\n"
+        for first, last, speaker in sorted(lines)
+    )
+
+
+def render_uem(recording_id: str, spans: Iterable[Span]) -> str:
+    """Render the parts of a recording that are scored as UEM: `<id> 1 <start> <end>`, sorted.
+
+    Raises:
+      ValueError: a time is negative or not finite, or an end comes before its start.
+
+    Example:
+      >>> print(render_uem("a", [(0, 12.5)]), end="")
+      a 1 0.000 12.500
+    """
+    name = escape_field(recording_id)
+    times = sorted(_milliseconds_of(start, end) for start, end in spans)
+    return "".join(f"{name} 1 {_seconds(first)} {_seconds(last)}\n" for first, last in times if first < last)
+
+
+def render_overlap_ctm(recording_id: str, overlaps: Iterable[Overlap]) -> str:
+    """Render where several speakers talk at once, in the columns of a CTM, sorted by time.
+
+    A line is `<id> 1 <start> <duration> <speakers> <n>`: in the place of the word the speakers joined by `+`, in that
+    of the confidence their number. Regions without length after rounding to milliseconds are left out.
+
+    Raises:
+      ValueError: a time is negative or not finite, or an end comes before its start.
+
+    Example:
+      >>> print(render_overlap_ctm("a", [Overlap(start=8, end=10, speakers=(0, 1))]), end="")
+      a 1 8.000 2.000 speaker_0+speaker_1 2
+    """
+    name = escape_field(recording_id)
+    lines = sorted((*_milliseconds_of(overlap.start, overlap.end), overlap.speakers) for overlap in overlaps)
+    return "".join(
+        f"{name} 1 {_seconds(first)} {_seconds(last - first)} "
+        f"{'+'.join(f'speaker_{speaker}' for speaker in speakers)} {len(speakers)}\n"
+        for first, last, speakers in lines
+        if first < last
+    )
+
+
+def parse_rttm(text: str) -> list[RttmTurn]:
+    """Read the SPEAKER lines of an RTTM, strictly, in the order of the text.
+
+    Blank lines, comments (`;;`) and the other line types of the format are skipped.
+
+    Raises:
+      RttmError: a line has another type or number of fields (9 or 10), a time that is no number of seconds, or no
+        positive duration.
+
+    Example:
+      >>> parse_rttm("SPEAKER a 1 0.500 1.500 <NA> <NA> bob <NA> <NA>")
+      [RttmTurn(recording_id='a', start=0.5, end=2.0, speaker='bob')]
+    """
+    turns = []
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        fields = line.split()
+        if fields and not fields[0].startswith(";;") and not _OTHER_TYPES.fullmatch(fields[0]):
+            turns.append(_parsed(fields, number))
+    return turns
+
+
+def _parsed(fields: list[str], number: int) -> RttmTurn:
+    if fields[0] != "SPEAKER":
+        raise RttmError(number, f"type {fields[0][:40]!r}, expected SPEAKER", "give an RTTM, or start comments with ;;")
+    if len(fields) not in (9, 10):
+        raise RttmError(number, f"{len(fields)} fields, expected 10", "escape blanks in names as %20")
+    start, duration = _time(fields[3], "start", number), _time(fields[4], "duration", number)
+    if duration == 0:
+        raise RttmError(number, f"duration {fields[4]}, expected more than 0", "remove the line")
+    return RttmTurn(
+        recording_id=unescape_field(fields[1]),
+        start=start,
+        end=round(start + duration, 6),
+        speaker=unescape_field(fields[7]),
+    )
+
+
+def _time(field: str, what: str, number: int) -> Seconds:
+    try:
+        value = math.nan if "_" in field else float(field)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise RttmError(number, f"{what} {field[:40]!r}, expected seconds, 0 or more", "mend the line")
+    return value
+
+
+def escape_field(text: str) -> str:
+    """Make a text one field that parsers of RTTM agree on; `unescape_field` gives it back.
+
+    Letters of any script stay. Percent escapes of the UTF-8 bytes stand for whitespace, control, direction and other
+    invisible characters, lone surrogates, `%`, `"` (pandas quotes with it), `;` or `#` at the start (comments), and
+    the first character of words such as `NA` (pandas takes them for missing). An empty text becomes `%`.
+
+    Example:
+      >>> escape_field("Gespräch 1"), escape_field(";x"), escape_field("NA"), escape_field("")
+      ('Gespräch%201', '%3Bx', '%4EA', '%')
+    """
+    if not text:
+        return _EMPTY
+    if _MISSING_FOR_PANDAS.fullmatch(text):
+        return _percent(text[0]) + text[1:]
+    return _UNSAFE.sub(lambda match: _percent(match[0]), text)
+
+
+def unescape_field(field: str) -> str:
+    """Return the text that `escape_field` made a field of; a `%` that begins no escape of UTF-8 stands for itself.
+
+    Example:
+      >>> unescape_field("my%20talk"), unescape_field("100%_mix"), unescape_field("%")
+      ('my talk', '100%_mix', '')
+    """
+    return "" if field == _EMPTY else _ESCAPES.sub(_decoded, field)
+
+
+def _decoded(match: re.Match[str]) -> str:
+    try:
+        return bytes.fromhex(match[0].replace("%", "")).decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return match[0]
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+def _named(turn: Turn | tuple[Seconds, Seconds, str]) -> tuple[Seconds, Seconds, str]:
+    return (turn.start, turn.end, turn.label) if isinstance(turn, Turn) else turn
+
+
+def _milliseconds_of(start: Seconds, end: Seconds) -> tuple[int, int]:
+    if not (0 <= start <= end < math.inf):
+        raise ValueError(f"times {start!r}-{end!r}, expected 0 <= start <= end: mend the turn")
+    return round(round(start, 3) * 1000), round(round(end, 3) * 1000)
+
+
+def _seconds(milliseconds: int) -> str:
+    return f"{milliseconds // 1000}.{milliseconds % 1000:03d}"

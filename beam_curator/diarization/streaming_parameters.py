@@ -1,0 +1,99 @@
+"""How a streaming Sortformer walks through a recording: its six parameters, and the published presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from beam_curator.rules import raise_problems
+
+FRAME_SECONDS = 0.08
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamingParameters:
+    """Parameters of a streaming Sortformer, in frames of 80 ms; the defaults are those of the 30.4 s preset.
+
+    Attributes:
+      chunk_len: frames decided in one step.
+      chunk_left_context: frames heard again before them.
+      chunk_right_context: frames heard ahead of them.
+      fifo_len: frames kept as they are, before they go into the speaker cache.
+      spkcache_update_period: frames that go into the cache at once. NeMo takes at least `chunk_len`, and at most
+        `fifo_len + chunk_len`.
+      spkcache_len: frames of the speaker cache.
+      asynchronous: the other update rule of NeMo (`async_streaming`). Its results differ by up to 0.1; NeMo needs it
+        to run streams of different lengths at once, this engine does not.
+    """
+
+    chunk_len: int = 340
+    chunk_left_context: int = 1
+    chunk_right_context: int = 40
+    fifo_len: int = 40
+    spkcache_update_period: int = 300
+    spkcache_len: int = 188
+    asynchronous: bool = False
+
+    def __post_init__(self) -> None:
+        raise_problems("streaming parameters", list(self._problems()))
+
+    def _problems(self) -> list[str]:
+        least = {
+            "chunk_len": 1,
+            "chunk_left_context": 0,
+            "chunk_right_context": 0,
+            "fifo_len": 0,
+            "spkcache_update_period": 1,
+            "spkcache_len": 1,
+        }
+        problems = []
+        for name, low in least.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                problems.append(f"{name} {value!r} is not a whole number: give frames of 80 ms")
+            elif value < low:
+                problems.append(f"{name} {value} is below {low}: raise it")
+        return problems
+
+    @property
+    def latency(self) -> float:
+        """Seconds between a sound and its probabilities, without the time to compute them.
+
+        Example:
+          >>> [round(parameters.latency, 2) for parameters in LATENCY_PRESETS.values()]
+          [30.4, 10.0, 1.04, 0.32]
+        """
+        return (self.chunk_len + self.chunk_right_context) * FRAME_SECONDS
+
+    def check(self, n_speakers: int, silence_frames_per_speaker: int) -> None:
+        """Check the parameters against a model, as NeMo's `_check_streaming_parameters`.
+
+        Raises:
+          ValueError: the speaker cache has no room for each speaker and the silence between them.
+        """
+        least = (1 + silence_frames_per_speaker) * n_speakers
+        if self.spkcache_len < least:
+            raise ValueError(
+                f"spkcache_len {self.spkcache_len} is too short for {n_speakers} speakers with "
+                f"{silence_frames_per_speaker} frames of silence each: give at least {least}"
+            )
+
+
+def _preset(chunk: int, right: int, fifo: int, period: int) -> StreamingParameters:
+    return StreamingParameters(
+        chunk_len=chunk,
+        chunk_left_context=1,
+        chunk_right_context=right,
+        fifo_len=fifo,
+        spkcache_update_period=period,
+        spkcache_len=188,
+    )
+
+
+LATENCY_PRESETS: Mapping[str, StreamingParameters] = {
+    "very-high": _preset(340, 40, 40, 300),
+    "high": _preset(124, 1, 124, 124),
+    "low": _preset(6, 7, 188, 144),
+    "ultra-low": _preset(3, 1, 188, 144),
+}
+"""Name to parameters, as NVIDIA publishes them for its streaming Sortformers: 30.4 s, 10 s, 1.04 s and 0.32 s."""
