@@ -1,0 +1,1 @@
+"""Diarization on Beam: backends that run models, and how they are made."""

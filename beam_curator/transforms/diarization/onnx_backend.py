@@ -1,0 +1,194 @@
+"""A Sortformer as two ONNX graphs, run by onnxruntime: no torch, no pickle. `export_sortformer` writes them."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from beam_curator.diarization.models import Floats, Lengths, ModelConfig, NotAModelError, OutOfMemoryError
+
+Device = Literal["auto", "cpu", "cuda"]
+
+PRE_ENCODE, ENCODE, CONFIG, MEL_FILTERS = "pre_encode.onnx", "encode.onnx", "config.json", "mel_filters.npy"
+CHECKSUMS = "SHA256SUMS"
+"""Lines of hash, two spaces and name, as `sha256sum` writes and checks them."""
+FILES = (PRE_ENCODE, ENCODE, CONFIG, MEL_FILTERS)
+
+_CURE = "export the model again: beam-curator models export MODEL.nemo DIR"
+_MEMORY_WORDS = ("bad_alloc", "Failed to allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What onnxruntime says when memory is lacking: C++, its arena, CUDA, cuBLAS."""
+
+
+class OnnxBackend:
+    """The two functions of a Sortformer, by two graphs. `load_onnx` makes one. Threads may share it.
+
+    Args:
+      config: of the model.
+      mel_filters: float32 [n_mels, n_fft // 2 + 1].
+      pre_encoder: onnxruntime's session of the first graph.
+      encoder: of the second.
+
+    Attributes:
+      config: of the model.
+      mel_filters: float32 [n_mels, n_fft // 2 + 1].
+      device: "cpu" or "cuda".
+    """
+
+    def __init__(self, config: ModelConfig, mel_filters: Floats, pre_encoder: Any, encoder: Any) -> None:
+        self.config = config
+        self.mel_filters = mel_filters
+        self.device = "cuda" if encoder.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
+        self._pre_encoder = pre_encoder
+        self._encoder = encoder
+
+    def pre_encode(self, mel: Floats, lengths: Lengths) -> tuple[Floats, Lengths]:
+        """Turn mel frames into embeddings; see `Backend.pre_encode`."""
+        embeddings, n_frames = _run(self._pre_encoder, {"mel": mel, "lengths": lengths})
+        return embeddings, n_frames
+
+    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
+        """Turn embeddings into probabilities of speakers; see `Backend.encode`."""
+        (probabilities,) = _run(self._encoder, {"embeddings": embeddings, "lengths": lengths})
+        return probabilities
+
+
+def load_onnx(directory: str, n_threads: int | None = None, device: Device = "auto") -> OnnxBackend:
+    """Load an exported Sortformer; every file is checked against its hash first.
+
+    Args:
+      directory: that `export_sortformer` wrote.
+      n_threads: for one call; None takes as many as this process may use.
+      device: "auto" takes a GPU where onnxruntime is built for one and finds it.
+
+    Raises:
+      FileNotFoundError: there is no such directory.
+      NotAModelError: it holds no exported model, or a damaged one.
+      ValueError: a GPU was asked for, and there is none.
+      OutOfMemoryError: the model does not fit into memory.
+    """
+    check_files(directory)
+    with open(os.path.join(directory, CONFIG), "rb") as stream:
+        text = stream.read()
+    try:
+        config = ModelConfig.from_json(text)
+    except NotAModelError as err:
+        raise NotAModelError(f"{os.path.join(directory, CONFIG)}: {err}") from err
+    filters = _read_filters(os.path.join(directory, MEL_FILTERS), config)
+    providers = _providers(device)
+    pre_encoder = _session(os.path.join(directory, PRE_ENCODE), n_threads, providers)
+    encoder = _session(os.path.join(directory, ENCODE), n_threads, providers)
+    backend = OnnxBackend(config, filters, pre_encoder, encoder)
+    if device == "cuda" and backend.device != "cuda":
+        raise ValueError(
+            "device cuda asked for, but onnxruntime could not use a GPU: check nvidia-smi and that the CUDA and cuDNN "
+            "libraries of this onnxruntime are there, or give device cpu"
+        )
+    return backend
+
+
+def checksums_of(directory: str) -> str:
+    """Return the text of `SHA256SUMS` for the files of an exported model."""
+    return "".join(f"{_sha256(os.path.join(directory, name))}  {name}\n" for name in FILES)
+
+
+def check_files(directory: str) -> None:
+    """Check that a directory holds an exported model, each file as it was written.
+
+    Raises:
+      FileNotFoundError: there is no such directory.
+      NotAModelError: it is none, or one that was changed.
+    """
+    if not os.path.isdir(directory):
+        if not os.path.exists(directory):
+            raise FileNotFoundError(f"{directory} is not there: {_CURE}")
+        raise NotAModelError(f"{directory} is a file, expected the directory of an exported model: {_CURE}")
+    missing = [name for name in (*FILES, CHECKSUMS) if not os.path.isfile(os.path.join(directory, name))]
+    if missing:
+        raise NotAModelError(f"{directory} is no exported model, {', '.join(missing)} missing: {_CURE}")
+    with open(os.path.join(directory, CHECKSUMS), encoding="utf-8", errors="replace") as stream:
+        parts = [line.rstrip("\n").partition("  ") for line in stream]
+    expected = {name: sha256 for sha256, _, name in parts}
+    for name in FILES:
+        path = os.path.join(directory, name)
+        if expected.get(name) != _sha256(path):
+            raise NotAModelError(
+                f"{path} was changed or is damaged: its sha256 is not the one in {CHECKSUMS} "
+                f"({os.path.getsize(path):,} bytes): {_CURE}"
+            )
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_filters(path: str, config: ModelConfig) -> Floats:
+    try:
+        filters = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as err:
+        raise NotAModelError(f"{path} is no array: {_CURE}") from err
+    shape = (config.mel.n_mels, config.mel.n_fft // 2 + 1)
+    if filters.dtype != np.float32 or filters.shape != shape:
+        raise NotAModelError(f"{path} is {filters.dtype} {filters.shape}, expected float32 {shape}: {_CURE}")
+    return np.ascontiguousarray(filters)
+
+
+def _providers(device: Device) -> list[Any]:
+    import onnxruntime
+
+    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if device == "cuda" and not has_cuda:
+        raise ValueError(
+            f"device cuda asked for, but onnxruntime {onnxruntime.__version__} is built without it: "
+            "pip install onnxruntime-gpu in its place, or give device cpu"
+        )
+    if device == "cpu" or not has_cuda:
+        return ["CPUExecutionProvider"]
+    return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
+
+
+def _session(path: str, n_threads: int | None, providers: Sequence[Any]) -> Any:
+    """Open a graph so that the same input gives the same bytes, and idle threads leave the processor alone."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads if n_threads is not None else len(os.sched_getaffinity(0))
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.use_deterministic_compute = True
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=list(providers))
+    except Exception as err:
+        if _is_memory_error(err):
+            raise OutOfMemoryError(_memory_message(err)) from err
+        raise NotAModelError(f"{path} is no graph for this onnxruntime ({_first_line(err)}): {_CURE}") from err
+
+
+def _run(session: Any, inputs: Mapping[str, Floats | Lengths]) -> Any:
+    contiguous = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
+    try:
+        return session.run(None, contiguous)
+    except Exception as err:
+        if not _is_memory_error(err):
+            raise
+        message = _memory_message(err)
+    raise OutOfMemoryError(message)
+
+
+def _is_memory_error(err: BaseException) -> bool:
+    return isinstance(err, MemoryError) or any(words in str(err) for words in _MEMORY_WORDS)
+
+
+def _memory_message(err: Exception) -> str:
+    text = str(err)
+    starts = [text.find(words) for words in _MEMORY_WORDS if words in text]
+    return f"onnxruntime: {text[min(starts, default=0) :].strip()[:200]}"
+
+
+def _first_line(err: Exception) -> str:
+    lines = str(err).strip().splitlines()
+    return lines[0][:200] if lines else type(err).__name__
