@@ -1,4 +1,4 @@
-"""Keys that a job adds to the rows it reads: an input's own value under one of them moves aside, and nothing is lost."""
+"""Keys that a job adds to the rows it reads: an input's own value under one of them moves aside; nothing is lost."""
 
 from __future__ import annotations
 

@@ -131,9 +131,9 @@ def number_names(requests: Iterable[ClipRequest], stem: str, audio_format: str) 
     names = []
     for request in requests:
         prefix = name_prefix(stem, request)
-        folded = _fold(prefix)
-        names.append(f"{prefix}{counts[folded]:03d}.{audio_format}")
-        counts[folded] += 1
+        key = folded(prefix)
+        names.append(f"{prefix}{counts[key]:03d}.{audio_format}")
+        counts[key] += 1
     return names
 
 
@@ -182,7 +182,7 @@ def claim_key(stem: str) -> str:
       >>> claim_key("Talk_speaker_1"), claim_key("talk"), claim_key("talk_speaker")
       ('talk', 'talk', 'talk')
     """
-    return f"{_fold(stem)}_speaker_".partition("_speaker_")[0]
+    return f"{folded(stem)}_speaker_".partition("_speaker_")[0]
 
 
 def recordings_to_mark(claims: Iterable[NameClaim]) -> set[str]:
@@ -197,9 +197,9 @@ def recordings_to_mark(claims: Iterable[NameClaim]) -> set[str]:
     owners: dict[str, set[str]] = defaultdict(set)
     for claim in claims:
         if claim.has_plain:
-            owners[_fold(f"{claim.stem}_segment_")].add(claim.recording)
+            owners[folded(f"{claim.stem}_segment_")].add(claim.recording)
         for label in claim.labels:
-            owners[_fold(f"{claim.stem}_speaker_{label}_segment_")].add(claim.recording)
+            owners[folded(f"{claim.stem}_speaker_{label}_segment_")].add(claim.recording)
     return {recording for group in owners.values() if len(group) > 1 for recording in group}
 
 
@@ -239,7 +239,7 @@ def _hash(text: str, n_digits: int) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _fold(text: str) -> str:
+def folded(text: str) -> str:
     """Return text as file systems compare it that ignore case (Unicode: canonical caseless matching, D145)."""
     if text.isascii():
         return text.lower()

@@ -19,7 +19,7 @@ def samples_asked(info: AudioInfo, start: Seconds, end: Seconds | None) -> tuple
     """Return the samples `[first, stop)` of a recording that lie between two times; an end behind it is its end.
 
     Raises:
-      EntryError: nothing of the recording lies there.
+      EntryError: nothing of the recording lies there, or it was cut off before that end.
 
     Example:
       >>> info = AudioInfo(sample_rate=8000, n_samples=80000, n_channels=1, container="wav", codec="pcm_16")
@@ -27,7 +27,15 @@ def samples_asked(info: AudioInfo, start: Seconds, end: Seconds | None) -> tuple
       ((8000, 20000), (72000, 80000), (0, 80000))
     """
     first = round(start * info.sample_rate)
-    stop = info.n_samples if end is None else min(round(end * info.sample_rate), info.n_samples)
+    asked = None if end is None else round(end * info.sample_rate)
+    if info.truncated and (asked is None or asked > info.n_samples):
+        there = info.n_samples * 1000 // info.sample_rate / 1000
+        raise EntryError(
+            FailureCode.TRUNCATED_AUDIO,
+            f"the recording was cut off behind {there:.3f} s",
+            "copy the file again from its source, or ask for what is there: a row with offset 0 and that duration",
+        )
+    stop = info.n_samples if asked is None else min(asked, info.n_samples)
     if first >= stop:
         raise EntryError(
             FailureCode.OUT_OF_RANGE,

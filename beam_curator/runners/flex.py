@@ -22,6 +22,7 @@ from beam_curator.runners import cli
 from beam_curator.runners.exit_codes import USAGE
 from beam_curator.runners.job_options import JOBS
 from beam_curator.runners.options import Sections, UsageError, plain_type
+from beam_curator.runners.presets import JOB_PRESETS
 
 TEMPLATES: dict[str, Sections] = {name: job.sections for name, job in JOBS.items()}
 """Jobs that are templates, with their options by section."""
@@ -30,8 +31,12 @@ RUN_OPTIONS = ("overwrite", "verbose")
 """Options of the section `run` that mean something in a template.
 
 The launcher only hands the job over: nobody is there to wait, to print plans, or to compare failures with `tolerate`.
-Machines and accelerators are Beam's options, which a launch takes besides the parameters.
+Machines are Beam's options, which a launch takes besides the parameters; `gpu`, which brings its machine, is a
+parameter of jobs that use one.
 """
+
+_MANIFESTS = "manifests, folders or globs, comma separated"
+_INPUTS = {"diarize": "recordings, or manifests that name them: files, folders or globs, comma separated"}
 
 _TYPES = {bool: "BOOLEAN", int: "NUMBER", float: "NUMBER"}
 _BOOLEANS = {"true": True, "false": False}
@@ -106,13 +111,14 @@ def _text(default: Any) -> str:
 def parameters(job: str) -> list[Parameter]:
     """Return the parameters of a template: input and output, then one for each option."""
     found = [
-        Parameter(name="input", kind=str, flag="", group="Paths", help="manifests, folders or globs, comma separated"),
+        Parameter(name="input", kind=str, flag="", group="Paths", help=_INPUTS.get(job, _MANIFESTS)),
         Parameter(name="output", kind=str, flag="output", group="Paths", help="folder of the output set"),
     ]
+    run_options = (*RUN_OPTIONS, "gpu") if "gpu" in JOB_PRESETS.get(job, {}) else RUN_OPTIONS
     for section, options in TEMPLATES[job].items():
         hints = get_type_hints(options)
         for field in dataclasses.fields(options):
-            if section == "run" and field.name not in RUN_OPTIONS:
+            if section == "run" and field.name not in run_options:
                 continue
             flag = (field.metadata["flag"] or field.name).replace("_", "-")
             found.append(

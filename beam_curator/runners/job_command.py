@@ -14,6 +14,7 @@ from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.opening import find_engine
 from beam_curator.runners.job_run import Finished, JobFailedError, run_job, sweep_scratch
 from beam_curator.runners.jobs.base import Job, listed
+from beam_curator.runners.options import UsageError
 from beam_curator.runners.plans import options_text, outline, plan_text
 from beam_curator.runners.run_directory import finish, locked, prepare
 from beam_curator.runners.stages import Stage, number_of
@@ -30,7 +31,7 @@ def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_argumen
     if job.engine.name == "dataflow":
         from beam_curator.runners.engines.dataflow import check_dataflow, job_text
 
-        check_dataflow(job.engine, job.inputs, job.output)
+        check_dataflow(job.engine, job.inputs, job.output, job.beside())
         if job.run.plan:
             print("\n".join(["Would read, once it runs:", *(f"  {name}" for name in job.inputs), *outline(job)]))
             print(job_text(job.engine, job.transform(job.target())))
@@ -41,6 +42,9 @@ def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_argumen
     if job.run.plan:
         print(plan_text(job, files))
         return exit_codes.DONE
+    problem = job.problem()
+    if problem is not None:
+        raise UsageError(problem)
     with locked(job.output):
         beside = [InputFile(name=name, size=0) for name in job.beside()]
         prepared = prepare(job.output, job.kind, job.config(), [*files, *beside], overwrite=job.run.overwrite)

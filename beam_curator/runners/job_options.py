@@ -10,6 +10,13 @@ from beam_curator.audio_formats import AUDIO_FORMATS
 from beam_curator.blocks import MAX_LINE_BYTES
 from beam_curator.clips.cut_rules import INDEXES, CutRules
 from beam_curator.clips.packing import PACKS
+from beam_curator.diarization.diarize_rules import (
+    DiarizeRules,
+    InferenceOptions,
+    ModelOptions,
+    StreamingOptions,
+    TurnOptions,
+)
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.output_set import ROW_EXTENSIONS
 from beam_curator.overlap import OVERLAP_SCOPES, OverlapRules
@@ -127,7 +134,7 @@ class ClipOutputOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportOutputOptions:
+class RowOutputOptions:
     """What is written."""
 
     row_format: str = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
@@ -185,12 +192,27 @@ JOBS: Mapping[str, JobOptions] = {
             "export": ExportRules,
             "clips": CutRules,
             "input": InputOptions,
-            "output": ExportOutputOptions,
+            "output": RowOutputOptions,
             "run": RunOptions,
         },
         output="./export_output",
         inputs=f"manifest of pieces or of entries, {_PLACES}",
         help="save clips with metadata, previews and embeddings as a tree",
+    ),
+    "diarize": JobOptions(
+        sections={
+            "model": ModelOptions,
+            "streaming": StreamingOptions,
+            "turns": TurnOptions,
+            "diarization": DiarizeRules,
+            "inference": InferenceOptions,
+            "input": InputOptions,
+            "output": RowOutputOptions,
+            "run": RunOptions,
+        },
+        output="./diarize_output",
+        inputs="recording, glob or directory tree of recordings, or a manifest that names them; local, gs:// or s3://",
+        help="tell who speaks when in recordings",
     ),
 }
 """Command to its options."""

@@ -120,9 +120,8 @@ def _pipeline(runner: Any, found: FoundEngine, work: beam.PTransform[Any, Any], 
     except ValueError as err:  # Beam has looked at its own options
         raise UsageError(f"runner {found.engine.name}: {err}") from err
     result = pipeline | work
-    counts = (*result.counts, *([result.progress] if hasattr(result, "progress") else []))
     if found.workers_here:
-        for number, counted in enumerate(counts):
+        for number, counted in enumerate(result.counts):
             _ = counted | f"Note progress {number}" >> NoteProgress(scratch)
     return pipeline
 

@@ -1,6 +1,6 @@
 """The tables of commands, options and failure codes in the docs, made from the code.
 
-    python -m beam_curator.runners.reference README.md docs/windows.md docs/extract.md docs/export.md
+    python -m beam_curator.runners.reference README.md docs/windows.md docs/extract.md docs/export.md docs/diarize.md
 
 rewrites what stands between `<!-- begin NAME -->` and `<!-- end NAME -->` in the files.
 """

@@ -4,12 +4,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from beam_curator.diarization.entries import files_of_entry
 from beam_curator.export.rows import files_of_row
 from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError, WrittenFile
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import number_of
-from beam_curator.set_kinds import EXPORT, EXTRACT, SET_KINDS
+from beam_curator.set_kinds import DIARIZE, EXPORT, EXTRACT, SET_KINDS
 from beam_curator.tar_members import split_locator
 from beam_curator.transforms import storage
 from beam_curator.transforms.clips.parts import clip_file
@@ -68,6 +69,7 @@ def clips_outside_of_tars(row: dict[str, Any]) -> tuple[WrittenFile, ...]:
 _FILES_OF_ROW: dict[str, Callable[[dict[str, Any]], Iterable[WrittenFile]]] = {
     EXTRACT.command: clips_outside_of_tars,
     EXPORT.command: files_of_row,
+    DIARIZE.command: files_of_entry,
 }
 
 

@@ -5,9 +5,11 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_curator.audio_formats import AUDIO_EXTENSIONS
 from beam_curator.blocks import CHUNK_BYTES, InputFile, sniff_form
 from beam_curator.failures import readable_name
 from beam_curator.output_set import MANIFEST_NAME, Manifest, NotAnOutputSetError
@@ -18,16 +20,27 @@ EXTENSIONS = tuple(f"{kind}{packed}" for kind in (".jsonl", ".json") for packed 
 _GLOB_CHARACTERS = frozenset("*?[")
 
 
+class Lister(Protocol):
+    """Lists the files that inputs mean, and the names that were listed more than once."""
+
+    def __call__(
+        self, inputs: Sequence[str], *, keep_duplicates: bool = False
+    ) -> tuple[list[InputFile], list[str]]: ...
+
+
 class NoInputError(ValueError):
     """An input that names nothing."""
 
 
-def list_inputs(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tuple[list[InputFile], list[str]]:
+def list_inputs(
+    inputs: Sequence[str], *, keep_duplicates: bool = False, extensions: tuple[str, ...] = EXTENSIONS
+) -> tuple[list[InputFile], list[str]]:
     """List the files that the inputs mean, in order of their names.
 
     Args:
       inputs: files, globs, directories (searched as trees), local or in an object store.
       keep_duplicates: read a file that is listed twice twice.
+      extensions: of the files that are looked for in directories.
 
     Returns:
       The files, and the names that were listed more than once.
@@ -38,7 +51,7 @@ def list_inputs(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tupl
     """
     for given in inputs:
         storage.check_store(given)
-    names = [name for given in inputs for name in _names(given)]
+    names = [name for given in inputs for name in _names(given, extensions)]
     repeated = sorted(name for name, times in Counter(map(_absolute, names)).items() if times > 1)
     seen: Counter[str] = Counter()
     files = []
@@ -49,6 +62,52 @@ def list_inputs(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tupl
             size = storage.size_of(name)  # a broken link has none: its one block will say what is wrong
             files.append(InputFile(name=name, size=size if size is not None else 1, occurrence=occurrence))
     return files, repeated
+
+
+def list_recordings(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tuple[list[InputFile], list[str], bool]:
+    """List the recordings that the inputs mean, or the manifests that name them.
+
+    A directory stands for the recordings below it; where there are none, for the manifests. A file that is named, also
+    by a glob, is a manifest by its extension, else a recording, whatever it is called.
+
+    Returns:
+      As `list_inputs`, and whether the files are manifests.
+
+    Raises:
+      NoInputError: an input names nothing, or the inputs name both recordings and manifests.
+      UnknownSchemeError: an input has a scheme that is not allowed.
+    """
+    manifests: list[str] = []
+    recordings: list[str] = []
+    for given in inputs:
+        storage.check_store(given)
+        names = _names(given, (*EXTENSIONS, *AUDIO_EXTENSIONS))
+        heard = [name for name in names if not name.lower().endswith(EXTENSIONS)]
+        recordings += heard
+        if not heard or _is_glob(given):
+            manifests += [name for name in names if name.lower().endswith(EXTENSIONS)]
+    if manifests and recordings:
+        raise NoInputError(
+            f"the inputs name manifests ({manifests[0]}) and recordings ({recordings[0]}): give one kind at a time"
+        )
+    extensions = EXTENSIONS if manifests else AUDIO_EXTENSIONS
+    files, repeated = list_inputs(manifests or recordings, keep_duplicates=keep_duplicates, extensions=extensions)
+    return files, repeated, bool(manifests)
+
+
+def list_manifests_of(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tuple[list[InputFile], list[str]]:
+    """List as `list_recordings` does, but only where the inputs mean manifests."""
+    files, repeated, are_manifests = list_recordings(inputs, keep_duplicates=keep_duplicates)
+    return (files, repeated) if are_manifests else ([], [])
+
+
+def list_either(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tuple[list[InputFile], list[str]]:
+    """List as `list_recordings` does."""
+    return list_recordings(inputs, keep_duplicates=keep_duplicates)[:2]
+
+
+def _is_glob(given: str) -> bool:
+    return bool(_GLOB_CHARACTERS & set(given)) and (storage.is_remote(given) or not os.path.exists(given))
 
 
 def is_output_set(directory: str) -> bool:
@@ -72,31 +131,40 @@ def _absolute(name: str) -> str:
     return name if storage.is_remote(name) else os.path.realpath(name)
 
 
-def _names(given: str) -> list[str]:
+def _names(given: str, extensions: tuple[str, ...]) -> list[str]:
     try:
-        found = _remote_names(given) if storage.is_remote(given) else _checked(_local_names(given))
+        names = _remote_names if storage.is_remote(given) else _local_names
+        found = _checked(names(given, extensions))
     except (OSError, NotAnOutputSetError) as err:
         raise NoInputError(f"{given} cannot be listed: {err}") from err
     if not found:
         kind = "glob" if _GLOB_CHARACTERS & set(given) else "directory"
-        raise NoInputError(f"{kind} {given} holds no manifest: expected files ending in {', '.join(EXTENSIONS)}")
+        raise NoInputError(f"{kind} {given} holds no {_what(extensions)}")
     return found
 
 
-def _local_names(given: str) -> list[str]:
+def _what(extensions: tuple[str, ...]) -> str:
+    if extensions == EXTENSIONS:
+        return f"manifest: expected files ending in {', '.join(EXTENSIONS)}"
+    return "recording, and no manifest: expected files such as .wav, .flac, .mp3, .m4a, or .jsonl"
+
+
+def _local_names(given: str, extensions: tuple[str, ...]) -> list[str]:
     if os.path.isdir(given):
-        return list(_tree(given))
+        return list(_tree(given, extensions))
     if os.path.exists(given):
         return [given]
     if not _GLOB_CHARACTERS & set(given):
         raise NoInputError(f"file {given} is not there: check the path")
     matches = sorted(glob.glob(given, recursive=True))
-    return [name for match in matches for name in (_tree(match) if os.path.isdir(match) else [match])]
+    return [name for match in matches for name in (_tree(match, extensions) if os.path.isdir(match) else [match])]
 
 
 def _checked(names: list[str]) -> list[str]:
     """Refuse what cannot be read twice, or named in a result."""
     for name in names:
+        if storage.is_remote(name):
+            continue
         if not os.path.isfile(name) and os.path.exists(name):
             raise NoInputError(f"{name} is not a regular file: write its contents to one")
         if readable_name(name) != name:
@@ -104,8 +172,8 @@ def _checked(names: list[str]) -> list[str]:
     return names
 
 
-def _tree(directory: str) -> Iterator[str]:
-    """List the manifests below a local directory; names that begin with `.` or `_` are left out."""
+def _tree(directory: str, extensions: tuple[str, ...]) -> Iterator[str]:
+    """List the files below a local directory; names that begin with `.` or `_` are left out."""
     with os.scandir(directory) as items:
         entries = sorted(items, key=lambda item: item.name)
     manifest = storage.read_bytes(os.path.join(directory, MANIFEST_NAME))
@@ -116,8 +184,8 @@ def _tree(directory: str) -> Iterator[str]:
         if item.name.startswith((".", "_")):
             continue
         if item.is_dir():
-            yield from _tree(item.path)
-        elif item.name.lower().endswith(EXTENSIONS):
+            yield from _tree(item.path, extensions)
+        elif item.name.lower().endswith(extensions):
             yield item.path
 
 
@@ -134,7 +202,7 @@ def _row_files(directory: str, manifest: bytes) -> Iterable[str]:
     yield from (storage.join(directory, record.name) for record in files)
 
 
-def _remote_names(given: str) -> list[str]:
+def _remote_names(given: str, extensions: tuple[str, ...]) -> list[str]:
     given = given.rstrip("/")
     is_bucket = "/" not in given.partition("://")[2]  # which no store lets one ask for as an object
     exact = [] if is_bucket else FileSystems.match([given])[0].metadata_list
@@ -147,7 +215,7 @@ def _remote_names(given: str) -> list[str]:
     if manifest is not None:
         return list(_row_files(prefix, manifest))
     found = [metadata.path for metadata in FileSystems.match([prefix + "**"])[0].metadata_list]
-    return [path for path in found if _is_shown(path[len(prefix) :]) and path.lower().endswith(EXTENSIONS)]
+    return [path for path in found if _is_shown(path[len(prefix) :]) and path.lower().endswith(extensions)]
 
 
 def _is_shown(relative: str) -> bool:

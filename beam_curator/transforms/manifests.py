@@ -20,7 +20,7 @@ from beam_curator.failures import Failure, FailureCode
 from beam_curator.output_set import InputRecord
 from beam_curator.transforms import coders as _coders  # noqa: F401  registers how blocks travel
 from beam_curator.transforms import storage
-from beam_curator.transforms.listing import list_inputs, with_form
+from beam_curator.transforms.listing import Lister, list_inputs, with_form
 from beam_curator.transforms.metrics import timed
 
 BLOCKS, FAILURES, BROKEN_FILES = "blocks", "failures", "broken_files"
@@ -40,6 +40,7 @@ class ReadManifests(beam.PTransform[PBegin, Any]):
       max_line_bytes: longer lines become failures and are never held whole.
       keep_duplicates: read a file that is listed twice twice.
       block_bytes: about how much one block holds.
+      list_files: tells which files the inputs mean.
 
     Returns:
       Blocks of rows, and blocks of failures: files that cannot be read, lines that are too long.
@@ -58,18 +59,17 @@ class ReadManifests(beam.PTransform[PBegin, Any]):
         max_line_bytes: int = MAX_LINE_BYTES,
         keep_duplicates: bool = False,
         block_bytes: int = BLOCK_BYTES,
+        list_files: Lister = list_inputs,
     ) -> None:
         super().__init__()
-        self._inputs = paths_of(inputs)
+        self._plan = _PlanBlocksFn(paths_of(inputs), keep_duplicates, block_bytes, list_files)
         self._max_line_bytes = max_line_bytes
-        self._keep_duplicates = keep_duplicates
-        self._block_bytes = block_bytes
 
     def expand(self, begin: PBegin) -> "tuple[PCollection[LineBlock], PCollection[FailureBlock]]":
         refs: PCollection[BlockRef] = (
             begin
             | "Start" >> beam.Create([None])
-            | "Plan blocks" >> beam.ParDo(_PlanBlocksFn(self._inputs, self._keep_duplicates, self._block_bytes))
+            | "Plan blocks" >> beam.ParDo(self._plan)
             | "Spread blocks" >> _Spread()
         )
         read = refs | "Read rows" >> beam.ParDo(ReadRowsFn(self._max_line_bytes)).with_outputs(
@@ -109,13 +109,14 @@ def _second(pair: tuple[int, BlockRef]) -> BlockRef:
 
 
 class _PlanBlocksFn(beam.DoFn):
-    def __init__(self, inputs: tuple[str, ...], keep_duplicates: bool, block_bytes: int) -> None:
+    def __init__(self, inputs: tuple[str, ...], keep_duplicates: bool, block_bytes: int, list_files: Lister) -> None:
         self._inputs = inputs
         self._keep_duplicates = keep_duplicates
         self._block_bytes = block_bytes
+        self._list_files = list_files
 
     def process(self, _: None) -> Iterable[BlockRef]:
-        files, _repeated = list_inputs(self._inputs, keep_duplicates=self._keep_duplicates)
+        files, _repeated = self._list_files(self._inputs, keep_duplicates=self._keep_duplicates)
         return plan_blocks([with_form(file) for file in files], self._block_bytes)
 
 
@@ -194,30 +195,33 @@ class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
       beside: other files that decide the rows.
+      list_files: tells which files the inputs mean.
     """
 
-    def __init__(self, inputs: Sequence[str], *, beside: Sequence[str] = ()) -> None:
+    def __init__(self, inputs: Sequence[str], *, beside: Sequence[str] = (), list_files: Lister = list_inputs) -> None:
         super().__init__()
         self._inputs = paths_of(inputs)
         self._beside = paths_of(beside)
+        self._list_files = list_files
 
     def expand(self, begin: PBegin) -> PCollection[InputRecord]:
         return (
             begin
             | "Start" >> beam.Create([None])
-            | "List files" >> beam.ParDo(_ListFilesFn(self._inputs, self._beside))
+            | "List files" >> beam.ParDo(_ListFilesFn(self._inputs, self._beside, self._list_files))
             | "Spread files" >> beam.Reshuffle()
             | "Hash file" >> beam.Map(hash_input)
         )
 
 
 class _ListFilesFn(beam.DoFn):
-    def __init__(self, inputs: tuple[str, ...], beside: tuple[str, ...]) -> None:
+    def __init__(self, inputs: tuple[str, ...], beside: tuple[str, ...], list_files: Lister) -> None:
         self._inputs = inputs
         self._beside = beside
+        self._list_files = list_files
 
     def process(self, _: None) -> Iterable[str]:
-        return [*(file.name for file in list_inputs(self._inputs)[0]), *self._beside]
+        return [*(file.name for file in self._list_files(self._inputs)[0]), *self._beside]
 
 
 def hash_input(name: str) -> InputRecord:

@@ -20,7 +20,12 @@ def timed(stage: str) -> Iterator[None]:
     """Time what happens inside, for the summary: a distribution of microseconds, one value a block."""
     begin = time.perf_counter()
     yield
-    Metrics.distribution(NAMESPACE, stage).update(int((time.perf_counter() - begin) * 1e6))
+    took(stage, time.perf_counter() - begin)
+
+
+def took(stage: str, seconds: float) -> None:
+    """Note for the summary how long something took that was timed elsewhere."""
+    Metrics.distribution(NAMESPACE, stage).update(int(seconds * 1e6))
 
 
 @contextmanager

@@ -274,3 +274,25 @@ class _MergeFn(beam.DoFn):
 
 def _position(part: Shard) -> tuple[int, ...]:
     return part.record.position
+
+
+class Merged(NamedTuple):
+    """What came of the recordings of a job, as files of its set: rows, dead letters, and counts."""
+
+    rows: PCollection[Shard]
+    files: tuple[PCollection[FileRecord], ...]
+    counts: PCollection[Count]
+
+
+def merged_parts(parts: PCollection[Part], target: OutputTarget, row_format: RowFormat, write: WriteRows) -> Merged:
+    """Merge what recordings left into the files of the set."""
+    merged = parts | "Merge rows" >> MergeParts(target, row_format, write)
+    files = (
+        merged.rows | "Row files" >> beam.Map(_record_of),
+        merged.letters | "Files of letters" >> beam.Map(_record_of),
+    )
+    return Merged(rows=merged.rows, files=files, counts=merged.counts)
+
+
+def _record_of(shard: Shard) -> FileRecord:
+    return shard.record

@@ -64,7 +64,7 @@ class TestRun:
         for name, command in cli.COMMANDS.items():
             assert f"  {name:<11} {command.help}\n" in text
 
-    @pytest.mark.parametrize("name", ["verify", "worker-pool"])
+    @pytest.mark.parametrize("name", ["verify", "models", "worker-pool"])
     def test_commands_without_a_pipeline_take_no_options_of_beam(self, name: str) -> None:
         with pytest.raises(UsageError, match=rf"unknown flag --project of {name}: "):
             cli.run([name, "--project", "p"])
@@ -76,7 +76,7 @@ class TestRun:
     def test_an_unknown_command_is_refused_with_the_nearest(self) -> None:
         with pytest.raises(UsageError, match="unknown command 'window': did you mean windows\\?"):
             run("window")
-        known = "windows, extract, export, verify, benchmark"
+        known = "windows, extract, export, diarize, verify, models, benchmark"
         with pytest.raises(UsageError, match=f"unknown command 'xyz': known are {known}"):
             run("xyz")
 
@@ -96,7 +96,7 @@ class TestRun:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["windows"], "no INPUT given: name a manifest, a glob or a directory, or 'inputs' in --config"),
+            (["windows"], "no INPUT given: name a file, a glob or a directory, or 'inputs' in --config"),
             (["windows", "a.jsonl", "--layout", "spam"], "argument --layout: invalid choice: 'spam'"),
             (["windows", "a.jsonl", "--jobs", "two"], "argument --jobs: invalid whole number value: 'two'"),
             (["windows", "a.jsonl", "--jobs", "0"], "run: jobs 0 is below 1: raise it"),
@@ -149,7 +149,8 @@ class TestMain:
 
     def test_the_overview_needs_no_engine_and_little_time(self) -> None:
         code = "import sys; from beam_curator.runners import cli; cli.run(['--help'])\n"
-        code += "try: cli.run(['windows', '--help'])\nexcept SystemExit: pass\n"
+        code += "for name in ('windows', 'diarize'):\n"
+        code += "  try: cli.run([name, '--help'])\n  except SystemExit: pass\n"
         code += "print(sorted({'apache_beam', 'numpy', 'pyarrow', 'torch'} & set(sys.modules)))"
         begin = time.perf_counter()
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -17,7 +17,7 @@ from beam_curator.runners.run_directory import refuse_overlap
 from beam_curator.runners.stages import Stage
 from beam_curator.set_kinds import SetKind
 from beam_curator.transforms import storage
-from beam_curator.transforms.listing import NoInputError, list_inputs
+from beam_curator.transforms.listing import Lister, NoInputError, list_inputs
 from beam_curator.transforms.output_set import OutputTarget
 from beam_curator.transforms.storage import UnknownSchemeError
 
@@ -59,9 +59,18 @@ class Job(ABC):
     def transform(self, target: OutputTarget) -> Any:
         """Return the composite that does the whole job; it has a `config`, and its result has `counts`."""
 
+    @property
+    def lister(self) -> Lister:
+        """What tells which files the inputs mean."""
+        return list_inputs
+
     def beside(self) -> tuple[str, ...]:
         """Return the files that decide the rows besides the inputs."""
         return ()
+
+    def problem(self) -> str | None:
+        """Say what the job needs besides its inputs and is not there, as far as that can be told before it runs."""
+        return None
 
     def config(self) -> Config:
         """Return what decides the rows."""
@@ -111,13 +120,13 @@ class Job(ABC):
         if output == "":
             raise UsageError("--output is empty: name a directory")
         if not inputs:
-            raise UsageError("no INPUT given: name a manifest, a glob or a directory, or 'inputs' in --config")
+            raise UsageError("no INPUT given: name a file, a glob or a directory, or 'inputs' in --config")
         return cls(
             inputs=tuple(str(given).removeprefix("file://") for given in inputs),
             output=str(output or given_output or defaults.output).removeprefix("file://"),
             options=options,
             origins=origins(config, arguments.settings, flags),
-            engine=resolve_engine(options["run"], beam_arguments),
+            engine=resolve_engine(options["run"], beam_arguments, cls.kind.command),
         )
 
 
@@ -154,7 +163,7 @@ def listed(job: Job) -> list[InputFile]:
     """
     try:
         storage.check_store(job.output)
-        files, repeated = list_inputs(job.inputs, keep_duplicates=job.options["input"].keep_duplicates)
+        files, repeated = job.lister(job.inputs, keep_duplicates=job.options["input"].keep_duplicates)
     except (NoInputError, UnknownSchemeError) as err:
         raise UsageError(str(err)) from err
     refuse_overlap(job.inputs, files, job.output, job.kind)

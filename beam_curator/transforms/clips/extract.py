@@ -13,15 +13,17 @@ from beam_curator.clips.packing import PACKS
 from beam_curator.output_set import Config, FileRecord
 from beam_curator.rules import config_of
 from beam_curator.set_kinds import EXTRACT
-from beam_curator.transforms.clips.clip_sets import ClipSet, CommitClips, Reading, ReadRequests, merged_parts
 from beam_curator.transforms.clips.cutting import CutClips
 from beam_curator.transforms.clips.index import IndexOptions, WriteIndex
 from beam_curator.transforms.clips.naming import MarkCollisions
 from beam_curator.transforms.clips.packing import PackClips
+from beam_curator.transforms.clips.read_requests import ReadRequests
+from beam_curator.transforms.clips.rows import write_clip_rows
+from beam_curator.transforms.job_sets import CommitJob, JobSet, Reading
 from beam_curator.transforms.manifests import paths_of
 from beam_curator.transforms.metrics import Count
 from beam_curator.transforms.output_set import OutputTarget, target_of
-from beam_curator.transforms.parts import Part
+from beam_curator.transforms.parts import Part, merged_parts
 from beam_curator.transforms.row_files import RowFormat
 
 
@@ -86,24 +88,24 @@ class ExtractClips(beam.PTransform[PBegin, Any]):
             },
         }
 
-    def expand(self, begin: PBegin) -> "ClipSet":
+    def expand(self, begin: PBegin) -> "JobSet":
         requested = begin | "Read requests" >> ReadRequests(self._reading, self._target, self._rules)
         marks = requested.packs | "Mark collisions" >> MarkCollisions()
         groups = {"packs": requested.packs, "marks": marks} | "Group by recording" >> beam.CoGroupByKey()
         parts, shards, progress = self._cut(groups)
-        merged = merged_parts(parts, self._target, self._row_format)
+        merged = merged_parts(parts, self._target, self._row_format, write_clip_rows)
         options = IndexOptions(
             inputs=self._reading.inputs, output_format=self._output_format, parquet=self._index == "parquet"
         )
         index = merged.rows | "Index" >> WriteIndex(self._target, options)
-        return begin | "Commit" >> CommitClips(
+        return begin | "Commit" >> CommitJob(
             self._target,
             EXTRACT,
             self.config(),
             files=(*requested.letters, *merged.files, index, *shards),
             counts=(*requested.counts, merged.counts),
             reading=self._reading,
-            progress=progress,
+            progress=(progress,),
         )
 
     def _cut(

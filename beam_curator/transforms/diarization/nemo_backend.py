@@ -15,7 +15,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import IO, Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
@@ -32,6 +32,7 @@ from beam_curator.diarization.models import (
     OutOfMemoryError,
 )
 from beam_curator.diarization.streaming_parameters import StreamingParameters
+from beam_curator.transforms.diarization.torch_running import computing, is_memory_error, with_memory_errors
 
 Autocast = Literal["none", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -42,8 +43,6 @@ _CONFIG, _WEIGHTS = "model_config.yaml", "model_weights.ckpt"
 _MODEL_CLASS = "SortformerEncLabelModel"
 _MOST_CONFIG_BYTES = 1 << 24
 _CURE = "give a .nemo file of a Sortformer"
-_MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What torch says in a plain RuntimeError when memory is lacking: CUDA, that of the CPU in two spellings, cuBLAS."""
 
 
 class NemoBackend:
@@ -104,29 +103,13 @@ class NemoBackend:
 
     def _run(self, compute: Callable[[], _Result]) -> _Result:
         encoder = self.model.encoder
-        with self._lock, self._settings():
+        with self._lock, computing(self.device, self._n_threads, self._autocast):
             table, longest = encoder.pos_enc.pe, encoder.max_audio_length
             try:
-                return _with_memory_errors(compute)
+                return with_memory_errors(compute)
             except OutOfMemoryError:
                 encoder.pos_enc.pe, encoder.max_audio_length = table, longest
                 raise
-
-    @contextmanager
-    def _settings(self) -> Iterator[None]:
-        """Full precision where no mixed one is asked for: cuDNN takes TF32 for convolutions unless told otherwise."""
-        import torch
-
-        if self._n_threads is not None and torch.get_num_threads() != self._n_threads:
-            torch.set_num_threads(self._n_threads)
-        kind = torch.device(self.device).type
-        with ExitStack() as stack:
-            stack.enter_context(torch.inference_mode())
-            if kind == "cuda":
-                stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False))
-            if self._autocast == "bfloat16":
-                stack.enter_context(torch.autocast(kind, dtype=torch.bfloat16))
-            yield
 
 
 def load_nemo(
@@ -160,16 +143,10 @@ def load_nemo(
         stream.seek(0)
         with quiet_nemo(verbose=verbose):
             place = _place(device)
-            model = _with_memory_errors(lambda: _restore(stream, path).to(place).eval())
+            model = with_memory_errors(lambda: _restore(stream, path).to(place).eval())
     featurizer = model.preprocessor.featurizer
     featurizer.dither, featurizer.pad_to = 0.0, 0
-    try:
-        config = _config_of(model, name=os.path.basename(path), sha256=sha256)
-    except NotAModelError:
-        raise
-    except (ValueError, TypeError) as err:
-        raise NotAModelError(f"{path} holds a Sortformer with settings that are not known here: {err}") from err
-    return NemoBackend(model, config, n_threads=n_threads, autocast=autocast)
+    return NemoBackend(model, _config_of(model, path, sha256), n_threads=n_threads, autocast=autocast)
 
 
 @contextmanager
@@ -215,7 +192,7 @@ def _restore(stream: BinaryIO, path: str) -> Any:
         model = SortformerEncLabelModel.from_config_dict(config)
         model.load_state_dict(weights, strict=True)
     except Exception as err:
-        if _is_memory_error(err):
+        if is_memory_error(err):
             raise
         raise NotAModelError(
             f"{path} holds a Sortformer that this version of NeMo cannot build: {_first_line(err)}: "
@@ -286,7 +263,7 @@ def _read_weights(tar: tarfile.TarFile, path: str, *, is_packed: bool) -> Any:
     try:
         return torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as err:
-        if _is_memory_error(err):
+        if is_memory_error(err):
             raise
         raise NotAModelError(
             f"{path} has a damaged {_WEIGHTS}, or one with more than weights in it ({_first_line(err)}): fetch it again"
@@ -298,26 +275,27 @@ def _first_line(err: Exception) -> str:
     return lines[0][:200] if lines else type(err).__name__
 
 
-def _config_of(model: Any, *, name: str, sha256: str) -> ModelConfig:
+def _config_of(model: Any, path: str, sha256: str) -> ModelConfig:
     modules = model.sortformer_modules
-    return ModelConfig(
-        n_speakers=int(modules.n_spk),
-        embedding_size=int(modules.fc_d_model),
-        mel=_mel_rules(model.preprocessor.featurizer, name),
-        is_streaming=bool(model.streaming_mode),
-        subsampling_factor=int(modules.subsampling_factor),
-        cache=CacheRules(**{field: getattr(modules, field) for field in CacheRules.__dataclass_fields__}),
-        streaming=StreamingParameters(
-            **{
-                field: getattr(modules, field)
-                for field in StreamingParameters.__dataclass_fields__
-                if field != "asynchronous"
-            },
-            asynchronous=bool(model.async_streaming),
-        ),
-        name=name,
-        sha256=sha256,
-    )
+    names = set(StreamingParameters.__dataclass_fields__) - {"asynchronous"}
+    parameters = {field: getattr(modules, field) for field in names}
+    name = os.path.basename(path)
+    try:
+        return ModelConfig(
+            n_speakers=int(modules.n_spk),
+            embedding_size=int(modules.fc_d_model),
+            mel=_mel_rules(model.preprocessor.featurizer, name),
+            is_streaming=bool(model.streaming_mode),
+            subsampling_factor=int(modules.subsampling_factor),
+            cache=CacheRules(**{field: getattr(modules, field) for field in CacheRules.__dataclass_fields__}),
+            streaming=StreamingParameters(**parameters, asynchronous=bool(model.async_streaming)),
+            name=name,
+            sha256=sha256,
+        )
+    except NotAModelError:
+        raise
+    except (ValueError, TypeError) as err:
+        raise NotAModelError(f"{path} holds a Sortformer with settings that are not known here: {err}") from err
 
 
 def _mel_rules(featurizer: Any, name: str) -> MelRules:
@@ -363,30 +341,3 @@ def _refuse_other_hearing(featurizer: Any, name: str) -> None:
 
 def _floats(tensor: Any) -> Floats:
     return np.ascontiguousarray(tensor.float().cpu().numpy())
-
-
-def _is_memory_error(err: BaseException) -> bool:
-    return isinstance(err, MemoryError) or (
-        isinstance(err, RuntimeError) and any(words in str(err) for words in _MEMORY_WORDS)
-    )
-
-
-def _with_memory_errors(compute: Callable[[], _Result]) -> _Result:
-    """Compute; turn torch's ways to say that memory is lacking into one.
-
-    The error is let go before the cache is freed: its traceback holds on to the tensors.
-
-    Raises:
-      OutOfMemoryError: memory is lacking.
-    """
-    import torch
-
-    try:
-        return compute()
-    except (MemoryError, RuntimeError) as err:
-        if not _is_memory_error(err):
-            raise
-        message = _first_line(err)
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    raise OutOfMemoryError(f"torch: {message}")

@@ -7,17 +7,17 @@ of `Nemotron3DiarizationForAudioFrameClassification` (transformers 5.23) for who
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from beam_curator.diarization.batches import BatchLimit, in_halves
 from beam_curator.diarization.known_models import NEMOTRON_MODEL
-from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats, OutOfMemoryError
+from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.transforms.diarization.model_files import ModelFileError, ModelLocation
+from beam_curator.transforms.diarization.torch_running import computing, with_memory_errors
 
 MODEL_TYPE = "nemotron3_diarization"
 """What `config.json` calls the model."""
@@ -28,9 +28,6 @@ Result = Floats | EntryError
 _HOP = 160
 FRAME_STEP = _HOP / MODEL_SAMPLE_RATE
 """Seconds from one row of its probabilities to the next."""
-
-_MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What torch says in a plain RuntimeError where memory lacks: CUDA, its allocator on CPU (two spellings), cuBLAS."""
 
 
 class NemotronModel:
@@ -63,7 +60,7 @@ class NemotronModel:
         import torch
 
         with self._lock:
-            heard = in_halves(self._hear_in_memory, waveforms, self._limit)
+            heard = in_halves(lambda batch: with_memory_errors(lambda: self._hear(batch)), waveforms, self._limit)
         for result in heard:
             if isinstance(
                 result, torch.AcceleratorError
@@ -71,29 +68,12 @@ class NemotronModel:
                 raise result
         return [_result_of(result, samples) for result, samples in zip(heard, waveforms, strict=True)]
 
-    def _hear_in_memory(self, waveforms: Sequence[Floats]) -> list[Floats]:
-        """Hear recordings; one error for a lack of memory.
-
-        Raises:
-          OutOfMemoryError: memory does not suffice.
-        """
-        import torch
-
-        try:
-            return self._hear(waveforms)
-        except RuntimeError as err:
-            if not any(words in str(err) for words in _MEMORY_WORDS) and not isinstance(err, torch.OutOfMemoryError):
-                raise
-            message = str(err)
-        torch.cuda.empty_cache()  # outside of the handler: its traceback holds on to the tensors
-        raise OutOfMemoryError(message)
-
     def _hear(self, waveforms: Sequence[Floats]) -> list[Floats]:
         n_frames = [len(samples) // _HOP for samples in waveforms]
         spoken = [position for position, n in enumerate(n_frames) if n]
         results = [np.zeros((n, self._n_speakers), np.float32) for n in n_frames]
         done = 0
-        with _computing(self._threads):
+        with computing(str(self._network.device), self._threads):
             for probabilities in self._steps([waveforms[position] for position in spoken]):
                 for row, position in enumerate(spoken):
                     piece = probabilities[row, : max(0, n_frames[position] - done)]
@@ -196,23 +176,6 @@ def _result_of(found: Floats | Exception, samples: Floats) -> Result:
             "listen to the recording; report it if it is sound",
         )
     return found
-
-
-@contextmanager
-def _computing(threads: int) -> Iterator[None]:
-    """Let torch compute without gradients, in full precision, on so many threads.
-
-    torch keeps the number of threads by calling thread, and Beam calls from several.
-    """
-    import torch
-
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode())
-        if torch.cuda.is_available():
-            stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False))
-        yield
 
 
 def load_nemotron(location: ModelLocation, *, device: str = "cpu", threads: int = 1) -> NemotronModel:

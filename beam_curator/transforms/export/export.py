@@ -15,11 +15,14 @@ from beam_curator.export.values import inherited_keys, own_keys
 from beam_curator.output_set import Config
 from beam_curator.rules import config_of
 from beam_curator.set_kinds import EXPORT
-from beam_curator.transforms.clips.clip_sets import ClipSet, CommitClips, Reading, ReadRequests, merged_parts
+from beam_curator.transforms.clips.read_requests import ReadRequests
+from beam_curator.transforms.clips.rows import write_clip_rows
 from beam_curator.transforms.export.colliding_paths import MarkCollidingPaths
 from beam_curator.transforms.export.exporting import ExportRecordings
+from beam_curator.transforms.job_sets import CommitJob, JobSet, Reading
 from beam_curator.transforms.manifests import paths_of
 from beam_curator.transforms.output_set import OutputTarget, target_of
+from beam_curator.transforms.parts import merged_parts
 from beam_curator.transforms.row_files import RowFormat
 
 _DOES_NOT_DECIDE = frozenset({"max_workers"})
@@ -112,7 +115,7 @@ class ExportClips(beam.PTransform[PBegin, Any]):
             "output": {"row_format": self._row_format, "shards": self._target.n_shards},
         }
 
-    def expand(self, begin: PBegin) -> "ClipSet":
+    def expand(self, begin: PBegin) -> "JobSet":
         requested = begin | "Read requests" >> ReadRequests(
             self._reading, self._target, self._cut_rules, inherited_keys(self._rules), own_keys(self._rules)
         )
@@ -121,15 +124,15 @@ class ExportClips(beam.PTransform[PBegin, Any]):
         exported = groups | "Export recordings" >> ExportRecordings(
             self._target, self._rules, self._cut_rules, verbose=self._verbose
         )
-        merged = merged_parts(exported.parts, self._target, self._row_format)
-        return begin | "Commit" >> CommitClips(
+        merged = merged_parts(exported.parts, self._target, self._row_format, write_clip_rows)
+        return begin | "Commit" >> CommitJob(
             self._target,
             EXPORT,
             self.config(),
             files=(*requested.letters, *merged.files, exported.documents),
             counts=(*requested.counts, merged.counts),
             reading=self._reading,
-            progress=exported.progress,
+            progress=(exported.progress,),
             beside=self.beside,
         )
 

@@ -1,0 +1,162 @@
+"""The `diarize` job: who speaks when in recordings."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from beam_curator.diarization.diarize_rules import AUTO_MODEL, InferenceOptions, ModelOptions
+from beam_curator.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.runners.jobs.base import Job
+from beam_curator.runners.options import UsageError
+from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times
+from beam_curator.set_kinds import DIARIZE, SetKind
+from beam_curator.transforms.diarization.diarize import Diarize
+from beam_curator.transforms.diarization.model_choice import chosen_models, files_of_model
+from beam_curator.transforms.diarization.model_files import ModelFileError, ModelNotFoundError
+from beam_curator.transforms.diarization.sortformer import locate_model
+from beam_curator.transforms.listing import Lister, list_either
+from beam_curator.transforms.output_set import OutputTarget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiarizeJob(Job):
+    """Who speaks when in recordings."""
+
+    kind: ClassVar[SetKind] = DIARIZE
+    label: ClassVar[str] = "Diarize"
+
+    @property
+    def lister(self) -> Lister:
+        return list_either
+
+    def beside(self) -> tuple[str, ...]:
+        chosen = chosen_models(self._model())
+        short = files_of_model(chosen.short) if chosen.short is not None else ()
+        return files_of_model(chosen.any_length) + short
+
+    def problem(self) -> str | None:
+        if self.engine.name == "dataflow":
+            return None
+        try:
+            chosen = chosen_models(self.options["model"])
+            for model in (chosen.any_length, *([chosen.short] if chosen.short is not None else [])):
+                locate_model(model)
+        except (ModelNotFoundError, ModelFileError) as err:
+            return str(err)
+        return None
+
+    def transform(self, target: OutputTarget) -> Diarize:
+        read, output = self.options["input"], self.options["output"]
+        return Diarize(
+            self.inputs,
+            target,
+            model=self._model(),
+            streaming=self.options["streaming"],
+            turns=self.options["turns"].rules(),
+            rules=self.options["diarization"],
+            inference=self._inference(),
+            row_format=output.row_format,
+            max_line_bytes=read.max_line_bytes,
+            keep_duplicates=read.keep_duplicates,
+            beside=self.beside(),
+        )
+
+    def _model(self) -> ModelOptions:
+        """Return which model listens, and on what: where workers have a GPU, all processes of a machine share one.
+
+        Raises:
+          UsageError: options that mean nothing to workers elsewhere, or leave what they have idle.
+        """
+        given: ModelOptions = self.options["model"]
+        if self.engine.name != "dataflow":
+            return given
+        if given.model_name == AUTO_MODEL and not given.model_path:
+            raise UsageError(
+                "--model-name auto takes what is installed on this machine, which Dataflow's workers do not see: "
+                "give --model-path gs://…, or the name of a model"
+            )
+        accelerator = self.engine.accelerator
+        if accelerator is not None and given.device == "cpu":
+            raise UsageError(f"--device cpu leaves {accelerator} idle: leave --device out, or --gpu")
+        if accelerator is None and given.device == "cuda":
+            raise UsageError("--device cuda needs workers with a GPU: give --gpu, or leave --device out")
+        return replace(given, device="cuda") if accelerator is not None else given
+
+    def _inference(self) -> InferenceOptions:
+        """Share the cores of a machine among its worker processes; Dataflow starts one for each core."""
+        given: InferenceOptions = self.options["inference"]
+        if given.threads:
+            return given
+        if self.engine.name == "dataflow" and self.engine.accelerator is None:
+            return replace(given, threads=1)
+        if self.run.jobs == 1:
+            return given
+        return replace(given, threads=max(1, (os.cpu_count() or 1) // self.run.jobs))
+
+    def plan_lines(self) -> list[str]:
+        rules = self.options["diarization"]
+        kinds = [".rttm", *([".uem"] if rules.uem else []), *([".ctm"] if rules.overlaps else [])]
+        beside = [f"{rules.rttm_out_dir}/ID{kind}" for kind in kinds] if rules.rttm_out_dir else []
+        walk = self.options["streaming"].parameters()
+        return [
+            f"turns-*, failures-* where there are any (latency of a streaming model: {walk.latency:.2f} s)",
+            *([", ".join(beside)] if beside else []),
+            f"{MANIFEST_NAME}, summary.json",
+        ]
+
+    @staticmethod
+    def stages(
+        counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]
+    ) -> list[Stage]:
+        n_asked = counts.get("plan.rows", 0)
+        n_heard = counts.get("diarize.turns", 0)
+        stages = [
+            read_stage(counts),
+            Stage(name="plan", what_in="rows", n_in=counts.get("read.rows", 0), what_out="recordings", n_out=n_asked,
+                  failures=failures_of(counts, "plan")),
+            Stage(name="listen", what_in="recordings", n_in=n_asked, what_out="recordings", n_out=n_heard,
+                  failures=failures_of(counts, "diarize"), seconds=counts.get("diarize.audio_us", 0) / 1e6),
+            Stage(name="turns", what_in="recordings", n_in=n_heard, what_out="turns",
+                  n_out=counts.get("diarize.segments", 0), seconds=counts.get("diarize.speech_us", 0) / 1e6),
+            Stage(name="write", what_in="recordings", n_in=n_asked, what_out="files", n_out=len(files)),
+        ]  # fmt: skip
+        if "load" in times:
+            total, mean = times["load"]
+            n_models = round(total / mean) if mean else 1
+            stages.insert(2, Stage(name="load", what_in="models", n_in=n_models, what_out="models", n_out=n_models))
+        return with_times(stages, times)
+
+    @staticmethod
+    def progress(counts: Mapping[str, int], share_read: float, seconds: float) -> str:
+        """Say in one line how far such a job is.
+
+        Example:
+          >>> counts = {"plan.rows": 40, "progress.diarize.turns": 9, "progress.diarize.failures": 1,
+          ...           "progress.diarize.audio_us": 3_600_000_000}
+          >>> DiarizeJob.progress(counts, 1.0, 2.0)
+          '10 of 40 recordings  1.0 h heard  1 failures  1,800x real time'
+        """
+        del share_read
+        failures = sum(counts.get(f"{stage}.failures", 0) for stage in ("file", "read", "plan", "progress.diarize"))
+        n_done = counts.get("progress.diarize.turns", 0) + counts.get("progress.diarize.failures", 0)
+        audio = counts.get("progress.diarize.audio_us", 0) / 1e6
+        return (
+            f"{n_done:,} of {counts.get('plan.rows', 0):,} recordings  {audio / 3600:,.1f} h heard  "
+            f"{failures:,} failures  {audio / max(seconds, 0.1):,.0f}x real time"
+        )
+
+    def result(self, stages: Sequence[Stage]) -> str:
+        heard, turns = (next(stage for stage in stages if stage.name == name) for name in ("listen", "turns"))
+        return f"{number_of(heard.n_out, 'recordings')}, {number_of(turns.n_out, 'turns')}, {heard.seconds or 0:,.1f} s"
+
+    def hint(self, counts: Mapping[str, int]) -> str | None:
+        n_saturated, n_silent = counts.get("diarize.saturated", 0), counts.get("diarize.silent", 0)
+        if n_saturated:
+            return (
+                f"{number_of(n_saturated, 'recordings')} with speech from as many speakers as the model can tell apart "
+                "(speakers_saturated): there may be more; a model with more speakers would tell."
+            )
+        if n_silent and n_silent == counts.get("diarize.turns", 0):
+            return "No recording has a turn: look whether they hold speech, or lower --onset."
+        return None

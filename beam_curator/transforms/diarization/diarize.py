@@ -1,0 +1,257 @@
+"""From recordings to a complete set of turns."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
+from apache_beam.pvalue import PBegin, PCollection
+
+from beam_curator.blocks import MAX_LINE_BYTES
+from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions, StreamingOptions
+from beam_curator.diarization.turn_rules import TurnRules
+from beam_curator.output_set import Config
+from beam_curator.rules import config_of
+from beam_curator.set_kinds import DIARIZE
+from beam_curator.transforms.diarization.diarizing import PrepareRecordings, Ready, WriteTurns, WriteUnheard
+from beam_curator.transforms.diarization.listening import free_memory, longest_offline
+from beam_curator.transforms.diarization.model_choice import chosen_models, config_of_model, handler_of
+from beam_curator.transforms.diarization.recordings import ReadRecordings, Task
+from beam_curator.transforms.diarization.rows import write_turn_rows
+from beam_curator.transforms.job_sets import CommitJob, JobSet, Reading
+from beam_curator.transforms.listing import list_either
+from beam_curator.transforms.manifests import paths_of
+from beam_curator.transforms.metrics import Count
+from beam_curator.transforms.output_set import OutputTarget, WriteFailures, target_of
+from beam_curator.transforms.parts import Part, merged_parts
+from beam_curator.transforms.row_files import RowFormat
+
+
+class Diarize(beam.PTransform[PBegin, Any]):
+    """Tell who speaks when in recordings, and write entries and RTTM as a complete output set.
+
+    Args:
+      inputs: recordings (files, globs, directory trees), or manifests that name them; local or in an object store.
+      target: where the set goes; a plain path will do.
+      model: which model listens, and on what.
+      streaming: how a streaming model walks through a recording.
+      turns: how probabilities become turns.
+      rules: what is heard, and what is written.
+      inference: how many recordings at once, threads, timeout.
+      row_format: "jsonl", "parquet" or "avro".
+      max_line_bytes: longer lines of manifests become failures.
+      keep_duplicates: read a file that is listed twice twice.
+      beside: local files of the model, which are hashed into the manifest of the set.
+      handler: another model of RunInference in place of ours: `RecordingSource` to `Probabilities` or an EntryError.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        target: OutputTarget | str,
+        *,
+        model: ModelOptions | None = None,
+        streaming: StreamingOptions | None = None,
+        turns: TurnRules | None = None,
+        rules: DiarizeRules | None = None,
+        inference: InferenceOptions | None = None,
+        row_format: RowFormat = "jsonl",
+        max_line_bytes: int = MAX_LINE_BYTES,
+        keep_duplicates: bool = False,
+        beside: Sequence[str] = (),
+        handler: ModelHandler[Any, Any, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self._reading = Reading(inputs=paths_of(inputs), max_line_bytes=max_line_bytes, keep_duplicates=keep_duplicates)
+        self._target = target_of(target)
+        self._model = model if model is not None else ModelOptions()
+        self._streaming = streaming if streaming is not None else StreamingOptions()
+        self._turns = turns if turns is not None else TurnRules()
+        self._rules = rules if rules is not None else DiarizeRules()
+        self._inference = inference if inference is not None else InferenceOptions()
+        self._row_format: RowFormat = row_format
+        self._beside = paths_of(beside)
+        self._handler = handler
+
+    def config(self) -> Config:
+        """Return what decides the rows, as the manifest holds it."""
+        return {
+            "diarization": config_of(self._rules),
+            "model": self._config_of_models(),
+            "streaming": config_of(self._streaming.parameters()),
+            "turns": config_of(self._turns),
+            "inference": {"inference_batch_size": self._inference.inference_batch_size},
+            "input": self._reading.config(),
+            "output": {"row_format": self._row_format, "shards": self._target.n_shards},
+        }
+
+    def expand(self, begin: PBegin) -> "JobSet":
+        read = begin | "Read" >> ReadRecordings(self._reading, self._rules)
+        letters = [
+            failed | f"Write failures {number}" >> WriteFailures(self._target)
+            for number, failed in enumerate(read.failures)
+        ]
+        listened = read.tasks | "Listen" >> _ListenToTasks(
+            self._target, self._rules, self._turns, self._handlers(), self._inference
+        )
+        merged = merged_parts(listened.parts, self._target, self._row_format, write_turn_rows)
+        return begin | "Commit" >> CommitJob(
+            self._target,
+            DIARIZE,
+            self.config(),
+            files=(*letters, *merged.files),
+            counts=(*read.counts, merged.counts),
+            progress=listened.progress,
+            reading=self._reading,
+            beside=self._beside,
+            list_files=list_either,
+        )
+
+    def _config_of_models(self) -> dict[str, Any]:
+        chosen = chosen_models(self._model)
+        config = config_of_model(chosen.any_length)
+        return config if chosen.short is None else config | {"short": config_of_model(chosen.short)}
+
+    def _handlers(self) -> "Handlers":
+        if self._handler is not None:
+            return Handlers(self._handler, None)
+        return handlers_of(self._model, self._streaming, self._inference)
+
+
+class Handlers(NamedTuple):
+    """What listens to recordings of any length, and what to short ones, if that is another model."""
+
+    any_length: ModelHandler[Any, Any, Any]
+    short: ModelHandler[Any, Any, Any] | None
+
+
+def handlers_of(model: ModelOptions, streaming: StreamingOptions, inference: InferenceOptions) -> Handlers:
+    """Return the handlers of the models that options stand for.
+
+    Raises:
+      ModelNotFoundError: "auto", and nothing is installed.
+    """
+    chosen, walk = chosen_models(model), streaming.parameters()
+    short = handler_of(chosen.short, walk, inference) if chosen.short is not None else None
+    return Handlers(handler_of(chosen.any_length, walk, inference), short)
+
+
+class _Listened(NamedTuple):
+    """What came of recordings, and counts for people as each of them is done."""
+
+    parts: PCollection[Part]
+    progress: tuple[PCollection[Count], ...]
+
+
+class _ListenToTasks(beam.PTransform[PCollection[Task], Any]):
+    """Listen to the recordings of tasks, and write what comes of each."""
+
+    def __init__(
+        self,
+        target: OutputTarget,
+        rules: DiarizeRules,
+        turns: TurnRules,
+        handlers: Handlers,
+        inference: InferenceOptions,
+    ) -> None:
+        super().__init__()
+        self._writing = (target, rules, turns)
+        self._prepare = PrepareRecordings(target, rules)
+        self._handlers = handlers
+        self._inference = inference
+
+    def expand(self, tasks: PCollection[Task]) -> "_Listened":
+        prepared = tasks | "Prepare" >> self._prepare
+        heard = prepared["ready"] | "Hear" >> HearRecordings(self._handlers, self._inference)
+        parts: Any = {
+            "heard": heard | "Write turns" >> WriteTurns(*self._writing),
+            "unheard": prepared["unheard"] | "Write unheard" >> WriteUnheard(*self._writing),
+            "kept": prepared["kept"],
+        }
+        progress = [
+            some | f"Progress of {name}" >> beam.FlatMap(progress_of).with_output_types(tuple[str, int])
+            for name, some in parts.items()
+        ]
+        return _Listened(parts=tuple(parts.values()) | "All parts" >> beam.Flatten(), progress=tuple(progress))
+
+
+def progress_of(part: Part) -> Iterator[Count]:
+    """Yield what is counted of a recording for people; the books wait until all of them are done."""
+    for name, n in part.counts:
+        if name in _SHOWN:
+            yield f"progress.{name}", n
+
+
+_SHOWN = frozenset({"diarize.turns", "diarize.failures", "diarize.audio_us"})
+
+
+class HearRecordings(beam.PTransform[PCollection[Ready], PCollection[PredictionResult]]):
+    """Put recordings before the model, or before that of the two models that their length asks for."""
+
+    def __init__(self, handlers: Handlers, inference: InferenceOptions) -> None:
+        super().__init__()
+        self._handlers = handlers
+        self._inference = inference
+
+    def expand(self, recordings: PCollection[Ready]) -> PCollection[PredictionResult]:
+        handlers, inference = self._handlers, self._inference
+        if handlers.short is None:
+            return recordings | "Model" >> _Model(handlers.any_length, inference)
+        long, short = recordings | "By length" >> beam.Partition(_ByLength(inference.max_offline_seconds), 2)
+        heard: PCollection[PredictionResult] = (
+            long | "Model for long ones" >> _Model(handlers.any_length, inference),
+            short | "Model for short ones" >> _Model(handlers.short, inference),
+        ) | "All heard" >> beam.Flatten()
+        return heard
+
+
+class _ByLength(beam.PartitionFn):
+    """Tells recordings that a model may hear at once: without a limit, those well below what memory allows."""
+
+    def __init__(self, max_seconds: float) -> None:
+        self._max_seconds = max_seconds
+
+    def partition_for(self, element: Any, num_partitions: int, *args: Any, **kwargs: Any) -> int:
+        return int(element.seconds <= (self._max_seconds or longest_offline(free_memory()) * _MARGIN))
+
+
+_MARGIN = 0.7
+
+
+class _Model(beam.PTransform[PCollection[Ready], PCollection[PredictionResult]]):
+    """Put recordings before one model."""
+
+    def __init__(self, handler: ModelHandler[Any, Any, Any], inference: InferenceOptions) -> None:
+        super().__init__()
+        self._handler = handler
+        self._inference = inference
+
+    def expand(self, recordings: PCollection[Ready]) -> PCollection[PredictionResult]:
+        batches = recordings | "Batch" >> _Batch(self._inference)
+        heard: PCollection[PredictionResult] = batches | "Listen" >> RunInference(self._handler.with_no_batching())
+        return heard
+
+
+class _Batch(beam.PTransform[PCollection[Ready], PCollection[list[Ready]]]):
+    """Put recordings of similar length together, within a budget of seconds; what meets is small, and stays fused."""
+
+    def __init__(self, inference: InferenceOptions) -> None:
+        super().__init__()
+        self._size = inference.inference_batch_size
+        self._budget = math.ceil(inference.batch_seconds)
+
+    def expand(self, recordings: PCollection[Ready]) -> PCollection[list[Ready]]:
+        if self._size == 1:
+            return recordings | "One by one" >> beam.Map(_alone).with_output_types(list[Ready])
+        return recordings | "By length" >> beam.transforms.util.SortAndBatchElements(
+            1, self._size, self._budget, _whole_seconds
+        )
+
+
+def _alone(ready: Ready) -> list[Ready]:
+    return [ready]
+
+
+def _whole_seconds(ready: Ready) -> int:
+    return max(1, math.ceil(ready.seconds))

@@ -1,0 +1,174 @@
+"""From options to the handlers of models, and what of the choice decides the rows."""
+
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+
+import yaml
+from apache_beam.ml.inference.base import ModelHandler
+
+from beam_curator.diarization.diarize_rules import AUTO_MODEL, InferenceOptions, ModelOptions
+from beam_curator.diarization.known_models import DEFAULT_MODEL, KNOWN_MODELS, Family, known_model
+from beam_curator.diarization.models import ModelConfig, NotAModelError
+from beam_curator.diarization.streaming_parameters import StreamingParameters
+from beam_curator.transforms import storage
+from beam_curator.transforms.diarization.model_files import (
+    ModelFileError,
+    ModelLocation,
+    ModelNotFoundError,
+    cached_model,
+    locate,
+    models_folder,
+)
+from beam_curator.transforms.diarization.nemotron import NemotronModelHandler
+from beam_curator.transforms.diarization.sortformer import SortformerModelHandler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenModels:
+    """Which models listen.
+
+    Attributes:
+      any_length: to recordings of any length.
+      short: to those that are short enough to be heard at once; None where there is no other model for them.
+    """
+
+    any_length: ModelOptions
+    short: ModelOptions | None = None
+
+
+def chosen_models(model: ModelOptions) -> ChosenModels:
+    """Return the models that options stand for; "auto" takes what is installed, by the length of recordings.
+
+    Of the installed models a streaming one listens to what is long, and one that hears a recording at once to what is
+    short; if there is only one, it listens to all. Where none is installed, the default model of the hub is taken, if
+    what runs it is there.
+
+    Raises:
+      ModelNotFoundError: "auto", and nothing is installed.
+    """
+    if model.model_path or model.model_name != AUTO_MODEL:
+        return ChosenModels(any_length=model)
+    found: dict[Family, ModelLocation] = {}
+    for location, family in installed_models(model.cache_dir):
+        found.setdefault(family, location)
+    offline = found.get("sortformer-offline")
+    long = found.get("sortformer-streaming", found.get("nemotron"))
+    if long is None and offline is None:
+        return ChosenModels(any_length=_default_of_hub(model))
+    options = [replace(model, model_path=place.path) if place is not None else None for place in (long, offline)]
+    if options[0] is None:
+        return ChosenModels(any_length=replace(model, model_path=offline.path if offline is not None else ""))
+    return ChosenModels(any_length=options[0], short=options[1])
+
+
+def _default_of_hub(model: ModelOptions) -> ModelOptions:
+    if find_spec("nemo") is None:
+        raise ModelNotFoundError(
+            f"no model is installed in {models_folder(model.cache_dir)}, and NeMo, which runs {DEFAULT_MODEL}, is not "
+            "installed either: give --model-path, or pip install 'beam-curator[nemo]'"
+        )
+    return replace(model, model_name=DEFAULT_MODEL)
+
+
+def installed_models(cache_dir: str) -> Iterator[tuple[ModelLocation, Family]]:
+    """Yield the models on this machine that can be run here: first those that were put into the directory itself.
+
+    Args:
+      cache_dir: where models are kept; "" for the cache of the hub's client.
+    """
+    folder = models_folder(cache_dir)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    for name in names:
+        path = os.path.join(folder, name)
+        if name[0] in "._" or name.startswith(("models--", "datasets--", "spaces--")) or name == "version.txt":
+            continue
+        with suppress(ModelNotFoundError, ModelFileError, NotAModelError, OSError):
+            location = locate(path, name=path)
+            if can_run(location):
+                yield location, family_of(location)
+    for known in reversed(list(KNOWN_MODELS.values())):
+        cached = cached_model(known.name, cache_dir)
+        if cached is not None and can_run(cached):
+            yield cached, known.family
+
+
+def can_run(location: ModelLocation) -> bool:
+    """Tell whether what runs a model is installed."""
+    needs = {"onnx": "onnxruntime", "nemo": "nemo", "transformers": "transformers"}[location.kind]
+    return find_spec(needs) is not None
+
+
+def family_of(location: ModelLocation) -> Family:
+    """Tell how a model listens, without loading it.
+
+    Raises:
+      NotAModelError: it does not say.
+    """
+    if location.kind == "transformers":
+        return "nemotron"
+    if location.kind == "onnx":
+        with open(os.path.join(location.path, "config.json"), "rb") as stream:
+            is_streaming = ModelConfig.from_json(stream.read()).is_streaming
+    else:
+        is_streaming = _nemo_streams(location.path)
+    return "sortformer-streaming" if is_streaming else "sortformer-offline"
+
+
+def _nemo_streams(path: str) -> bool:
+    with tarfile.open(path) as tar:
+        for member in tar:
+            if os.path.basename(member.name) == "model_config.yaml":
+                stream = tar.extractfile(member)
+                config = yaml.safe_load(stream) if stream is not None else {}
+                return bool(config.get("streaming_mode", False))
+    raise NotAModelError(f"{path} has no model_config.yaml: give a .nemo file of a Sortformer")
+
+
+def handler_of(
+    model: ModelOptions, parameters: StreamingParameters, inference: InferenceOptions
+) -> ModelHandler[Any, Any, Any]:
+    """Return the handler for a model."""
+    if not is_nemotron(model):
+        return SortformerModelHandler(model, parameters=parameters, inference=inference)
+    return NemotronModelHandler(
+        model.model_name,
+        model_path=model.model_path or None,
+        cache_dir=model.cache_dir or None,
+        sha256=model.sha256 or None,
+        device="cuda" if model.device == "cuda" else "cpu",
+        threads=inference.threads or os.cpu_count() or 1,
+        max_batch_size=inference.inference_batch_size,
+        max_batch_seconds=inference.batch_seconds,
+        timeout=inference.timeout,
+    )
+
+
+def is_nemotron(model: ModelOptions) -> bool:
+    """Tell whether options name NVIDIA's model for eight speakers."""
+    if not model.model_path:
+        known = known_model(model.model_name)
+        return known is not None and known.family == "nemotron"
+    with suppress(ModelNotFoundError, ModelFileError):
+        return not storage.is_remote(model.model_path) and locate(model.model_path, name="").kind == "transformers"
+    return False
+
+
+def config_of_model(model: ModelOptions) -> dict[str, Any]:
+    """Return what of the choice of a model decides the rows; files of a local one are hashed beside it."""
+    name = os.path.basename(model.model_path.rstrip("/")) if model.model_path else model.model_name
+    return {"name": name, "backend": model.backend, "sha256": model.sha256, "autocast": model.autocast}
+
+
+def files_of_model(model: ModelOptions) -> tuple[str, ...]:
+    """Return the files of a local model, which decide the rows as the inputs do."""
+    path = model.model_path
+    if not path or storage.is_remote(path):
+        return ()
+    if os.path.isdir(path):
+        return tuple(sorted(item.path for item in os.scandir(path) if item.is_file() and item.name[0] not in "._"))
+    return (path,)

@@ -1,0 +1,241 @@
+"""Speaker probabilities of recordings by a Sortformer, for Beam's RunInference."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+
+from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
+from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Backend, Floats, Lengths, ModelConfig, OutOfMemoryError
+from beam_curator.diarization.probabilities import Probabilities
+from beam_curator.diarization.streaming_parameters import StreamingParameters
+from beam_curator.failures import EntryError
+from beam_curator.transforms.diarization.listening import Listener, free_memory, listener_of
+from beam_curator.transforms.diarization.model_files import ModelFileError, ModelLocation, resolve_model
+from beam_curator.transforms.diarization.sources import Waveform, source_of
+from beam_curator.transforms.metrics import timed, took
+
+
+class ModelFacts(NamedTuple):
+    """What workers have to know of a loaded model.
+
+    Attributes:
+      config: of the model.
+      mel_filters: float32 [n_mels, n_fft // 2 + 1].
+      free_bytes: memory that it may take for a recording.
+      load_seconds: how long it took to load.
+    """
+
+    config: ModelConfig
+    mel_filters: Floats
+    free_bytes: int
+    load_seconds: float
+
+
+class SortformerModel:
+    """The functions of a loaded model: what workers share, also through a proxy to another process.
+
+    Args:
+      backend: the model.
+      load_seconds: how long it took to load.
+    """
+
+    def __init__(self, backend: Backend, load_seconds: float = 0.0) -> None:
+        self._backend = backend
+        self._load_seconds = load_seconds
+
+    def describe(self) -> "ModelFacts":
+        """Return what workers have to know of the model."""
+        return ModelFacts(
+            config=self._backend.config,
+            mel_filters=self._backend.mel_filters,
+            free_bytes=free_memory(),
+            load_seconds=self._load_seconds,
+        )
+
+    def pre_encode(self, mel: Floats, lengths: Lengths) -> tuple[Floats, Lengths]:
+        """Turn mel frames into embeddings; see `Backend.pre_encode`."""
+        with _memory_errors():
+            return self._backend.pre_encode(mel, lengths)
+
+    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
+        """Turn embeddings into probabilities; see `Backend.encode`."""
+        with _memory_errors():
+            return self._backend.encode(embeddings, lengths)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Turn what torch raises where memory is lacking into what batches are halved for, whatever backend it is from."""
+    try:
+        yield
+    except RuntimeError as err:
+        torch = sys.modules.get("torch")
+        if torch is None or not isinstance(err, torch.OutOfMemoryError):
+            raise
+        message = str(err)
+    else:
+        return
+    raise OutOfMemoryError(f"torch: {message}")
+
+
+class _Shared:
+    """A backend whose functions are those of a model that may live in another process."""
+
+    def __init__(self, model: SortformerModel, config: ModelConfig, mel_filters: Floats) -> None:
+        self._model = model
+        self.config = config
+        self.mel_filters = mel_filters
+
+    def pre_encode(self, mel: Floats, lengths: Lengths) -> tuple[Floats, Lengths]:
+        return self._model.pre_encode(mel, lengths)
+
+    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
+        return self._model.encode(embeddings, lengths)
+
+
+class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, SortformerModel]):
+    """Speaker probabilities of recordings, by a Sortformer on onnxruntime or on NeMo.
+
+    An element is float32 [n_samples] at 16 kHz, or a `Source`, which is decoded where the model is, ahead of it. Its
+    inference is `Probabilities`, or an EntryError where it failed: alone, whatever it came with. What else is in its
+    batch changes a probability by rounding only.
+
+    A streaming model hears recordings of any length with flat memory. One that hears a recording at once refuses those
+    that are too long for the memory there is, as it needs the square of their length.
+
+    Args:
+      model: which one; a `.nemo` file or a hub id needs NeMo, an exported folder nothing besides.
+      parameters: how a streaming model walks.
+      inference: how many recordings at once, threads, timeout.
+      accelerator: of Dataflow's workers, such as "type:nvidia-l4;count:1;install-nvidia-driver"; "" for none.
+
+    Example:
+      >>> handler = SortformerModelHandler(ModelOptions(model_path="model/", device="cuda"))
+      >>> handler.share_model_across_processes(), handler.get_resource_hints()
+      (True, {})
+    """
+
+    def __init__(
+        self,
+        model: ModelOptions | None = None,
+        *,
+        parameters: StreamingParameters | None = None,
+        inference: InferenceOptions | None = None,
+        accelerator: str = "",
+    ) -> None:
+        self._inference = inference if inference is not None else InferenceOptions()
+        size = self._inference.inference_batch_size
+        super().__init__(min_batch_size=size, max_batch_size=size)
+        self._model = model if model is not None else ModelOptions()
+        self._parameters = parameters if parameters is not None else StreamingParameters()
+        self._accelerator = accelerator
+        self._listener: tuple[SortformerModel, Listener, float] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_listener": None}
+
+    def load_model(self) -> SortformerModel:
+        """Find the model, download it where it has to be, and load it.
+
+        Raises:
+          ModelNotFoundError: it is not there, and cannot be had.
+          ModelFileError: it is damaged, or what is needed to run it is not installed.
+          NotAModelError: it is no Sortformer.
+        """
+        begin = time.perf_counter()
+        backend = load_backend(locate_model(self._model), self._model, self._inference.threads or None)
+        return SortformerModel(backend, time.perf_counter() - begin)
+
+    def run_inference(
+        self, batch: Sequence[Waveform], model: SortformerModel, inference_args: dict[str, Any] | None = None
+    ) -> list[PredictionResult]:
+        """Return the results of a batch, in its order."""
+        listener, frame_step = self._listening(model)
+        sources = [source_of(item) for item in batch]
+        with timed("listen"):
+            heard = listener.hear(sources)
+        return [
+            PredictionResult(
+                example=item,
+                inference=found if isinstance(found, EntryError) else Probabilities(found, frame_step),
+                model_id=self._model.model_path or self._model.model_name,
+            )
+            for item, found in zip(batch, heard, strict=True)
+        ]
+
+    def _listening(self, model: SortformerModel) -> tuple[Listener, float]:
+        if self._listener is None or self._listener[0] is not model:
+            facts = model.describe()
+            took("load", facts.load_seconds)
+            backend = _Shared(model, facts.config, facts.mel_filters)
+            listener = listener_of(backend, self._parameters, self._inference, facts.free_bytes)
+            self._listener = model, listener, facts.config.frame_step
+        return self._listener[1:]
+
+    def get_num_bytes(self, batch: Sequence[Waveform]) -> int:
+        """Return the bytes of the samples that a batch stands for; Beam's own way is to pickle them."""
+        return int(sum(source_of(item).seconds for item in batch) * 4 * MODEL_SAMPLE_RATE)
+
+    def get_metrics_namespace(self) -> str:
+        """Return where RunInference counts."""
+        return "BeamCuratorSortformer"
+
+    def share_model_across_processes(self) -> bool:
+        """Tell whether all processes of a machine use one model: on a GPU they do."""
+        return self._model.device == "cuda"
+
+    def get_resource_hints(self) -> dict[str, Any]:
+        """Return what a worker has to have."""
+        return {"accelerator": self._accelerator} if self._accelerator else {}
+
+
+def locate_model(options: ModelOptions) -> ModelLocation:
+    """Find the model that options name.
+
+    Raises:
+      ModelNotFoundError: it is not there, and cannot be had.
+      ModelFileError: it is damaged.
+    """
+    return resolve_model(
+        options.model_name, options.model_path or None, options.cache_dir or None, sha256=options.sha256 or None
+    )
+
+
+def load_backend(location: ModelLocation, options: ModelOptions, threads: int | None) -> Backend:
+    """Load a Sortformer.
+
+    Args:
+      location: of the model.
+      options: which backend, and on what.
+      threads: of the model; None for as many as there are cores.
+
+    Raises:
+      ModelFileError: the backend cannot run this model, or is not installed.
+      NotAModelError: it is no Sortformer.
+    """
+    if options.backend not in ("auto", location.kind):
+        raise ModelFileError(_other_backend(location, options.backend))
+    n_threads = threads if threads is not None else os.cpu_count()
+    if location.kind == "onnx":
+        from beam_curator.transforms.diarization.onnx_backend import load_onnx
+
+        return load_onnx(location.path, n_threads, options.device)  # type: ignore[arg-type]  # checked by ModelOptions
+    if location.kind != "nemo":
+        raise ModelFileError(f"{location.path} is a model of transformers, expected a Sortformer: use --model-name")
+    from beam_curator.transforms.diarization.nemo_backend import load_nemo
+
+    return load_nemo(location.path, device=options.device, n_threads=n_threads, autocast=options.autocast)  # type: ignore[arg-type]  # checked by ModelOptions
+
+
+def _other_backend(location: ModelLocation, backend: str) -> str:
+    if backend == "onnx":
+        return (
+            f"{location.path} is not an exported model, which backend onnx needs: run "
+            f"'beam-curator models export {location.path} DIR' where NeMo is installed, and give --model-path DIR"
+        )
+    return f"{location.path} is an exported model, expected a .nemo file: leave --backend out"

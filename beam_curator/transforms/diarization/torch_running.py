@@ -1,0 +1,65 @@
+"""How models run on torch: exactly, without gradients, on so many threads, and with one error for a lack of memory."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TypeVar
+
+from beam_curator.diarization.models import OutOfMemoryError
+
+_Result = TypeVar("_Result")
+
+_MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch says in a plain RuntimeError where memory lacks: CUDA, its allocator on CPU (two spellings), cuBLAS."""
+
+
+@contextmanager
+def computing(device: str, threads: int | None, autocast: str = "none") -> Iterator[None]:
+    """Let torch compute without gradients, in full precision unless a mixed one is asked for.
+
+    torch keeps the number of threads by calling thread, and Beam calls from several. cuDNN takes TF32 for convolutions
+    unless told otherwise.
+
+    Args:
+      device: as torch names it.
+      threads: on CPU; None leaves them as they are.
+      autocast: "bfloat16" computes in mixed precision.
+    """
+    import torch
+
+    if threads is not None and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    kind = torch.device(device).type
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        if kind == "cuda":
+            stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False))
+        if autocast == "bfloat16":
+            stack.enter_context(torch.autocast(kind, dtype=torch.bfloat16))
+        yield
+
+
+def with_memory_errors(compute: Callable[[], _Result]) -> _Result:
+    """Compute; turn torch's ways to say that memory is lacking into one.
+
+    The error is let go before the cache is freed: its traceback holds on to the tensors.
+
+    Raises:
+      OutOfMemoryError: memory is lacking.
+    """
+    import torch
+
+    try:
+        return compute()
+    except (MemoryError, RuntimeError) as err:
+        if not is_memory_error(err):
+            raise
+        message = str(err).partition("\n")[0]
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    raise OutOfMemoryError(f"torch: {message}")
+
+
+def is_memory_error(err: BaseException) -> bool:
+    """Tell whether an error says that memory is lacking."""
+    words = isinstance(err, RuntimeError) and any(part in str(err) for part in _MEMORY_WORDS)
+    return words or isinstance(err, MemoryError)
