@@ -69,28 +69,35 @@ def in_halves(
     waiting = [list(items)]
     while waiting:
         part = waiting.pop()
-        if not part:
-            continue
         if limit.most_items is not None and len(part) > limit.most_items:
             waiting += [part[limit.most_items :], part[: limit.most_items]]
-            continue
-        try:
-            found = _checked(call(part), len(part))
-        except MemoryError as err:
-            if len(part) == 1:
-                results.append(_released(err))
+        elif part:
+            found = _called(call, part)
+            if isinstance(found, Exception) and len(part) > 1:
+                waiting += _smaller(part, found, limit)
                 continue
-            limit.lower(len(part))
-            half = len(part) // 2
-            waiting += [part[half:], part[:half]]
-        except Exception as err:
-            if len(part) == 1:
-                results.append(_released(err))
-            waiting += [[item] for item in reversed(part)] if len(part) > 1 else []
-        else:
+            if isinstance(found, Exception):
+                results.append(found)
+                continue
             limit.went_through(len(part))
             results += found
     return results
+
+
+def _called(call: Callable[[list[Item]], Sequence[Result]], part: list[Item]) -> Sequence[Result] | Exception:
+    try:
+        return _checked(call(part), len(part))
+    except Exception as err:  # whatever a model raises: it belongs to the items
+        return _released(err)
+
+
+def _smaller(part: list[Item], err: Exception, limit: BatchLimit) -> list[list[Item]]:
+    """Return what to try instead of a part that failed, last first."""
+    if not isinstance(err, MemoryError):
+        return [[item] for item in reversed(part)]
+    limit.lower(len(part))
+    half = len(part) // 2
+    return [part[half:], part[:half]]
 
 
 def _checked(found: Sequence[Result], n_items: int) -> Sequence[Result]:

@@ -129,12 +129,7 @@ class StreamingSortformer:
         """
         self._check(states, pieces, last)
         decided: list[list[Floats]] = [[] for _ in states]
-        failed: dict[int, Exception] = {}
-        for index, state in enumerate(states):
-            try:
-                state.hear(as_waveform(pieces[index]), is_last=bool(last[index]))
-            except ValueError as err:
-                failed[index] = err
+        failed = _hear(states, pieces, last)
         active = [index for index in range(len(states)) if index not in failed]
         while active := [index for index in active if index not in failed and self._has_chunk(states[index])]:
             steps = [self._next_step(states[index]) for index in active]
@@ -265,6 +260,17 @@ class StreamingSortformer:
             return n_frames
         n_moved = max(parameters.spkcache_update_period, parameters.chunk_len)
         return parameters.spkcache_len + min(n_moved, parameters.chunk_len + parameters.fifo_len)
+
+
+def _hear(states: Sequence[StreamState], pieces: Sequence[Floats], last: Sequence[bool]) -> dict[int, Exception]:
+    """Give each stream its samples; return what is wrong with them, by stream."""
+    failed: dict[int, Exception] = {}
+    for index, state in enumerate(states):
+        try:
+            state.hear(as_waveform(pieces[index]), is_last=bool(last[index]))
+        except ValueError as err:
+            failed[index] = err
+    return failed
 
 
 def diarize(engine: StreamingSortformer, waveforms: Sequence[Floats]) -> list[Floats | Exception]:
