@@ -64,6 +64,22 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 """Runner to what it stands for: Beam's class, why, and options as `name: (value, why)`; `streaming` ones besides."""
 
+JOB_PRESETS: Mapping[str, Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    "diarize": {
+        "dataflow": {
+            "machine_type": ("e2-highmem-2", "two vCPUs, 16 GB: a process for each, and a model of about 2 GB in each"),
+            "resource_hints": ("min_ram=8GB", "of a worker: a model of about 2 GB in each of two processes"),
+        },
+        "gpu": {
+            "dataflow_service_options": (
+                "worker_accelerator=type:{gpu};count:1;install-nvidia-driver:latest;use_nvidia_mps",
+                "--gpu; all processes of a machine use one model, and torch wants a driver for CUDA 13",
+            ),
+        },
+    },
+}
+"""Command to what its jobs want in place of the preset of a runner; under `gpu`, what they want with `--gpu`."""
+
 GPUS: Mapping[str, Mapping[str, str]] = {
     "nvidia-tesla-t4": {"machine_type": "n1-standard-8"},
     "nvidia-l4": {"machine_type": "g2-standard-8"},
@@ -156,13 +172,25 @@ class Engine:
         values = [option.value for option in self.options if option.name == name]
         return values[-1] if values else None
 
+    @property
+    def accelerator(self) -> str | None:
+        """What Dataflow's workers have besides a processor, such as `type:nvidia-l4;count:1;…`; None for nothing."""
+        given = [option.value for option in self.options if option.name in _SERVICE_OPTIONS]
+        found = [part.partition("=")[2] for value in given for part in value.split(",") if ACCELERATOR in part]
+        return found[-1] if found else None
+
     def arguments(self) -> list[str]:
         """Return all options as Beam's command line takes them."""
         return [option.argument() for option in self.options]
 
 
-def resolve_engine(run: RunOptions, beam_arguments: Sequence[str]) -> Engine:
+def resolve_engine(run: RunOptions, beam_arguments: Sequence[str], command: str = "") -> Engine:
     """Put a runner's options together: what the user set, and what its preset adds.
+
+    Args:
+      run: which runner, and how.
+      beam_arguments: Beam's options, as the user gave them.
+      command: whose job it is; some want more of a runner than others.
 
     Raises:
       UsageError: an unknown runner, or options that cannot go together on it.
@@ -176,11 +204,17 @@ def resolve_engine(run: RunOptions, beam_arguments: Sequence[str]) -> Engine:
     preset = PRESETS[run.runner]
     _refuse(run)
     streaming = any(option.name == "streaming" for option in given)
-    offered = {**preset["options"], **(preset.get("streaming", {}) if streaming else {}), **_gpu_options(run.gpu)}
+    wanted = JOB_PRESETS.get(command, {})
+    offered = {
+        **preset["options"],
+        **(preset.get("streaming", {}) if streaming else {}),
+        **wanted.get(run.runner, {}),
+        **(_gpu_options(run.gpu) | dict(wanted.get("gpu", {})) if run.gpu is not None else {}),
+    }
     if run.runner == "dataflow" and (run.gpu is not None or _excludes_hints(given)):
         del offered["resource_hints"]
     chosen = list(given)
-    known = {"jobs": str(run.jobs)} | {option.name: option.value for option in given}
+    known = {"jobs": str(run.jobs), "gpu": str(run.gpu)} | {option.name: option.value for option in given}
     for name, (template, why) in offered.items():
         if not _is_set(name, template, given):
             known[name] = template.format(**known)
@@ -226,9 +260,7 @@ def _is_set(name: str, value: str, given: Sequence[EngineOption]) -> bool:
     return any(option.name in same for option in given)
 
 
-def _gpu_options(gpu: str | None) -> dict[str, tuple[str, str]]:
-    if gpu is None:
-        return {}
+def _gpu_options(gpu: str) -> dict[str, tuple[str, str]]:
     return {
         "machine_type": (GPUS[gpu]["machine_type"], f"the machine that {gpu} goes with"),
         "disk_size_gb": ("100", "an image with CUDA is large"),

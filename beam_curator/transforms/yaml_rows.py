@@ -75,6 +75,21 @@ class CuratedRow(NamedTuple):
     row: str
 
 
+class DiarizedRow(NamedTuple):
+    """An entry: the columns of the Parquet files, its RTTM, and in `row` the line that the command writes."""
+
+    source: str
+    offset: int
+    recording_id: str
+    audio_filepath: OptionalText
+    duration: float
+    num_turns: int
+    num_speakers: int
+    speakers_saturated: bool
+    rttm: str
+    row: str
+
+
 class ErrorRow(NamedTuple):
     """A dead letter: keys and values are those of a line of `failures-*.jsonl`."""
 
@@ -110,7 +125,8 @@ class LineRow(NamedTuple):
     line: str
 
 
-for _row_type in (ManifestRow, BuiltRow, SpanRow, CuratedRow, ErrorRow, InputRow, CountRow, LineRow):
+_ROW_TYPES = (ManifestRow, BuiltRow, SpanRow, CuratedRow, DiarizedRow, ErrorRow, InputRow, CountRow, LineRow)
+for _row_type in _ROW_TYPES:
     beam.coders.registry.register_coder(_row_type, beam.coders.RowCoder)
 
 

@@ -89,6 +89,28 @@ def test_each_option_is_a_key_of_the_config_and_of_set(path: str) -> None:
     assert value_of(resolved(None, f"{path}={plain}"), path) == value
 
 
+@pytest.mark.parametrize("job", JOBS)
+def test_the_options_of_a_job_have_flags_of_their_own_and_defaults_that_hold(job: str) -> None:
+    sections = JOBS[job].sections
+    flags = [flag_of(field).replace("--no-", "--") for kind in sections.values() for field in dataclasses.fields(kind)]
+    assert sorted(set(flags)) == sorted(flags)
+    assert resolve(sections, {}, [], {}) == {section: kind() for section, kind in sections.items()}
+    assert set(RunOptions.__dataclass_fields__) == set(sections["run"].__dataclass_fields__)
+
+
+def test_values_over_a_preset_are_numbers_or_nothing() -> None:
+    sections = JOBS["diarize"].sections
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_flags(parser, sections)
+    flags = vars(parser.parse_args(["--latency", "low", "--chunk-len", "9", "--onset", "0.7", "--async-streaming"]))
+    options = resolve(sections, {"turns": {"offset": 0.25}}, ["streaming.fifo_len=200"], flags)
+    walk, turns = options["streaming"].parameters(), options["turns"].rules()
+    assert (walk.chunk_len, walk.chunk_right_context, walk.fifo_len, walk.asynchronous) == (9, 7, 200, True)
+    assert (turns.onset, turns.offset) == (0.7, 0.25)
+    with pytest.raises(UsageError, match=r"streaming\.chunk_len is 2\.5, expected a whole number"):
+        resolve(sections, {}, ["streaming.chunk_len=2.5"], {})
+
+
 def test_what_is_not_given_stays_out() -> None:
     assert parse() == {}
 

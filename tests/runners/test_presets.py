@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from beam_curator.runners.job_options import RunOptions
+from beam_curator.runners.job_options import JOBS, RunOptions
 from beam_curator.runners.options import UsageError
-from beam_curator.runners.presets import PRESETS, Engine, resolve_engine
+from beam_curator.runners.presets import JOB_PRESETS, PRESETS, Engine, resolve_engine
 
 
 def engine(*beam_arguments: str, **run: Any) -> Engine:
@@ -112,7 +112,45 @@ def test_a_gpu_brings_its_machine_and_driver() -> None:
     )
 
 
+class TestJobsThatWantMore:
+    @pytest.mark.parametrize("command", ["", "windows", "extract", "export"])
+    def test_others_get_what_the_runner_has(self, command: str) -> None:
+        for gpu in (None, "nvidia-l4"):
+            run = RunOptions(runner="dataflow", gpu=gpu)
+            assert resolve_engine(run, [], command) == resolve_engine(run, [])
+
+    def test_a_model_wants_memory(self) -> None:
+        dataflow = resolve_engine(RunOptions(runner="dataflow"), [], "diarize")
+        assert (dataflow.value("machine_type"), dataflow.value("resource_hints")) == ("e2-highmem-2", "min_ram=8GB")
+        assert dataflow.value("disk_size_gb") == "50"
+        assert dataflow.accelerator is None
+
+    def test_with_a_gpu_its_machine_wins_and_processes_share_it(self) -> None:
+        dataflow = resolve_engine(RunOptions(runner="dataflow", gpu="nvidia-tesla-t4"), [], "diarize")
+        assert (dataflow.value("machine_type"), dataflow.value("resource_hints")) == ("n1-standard-8", None)
+        shared = "type:nvidia-tesla-t4;count:1;install-nvidia-driver:latest;use_nvidia_mps"
+        assert dataflow.accelerator == shared
+        assert dataflow.value("number_of_worker_harness_threads") == "1"
+
+    def test_what_the_user_sets_wins(self) -> None:
+        run = RunOptions(runner="dataflow", gpu="nvidia-l4")
+        own = "--dataflow_service_options=a,worker_accelerator=type:x;count:2"
+        dataflow = resolve_engine(run, ["--machine_type=g2-standard-24", own], "diarize")
+        assert (dataflow.value("machine_type"), dataflow.accelerator) == ("g2-standard-24", "type:x;count:2")
+
+    def test_elsewhere_nothing_changes(self) -> None:
+        for runner in ("direct", "prism", "flink"):
+            assert resolve_engine(RunOptions(runner=runner), [], "diarize") == resolve_engine(
+                RunOptions(runner=runner), []
+            )
+
+
 def test_every_option_of_a_preset_says_why() -> None:
     for preset in PRESETS.values():
         for name, (value, why) in {**preset["options"], **preset.get("streaming", {})}.items():
             assert value and why, name
+    assert set(JOB_PRESETS) <= set(JOBS)
+    for job in JOB_PRESETS.values():
+        assert set(job) <= {*PRESETS, "gpu"}
+        for options in job.values():
+            assert all(value and why for value, why in options.values())

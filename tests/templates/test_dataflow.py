@@ -1,5 +1,6 @@
 """Jobs for Dataflow, translated on this machine as they would be there; nothing is sent."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from beam_curator.runners import cli
 from beam_curator.runners.beam_options import known_flags
 from beam_curator.runners.engines.dataflow import check_dataflow, job_description, job_text, top_steps, translate
 from beam_curator.runners.job_options import RunOptions
-from beam_curator.runners.jobs.windows import WindowsJob
+from beam_curator.runners.jobs import kind_of_job
+from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
-from beam_curator.runners.presets import FLINK_FLAGS, FLINK_OPTIONS, GPUS, PRESETS, resolve_engine
+from beam_curator.runners.presets import FLINK_FLAGS, FLINK_OPTIONS, GPUS, JOB_PRESETS, PRESETS, resolve_engine
 
 pytestmark = pytest.mark.skipif(find_spec("google.cloud") is None, reason="needs beam-curator[gcp]")
 
@@ -25,17 +27,17 @@ PLACE = ["--project=my-project", "--region=us-central1", "--temp_location=gs://b
 DATAFLOW = ["--runner=dataflow", *PLACE, f"--sdk_container_image={IMAGE}"]
 
 
-def job_at(*arguments: str) -> WindowsJob:
+def job_at(*arguments: str, command: str = "windows") -> Job:
     """Return the job of a command line."""
-    parser = cli.parser_of("windows")
+    parser = cli.parser_of(command)
     ours, beams = cli.split_arguments(parser, ["gs://bucket/in.jsonl", "--output=gs://bucket/out", *arguments])
     parsed = parser.parse_intermixed_args(ours)
-    return WindowsJob.of(parsed, beams, parsed.output)
+    return kind_of_job(command).of(parsed, beams, parsed.output)
 
 
-def described(*arguments: str) -> dict[str, Any]:
+def described(*arguments: str, command: str = "windows") -> dict[str, Any]:
     """Return the job of a command line as Dataflow's API would get it."""
-    job = job_at(*DATAFLOW, *arguments)
+    job = job_at(*DATAFLOW, *arguments, command=command)
     return job_description(translate(job.engine, job.transform(job.target())))
 
 
@@ -52,8 +54,8 @@ def test_every_preset_option_is_one_that_beam_or_flink_knows() -> None:
         options = {**preset["options"], **preset.get("streaming", {})}
         unknown = [option for option in options if option not in beams | {*FLINK_OPTIONS, *FLINK_FLAGS}]
         assert unknown == [], name
-    for gpu in GPUS:
-        engine = resolve_engine(RunOptions(runner="dataflow", gpu=gpu), [])
+    for gpu, command in itertools.product(GPUS, ["", *JOB_PRESETS]):
+        engine = resolve_engine(RunOptions(runner="dataflow", gpu=gpu), [], command)
         assert [option.name for option in engine.options if option.name not in beams] == []
 
 
@@ -188,10 +190,14 @@ def test_a_job_that_could_run_passes() -> None:
         (["--flexrs_goal=COST_OPTIMIZED", "--gpu=nvidia-l4"], "COST_OPTIMIZED has no GPUs"),
         (["--flexrs_goal=COST_OPTIMIZED", "--resource_hints=min_ram=1GB"], "and --flexrs_goal exclude each other"),
         (["--gpu=nvidia-l4", "--resource_hint=min_ram=1GB"], "and a worker accelerator exclude each other"),
+        (
+            ["--gpu=nvidia-l4", "--experiments=a,no_use_multiple_sdk_containers"],
+            "no_use_multiple_sdk_containers and use_nvidia_mps exclude each other: leave it out",
+        ),
     ],
 )
 def test_what_dataflow_does_not_serve_together_is_refused(given: list[str], message: str) -> None:
-    job = job_at(*DATAFLOW, *given)
+    job = job_at(*DATAFLOW, *DIARIZE, *given, command="diarize")
     with pytest.raises(UsageError, match=message):
         check_dataflow(job.engine, job.inputs, job.output)
 
@@ -215,20 +221,12 @@ main()
 """
 
 
-def plan_without_network(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def plan_without_network(*arguments: str, command: str = "windows") -> "subprocess.CompletedProcess[str]":
     """Plan a job in a process that may not open connections and has no credentials."""
     keep = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH")
-    command = [
-        sys.executable,
-        "-c",
-        NO_NETWORK,
-        "windows",
-        "gs://bucket/in.jsonl",
-        "--output=gs://bucket/out",
-        "--plan",
-    ]
+    line = [command, "gs://bucket/in.jsonl", "--output=gs://bucket/out", "--plan"]
     return subprocess.run(
-        [*command, *arguments],
+        [sys.executable, "-c", NO_NETWORK, *line, *arguments],
         env={name: os.environ[name] for name in keep if name in os.environ},
         capture_output=True,
         text=True,
@@ -241,7 +239,7 @@ def test_a_plan_needs_no_network_and_reads_like_one() -> None:
     process = plan_without_network(*DATAFLOW, "--job_name=talks", "--gpu=nvidia-l4")
     assert (process.returncode, process.stderr) == (0, "")
     text = process.stdout[process.stdout.index("Dataflow would run") :].splitlines()
-    assert text[:10] == [
+    assert text[:11] == [
         "Dataflow would run this job (translated here, nothing was sent):",
         "  name: talks",
         "  project: my-project",
@@ -252,12 +250,85 @@ def test_a_plan_needs_no_network_and_reads_like_one() -> None:
         "  disk: 100 GB",
         "  threads: 1",
         f"  image: {IMAGE}",
+        "  hints: none",
     ]
     steps = [line.strip() for line in text[text.index("  steps:") + 1 : text.index("  options:")]]
     assert steps[0].startswith("Choose windows: Read manifests, Build training windows, Filter overlaps")
     assert steps[-1].startswith("Commit output set")
     assert "    --machine_type=g2-standard-8  (the machine that nvidia-l4 goes with)" in text
     assert len(process.stdout.splitlines()) < 80
+
+
+DIARIZE = ["--model-path=gs://bucket/model.nemo"]
+
+
+def test_a_plan_of_diarization_shows_the_gpu_that_its_processes_share() -> None:
+    process = plan_without_network(*DATAFLOW, *DIARIZE, "--gpu=nvidia-l4", command="diarize")
+    assert (process.returncode, process.stderr) == (0, "")
+    text = process.stdout[process.stdout.index("Dataflow would run") :].splitlines()
+    shared = "type:nvidia-l4;count:1;install-nvidia-driver:latest;use_nvidia_mps"
+    assert text[5:9] == ["  machine: g2-standard-8", f"  gpu: {shared}", "  disk: 100 GB", "  threads: 1"]
+    assert text[10] == "  hints: none"
+    (step,) = [line for line in text if line.startswith("    Listen: ")]
+    assert "Hear" in step
+    (shown,) = [line for line in text if "worker_accelerator" in line]
+    assert shown.startswith(f"    --dataflow_service_options=worker_accelerator={shared}  (--gpu; all processes of a ")
+
+
+def test_workers_of_diarization_have_memory_for_a_model_in_each_process() -> None:
+    job = job_at(*DATAFLOW, *DIARIZE, command="diarize")
+    text = job_text(job.engine, job.transform(job.target())).splitlines()
+    assert {"  machine: e2-highmem-2", "  gpu: none", "  hints: min_ram_bytes=8000000000"} <= set(text)
+    (pool,) = described(*DIARIZE, "--machine_type=n2-highmem-8", command="diarize")["environment"]["workerPools"]
+    assert pool["machineType"] == "n2-highmem-8"
+
+
+@pytest.mark.parametrize(
+    ("given", "shares", "threads"),
+    [
+        ([], False, 1),
+        (["--threads=3"], False, 3),
+        (["--gpu=nvidia-l4"], True, 0),
+        (["--gpu=nvidia-l4", "--device=cuda"], True, 0),
+        (["--dataflow_service_options=worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver"], True, 0),
+    ],
+)
+def test_one_model_for_all_processes_of_a_machine_with_a_gpu(given: list[str], shares: bool, threads: int) -> None:
+    job = job_at(*DATAFLOW, *DIARIZE, *given, command="diarize")
+    transform = job.transform(job.target())
+    handler = transform._handlers().any_length
+    assert handler.share_model_across_processes() is shares
+    assert transform._inference.threads == threads
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--device=cpu", "--gpu=nvidia-l4"], "--device cpu leaves type:nvidia-l4;count:1;.* idle: leave --device out"),
+        (["--device=cuda"], "--device cuda needs workers with a GPU: give --gpu"),
+        (["--model-path=", "--model-name=auto"], "--model-name auto takes what is installed on this machine"),
+    ],
+)
+def test_a_model_that_workers_cannot_have_is_refused(given: list[str], message: str) -> None:
+    job = job_at(*DATAFLOW, *DIARIZE, *given, command="diarize")
+    with pytest.raises(UsageError, match=message):
+        job.transform(job.target())
+
+
+@pytest.mark.parametrize(
+    ("files", "named"), [(["model.nemo"], "model.nemo"), (["config.json", "encode.onnx", "_notes.txt"], "")]
+)
+def test_a_model_on_this_machine_is_refused_with_its_cure(files: list[str], named: str, tmp_path: Path) -> None:
+    for name in files:
+        (tmp_path / name).write_bytes(b"")
+    path = str(tmp_path / named)
+    job = job_at(*DATAFLOW, f"--model-path={path}", command="diarize")
+    with pytest.raises(UsageError) as raised:
+        check_dataflow(job.engine, job.inputs, job.output, job.beside())
+    assert str(raised.value) == (
+        f"runner dataflow: {path} is on this machine, which Dataflow's workers do not see: "
+        f"copy it, gcloud storage cp --recursive {path} gs://…, and give that place"
+    )
 
 
 def test_a_process_without_network_notices_a_connection() -> None:

@@ -19,7 +19,7 @@ from beam_curator.clips.cut_rules import CutRules
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.overlap import OverlapRules
 from beam_curator.runners.job_options import JOBS, InputOptions, OutputOptions, OverlapOptions
-from beam_curator.transforms import yaml_clips, yaml_jobs, yaml_steps
+from beam_curator.transforms import yaml_clips, yaml_diarization, yaml_jobs, yaml_steps
 from beam_curator.window_rules import WindowRules
 from tests.manifests import line_of, speech, write_lines
 
@@ -31,7 +31,12 @@ LISTING = files("beam_curator").joinpath("providers.yaml")
 TYPES: dict[str, str] = yaml.safe_load(LISTING.read_text(encoding="utf-8"))[0]["transforms"]
 RULED = ["BuildTrainingWindows", "ChooseWindows", "CurateWindows"]
 WHOLE = ["ChooseWindows", "CurateWindows"]
-CLIPS = {"ExtractClips": "extract", "ExportClips": "export"}
+JOB_STEPS = {"ExtractClips": "extract", "ExportClips": "export", "Diarize": "diarize"}
+FILES_BESIDE = {"rttm_out_dir", "uem", "overlap_view"}
+"""Options of diarization that ask for files, which a step that gives rows does not write."""
+
+
+DIARIZATION = [JOBS["diarize"].sections[name] for name in ("model", "streaming", "turns", "diarization", "inference")]
 
 
 def listed(name: str) -> Any:
@@ -52,7 +57,7 @@ def config_docs(name: str) -> dict[str, str]:
 def test_every_public_transform_is_listed_under_its_own_name() -> None:
     public = {
         name: f"{module.__name__}.{name}"
-        for module in (yaml_steps, yaml_jobs, yaml_clips)
+        for module in (yaml_steps, yaml_jobs, yaml_clips, yaml_diarization)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, beam.PTransform) and value.__module__ == module.__name__
     }
@@ -101,13 +106,33 @@ def test_other_options_are_those_of_the_command(name: str) -> None:
     check_same(name, OutputOptions, {}, set() if name == "CurateWindows" else {"row_format", "shards"})
 
 
-@pytest.mark.parametrize(("name", "job"), CLIPS.items())
-def test_options_of_clips_are_those_of_the_command(name: str, job: str) -> None:
+def name_of(field: "dataclasses.Field[Any]") -> str:
+    """Return what an option is called where all are in one list: as its flag is, with underscores."""
+    return str(field.metadata["flag"] or field.name).replace("-", "_")
+
+
+def names_of(options: type[Any]) -> dict[str, str]:
+    return {field.name: name_of(field) for field in dataclasses.fields(options)}
+
+
+@pytest.mark.parametrize(("name", "job"), JOB_STEPS.items())
+def test_options_of_a_whole_job_are_those_of_the_command(name: str, job: str) -> None:
     sections = {section: options for section, options in JOBS[job].sections.items() if section != "run"}
     for options in sections.values():
-        check_same(name, options, {}, set())
-    known = {field.name for options in sections.values() for field in dataclasses.fields(options)}
+        check_same(name, options, names_of(options), set())
+    known = {option for options in sections.values() for option in names_of(options).values()}
     assert set(parameters_of(name)) == known | {"self", "inputs", "output"}
+
+
+def test_options_of_a_step_that_diarizes_are_those_of_the_command() -> None:
+    known = set()
+    for options in DIARIZATION:
+        names = names_of(options)
+        check_same(
+            "DiarizeRecordings", options, names, {field for field, name in names.items() if name in FILES_BESIDE}
+        )
+        known |= set(names.values()) - FILES_BESIDE
+    assert set(parameters_of("DiarizeRecordings")) == known | {"self", "error_handling"}
 
 
 def test_steps_have_the_options_of_the_core_too() -> None:
@@ -125,6 +150,9 @@ def test_the_docs_have_a_row_for_each_type_with_its_options() -> None:
         for word, options_class in rules.items():
             if f"{word} rules" in shown:
                 options += [field.name for field in dataclasses.fields(options_class)]
+        if "options of diarization" in shown:
+            heard = [option for options_class in DIARIZATION for option in names_of(options_class).values()]
+            options += [option for option in heard if name == "Diarize" or option not in FILES_BESIDE]
         assert set(options) == set(parameters_of(name)) - {"self"}, name
 
 

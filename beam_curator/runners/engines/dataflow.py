@@ -5,9 +5,11 @@ import importlib.util
 import io
 import json
 import logging
+import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -25,16 +27,19 @@ _BUCKET = re.compile(r"gs://[a-z0-9][-_.a-z0-9]{1,220}[a-z0-9](/|$)")
 """Source: Cloud Storage, bucket naming. With any other name Beam asks the network for a default bucket."""
 _PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]")
 """Source: Resource Manager, project ids; before the colon, a domain."""
+_MPS, _ONE_PROCESS = "use_nvidia_mps", "no_use_multiple_sdk_containers"
+_MPS_GUIDE = "https://cloud.google.com/dataflow/docs/gpu/use-nvidia-mps"
 _GUIDE = "https://cloud.google.com/dataflow/docs/guides/"
 
 
-def check_dataflow(engine: Engine, inputs: Sequence[str], output: str) -> None:
+def check_dataflow(engine: Engine, inputs: Sequence[str], output: str, beside: Sequence[str] = ()) -> None:
     """Refuse a job that Dataflow could not run, before anything is touched.
 
     Args:
       engine: Dataflow with its options.
       inputs: paths as they were given.
       output: directory of the output set.
+      beside: files that the job reads besides the inputs, such as those of a model.
 
     Raises:
       UsageError: all problems at once.
@@ -51,6 +56,12 @@ def check_dataflow(engine: Engine, inputs: Sequence[str], output: str) -> None:
     local = [path for path in (*inputs, output) if not storage.is_remote(path)]
     if local:
         problems.append(f"{local[0]} is on this machine, which Dataflow's workers do not see: put it into a bucket")
+    unseen = _named(path for path in beside if not storage.is_remote(path))
+    problems += [
+        f"{path} is on this machine, which Dataflow's workers do not see: "
+        f"copy it, gcloud storage cp --recursive {path} gs://…, and give that place"
+        for path in unseen
+    ]
     if not any(engine.value(name) for name in WAYS_TO_WORKERS):
         problems.append(
             "workers would not have beam_curator: give --sdk_container_image (see templates/flex/README.md), "
@@ -68,9 +79,19 @@ def _has_google() -> bool:
         return False
 
 
+def _named(paths: Iterable[str]) -> list[str]:
+    """Return files, or the folder of those that share one."""
+    files = list(paths)
+    in_folder = Counter(os.path.dirname(path) for path in files)
+    named = (os.path.dirname(path) if in_folder[os.path.dirname(path)] > 1 else path for path in files)
+    return list(dict.fromkeys(named))
+
+
 def _conflicts(engine: Engine) -> list[str]:
     """Name options that Dataflow does not serve together, as its documentation says."""
-    accelerated = any(ACCELERATOR in option.value for option in engine.options if "service_option" in option.name)
+    accelerator = engine.accelerator
+    accelerated = accelerator is not None
+    experiments = [option.value for option in engine.options if option.name in ("experiment", "experiments")]
     hinted = engine.value("resource_hints") or engine.value("resource_hint")
     flexible = engine.value("flexrs_goal")
     problems = []
@@ -79,6 +100,8 @@ def _conflicts(engine: Engine) -> list[str]:
     if hinted and (flexible or accelerated):
         other = "a worker accelerator" if accelerated else "--flexrs_goal"
         problems.append(f"--resource_hints {hinted} and {other} exclude each other ({_GUIDE}right-fitting)")
+    if accelerator is not None and _MPS in accelerator and any(_ONE_PROCESS in text for text in experiments):
+        problems.append(f"--experiments {_ONE_PROCESS} and {_MPS} exclude each other: leave it out ({_MPS_GUIDE})")
     return problems
 
 
@@ -137,7 +160,7 @@ def job_text(engine: Engine, transform: beam.PTransform[Any, Any]) -> str:
     shipped = [f"--{name}={engine.value(name)}" for name in WAYS_TO_WORKERS[1:] if engine.value(name)]
     accelerators = [text for text in environment.get("serviceOptions", []) if text.startswith(ACCELERATOR)]
     shown = {
-        "name": engine.value("job_name") or "beam-curator-windows-RUN, by the token of the run",
+        "name": engine.value("job_name") or "beam-curator-RUN, by the token of the run",
         "project": engine.value("project"),
         "region": engine.value("region"),
         "type": description["type"].removeprefix("JOB_TYPE_").lower(),
@@ -146,11 +169,23 @@ def job_text(engine: Engine, transform: beam.PTransform[Any, Any]) -> str:
         "disk": f"{pool['diskSizeGb']} GB",
         "threads": pool["numThreadsPerWorker"],
         "image": ", ".join([*images, *shipped]),
+        "hints": ", ".join(hints_of(job.proto_pipeline)) or "none",
         "steps": top_steps(job.proto_pipeline),
         "options": [f"{option.argument()}  ({option.why})" for option in engine.options],
     }
     lines = [line for name, value in shown.items() for line in _lines(name, value)]
     return "\n".join(["Dataflow would run this job (translated here, nothing was sent):", *lines])
+
+
+def hints_of(pipeline: Any) -> list[str]:
+    """Return what steps of a job ask of their workers, as `--resource_hints` has it.
+
+    Args:
+      pipeline: Beam's proto, as `translate` leaves it.
+    """
+    environments = pipeline.components.environments.values()
+    hints = {hint for environment in environments for hint in environment.resource_hints.items()}
+    return sorted(f"{urn.split(':')[-2]}={value.decode()}" for urn, value in hints)
 
 
 def _lines(name: str, value: object) -> list[str]:

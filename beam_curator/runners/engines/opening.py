@@ -77,7 +77,7 @@ class FoundEngine:
 
 def job_name(run: str) -> str:
     """Return the name that an engine shows for a run."""
-    return f"beam-curator-windows-{run[:12]}"
+    return f"beam-curator-{run[:12]}"
 
 
 def _cancel(found: FoundEngine, runner: Any, name: str) -> None:

@@ -135,4 +135,4 @@ def test_the_direct_runner_needs_nothing() -> None:
 
 
 def test_a_job_is_named_after_its_run() -> None:
-    assert job_name("0123456789abcdef") == "beam-curator-windows-0123456789ab"
+    assert job_name("0123456789abcdef") == "beam-curator-0123456789ab"
