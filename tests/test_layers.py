@@ -15,6 +15,8 @@ import pytest
 import beam_curator
 import beam_curator.runners
 import beam_curator.transforms
+from beam_curator.runners.job_options import JOBS
+from beam_curator.runners.jobs import kind_of_job
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,6 +43,10 @@ def modules_of(package: ModuleType) -> list[str]:
 CORE = [name for name in modules_of(beam_curator) if not name.startswith(FLOORS)]
 TRANSFORMS = modules_of(beam_curator.transforms)
 RUNNERS = modules_of(beam_curator.runners)
+MODELS = ("torch", "onnxruntime", "nemo", "transformers")
+"""Libraries that run models: loaded by what loads a model, when it does."""
+WITH_MODELS = ("beam_curator.transforms.diarization", "beam_curator.transforms.yaml_diarization")
+"""Modules that need Beam's RunInference, which itself loads torch where that is installed."""
 
 
 def what_comes_along(modules: Sequence[str], forbidden: Sequence[str]) -> dict[str, list[str]]:
@@ -68,6 +74,8 @@ MEDIA = ("soundfile", "soxr", "av", "PIL")
         ("beam_curator", ["apache_beam", "torch", "numpy", "pyarrow", "yaml", "zstandard", "fastavro", *MEDIA]),
         ("beam_curator.block_planning", ["apache_beam", "torch", "pyarrow", "yaml", *MEDIA]),
         ("beam_curator.runners.cli", ["apache_beam", "torch", "numpy", "pyarrow", *MEDIA]),
+        ("beam_curator.diarization.diarize_rules", ["apache_beam", "torch", "numpy", "pyarrow", *MEDIA]),
+        ("beam_curator.diarization.sortformer_streaming", ["apache_beam", "torch", "onnxruntime", "pyarrow", "PIL"]),
     ],
 )
 def test_importing_is_cheap(module: str, forbidden: list[str]) -> None:
@@ -82,12 +90,51 @@ def test_every_file_is_on_a_floor() -> None:
 
 def test_the_core_knows_neither_beam_nor_the_floors_above() -> None:
     assert len(CORE) >= 14
-    assert what_comes_along(CORE, [*FLOORS, "apache_beam", "torch", "pyarrow", "yaml", "PIL"]) == {}
+    assert what_comes_along(CORE, [*FLOORS, "apache_beam", "pyarrow", "yaml", "PIL", *MODELS]) == {}
 
 
 def test_transforms_do_not_know_runners() -> None:
     assert len(TRANSFORMS) >= 9
-    assert what_comes_along(TRANSFORMS, ["beam_curator.runners", "torch"]) == {}
+    assert what_comes_along(TRANSFORMS, ["beam_curator.runners"]) == {}
+
+
+def test_transforms_without_models_know_none() -> None:
+    without = [name for name in TRANSFORMS if not is_in(name, WITH_MODELS)]
+    assert 9 <= len(without) < len(TRANSFORMS)
+    assert what_comes_along(without, MODELS) == {}
+
+
+WITHOUT_MODELS = """
+import importlib, sys
+sys.modules.update(dict.fromkeys(sys.argv[1].split()))
+for name in sys.argv[2].split():
+    importlib.import_module(name)
+"""
+
+
+def without_models(*modules: str) -> subprocess.CompletedProcess[str]:
+    """Import modules in an interpreter where nothing is installed that runs or fetches models."""
+    absent = " ".join([*MODELS, "onnx", "huggingface_hub"])
+    command = [sys.executable, "-c", WITHOUT_MODELS, absent, " ".join(modules)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_no_module_needs_what_runs_models_to_be_imported() -> None:
+    done = without_models(*CORE, *TRANSFORMS, *RUNNERS)
+    assert done.returncode == 0, done.stderr
+    assert "import of torch halted" in without_models("beam_curator", "torch").stderr
+
+
+def test_a_job_does_not_load_what_another_one_needs() -> None:
+    code = "import sys; from beam_curator.runners.jobs import kind_of_job\n"
+    code += "for name in ('windows', 'extract', 'export'): kind_of_job(name)\n"
+    code += "print(sorted({'apache_beam.ml.inference.base', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_every_job_has_its_class() -> None:
+    assert [kind_of_job(name).kind.command for name in JOBS] == list(JOBS)
 
 
 def test_what_comes_along_is_noticed_where_it_first_does() -> None:

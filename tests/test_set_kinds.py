@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from beam_curator.output_set import FileRecord, UnbalancedBooksError
-from beam_curator.set_kinds import EXPORT, EXTRACT, SET_KINDS, WINDOWS, Balance, SetKind
+from beam_curator.runners.job_options import JOBS
+from beam_curator.set_kinds import DIARIZE, EXPORT, EXTRACT, SET_KINDS, WINDOWS, Balance, SetKind
 
 ENDING = ": nothing was committed; run the same command again, and report this if it stays"
 
@@ -64,6 +65,7 @@ class TestNames:
         assert not WINDOWS.has_row_file("clips-00000-of-00001.jsonl")
         assert not EXTRACT.has_row_file("windows-00000-of-00001.jsonl")
         assert not EXPORT.has_row_file("windows-00000-of-00001.jsonl")
+        assert not DIARIZE.has_row_file("clips-00000-of-00001.jsonl")
 
     @pytest.mark.parametrize(
         "name",
@@ -85,7 +87,7 @@ class TestNames:
         ],
     )
     def test_of_media_and_indexes_are_of_the_extraction_alone(self, name: str) -> None:
-        assert [kind.has_file_beside(name) for kind in (WINDOWS, EXTRACT, EXPORT)] == [False, True, False]
+        assert [kind.has_file_beside(name) for kind in SET_KINDS.values()] == [False, True, False, False]
 
     @pytest.mark.parametrize(
         "name",
@@ -115,7 +117,7 @@ class TestNames:
         ],
     )
     def test_of_other_files_are_left_alone(self, name: str) -> None:
-        assert [kind.has_file_beside(name) for kind in (WINDOWS, EXTRACT, EXPORT)] == [False, False, False]
+        assert not any(kind.has_file_beside(name) for kind in SET_KINDS.values())
 
     @pytest.mark.parametrize(
         "name",
@@ -132,10 +134,14 @@ class TestNames:
         ],
     )
     def test_of_folders_are_of_the_export_alone(self, name: str) -> None:
-        assert [kind.has_folder(name) for kind in (WINDOWS, EXTRACT, EXPORT)] == [False, False, True]
+        assert [kind.has_folder(name) for kind in SET_KINDS.values()] == [False, False, True, False]
 
     def test_of_nemo_s_manifests_are_of_the_extraction_alone(self) -> None:
-        assert [kind.has_folder("sharded_manifests") for kind in (WINDOWS, EXTRACT, EXPORT)] == [False, True, False]
+        assert [kind.has_folder("sharded_manifests") for kind in SET_KINDS.values()] == [False, True, False, False]
+
+    @pytest.mark.parametrize("name", ["rttm", "pred_rttms", "rttms-2", "2rttm"])
+    def test_of_folders_of_rttm_are_of_the_diarization_alone(self, name: str) -> None:
+        assert [kind.has_folder(name) for kind in SET_KINDS.values()] == [False, False, False, True]
 
     @pytest.mark.parametrize(
         "name",
@@ -150,17 +156,22 @@ class TestNames:
             "Speaker_embd",
             "speaker.1_embd",
             "sharded_manifests2",
+            ".rttm",
+            "_rttm",
+            "rttm/a",
+            "rttm.old",
             "notes",
             "",
         ],
     )
     def test_of_other_folders_are_left_alone(self, name: str) -> None:
-        assert [kind.has_folder(name) for kind in (WINDOWS, EXTRACT, EXPORT)] == [False, False, False]
+        assert not any(kind.has_folder(name) for kind in SET_KINDS.values())
 
 
 def test_kinds_are_found_by_their_command() -> None:
-    assert SET_KINDS == {"windows": WINDOWS, "extract": EXTRACT, "export": EXPORT}
-    assert [kind.rows for kind in SET_KINDS.values()] == ["windows", "clips", "clips"]
+    assert SET_KINDS == {"windows": WINDOWS, "extract": EXTRACT, "export": EXPORT, "diarize": DIARIZE}
+    assert [kind.rows for kind in SET_KINDS.values()] == ["windows", "clips", "clips", "turns"]
+    assert list(SET_KINDS) == list(JOBS)
 
 
 class TestBalance:
@@ -336,3 +347,44 @@ class TestBooksOfClips:
     def test_do_not_take_failures_of_rows_for_those_of_clips(self, kind: SetKind) -> None:
         written = PLANNED_FILES | {"failures_plan": 1, "failures_cut": 6}
         assert said(kind, PLANNED_COUNTS, files(**written)).startswith("23 rows were read")
+
+
+HEARD_COUNTS = {"read.rows": 20, "read.failures": 2, "file.failures": 1, "plan.rows": 15, "diarize.turns": 11}
+HEARD_FILES = {"failures_read": 2, "failures_file": 1, "failures_plan": 5, "turns": 11, "failures_diarize": 4}
+
+
+class TestBooksOfTurns:
+    """23 rows: 15 name a recording, 8 failed. Of the 15, 11 were heard and 4 failed."""
+
+    def test_that_balance_raise_nothing(self) -> None:
+        DIARIZE.check_books(HEARD_COUNTS, files(**HEARD_FILES))
+        DIARIZE.check_books({}, [])
+        DIARIZE.check_books(HEARD_COUNTS, iter([*files(**HEARD_FILES | {"turns": 6}), *files(turns=5)]))
+
+    @pytest.mark.parametrize(
+        ("counts", "written", "message"),
+        [
+            (
+                {},
+                {"failures_plan": 4},
+                READ + "15 plan.rows, 1 failures-file, 2 failures-read, 4 failures-plan",
+            ),
+            (
+                {"plan.rows": 16},
+                {},
+                READ + "16 plan.rows, 1 failures-file, 2 failures-read, 5 failures-plan",
+            ),
+            (
+                {},
+                {"failures_diarize": 3},
+                "15 recordings were asked for (plan.rows), but 11 turns, 3 failures-diarize",
+            ),
+            (
+                {},
+                {"turns": 12, "failures_diarize": 3},
+                "11 recordings were heard (diarize.turns), but 12 turns",
+            ),
+        ],
+    )
+    def test_that_do_not_say_so(self, counts: dict[str, int], written: dict[str, int], message: str) -> None:
+        assert said(DIARIZE, HEARD_COUNTS | counts, files(**HEARD_FILES | written)) == message

@@ -33,6 +33,23 @@ def test_a_span_and_the_first_channel() -> None:
     assert np.abs(np.concatenate(pieces) - samples[800:1600, 0]).max() < 1e-4
 
 
+def test_of_a_recording_that_was_cut_off_only_what_is_there_is_heard() -> None:
+    info = AudioInfo(
+        sample_rate=8000,
+        n_samples=16005,
+        n_channels=1,
+        container="wav",
+        codec="pcm_16",
+        n_claimed=80000,
+        truncated=True,
+    )
+    assert samples_asked(info, 0.0, 2.0) == (0, 16000)
+    for end in (None, 2.01):
+        with pytest.raises(EntryError, match=r"the recording was cut off behind 2\.000 s") as raised:
+            samples_asked(info, 0.0, end)
+        assert raised.value.code == FailureCode.TRUNCATED_AUDIO
+
+
 @pytest.mark.parametrize(("start", "end"), [(2.0, None), (3.0, 4.0), (1.0, 1.0)])
 def test_a_piece_outside_is_refused(start: float, end: float | None) -> None:
     info = AudioInfo(sample_rate=16000, n_samples=32000, n_channels=1, container="wav", codec="pcm_16")

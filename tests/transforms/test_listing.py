@@ -6,8 +6,16 @@ from pathlib import Path
 import pytest
 
 from beam_curator.blocks import InputFile
-from beam_curator.transforms.listing import NoInputError, list_inputs, with_form
+from beam_curator.transforms.listing import (
+    NoInputError,
+    list_either,
+    list_inputs,
+    list_manifests_of,
+    list_recordings,
+    with_form,
+)
 from beam_curator.transforms.storage import UnknownSchemeError
+from tests import fakes_filesystem
 from tests.manifests import run, speech, write_speech
 
 
@@ -134,3 +142,78 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(NoInputError):
         list_inputs([str(tmp_path / "pipe")])
+
+
+def recordings(root: Path, *inputs: str, keep_duplicates: bool = False) -> tuple[list[str], bool]:
+    """Return the names that inputs mean to a job that takes recordings or manifests, and whether they are manifests."""
+    files, _, are_manifests = list_recordings([str(root / given) for given in inputs], keep_duplicates=keep_duplicates)
+    return [os.path.relpath(file.name, root) for file in files], are_manifests
+
+
+class TestRecordings:
+    def test_a_tree_means_its_recordings_in_order_of_their_names(self, tmp_path: Path) -> None:
+        touch(tmp_path, "b.wav", "a/c.FLAC", "a/b/x.mp3", "notes.txt", ".a.wav", "_b/c.wav", "a/x.wav.bak", "m.jsonl")
+        assert recordings(tmp_path, "") == (["a/b/x.mp3", "a/c.FLAC", "b.wav"], False)
+
+    def test_a_tree_without_recordings_means_its_manifests(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a/m.jsonl", "m.json.gz", "notes.txt")
+        assert recordings(tmp_path, "") == (["a/m.jsonl", "m.json.gz"], True)
+
+    def test_globs(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a1.wav", "a2.ogg", "b.wav", "c/x.wav", "c/m.jsonl", "d/m.jsonl")
+        assert recordings(tmp_path, "a*") == (["a1.wav", "a2.ogg"], False)
+        assert recordings(tmp_path, "**/*.wav") == (["a1.wav", "b.wav", "c/x.wav"], False)
+        assert recordings(tmp_path, "c") == (["c/x.wav"], False)
+        assert recordings(tmp_path, "*/*.jsonl") == (["c/m.jsonl", "d/m.jsonl"], True)
+
+    def test_a_named_file_is_a_recording_whatever_its_name_unless_it_is_a_manifest(self, tmp_path: Path) -> None:
+        touch(tmp_path, "talk", "_a.bin", "rows.JSONL")
+        assert recordings(tmp_path, "talk", "_a.bin") == (["_a.bin", "talk"], False)
+        assert recordings(tmp_path, "rows.JSONL") == (["rows.JSONL"], True)
+
+    def test_one_listed_twice_is_heard_once_unless_it_is_to_be_kept(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a.wav", "b.wav")
+        inputs = ("", "a.wav", "*.wav")
+        assert recordings(tmp_path, *inputs) == (["a.wav", "b.wav"], False)
+        names, _ = recordings(tmp_path, *inputs, keep_duplicates=True)
+        assert names == ["a.wav"] * 3 + ["b.wav"] * 2
+        repeated = list_either([str(tmp_path), str(tmp_path / "a.wav")])[1]
+        assert repeated == [os.path.realpath(tmp_path / "a.wav")]
+
+    def test_of_an_output_set_the_rows_are_manifests(self, tmp_path: Path) -> None:
+        assert run("windows", write_speech(tmp_path / "in.jsonl", 4), "--output", tmp_path / "set") == 0
+        touch(tmp_path, "set/clip.wav")
+        assert recordings(tmp_path, "set") == (["set/windows-00000-of-00001.jsonl"], True)
+
+    def test_recordings_and_manifests_together_are_refused(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a.wav", "m.jsonl")
+        with pytest.raises(NoInputError, match=r"the inputs name manifests \(.*m\.jsonl\) and recordings \(.*a\.wav\)"):
+            recordings(tmp_path, "a.wav", "m.jsonl")
+        with pytest.raises(NoInputError, match=": give one kind at a time"):
+            recordings(tmp_path, "*")
+
+    def test_an_input_that_names_nothing_is_refused(self, tmp_path: Path) -> None:
+        touch(tmp_path, "empty/notes.txt")
+        with pytest.raises(
+            NoInputError, match=r"directory .*empty holds no recording, and no manifest: expected files"
+        ):
+            recordings(tmp_path, "empty")
+        with pytest.raises(NoInputError, match=r"file .*none\.wav is not there: check the path"):
+            recordings(tmp_path, "none.wav")
+        with pytest.raises(UnknownSchemeError):
+            list_recordings(["http://host/a.wav"])
+
+    def test_either_kind_is_listed_by_its_own_lister(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a.wav", "rows/m.jsonl")
+        for given, manifests in (("a.wav", []), ("rows", ["m.jsonl"])):
+            (file,) = list_either([str(tmp_path / given)])[0]
+            listed_manifests = list_manifests_of([str(tmp_path / given)])[0]
+            assert [os.path.basename(one.name) for one in listed_manifests] == manifests
+            assert file.size == 3
+
+    def test_objects_of_a_store(self) -> None:
+        for name in ("a.wav", "x/b.flac", "x/_c.wav", "x/m.jsonl"):
+            fakes_filesystem.put(f"gs://talks/in/{name}", b"12")
+        files, _, are_manifests = list_recordings(["gs://talks/in"])
+        assert [(file.name, file.size) for file in files] == [("gs://talks/in/a.wav", 2), ("gs://talks/in/x/b.flac", 2)]
+        assert not are_manifests

@@ -21,6 +21,7 @@ from beam_curator.diarization.turns import Turn, is_saturated, overlap_regions, 
 from beam_curator.failures import EntryError, Failure
 from beam_curator.intervals import Seconds
 from beam_curator.output_set import WrittenFile
+from beam_curator.tar_members import split_locator
 from beam_curator.transforms import storage
 from beam_curator.transforms.clips.recordings import open_recording
 from beam_curator.transforms.clips.sinks import ClipFiles, in_memory
@@ -279,7 +280,10 @@ def entry_of(row: Row, diarized: Diarized, rules: DiarizeRules, files: Sequence[
         rttm=files[0].name if files else None,
         files=tuple(files),
     )
-    entry = diarized_entry(row.fields(), facts, rules.diar_segments_key, rules.diar_format, rules.filepath_key)
+    fields = row.fields()
+    if split_locator(row.recording)[1] is not None:  # rows of a tarred dataset name the member alone
+        fields[rules.filepath_key] = row.recording
+    entry = diarized_entry(fields, facts, rules.diar_segments_key, rules.diar_format, rules.filepath_key)
     return entry | {ORIGIN_KEY: {"source": row.source, "offset": row.offset}}
 
 

@@ -88,12 +88,13 @@ class OfflineListener:
         )
 
     def _hear_batch(self, sources: Sequence[Source]) -> list[Heard]:
-        waveforms = [whole(PiecesAhead(source, _deadline(self._timeout))) for source in sources]
+        waveforms = [whole(PiecesAhead(source, deadline(self._timeout))) for source in sources]
         found = iter(self._engine.probabilities([item for item in waveforms if not isinstance(item, EntryError)]))
         return [item if isinstance(item, EntryError) else _result(next(found)) for item in waveforms]
 
 
-def _deadline(timeout: float) -> float | None:
+def deadline(timeout: float) -> float | None:
+    """Return when something that begins now is given up, on the monotonic clock; None for never."""
     return time.monotonic() + timeout if timeout else None
 
 
@@ -115,7 +116,7 @@ class StreamingListener:
 
     def hear(self, sources: Sequence[Source]) -> list[Heard]:
         """Return the probabilities of each recording, in the order given, or why there are none."""
-        return _Round(self._engine, sources, _deadline(self._timeout)).heard()
+        return _Round(self._engine, sources, deadline(self._timeout)).heard()
 
 
 def whole(pieces: PiecesAhead) -> Heard:
@@ -229,7 +230,7 @@ def longest_offline(free_bytes: int) -> float:
 
     Example:
       >>> round(longest_offline(16 << 30))
-      426
+      418
     """
     room = max(free_bytes / 2 - 1.5 * (1 << 30), 1 << 28)
     return float((room / 256) ** 0.5 * 0.08)

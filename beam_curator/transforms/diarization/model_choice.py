@@ -25,6 +25,7 @@ from beam_curator.transforms.diarization.model_files import (
     models_folder,
 )
 from beam_curator.transforms.diarization.nemotron import NemotronModelHandler
+from beam_curator.transforms.diarization.onnx_backend import CHECKSUMS
 from beam_curator.transforms.diarization.sortformer import SortformerModelHandler
 
 
@@ -120,13 +121,16 @@ def family_of(location: ModelLocation) -> Family:
 
 
 def _nemo_streams(path: str) -> bool:
-    with tarfile.open(path) as tar:
+    config = None
+    with suppress(tarfile.TarError, yaml.YAMLError, EOFError), tarfile.open(path) as tar:
         for member in tar:
             if os.path.basename(member.name) == "model_config.yaml":
                 stream = tar.extractfile(member)
-                config = yaml.safe_load(stream) if stream is not None else {}
-                return bool(config.get("streaming_mode", False))
-    raise NotAModelError(f"{path} has no model_config.yaml: give a .nemo file of a Sortformer")
+                config = yaml.safe_load(stream) if stream is not None else None
+                break
+    if not isinstance(config, dict):
+        raise NotAModelError(f"{path} has no model_config.yaml that can be read: give a .nemo file of a Sortformer")
+    return bool(config.get("streaming_mode", False))
 
 
 def handler_of(
@@ -165,10 +169,15 @@ def config_of_model(model: ModelOptions) -> dict[str, Any]:
 
 
 def files_of_model(model: ModelOptions) -> tuple[str, ...]:
-    """Return the files of a local model, which decide the rows as the inputs do."""
-    path = model.model_path
-    if not path or storage.is_remote(path):
+    """Return the files of a model that is named by its path: they decide the rows as the inputs do.
+
+    Of a folder in an object store it is the file of checksums that an exported model has; nothing is looked up.
+    """
+    path = os.path.expanduser(model.model_path)
+    if not path:
         return ()
+    if storage.is_remote(path):
+        return (path if path.endswith(".nemo") else storage.join(path, CHECKSUMS),)
     if os.path.isdir(path):
         return tuple(sorted(item.path for item in os.scandir(path) if item.is_file() and item.name[0] not in "._"))
     return (path,)

@@ -1,7 +1,6 @@
 """Speaker probabilities of recordings by NVIDIA's model for eight speakers, for Beam's RunInference."""
 
 import re
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from beam_curator.diarization.models import MODEL_SAMPLE_RATE
 from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.failures import EntryError
 from beam_curator.intervals import Seconds
-from beam_curator.transforms.diarization.listening import Heard, whole
+from beam_curator.transforms.diarization.listening import Heard, deadline, whole
 from beam_curator.transforms.diarization.model_files import resolve_model
 from beam_curator.transforms.diarization.nemotron_backend import FRAME_STEP, NemotronModel, load_nemotron
 from beam_curator.transforms.diarization.sources import PiecesAhead, Source, Waveform, source_of
@@ -40,7 +39,7 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
       threads: of torch, in each worker process.
       max_batch_size: most recordings in a batch.
       max_batch_seconds: recordings times the length of the longest; a longer one is heard alone.
-      timeout: seconds after which the reading of a batch is given up; 0 for never.
+      timeout: seconds after which the reading of a recording is given up; 0 for never.
       accelerator: what a Dataflow worker with a GPU is asked for.
 
     Example:
@@ -106,8 +105,7 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
         ]
 
     def _hear(self, sources: dict[int, Source], model: NemotronModel) -> dict[int, Heard]:
-        deadline = time.monotonic() + self._timeout if self._timeout else None
-        read = {position: whole(PiecesAhead(source, deadline)) for position, source in sources.items()}
+        read = {position: whole(PiecesAhead(source, deadline(self._timeout))) for position, source in sources.items()}
         waveforms = {position: samples for position, samples in read.items() if not isinstance(samples, EntryError)}
         return read | dict(zip(waveforms, model.infer(list(waveforms.values())), strict=True))
 

@@ -53,7 +53,7 @@ class SortformerModel:
         return ModelFacts(
             config=self._backend.config,
             mel_filters=self._backend.mel_filters,
-            free_bytes=free_memory(),
+            free_bytes=_free_bytes(self._backend),
             load_seconds=self._load_seconds,
         )
 
@@ -66,6 +66,15 @@ class SortformerModel:
         """Turn embeddings into probabilities; see `Backend.encode`."""
         with _memory_errors():
             return self._backend.encode(embeddings, lengths)
+
+
+def _free_bytes(backend: Backend) -> int:
+    """Return how much memory is free where a backend computes."""
+    device = getattr(backend, "device", "cpu")
+    torch = sys.modules.get("torch")
+    if not device.startswith("cuda") or torch is None:
+        return free_memory()
+    return int(torch.cuda.mem_get_info(device)[0])
 
 
 @contextmanager
@@ -218,8 +227,7 @@ def load_backend(location: ModelLocation, options: ModelOptions, threads: int | 
       ModelFileError: the backend cannot run this model, or is not installed.
       NotAModelError: it is no Sortformer.
     """
-    if options.backend not in ("auto", location.kind):
-        raise ModelFileError(_other_backend(location, options.backend))
+    check_backend(location, options.backend)
     n_threads = threads if threads is not None else os.cpu_count()
     if location.kind == "onnx":
         from beam_curator.transforms.diarization.onnx_backend import load_onnx
@@ -232,10 +240,17 @@ def load_backend(location: ModelLocation, options: ModelOptions, threads: int | 
     return load_nemo(location.path, device=options.device, n_threads=n_threads, autocast=options.autocast)  # type: ignore[arg-type]  # checked by ModelOptions
 
 
-def _other_backend(location: ModelLocation, backend: str) -> str:
+def check_backend(location: ModelLocation, backend: str) -> None:
+    """Refuse a model that is not for a backend.
+
+    Raises:
+      ModelFileError: says which it is for.
+    """
+    if backend in ("auto", location.kind):
+        return
     if backend == "onnx":
-        return (
+        raise ModelFileError(
             f"{location.path} is not an exported model, which backend onnx needs: run "
             f"'beam-curator models export {location.path} DIR' where NeMo is installed, and give --model-path DIR"
         )
-    return f"{location.path} is an exported model, expected a .nemo file: leave --backend out"
+    raise ModelFileError(f"{location.path} is an exported model, expected a .nemo file: leave --backend out")

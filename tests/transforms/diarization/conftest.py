@@ -1,51 +1,16 @@
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from beam_curator.diarization.models import Floats, Lengths
-from beam_curator.transforms.diarization.export import ExportedModel, export_sortformer
-from benchmarks.random_sortformer import SIZES, config_of, make_sortformer, quieten_nemo
-
-REQUIRED = os.environ.get("BEAM_CURATOR_REQUIRE_NEMO") == "1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """A Sortformer with random weights: as NeMo saves it, and exported."""
-
-    nemo: Path
-    onnx: Path
-    exported: ExportedModel
-
-
-def need_nemo() -> None:
-    """Skip where NeMo is missing; fail where the environment says that it may not be."""
-    if find_spec("nemo") is not None:
-        return
-    if REQUIRED:
-        pytest.fail("BEAM_CURATOR_REQUIRE_NEMO=1, but NeMo is not installed: pip install 'beam-curator[nemo]'")
-    pytest.skip("NeMo is not installed: pip install 'beam-curator[nemo]'")
-
-
-@pytest.fixture(scope="session")
-def streaming_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """A streaming Sortformer, tiny."""
-    return _made(tmp_path_factory.mktemp("streaming"), streaming=True)
-
-
-@pytest.fixture(scope="session")
-def offline_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """A Sortformer that hears a recording at once, tiny."""
-    return _made(tmp_path_factory.mktemp("offline"), streaming=False)
+from benchmarks.random_sortformer import SIZES, config_of, quieten_nemo
+from tests.sortformers import Model, exported_model, need_nemo
 
 
 @pytest.fixture(scope="session", params=["streaming", "offline"])
@@ -67,18 +32,7 @@ def short_table_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     config["encoder"]["pos_emb_max_len"] = 20
     directory = tmp_path_factory.mktemp("short_table")
     SortformerEncLabelModel(cfg=OmegaConf.create(config), trainer=None).save_to(str(directory / "model.nemo"))
-    return _exported(directory)
-
-
-def _made(directory: Path, *, streaming: bool) -> Model:
-    need_nemo()
-    make_sortformer("tiny", streaming=streaming).save_to(str(directory / "model.nemo"))
-    return _exported(directory)
-
-
-def _exported(directory: Path) -> Model:
-    nemo, onnx = directory / "model.nemo", directory / "onnx"
-    return Model(nemo=nemo, onnx=onnx, exported=export_sortformer(str(nemo), str(onnx)))
+    return exported_model(directory / "model.nemo")
 
 
 def mel_of(n_mels: int, *lengths: int) -> tuple[Floats, Lengths]:

@@ -1,4 +1,4 @@
-"""From recordings and manifests to complete sets, by the composite, with a model whose answers are worked out by hand."""
+"""From recordings and manifests to complete sets, with a model whose answers are worked out by hand."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ class TestResume:
         stopped = BandHandler()
         with pytest.raises(RuntimeError, match="lost"), beam.Pipeline("FnApiRunner") as pipeline:
             made = pipeline | Diarize([str(name) for name in names], self.target(out), handler=stopped)
-            _ = made.counts[-1] | beam.Map(_lose)
+            _ = made.files | beam.Map(_lose)
         (out / "rttm" / "eight.rttm").write_text("not what was written")
         (out / "rttm" / "phone.rttm").unlink()
         diarize_here(names, self.target(out), BandHandler(most_seconds=0.0))
@@ -250,6 +250,9 @@ class TestComposite:
                 "diarize.speakers": 3,
                 "diarize.failures": 1,
                 "diarize.failures.not_found": 1,
+                "progress.diarize.turns": 1,
+                "progress.diarize.audio_us": 4_000_000,
+                "progress.diarize.failures": 1,
             }
             assert_that(totals, equal_to(list(counts.items())), label="counts")
 

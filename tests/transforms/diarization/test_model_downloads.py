@@ -68,7 +68,7 @@ def test_a_hub_out_of_reach_is_said_at_once(tmp_path: Path) -> None:
     assert found.startswith(
         f"ModelNotFoundError model {NAME} cannot be fetched: the hub cannot be reached (ConnectError: "
     )
-    assert found.endswith("), or download it elsewhere and give --model-path FILE.nemo")
+    assert found.endswith("): download it elsewhere and give --model-path FILE.nemo")
 
 
 def test_a_hub_that_is_silent_is_given_up(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_both_functions_in_turn_are_what_nemo_does_at_once(model: Model) -> None
     from nemo.collections.asr.models import SortformerEncLabelModel
 
     backend = load_nemo(str(model.nemo), device="cpu", n_threads=1)
+    torch.set_num_threads(1)
     mel, lengths = mel_of(backend.config.mel.n_mels, 400, 129)
     restored = SortformerEncLabelModel.restore_from(str(model.nemo), map_location="cpu").eval()
     with torch.inference_mode():
