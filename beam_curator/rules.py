@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import Any, get_type_hints
 
 
-def option(default: Any, help_text: str, *, flag: str | None = None, choices: Sequence[str] = ()) -> Any:
+def option(
+    default: Any, help_text: str, *, flag: str | None = None, choices: Sequence[str] = (), also: str | None = None
+) -> Any:
     """Declare a dataclass field that is also a flag, a YAML key, and a row of the help tables.
 
     Args:
@@ -16,8 +18,10 @@ def option(default: Any, help_text: str, *, flag: str | None = None, choices: Se
       help_text: one line for people; units in words.
       flag: name on the command line without dashes, where it differs from the field's.
       choices: the only values allowed, if any.
+      also: another, shorter name of the flag.
     """
-    return dataclasses.field(default=default, metadata={"help": help_text, "flag": flag, "choices": tuple(choices)})
+    metadata = {"help": help_text, "flag": flag, "choices": tuple(choices), "also": also}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def raise_problems(subject: str, problems: Sequence[str]) -> None:

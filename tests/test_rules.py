@@ -14,7 +14,7 @@ from beam_curator.window_rules import WindowRules
 @dataclasses.dataclass(frozen=True)
 class Shoes:
     size: float = option(42, "size, EU", flag="shoe-size", choices=("41", "42"))
-    laces: float = option(1.5, "length, metres")
+    laces: float = option(1.5, "length, metres", also="laces-metres")
 
 
 def message(rules: type, **options: Any) -> str:
@@ -26,8 +26,13 @@ def message(rules: type, **options: Any) -> str:
 def test_an_option_documents_itself() -> None:
     size, laces = dataclasses.fields(Shoes)
     assert size.default == 42
-    assert dict(size.metadata) == {"help": "size, EU", "flag": "shoe-size", "choices": ("41", "42")}
-    assert dict(laces.metadata) == {"help": "length, metres", "flag": None, "choices": ()}
+    assert dict(size.metadata) == {
+        "help": "size, EU",
+        "flag": "shoe-size",
+        "choices": ("41", "42"),
+        "also": None,
+    }
+    assert dict(laces.metadata) == {"help": "length, metres", "flag": None, "choices": (), "also": "laces-metres"}
 
 
 @pytest.mark.parametrize("rules", [WindowRules, OverlapRules])

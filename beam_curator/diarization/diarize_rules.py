@@ -43,6 +43,7 @@ class ModelOptions:
         DEFAULT_MODEL,
         "model on the hub, with @revision behind it if one is wanted; auto takes what is installed: for long "
         "recordings a streaming model, for short ones one that hears all at once",
+        also="model",
     )
     model_path: str = option(
         "", "model here: a .nemo file, or a folder of an exported model or of transformers; wins over the name"

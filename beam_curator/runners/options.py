@@ -54,6 +54,7 @@ def add_flags(parser: argparse.ArgumentParser, sections: Sections) -> None:
             default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
             group.add_argument(
                 flag_of(field),
+                *([f"--{field.metadata['also']}"] if field.metadata["also"] else []),
                 dest=destination,
                 type=_Converter(kind),
                 choices=field.metadata["choices"] or None,
