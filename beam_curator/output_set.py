@@ -74,11 +74,24 @@ class WrittenFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputRecord:
-    """One input file as it was read; size and hash are None where it could not be read."""
+    """One input file as it was read.
+
+    Attributes:
+      name: as it was given or found.
+      n_bytes: size; None where it could not be read.
+      sha256: hexadecimal; None where it could not be read.
+      beside: it decides the rows without holding any: a model, a table of embeddings.
+    """
 
     name: str
     n_bytes: int | None
     sha256: str | None
+    beside: bool = False
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return the record as a manifest holds it."""
+        fields = {"name": self.name, "bytes": self.n_bytes, "sha256": self.sha256}
+        return fields | ({"beside": True} if self.beside else {})
 
 
 def block_file_name(kind: str, ref: BlockRef, part: int, extension: str) -> str:
@@ -157,10 +170,7 @@ def render_manifest(
         "command": command,
         "config": config,
         "config_sha256": config_sha256(command, config),
-        "inputs": [
-            {"name": record.name, "bytes": record.n_bytes, "sha256": record.sha256}
-            for record in sorted(inputs, key=lambda record: record.name)
-        ],
+        "inputs": [record.to_fields() for record in sorted(inputs, key=lambda record: record.name)],
         "counts": dict(sorted(counts.items())),
         "files": [
             {
@@ -203,7 +213,8 @@ class Manifest:
                 config=fields["config"],
                 config_sha256=fields["config_sha256"],
                 inputs=tuple(
-                    InputRecord(name=i["name"], n_bytes=i["bytes"], sha256=i["sha256"]) for i in fields["inputs"]
+                    InputRecord(name=i["name"], n_bytes=i["bytes"], sha256=i["sha256"], beside=i.get("beside", False))
+                    for i in fields["inputs"]
                 ),
                 counts=fields["counts"],
                 files=tuple(

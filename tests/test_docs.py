@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -11,11 +12,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from beam_curator.clips import safe_label, safe_stem, stem_with_mark
+from beam_curator.diarization.bandwidth import estimate_bandwidth
+from beam_curator.diarization.diarize_rules import ENTRY_KEYS
+from beam_curator.diarization.known_models import DEFAULT_MODEL, KNOWN_MODELS
+from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
+from beam_curator.diarization.turn_rules import TURN_PRESETS
 from beam_curator.failures import FAILURE_DOCS
 from beam_curator.runners import cli, exit_codes
 from beam_curator.runners.reference import with_tables
+from beam_curator.transforms.diarization.listening import longest_offline
+from tests.fakes_models import write_band_model, write_sound
+from tests.sortformers import Model
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = str(ROOT / "examples" / "talks.jsonl")
@@ -23,7 +33,9 @@ TUTORIAL = (ROOT / "docs" / "windows.md").read_text(encoding="utf-8")
 CUSTOMISED = re.findall(r"^\| [^|]+ \| `(--[^`]+)` \| (\d[^|]+ s) \|$", TUTORIAL, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/windows.md", "docs/extract.md", "docs/export.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/windows.md", "docs/extract.md", "docs/export.md", "docs/diarize.md"]
+)
 def test_tables_are_those_of_the_code(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert text == with_tables(text), f"run: python -m beam_curator.runners.reference {name}"
@@ -161,18 +173,133 @@ def test_marks_of_names_in_the_page_of_clips_are_real() -> None:
     assert f"`{safe_stem('q?')}_speaker_{safe_label('../../x')}_segment_000.wav`" in page
 
 
-def test_codes_in_the_page_of_clips_exist() -> None:
-    table = of_page("extract").partition("| code | when |")[2].partition("\n\n")[0]
+@pytest.mark.parametrize("page", ["extract", "diarize"])
+def test_codes_in_a_page_exist(page: str) -> None:
+    table = of_page(page).partition("| code | when |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ", table, re.MULTILINE)
     codes = {code for row in rows for code in re.findall(r"`(\w+)`", row)}
     assert len(codes) >= 20
     assert codes <= set(FAILURE_DOCS)
 
 
+SHOWN_DIARIZE = (
+    "beam-curator diarize examples/kettle.jsonl --output turns --model-path model "
+    "--turn-preset v2-callhome --bandwidth --uem --overlap-view"
+)
+DEPENDS_ON_THE_MODEL = {
+    "segments",
+    "diar_segments",
+    "exclusive_segments",
+    "num_speakers",
+    "speakers_saturated",
+    "files",
+}
+
+
+def shape_of(lines: list[str]) -> list[str]:
+    """Return lines without numbers, rules and widths: what a random model says is not the same on every machine."""
+    kept = [line for line in lines if "speakers_saturated" not in line]
+    return [re.sub(r"[ -]+", " ", re.sub(r"\d[\d,.]*(e-\d+)?", "0", line)).rstrip() for line in kept]
+
+
+def table_after(head: str, page: str) -> list[list[str]]:
+    """Return the cells of the table that has this head."""
+    (body,) = re.findall(rf"^{re.escape(head)}\n\|[-|]+\n((?:\|.*\n)+)", page, re.MULTILINE)
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in body.splitlines()]
+
+
+def test_the_page_of_diarization_shows_what_its_commands_do(
+    reader: Path, streaming_model: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = of_page("diarize")
+    shutil.copy(streaming_model.nemo, "model.nemo")
+    assert cli.run(["models", "export", "model.nemo", "model"]) == 0
+    shown = shown_after("beam-curator models export model.nemo model", page)
+    assert shape_of(capsys.readouterr().out.splitlines()) == shape_of(shown)
+    (row,) = re.findall(r"^\$ echo '(.*)' > examples/kettle\.jsonl$", page, re.MULTILINE)
+    Path("examples/kettle.jsonl").write_text(row + "\n", encoding="utf-8")
+    assert cli.run(shlex.split(SHOWN_DIARIZE)[1:]) == 0
+    assert shape_of(capsys.readouterr().out.splitlines()) == shape_of(shown_after(SHOWN_DIARIZE, page))
+    found = sorted(str(path) for path in Path("turns").rglob("*") if path.is_file())
+    assert found == shown_after("find turns -type f | sort", page)
+    uem = Path("turns/rttm/kettle.uem").read_text(encoding="utf-8").splitlines()
+    assert uem == shown_after("cat turns/rttm/kettle.uem", page)
+    for kind in ("rttm", "ctm"):
+        shapes = {line for line in shape_of(shown_after(f"cat turns/rttm/kettle.{kind}", page)) if line.count("+") < 2}
+        assert shapes <= set(shape_of(Path(f"turns/rttm/kettle.{kind}").read_text(encoding="utf-8").splitlines()))
+    (text,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (line,) = Path("turns/turns-00000-of-00001.jsonl").read_text(encoding="utf-8").splitlines()
+    expected, entry = json.loads(text), json.loads(line)
+    assert list(entry) == list(expected)
+    assert {key: entry[key] for key in entry if key not in DEPENDS_ON_THE_MODEL} == {
+        key: expected[key] for key in expected if key not in DEPENDS_ON_THE_MODEL
+    }
+    assert [list(segment) for segment in entry["segments"][:1]] == [list(expected["segments"][0])]
+    assert [name for name, _, _ in entry["files"]] == [name for name, _, _ in expected["files"]]
+
+
+def test_presets_in_the_page_of_diarization() -> None:
+    page = of_page("diarize")
+    flags = ("chunk-len", "chunk-right-context", "fifo-len", "spkcache-update-period")
+    head = "".join(("| `--latency` | seconds ", *(f"| `--{flag}` " for flag in flags), "|"))
+    assert [[row[0].split("`")[1], *row[1:]] for row in table_after(head, page)] == [
+        [name, f"{walk.latency:.2f}"]
+        + [str(n) for n in (walk.chunk_len, walk.chunk_right_context, walk.fifo_len, walk.spkcache_update_period)]
+        for name, walk in LATENCY_PRESETS.items()
+    ]
+    assert {(walk.chunk_left_context, walk.spkcache_len) for walk in LATENCY_PRESETS.values()} == {(1, 188)}
+    names = ("onset", "offset", "pad_onset", "pad_offset", "min_duration_on", "min_duration_off")
+    head = "".join(f"| `--{name.replace('_', '-')}` " for name in ("turn_preset", *names)) + "|"
+    assert table_after(head, page) == [
+        [f"`{preset}`", *(str(getattr(rules, name)) for name in names)] for preset, rules in TURN_PRESETS.items()
+    ]
+
+
+def test_models_in_the_page_of_diarization() -> None:
+    rows = table_after("| `--model-name` | hears | licence | speakers | a frame |", of_page("diarize"))
+    assert rows == [
+        [
+            f"`{model.name}`" + (" (default)" if model.name == DEFAULT_MODEL else ""),
+            "a recording at once" if model.family == "sortformer-offline" else "chunk by chunk",
+            model.licence + (": not for commercial use" if model.non_commercial else ""),
+            str(model.n_speakers),
+            f"{model.frame_step * 1000:g} ms",
+        ]
+        for model in KNOWN_MODELS.values()
+    ]
+
+
+def test_keys_and_figures_in_the_page_of_diarization() -> None:
+    page = of_page("diarize")
+    for key in (*ENTRY_KEYS, "_origin", "diar_segments"):
+        assert re.search(rf"^\| [^|]*`{key}`[^|]* \|", page, re.MULTILINE), key
+    assert f"with 16 GiB free, more than {longest_offline(16 << 30):.0f} s" in page
+    noise = np.random.default_rng(0).standard_normal(480_000).astype(np.float32) * np.float32(0.1)
+    assert estimate_bandwidth(noise, 16000) == 8000
+    resampled = estimate_bandwidth(soxr.resample(noise, 48000, 16000), 16000)
+    assert f"the same noise has {resampled} Hz" in " ".join(page.split())
+    assert abs(estimate_bandwidth(soxr.resample(noise, 8000, 16000), 16000) - 4000) < 100
+    assert "has about 4000 Hz" in page
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_code_in_the_page_of_diarization_runs(number: int, reader: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", of_page("diarize"), re.DOTALL)
+    assert len(blocks) == 3
+    write_band_model(reader / "model")
+    write_sound(reader / "recordings" / "talk.wav", 2.0, [(0.8, 1.6, 0)])
+    (reader / "code.py").write_text(blocks[number], encoding="utf-8")
+    runpy.run_path("code.py")
+    if number == 0:
+        assert cli.run(["verify", "turns_output"]) == 0
+
+
 DOCUMENTS = (
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/diarize.md",
     "docs/engines.md",
     "docs/export.md",
     "docs/extract.md",

@@ -173,6 +173,8 @@ class DiarizeRules:
                 f"rttm_out_dir {self.rttm_out_dir!r} is no name of a folder of the output set: "
                 "give letters and digits with rttm among them, such as rttm or pred_rttms"
             )
+        if not self.rttm_out_dir and (self.uem or self.overlaps):
+            problems.append("uem and overlap-view go beside .rttm files, and rttm_out_dir is empty: name a folder")
         raise_problems("diarization", problems)
 
 

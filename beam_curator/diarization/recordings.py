@@ -106,13 +106,16 @@ def _seconds(value: Any, key: str) -> Seconds:
             "write it as a number, or leave it out",
         )
     if not 0 <= value <= _LONGEST:
+        found = f"{value:g}" if abs(value) < _LARGEST else "of hundreds of digits"
         raise EntryError(
-            FailureCode.BAD_TIME, f"{key} {value:g} s is no time in a recording", "write seconds from 0 on"
+            FailureCode.BAD_TIME, f"{key} {found} s is no time in a recording", "write seconds from 0 on"
         )
     return float(value)
 
 
 _LONGEST = 1e9
+_LARGEST = 1e300
+"""Whole numbers of JSON may be beyond what a float holds."""
 
 
 def identity_of(recording: str, start: Seconds, end: Seconds | None) -> str:

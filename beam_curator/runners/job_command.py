@@ -45,6 +45,8 @@ def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_argumen
     problem = job.problem()
     if problem is not None:
         raise UsageError(problem)
+    for line in job.notices():
+        print(f"beam-curator: {line}", file=sys.stderr)
     with locked(job.output):
         beside = [InputFile(name=name, size=0) for name in job.beside()]
         prepared = prepare(job.output, job.kind, job.config(), [*files, *beside], overwrite=job.run.overwrite)

@@ -185,7 +185,8 @@ def said_by(err: Exception) -> str:
         text = text.partition(" [while running")[0]
         return text if name.startswith("beam_curator.") else f"{name.rpartition('.')[2]}: {text}"
     text = str(err).strip().partition("\n")[0].partition(" [while running")[0]
-    return text if isinstance(err, RuntimeError) and ": " in text else f"{type(err).__name__}: {text}"
+    is_plain = type(err).__module__.startswith("beam_curator.") or (isinstance(err, RuntimeError) and ": " in text)
+    return text if is_plain else f"{type(err).__name__}: {text}"
 
 
 _LAST_LINE = re.compile(r"^[ \t]+\S.*\n((?!Caused by)[A-Za-z_][\w.]*): (.*)$", re.MULTILINE)

@@ -51,7 +51,10 @@ def list_inputs(
     """
     for given in inputs:
         storage.check_store(given)
-    names = [name for given in inputs for name in _names(given, extensions)]
+    return _listed([name for given in inputs for name in _names(given, extensions)], keep_duplicates)
+
+
+def _listed(names: Sequence[str], keep_duplicates: bool) -> tuple[list[InputFile], list[str]]:
     repeated = sorted(name for name, times in Counter(map(_absolute, names)).items() if times > 1)
     seen: Counter[str] = Counter()
     files = []
@@ -90,9 +93,7 @@ def list_recordings(inputs: Sequence[str], *, keep_duplicates: bool = False) -> 
         raise NoInputError(
             f"the inputs name manifests ({manifests[0]}) and recordings ({recordings[0]}): give one kind at a time"
         )
-    extensions = EXTENSIONS if manifests else AUDIO_EXTENSIONS
-    files, repeated = list_inputs(manifests or recordings, keep_duplicates=keep_duplicates, extensions=extensions)
-    return files, repeated, bool(manifests)
+    return *_listed(manifests or recordings, keep_duplicates), bool(manifests)
 
 
 def list_manifests_of(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tuple[list[InputFile], list[str]]:

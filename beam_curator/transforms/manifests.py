@@ -1,6 +1,7 @@
 """Reading manifests: inputs to blocks of raw rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import apache_beam as beam
@@ -211,7 +212,12 @@ class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
             | "List files" >> beam.ParDo(_ListFilesFn(self._inputs, self._beside, self._list_files))
             | "Spread files" >> beam.Reshuffle()
             | "Hash file" >> beam.Map(hash_input)
+            | "Mark what is beside" >> beam.Map(_marked, frozenset(self._beside))
         )
+
+
+def _marked(record: InputRecord, beside: frozenset[str]) -> InputRecord:
+    return replace(record, beside=record.name in beside)
 
 
 class _ListFilesFn(beam.DoFn):

@@ -41,6 +41,9 @@ def main() -> None:
 
     sdk_worker_main.main(sys.argv[:1])
     Path(sign).unlink(missing_ok=True)  # an orderly end: who dies leaves its sign behind
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # after Ctrl-C a thread may still be inside a model, which C++ answers with an abort at exit
 
 
 if __name__ == "__main__":

@@ -72,6 +72,10 @@ class Job(ABC):
         """Say what the job needs besides its inputs and is not there, as far as that can be told before it runs."""
         return None
 
+    def notices(self) -> list[str]:
+        """Say what a person should know before the job begins."""
+        return []
+
     def config(self) -> Config:
         """Return what decides the rows."""
         config: Config = self.transform(self.target()).config()

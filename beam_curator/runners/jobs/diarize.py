@@ -12,9 +12,8 @@ from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times
 from beam_curator.set_kinds import DIARIZE, SetKind
 from beam_curator.transforms.diarization.diarize import Diarize
+from beam_curator.transforms.diarization.model_checks import check_model, notices_of
 from beam_curator.transforms.diarization.model_choice import chosen_models, files_of_model
-from beam_curator.transforms.diarization.model_files import ModelFileError, ModelNotFoundError
-from beam_curator.transforms.diarization.sortformer import locate_model
 from beam_curator.transforms.listing import Lister, list_either
 from beam_curator.transforms.output_set import OutputTarget
 
@@ -38,13 +37,17 @@ class DiarizeJob(Job):
     def problem(self) -> str | None:
         if self.engine.name == "dataflow":
             return None
+        walk = self.options["streaming"].parameters()
         try:
             chosen = chosen_models(self.options["model"])
             for model in (chosen.any_length, *([chosen.short] if chosen.short is not None else [])):
-                locate_model(model)
-        except (ModelNotFoundError, ModelFileError) as err:
+                check_model(model, walk)
+        except ValueError as err:  # of all that can be wrong with a model
             return str(err)
         return None
+
+    def notices(self) -> list[str]:
+        return notices_of(self.options["model"]) if self.engine.name != "dataflow" else []
 
     def transform(self, target: OutputTarget) -> Diarize:
         read, output = self.options["input"], self.options["output"]

@@ -112,7 +112,7 @@ def base_of(source: str) -> str:
         if text is None:
             break
         try:
-            inputs = Manifest.from_json(text).inputs
+            inputs = [record for record in Manifest.from_json(text).inputs if not record.beside]
         except NotAnOutputSetError:
             break
         if len({record.name.rpartition("/")[0] for record in inputs}) != 1:

@@ -82,8 +82,8 @@ class OfflineListener:
             return None
         return EntryError(
             FailureCode.TOO_LONG,
-            f"the recording is {source.seconds:.0f} s long, and this model hears a recording at once: "
-            f"with the memory there is, up to {self._max_seconds:.0f} s",
+            f"the recording is {source.seconds:.0f} s long, and this model hears a recording at once: up to "
+            f"{self._max_seconds:.0f} s, by --max-offline-seconds or by the memory there is",
             "use a model of the streaming family, or raise --max-offline-seconds",
         )
 

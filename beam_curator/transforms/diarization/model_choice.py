@@ -144,7 +144,7 @@ def handler_of(
         model_path=model.model_path or None,
         cache_dir=model.cache_dir or None,
         sha256=model.sha256 or None,
-        device="cuda" if model.device == "cuda" else "cpu",
+        device=model.device,
         threads=inference.threads or os.cpu_count() or 1,
         max_batch_size=inference.inference_batch_size,
         max_batch_seconds=inference.batch_seconds,

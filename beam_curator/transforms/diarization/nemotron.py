@@ -20,7 +20,7 @@ from beam_curator.transforms.metrics import timed
 
 DEFAULT_ACCELERATOR = "type:nvidia-l4;count:1;install-nvidia-driver"
 
-_HANDLER_DEVICE = re.compile(r"cpu|cuda(:\d+)?")
+_HANDLER_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronModel]):
@@ -35,7 +35,7 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
       model_path: a folder that transformers saved.
       cache_dir: where downloads go.
       sha256: of the file with the weights, checked before it is loaded.
-      device: "cpu", "cuda" or "cuda:1".
+      device: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
       threads: of torch, in each worker process.
       max_batch_size: most recordings in a batch.
       max_batch_seconds: recordings times the length of the longest; a longer one is heard alone.
@@ -63,7 +63,7 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
         accelerator: str = DEFAULT_ACCELERATOR,
     ) -> None:
         if not _HANDLER_DEVICE.fullmatch(device):
-            raise ValueError(f"device {device!r} is not known: give cpu, cuda or cuda:N")
+            raise ValueError(f"device {device!r} is not known: give auto, cpu, cuda or cuda:N")
         for name, value in (("threads", threads), ("max_batch_size", max_batch_size)):
             if value < 1:
                 raise ValueError(f"{name} {value} is below 1: raise it")

@@ -193,6 +193,8 @@ def load_nemotron(location: ModelLocation, *, device: str = "cpu", threads: int 
         raise ModelFileError(
             f"{location.name} needs torch and transformers of at least 5.23: pip install 'beam-curator[nemotron]'"
         ) from err
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     if device != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"device {device} is asked for, but torch sees no GPU: give cpu, or a worker with a GPU")
     loaded: Any

@@ -77,8 +77,8 @@ def load_onnx(directory: str, n_threads: int | None = None, device: Device = "au
         raise NotAModelError(f"{os.path.join(directory, CONFIG)}: {err}") from err
     filters = _read_filters(os.path.join(directory, MEL_FILTERS), config)
     providers = _providers(device)
-    pre_encoder = _session(os.path.join(directory, PRE_ENCODE), n_threads, providers)
-    encoder = _session(os.path.join(directory, ENCODE), n_threads, providers)
+    pre_encoder = _session(os.path.join(directory, PRE_ENCODE), ("mel", "lengths"), n_threads, providers)
+    encoder = _session(os.path.join(directory, ENCODE), ("embeddings", "lengths"), n_threads, providers)
     backend = OnnxBackend(config, filters, pre_encoder, encoder)
     if device == "cuda" and backend.device != "cuda":
         raise ValueError(
@@ -149,8 +149,13 @@ def _providers(device: Device) -> list[Any]:
     return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
 
 
-def _session(path: str, n_threads: int | None, providers: Sequence[Any]) -> Any:
-    """Open a graph so that the same input gives the same bytes, and idle threads leave the processor alone."""
+def _session(path: str, inputs: tuple[str, ...], n_threads: int | None, providers: Sequence[Any]) -> Any:
+    """Open a graph so that the same input gives the same bytes, and idle threads leave the processor alone.
+
+    Raises:
+      NotAModelError: it is none, or takes other inputs.
+      OutOfMemoryError: it does not fit into memory.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -161,11 +166,15 @@ def _session(path: str, n_threads: int | None, providers: Sequence[Any]) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(path, options, providers=list(providers))
+        session = onnxruntime.InferenceSession(path, options, providers=list(providers))
     except Exception as err:
         if _is_memory_error(err):
             raise OutOfMemoryError(_memory_message(err)) from err
         raise NotAModelError(f"{path} is no graph for this onnxruntime ({_first_line(err)}): {_CURE}") from err
+    found = tuple(item.name for item in session.get_inputs())
+    if found != inputs:
+        raise NotAModelError(f"{path} takes {', '.join(found)}, expected {', '.join(inputs)}: {_CURE}")
+    return session
 
 
 def _run(session: Any, inputs: Mapping[str, Floats | Lengths]) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from beam_curator.failures import EntryError
+from beam_curator.output_set import InputRecord, Manifest, render_manifest
 from beam_curator.transforms.clips.recordings import base_of, open_recording, recording_of
 from tests import fakes_filesystem
 from tests.manifests import run, speech
@@ -106,6 +107,24 @@ class TestPaths:
     def test_a_damaged_manifest_is_no_lineage(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "_MANIFEST.json").write_text(text)
         assert base_of(f"{tmp_path}/m.jsonl") == f"{tmp_path}/m.jsonl"
+
+    def test_what_lies_beside_the_manifests_has_no_part_in_it(self, tmp_path: Path) -> None:
+        manifest = Manifest(
+            command="diarize",
+            config={},
+            inputs=(
+                InputRecord(name="/in/m.jsonl", n_bytes=1, sha256="00"),
+                InputRecord(name="/models/m.nemo", n_bytes=1, sha256="00", beside=True),
+            ),
+            counts={},
+            files=(),
+        )
+        text = render_manifest(
+            command=manifest.command, config=manifest.config, inputs=manifest.inputs, counts={}, files=()
+        )
+        assert Manifest.from_json(text).inputs == manifest.inputs
+        (tmp_path / "_MANIFEST.json").write_bytes(text)
+        assert base_of(f"{tmp_path}/turns-00000-of-00001.jsonl") == "/in/m.jsonl"
 
     def test_a_set_that_names_itself_comes_to_an_end(self, tmp_path: Path) -> None:
         run("windows", write_rows(tmp_path / "in" / "m.jsonl", [speech(4)]), "--output", tmp_path / "out")

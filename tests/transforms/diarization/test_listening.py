@@ -164,7 +164,8 @@ class TestMemory:
         assert said(heard) == [50, "too_long", 125]
         assert isinstance(heard[1], EntryError)
         assert heard[1].message == (
-            "the recording is 10 s long, and this model hears a recording at once: with the memory there is, up to 10 s"
+            "the recording is 10 s long, and this model hears a recording at once: up to 10 s, "
+            "by --max-offline-seconds or by the memory there is"
         )
         assert heard[1].cure == "use a model of the streaming family, or raise --max-offline-seconds"
 

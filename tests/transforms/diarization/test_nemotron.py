@@ -295,7 +295,7 @@ def test_what_runinference_is_told() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"device": "tpu"}, "device 'tpu' is not known: give cpu, cuda or cuda:N"),
+        ({"device": "tpu"}, "device 'tpu' is not known: give auto, cpu, cuda or cuda:N"),
         ({"threads": 0}, "threads 0 is below 1: raise it"),
         ({"max_batch_size": 0}, "max_batch_size 0 is below 1: raise it"),
         ({"max_batch_seconds": 0.0}, "max_batch_seconds 0 is not above 0: raise it"),
