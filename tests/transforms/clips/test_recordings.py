@@ -109,20 +109,12 @@ class TestPaths:
         assert base_of(f"{tmp_path}/m.jsonl") == f"{tmp_path}/m.jsonl"
 
     def test_what_lies_beside_the_manifests_has_no_part_in_it(self, tmp_path: Path) -> None:
-        manifest = Manifest(
-            command="diarize",
-            config={},
-            inputs=(
-                InputRecord(name="/in/m.jsonl", n_bytes=1, sha256="00"),
-                InputRecord(name="/models/m.nemo", n_bytes=1, sha256="00", beside=True),
-            ),
-            counts={},
-            files=(),
+        inputs = (
+            InputRecord(name="/in/m.jsonl", n_bytes=1, sha256="00"),
+            InputRecord(name="/models/m.nemo", n_bytes=1, sha256="00", beside=True),
         )
-        text = render_manifest(
-            command=manifest.command, config=manifest.config, inputs=manifest.inputs, counts={}, files=()
-        )
-        assert Manifest.from_json(text).inputs == manifest.inputs
+        text = render_manifest(command="diarize", config={}, inputs=inputs, counts={}, files=())
+        assert Manifest.from_json(text).inputs == inputs
         (tmp_path / "_MANIFEST.json").write_bytes(text)
         assert base_of(f"{tmp_path}/turns-00000-of-00001.jsonl") == "/in/m.jsonl"
 
