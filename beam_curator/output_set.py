@@ -274,8 +274,7 @@ def differences(manifest: Manifest, config: Config, inputs: Sequence[InputRecord
             for key in sorted({*old, *new})
             if old.get(key) != new.get(key)
         ]
-    before = {record.name: record for record in manifest.inputs}
-    now = {record.name: record for record in inputs}
+    before, now = ({record.name: (record.n_bytes, record.sha256) for record in of} for of in (manifest.inputs, inputs))
     for name in sorted({*before, *now}):
         if name not in now:
             found.append(f"{name} is no longer among the inputs")

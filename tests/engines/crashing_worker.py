@@ -9,9 +9,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from beam_curator.output_set import WrittenFile
 from beam_curator.runners.engines.worker_pool import work
 from beam_curator.transforms import atomic_files, output_set
 from beam_curator.transforms.clips import index
+from beam_curator.transforms.diarization.diarizing import Diarized, TurnWriter
 
 
 def die_once(flag: str) -> None:
@@ -86,10 +88,23 @@ def in_the_index(flag: str) -> None:
     index.summary_text = text
 
 
+def between_turns_and_row(flag: str) -> None:
+    """Die with the .rttm file of a recording in place, and no row of it."""
+    write_files = TurnWriter._write_files
+
+    def write(self: TurnWriter, diarized: Diarized) -> list[WrittenFile]:
+        files = write_files(self, diarized)
+        die_once(flag)
+        return files
+
+    TurnWriter._write_files = write  # type: ignore[method-assign]  # that is the fault
+
+
 IN_COMMIT = (before_the_manifest, after_the_manifest)
 KINDS = {
     "windows": (in_the_middle_of_a_block, *IN_COMMIT),
     "extract": (in_the_middle_of_a_recording, in_the_index, *IN_COMMIT),
+    "diarize": (between_turns_and_row, *IN_COMMIT),
 }
 MOMENTS = {kind.__name__: kind for kinds in KINDS.values() for kind in kinds}
 """Moments by name; `KINDS` tells which ones a command comes to."""

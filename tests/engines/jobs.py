@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from tests.engines.cluster import FlinkCluster, is_running, wait_until
-from tests.faults.jobs import COMMAND, clips_of, expected_names, files_in, manifest_of
+from tests.faults.jobs import COMMAND, clips_of, expected_names, files_in, manifest_of, rows_of
 from tests.manifests import small_blocks_command
 
 
@@ -80,10 +80,13 @@ def on_flink(cluster: FlinkCluster, parallelism: int = 2) -> list[str]:
 
 
 def check_names(output: Path, manifest: bytes) -> None:
-    """Fail where a directory holds anything but its set, which is that of the manifest, and clips as rows say."""
+    """Fail where a directory holds anything but its set, which is that of the manifest, and files as rows say."""
     assert (output / "_MANIFEST.json").read_bytes() == manifest
     assert manifest_of(output)["files"]
     assert files_in(output) == expected_names(output)
     if manifest_of(output)["command"] == "extract":
         clips = clips_of(output)
         assert {name: hashlib.sha256((output / name).read_bytes()).hexdigest() for name in clips} == clips
+    if manifest_of(output)["command"] == "diarize":
+        files = {name: sha256 for row in rows_of(output, "turns") for name, _, sha256 in row["files"]}
+        assert {name: hashlib.sha256((output / name).read_bytes()).hexdigest() for name in files} == files

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from benchmarks.random_sortformer import talk
 from tests.manifests import line_of, write_lines
 
 RATE = 8000
@@ -84,3 +85,15 @@ def bad_lines() -> list[bytes]:
         piece | {"original_start_ms": 1_000_000, "original_end_ms": 1_001_000},
     ]
     return [b'{"original_file": ', *map(line_of, rows), b"\xff"]
+
+
+def write_talks(folder: Path) -> Path:
+    """Write nine short recordings of something like talk, two of them with one stem, and three bad ones."""
+    for number in range(9):
+        path = folder / str(number % 3) / f"talk{max(1, number)}.{('wav', 'flac', 'ogg')[number // 3]}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, talk(3.0 + number, seed=number), 16000)
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "page.flac").write_bytes(b"<html>")
+    (folder / "cut.wav").write_bytes((folder / "0" / "talk1.wav").read_bytes()[:50000])
+    return folder

@@ -14,7 +14,8 @@ from beam_curator.runners.engines.worker_pool import WorkerPool, serve
 from tests.engines.cluster import FlinkCluster, wait_until
 from tests.engines.crashing_worker import KINDS
 from tests.engines.jobs import EngineJobs, check_names, on_flink
-from tests.engines.recordings import write_pieces
+from tests.engines.recordings import write_pieces, write_talks
+from tests.fakes_models import write_band_model
 from tests.manifests import line_of, speech, write_lines, write_mixed
 
 pytestmark = pytest.mark.slow
@@ -96,12 +97,21 @@ def crashing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[s
             server.stop(0)
 
 
+def work_of(command: str, folder: Path) -> tuple[Path, list[str]]:
+    """Write the input of a job; return it and the job's options."""
+    shards = ["--shards", "4"]
+    if command == "windows":
+        return write_mixed(folder / "in/mixed.jsonl"), shards
+    if command == "extract":
+        return write_pieces(folder / "in"), [*shards, "--output-format", "flac"]
+    return write_talks(folder / "in"), [*shards, "--model-path", str(write_band_model(folder / "model"))]
+
+
 def test_a_worker_kills_itself_once(
     crashing: tuple[str, Path, int], tmp_path: Path, flink: FlinkCluster, jobs: EngineJobs
 ) -> None:
     command, flag, port = crashing
-    manifest = write_mixed(tmp_path / "in/mixed.jsonl") if command == "windows" else write_pieces(tmp_path / "in")
-    options = ["--shards", "4", *([] if command == "windows" else ["--output-format", "flac"])]
+    manifest, options = work_of(command, tmp_path)
     expected = jobs.manifest_of(manifest, "expected", *options, block_bytes=2000, command=command)
     before = set(flink.jobs())
     external = ["--environment_type=EXTERNAL", f"--environment_config=localhost:{port}"]

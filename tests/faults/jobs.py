@@ -65,10 +65,15 @@ def manifest_of(output: Path) -> dict[str, Any]:
     return loaded
 
 
+def rows_of(output: Path, kind: str) -> list[dict[str, Any]]:
+    """Return the rows of a set, from files of one kind."""
+    names = [file["name"] for file in manifest_of(output)["files"] if file["kind"] == kind]
+    return [json.loads(line) for name in names for line in (output / name).read_bytes().splitlines()]
+
+
 def clips_of(output: Path) -> dict[str, str]:
     """Return the hash of each clip that lies in a file of its own, as the set's rows say it."""
-    names = [file["name"] for file in manifest_of(output)["files"] if file["kind"] == "clips"]
-    rows = [json.loads(line) for name in names for line in (output / name).read_bytes().splitlines()]
+    rows = rows_of(output, "clips")
     return {row["extracted_path"]: row["sha256"] for row in rows if "::" not in row["extracted_path"]}
 
 
@@ -78,6 +83,8 @@ def expected_names(output: Path) -> set[str]:
     names = {"_MANIFEST.json", "summary.json"} | {file["name"] for file in manifest["files"]}
     if manifest["command"] == "extract":
         names |= {"extraction_summary.json", *clips_of(output)}
+    if manifest["command"] == "diarize":
+        names |= {name for row in rows_of(output, "turns") for name, *_ in row["files"]}
     return names
 
 

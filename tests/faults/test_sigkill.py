@@ -33,7 +33,7 @@ from tests.faults.works import WORKS, Work, write_talks
 pytestmark = pytest.mark.slow
 
 MIN_SECONDS = 10.0 if SLOW else 2.0
-N_MOMENTS = {"windows": 30, "extract": 30, "extract into tars": 6} if SLOW else dict.fromkeys(WORKS, 4)
+N_MOMENTS = dict.fromkeys(WORKS, 30) | {"extract into tars": 6} if SLOW else dict.fromkeys(WORKS, 4)
 N_STRAYS = 20_000
 N_AGAIN = 3
 """Tars that may be written again: two hold a recording of which a piece failed, one was not yet whole."""
@@ -47,7 +47,7 @@ class Baseline:
     seconds: float
 
     def start(self, output: Path) -> "subprocess.Popen[str]":
-        return start(self.work.command, self.manifest, output, *self.work.flags)
+        return start(self.work.command, self.manifest, output, *self.work.options(self.manifest))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def measure(work: Work, folder: Path, size: int) -> Baseline:
     shutil.rmtree(output, ignore_errors=True)
     manifest = work.write(folder, size)
     begin = time.monotonic()
-    process = start(work.command, manifest, output, *work.flags)
+    process = start(work.command, manifest, output, *work.options(manifest))
     code, text = finish(process)
     seconds = time.monotonic() - begin
     assert code == 0, text
@@ -128,7 +128,7 @@ def test_the_same_command_finishes_a_killed_job(
     time.sleep(seconds)
     ended = process.poll() is not None
     kill(process)
-    written = baseline.work.n_kept(names_in(output))
+    written = baseline.work.n_kept(files_in(output))
     when = "after the end" if ended else f"{'after' if written else 'before'} the first output byte"
     print(f"killed at {seconds:.2f} s of {baseline.seconds:.2f} s, {when}")
     print(run_again(baseline, output))
@@ -147,7 +147,7 @@ def _written(output: Path) -> Callable[[], bool]:
     return (output / "_MANIFEST.json").exists
 
 
-@pytest.mark.parametrize("name", ["windows", "extract"])
+@pytest.mark.parametrize("name", ["windows", "extract", "diarize"])
 @pytest.mark.parametrize("inside", [_sweeping, _writing, _written])
 def test_the_same_command_finishes_a_job_killed_in_its_commit(
     name: str, inside: Callable[[Path], Callable[[], bool]], short_of: Callable[[str], Baseline], tmp_path: Path

@@ -17,15 +17,14 @@ def wait_for_workers(output: Path, work: Work) -> list[int]:
     """Wait until both workers live and a first file is written; return their process ids."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        names = names_in(output)
-        pids = [int(name.split(".")[2]) for name in names if name.startswith(".worker.")]
-        if len(pids) == 2 and work.n_kept(names):
+        pids = [int(name.split(".")[2]) for name in names_in(output) if name.startswith(".worker.")]
+        if len(pids) == 2 and work.n_kept(files_in(output)):
             return pids
         time.sleep(0.02)
     raise AssertionError("the workers did not start")
 
 
-@pytest.fixture(params=["windows", "extract"])
+@pytest.fixture(params=["windows", "extract", "diarize"])
 def work(request: pytest.FixtureRequest) -> Work:
     return WORKS[request.param]
 
@@ -37,7 +36,7 @@ def manifest(work: Work, tmp_path: Path) -> Path:
 
 def test_a_killed_worker_ends_the_job_with_an_error(work: Work, manifest: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    process = start(work.command, manifest, output, "--jobs", "2", *work.flags)
+    process = start(work.command, manifest, output, "--jobs", "2", *work.options(manifest))
     os.kill(wait_for_workers(output, work)[0], signal.SIGKILL)
     begin = time.monotonic()
     code, text = finish(process, timeout=30)
@@ -48,17 +47,17 @@ def test_a_killed_worker_ends_the_job_with_an_error(work: Work, manifest: Path, 
     assert wait_for_no_process_about(str(output), 5) == []
     assert not (output / "_MANIFEST.json").exists()
 
-    code, text = finish(start(work.command, manifest, output, "--jobs", "2", *work.flags))
+    code, text = finish(start(work.command, manifest, output, "--jobs", "2", *work.options(manifest)))
     assert code == 0, text
     assert files_in(output) == expected_names(output)
 
 
 def test_workers_end_with_their_killed_driver(work: Work, manifest: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    process = start(work.command, manifest, output, "--jobs", "2", *work.flags)
+    process = start(work.command, manifest, output, "--jobs", "2", *work.options(manifest))
     wait_for_workers(output, work)
     kill(process)
     assert wait_for_no_process_about(str(output), 10) == []
 
-    assert finish(start(work.command, manifest, output, *work.flags))[0] == 0
+    assert finish(start(work.command, manifest, output, *work.options(manifest)))[0] == 0
     assert files_in(output) == expected_names(output)

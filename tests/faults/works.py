@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from tests.fakes_models import write_band_model, write_sound
+
 RATE = 16_000
 N_RECORDINGS = 40
+MODEL = "model"
+"""Beside the input of a job that needs one; among its flags it stands for the path."""
 SECONDS_A_PIECE = 3
 
 
@@ -60,6 +64,22 @@ def write_recordings(folder: Path, seconds: int, n_recordings: int = N_RECORDING
     return path
 
 
+def write_speakers(folder: Path, seconds: int) -> Path:
+    """Write recordings in which four speakers talk in turn, and a model that tells them apart; return their folder.
+
+    Two of them fail: a page, and a file without a byte.
+    """
+    write_band_model(folder / MODEL)
+    recordings = folder / "in"
+    for number in range(N_RECORDINGS):
+        draw = random.Random(number)
+        speech = [(start + 0.08, start + 0.8, draw.randrange(4)) for start in range(seconds)]
+        write_sound(recordings / f"{number:02d}.wav", seconds, speech)
+    (recordings / "page.wav").write_bytes(b"<html>")
+    (recordings / "nothing.wav").write_bytes(b"")
+    return recordings
+
+
 def piece(number: int, start: int, end: int) -> dict[str, Any]:
     """Ask for a piece of a recording, from and to milliseconds."""
     row = {"original_file": f"{number:02d}.wav", "original_start_ms": start, "original_end_ms": end}
@@ -73,10 +93,10 @@ class Work:
     Attributes:
       command: what is run.
       flags: its options.
-      write: makes its input in a folder, of so many entries or so many seconds a recording; returns the manifest.
+      write: makes its input in a folder, of so many entries or so many seconds a recording; returns the input.
       size: that a quick job has.
       slow_size: that a job of at least 10 s has.
-      kept: names of files that the same command keeps, once they are there.
+      kept: paths of files, below the output, that the same command keeps, once they are there.
     """
 
     command: str
@@ -85,6 +105,10 @@ class Work:
     size: int
     slow_size: int
     kept: str
+
+    def options(self, manifest: Path) -> tuple[str, ...]:
+        """Return its options for an input that it wrote."""
+        return tuple(str(manifest.parent / MODEL) if flag == MODEL else flag for flag in self.flags)
 
     def n_kept(self, names: set[str]) -> int:
         """Count the files that are there for good."""
@@ -106,5 +130,8 @@ WORKS = {
         60,
         300,
         r"audio_\d+\.tar",
+    ),
+    "diarize": Work(
+        "diarize", ("--model-path", MODEL, "--latency", "ultra-low"), write_speakers, 8, 60, r"rttm/\d\d\.rttm"
     ),
 }
