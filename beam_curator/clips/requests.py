@@ -26,13 +26,14 @@ from beam_curator.clips.interval_lists import (
 from beam_curator.clips.records import BadInterval, ClipRequest, Fields, Interval
 from beam_curator.clips.tables import fields_before_cut
 from beam_curator.failures import EntryError, FailureCode
-from beam_curator.json_lines import kind_of
+from beam_curator.row_paths import path_in
 from beam_curator.tar_members import member_locator, split_locator
 
 What = Literal["auto", "rows", "segments", "diar_segments", "filtered_windows"]
 WHATS: tuple[str, ...] = get_args(What)
 
 _DEFAULT_KEYS = EntryKeys()
+_PATH_CURE = "say which key holds the path, or what is to be cut"
 _ENTRY_KEYS = ("filtered_windows", "segments", "diar_segments")
 _ENTRY_REQUESTS = {
     "filtered_windows": requests_of_windows,
@@ -100,9 +101,9 @@ def requests_of_row(
         return [request_of_manifest_row(fields_before_cut(row), member, keys)]
     chosen = _what_of(row, keys.audio) if what == "auto" else what
     if chosen != "rows":
-        return _ENTRY_REQUESTS[chosen](dict(row), _path_in(row, keys.audio or "audio_filepath"), keys)
+        return _ENTRY_REQUESTS[chosen](dict(row), path_in(row, keys.audio or "audio_filepath", _PATH_CURE), keys)
     if _is_manifest_row(row, keys.audio):
-        return [request_of_manifest_row(dict(row), _path_in(row, keys.audio or "audio_filepath"), keys)]
+        return [request_of_manifest_row(dict(row), path_in(row, keys.audio or "audio_filepath", _PATH_CURE), keys)]
     return _requests_of_plain_row(fields_before_cut(row), keys.audio or "original_file")
 
 
@@ -126,24 +127,8 @@ def _is_manifest_row(row: Mapping[str, Any], audio_key: str) -> bool:
     return not is_clip and (audio_key or "audio_filepath") in row and "duration" in row
 
 
-def _path_in(row: Mapping[str, Any], key: str) -> str:
-    if key not in row:
-        raise EntryError(
-            FailureCode.MISSING_KEY,
-            f"key '{key}' is absent, expected the path of the recording",
-            f"add '{key}', or say which key holds the path, or what is to be cut",
-        )
-    path = row[key]
-    if not isinstance(path, str) or not path:
-        found = "empty" if path == "" else kind_of(path)
-        raise EntryError(
-            FailureCode.BAD_TYPE, f"{key} is {found}, expected the path of the recording", "write the path as a string"
-        )
-    return path
-
-
 def _requests_of_plain_row(row: Fields, audio_key: str) -> list[ClipRequest | BadInterval]:
-    path = _path_in(row, audio_key)
+    path = path_in(row, audio_key, _PATH_CURE)
     if audio_key != "original_file":
         row = {"original_file": path} | row | {"original_file": path}
     combo = combo_of(row)

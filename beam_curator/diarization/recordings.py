@@ -10,8 +10,10 @@ from beam_curator.clips.naming import safe_stem, stem_of, stem_with_mark
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
 from beam_curator.json_lines import kind_of
+from beam_curator.row_paths import path_in
 
 SESSION_KEY = "session_name"
+_PATH_CURE = "name the key that holds the path with --filepath-key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,11 @@ def asked_by(row: Mapping[str, Any], filepath_key: str, *, member: str | None = 
       >>> asked_by({"audio_filepath": "a.wav", "offset": 1.5, "duration": 2}, "audio_filepath")
       Asked(path='a.wav', name='a', start=1.5, end=3.5)
     """
-    path = member if member is not None else _path_of(row, filepath_key)
+    path = (
+        member
+        if member is not None
+        else path_in(row, filepath_key, _PATH_CURE)
+    )
     session = row.get(SESSION_KEY)
     if session is not None and (not isinstance(session, str) or not session):
         raise EntryError(
@@ -59,22 +65,6 @@ def asked_by(row: Mapping[str, Any], filepath_key: str, *, member: str | None = 
         )
     start, end = piece_of(row)
     return Asked(path=path, name=session if session is not None else stem_of(path), start=start, end=end)
-
-
-def _path_of(row: Mapping[str, Any], key: str) -> str:
-    if key not in row:
-        raise EntryError(
-            FailureCode.MISSING_KEY,
-            f"key '{key}' is absent, expected the path of the recording",
-            f"add '{key}', or name the key that holds the path with --filepath-key",
-        )
-    path = row[key]
-    if not isinstance(path, str) or not path:
-        found = "empty" if path == "" else kind_of(path)
-        raise EntryError(
-            FailureCode.BAD_TYPE, f"{key} is {found}, expected the path of the recording", "write the path as a string"
-        )
-    return path
 
 
 def piece_of(row: Mapping[str, Any]) -> tuple[Seconds, Seconds | None]:
@@ -106,10 +96,8 @@ def _seconds(value: Any, key: str) -> Seconds:
             "write it as a number, or leave it out",
         )
     if not 0 <= value <= _LONGEST:
-        found = f"{value:g}" if abs(value) < _LARGEST else "of hundreds of digits"
-        raise EntryError(
-            FailureCode.BAD_TIME, f"{key} {found} s is no time in a recording", "write seconds from 0 on"
-        )
+        found = "of hundreds of digits" if abs(value) > _LARGEST else f"{value:g}"
+        raise EntryError(FailureCode.BAD_TIME, f"{key} {found} s is no time in a recording", "write seconds from 0 on")
     return float(value)
 
 
