@@ -9,6 +9,7 @@ Prints seconds of loading and of the loop as JSON.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -40,8 +41,6 @@ def main() -> None:
 
 
 def restored(path: str, threads: int) -> Any:
-    import os
-
     os.environ["TQDM_DISABLE"] = "1"
     import torch
     from random_sortformer import quieten_nemo
@@ -79,6 +78,7 @@ def load_diarize(path: str, threads: int) -> Callable[[np.ndarray], Any]:
 
 
 def load_onnx(path: str, threads: int) -> Callable[[np.ndarray], Any]:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

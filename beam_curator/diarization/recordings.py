@@ -51,11 +51,7 @@ def asked_by(row: Mapping[str, Any], filepath_key: str, *, member: str | None = 
       >>> asked_by({"audio_filepath": "a.wav", "offset": 1.5, "duration": 2}, "audio_filepath")
       Asked(path='a.wav', name='a', start=1.5, end=3.5)
     """
-    path = (
-        member
-        if member is not None
-        else path_in(row, filepath_key, _PATH_CURE)
-    )
+    path = member if member is not None else path_in(row, filepath_key, _PATH_CURE)
     session = row.get(SESSION_KEY)
     if session is not None and (not isinstance(session, str) or not session):
         raise EntryError(

@@ -97,3 +97,12 @@ def write_talks(folder: Path) -> Path:
     (folder / "page.flac").write_bytes(b"<html>")
     (folder / "cut.wav").write_bytes((folder / "0" / "talk1.wav").read_bytes()[:50000])
     return folder
+
+
+def write_talk_rows(folder: Path) -> Path:
+    """Write those recordings, and a manifest of several blocks that asks for each of them and for a piece of each."""
+    write_talks(folder)
+    names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.*"))]
+    rows = [{"audio_filepath": name, "id": number} for number, name in enumerate(names)]
+    pieces = [{"audio_filepath": name, "offset": 0.5, "duration": 1.0 + number} for number, name in enumerate(names)]
+    return write_lines(folder / "talks.jsonl", [*map(line_of, rows), b"{broken", *map(line_of, pieces)])

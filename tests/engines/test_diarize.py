@@ -6,21 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.runners import cli
 from tests.engines.cluster import FlinkCluster
 from tests.engines.jobs import EngineJobs, check_names, on_flink
-from tests.engines.recordings import write_talks
+from tests.engines.recordings import write_talk_rows, write_talks
 from tests.sortformers import Model
 
 pytestmark = pytest.mark.slow
 
 FLAGS = {"direct with two workers": ["--jobs", "2"], "prism": ["--runner", "prism"]}
-OPTIONS = {"plain": [], "shards": ["--shards", "4", "--uem", "--overlap-view"]}
+OPTIONS = {"folder": [], "rows": ["--shards", "4", "--uem", "--overlap-view", "--bandwidth"]}
+BLOCK_BYTES = 300
 
 
 @pytest.fixture(scope="module")
-def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_talks(tmp_path_factory.mktemp("talks"))
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder of recordings, and a manifest of several blocks that names such."""
+    folder = tmp_path_factory.mktemp("talks")
+    return {"folder": write_talks(folder / "folder"), "rows": write_talk_rows(folder / "rows")}
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +32,25 @@ def flags(streaming_model: Model) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def expected(talks: Path, flags: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The manifests that the direct runner gives, in this process."""
-    written = {}
-    for name, options in OPTIONS.items():
-        output = tmp_path_factory.mktemp("expected") / "out"
-        arguments = ["diarize", str(talks), "--output", str(output), "--tolerate", "100%", *flags, *options]
-        assert cli.run(arguments) == 0
-        written[name] = (output / "_MANIFEST.json").read_bytes()
-    return written
+def expected(inputs: dict[str, Path], flags: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The manifests that the direct runner gives."""
+    undisturbed = EngineJobs(tmp_path_factory.mktemp("expected"))
+    return {
+        name: undisturbed.manifest_of(inputs[name], name, *flags, *options, block_bytes=BLOCK_BYTES, command="diarize")
+        for name, options in OPTIONS.items()
+    }
 
 
-def test_the_jobs_have_turns_and_failures(expected: dict[str, bytes]) -> None:
-    for text in expected.values():
-        counts = json.loads(text)["counts"]
-        assert (counts["diarize.turns"], counts["diarize.failures"]) == (9, 3)
-        assert counts["diarize.segments"] > 100
-    kinds = Counter(file["kind"] for file in json.loads(expected["shards"])["files"])
+def test_the_jobs_have_several_blocks_turns_and_failures(expected: dict[str, bytes]) -> None:
+    counts = {name: json.loads(text)["counts"] for name, text in expected.items()}
+    stages = {name: {key: n for key, n in of.items() if key.endswith((".failures", ".turns"))}
+              for name, of in counts.items()}  # fmt: skip
+    assert stages == {
+        "folder": {"diarize.turns": 9, "diarize.failures": 3},
+        "rows": {"plan.failures": 1, "diarize.turns": 18, "diarize.failures": 6},
+    }
+    assert min(of["diarize.segments"] for of in counts.values()) > 100
+    kinds = Counter(file["kind"] for file in json.loads(expected["rows"])["files"])
     assert kinds["turns"] > 1
 
 
@@ -55,14 +59,14 @@ def test_the_jobs_have_turns_and_failures(expected: dict[str, bytes]) -> None:
 def test_the_set_is_the_same(
     engine: str,
     options: str,
-    talks: Path,
+    inputs: dict[str, Path],
     flags: list[str],
     expected: dict[str, bytes],
     jobs: EngineJobs,
     request: pytest.FixtureRequest,
 ) -> None:
     cluster: FlinkCluster | None = request.getfixturevalue("flink") if engine == "flink" else None
-    where = on_flink(cluster) if cluster is not None else FLAGS[engine]
-    written = jobs.manifest_of(talks, "out", *where, *flags, *OPTIONS[options], command="diarize")
+    given = [*(on_flink(cluster) if cluster is not None else FLAGS[engine]), *flags, *OPTIONS[options]]
+    written = jobs.manifest_of(inputs[options], "out", *given, block_bytes=BLOCK_BYTES, command="diarize")
     assert written == expected[options]
     check_names(jobs.folder / "out", written)

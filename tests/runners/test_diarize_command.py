@@ -194,6 +194,18 @@ def talks(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
+def test_nothing_is_written_elsewhere(talks: Path, band: Path, tmp_path: Path) -> None:
+    """Not below the home directory, and no temporary file: onnxruntime would leave an id of the machine."""
+    places = {name: tmp_path / name for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME")}
+    for place in places.values():
+        place.mkdir()
+    out = tmp_path / "out"
+    environment = os.environ | {name: str(place) for name, place in places.items()}
+    ended = run_process("diarize", talks, "--output", out, "--model-path", band, "--jobs", "2", env=environment)
+    assert ended.returncode == 3, ended.stderr
+    assert [path for place in places.values() for path in place.rglob("*")] == []
+
+
 class TestTwice:
     def test_a_changed_recording_is_refused(self, talks: Path, band: Path, tmp_path: Path) -> None:
         out = diarize(talks, tmp_path / "out", model=band, code=3)

@@ -8,7 +8,7 @@ from beam_curator.diarization.models import ModelConfig
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.transforms.diarization.model_choice import can_run, chosen_models
 from beam_curator.transforms.diarization.model_files import ModelFileError, ModelLocation
-from beam_curator.transforms.diarization.onnx_backend import CONFIG, check_files
+from beam_curator.transforms.diarization.onnx_backend import CONFIG, check_files, imported_onnxruntime
 from beam_curator.transforms.diarization.sortformer import check_backend, locate_model
 
 
@@ -56,9 +56,7 @@ def _check_device(location: ModelLocation, device: str) -> None:
     if device != "cuda":
         return
     if location.kind == "onnx":
-        import onnxruntime
-
-        found = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        found = "CUDAExecutionProvider" in imported_onnxruntime().get_available_providers()
     else:
         import torch
 

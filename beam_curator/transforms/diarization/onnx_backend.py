@@ -88,6 +88,19 @@ def load_onnx(directory: str, n_threads: int | None = None, device: Device = "au
     return backend
 
 
+def imported_onnxruntime() -> Any:
+    """Return onnxruntime, imported so that it reports to nobody what runs here.
+
+    Its official builds send events to Microsoft from 1.31 on, also on Linux, and keep an id of the machine below
+    `~/.cache/Microsoft`, unless this variable says before the import that they shall not (Privacy.md in the package).
+    A user who wants that sets it to 0.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
 def checksums_of(directory: str) -> str:
     """Return the text of `SHA256SUMS` for the files of an exported model."""
     return "".join(f"{_sha256(os.path.join(directory, name))}  {name}\n" for name in FILES)
@@ -136,7 +149,7 @@ def _read_filters(path: str, config: ModelConfig) -> Floats:
 
 
 def _providers(device: Device) -> list[Any]:
-    import onnxruntime
+    onnxruntime = imported_onnxruntime()
 
     has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if device == "cuda" and not has_cuda:
@@ -156,7 +169,7 @@ def _session(path: str, inputs: tuple[str, ...], n_threads: int | None, provider
       NotAModelError: it is none, or takes other inputs.
       OutOfMemoryError: it does not fit into memory.
     """
-    import onnxruntime
+    onnxruntime = imported_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads if n_threads is not None else len(os.sched_getaffinity(0))
