@@ -119,6 +119,7 @@ def make_sortformer(size: str, *, streaming: bool, seed: int = 0) -> Any:
     from omegaconf import OmegaConf
 
     torch.manual_seed(seed)
+    torch.set_num_threads(1)  # sums come out the same on every machine, and so do the weights of the last layer
     model = SortformerEncLabelModel(cfg=OmegaConf.create(config_of(SIZES[size], streaming=streaming)), trainer=None)
     model.eval()
     featurizer = model.preprocessor.featurizer

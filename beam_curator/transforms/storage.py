@@ -154,8 +154,8 @@ def size_of(path: str) -> int | None:
 def identity_of(path: str) -> str:
     """Return what tells cheaply whether a file changed: its size and its time of change."""
     if is_remote(path):
-        metadata = FileSystems.match([path])[0].metadata_list[0]
-        return f"{metadata.size_in_bytes} {metadata.last_updated_in_seconds}"
+        found = FileSystems.match([path])[0].metadata_list
+        return f"{found[0].size_in_bytes} {found[0].last_updated_in_seconds}" if found else "absent"
     try:
         status = os.stat(path)
     except FileNotFoundError:

@@ -50,7 +50,7 @@ class TestComposite:
             names = extracted.files | beam.Map(lambda file: (file.name, file.n_rows))
             files = [("clips-00000-of-00001.jsonl", 3), ("failures-cut-00000-of-00001.jsonl", 1), ("metadata.csv", 3)]
             assert_that(names, equal_to(files), label="files")
-            totals = extracted.counts | beam.Flatten() | beam.CombinePerKey(sum)
+            totals = extracted.counts | beam.Flatten() | beam.Filter(is_of_the_books) | beam.CombinePerKey(sum)
             counts = {
                 "read.rows": 4,
                 "read.bytes": manifest.stat().st_size,
@@ -160,3 +160,7 @@ class TestTables:
         out = extract(write_rows(tmp_path / "m.jsonl", []), tmp_path / "out")
         assert names_in(out) == ["_MANIFEST.json", "extraction_summary.json", "summary.json"]
         assert summary_of(out)["total_segments"] == 0
+
+
+def is_of_the_books(count: tuple[str, int]) -> bool:
+    return not count[0].startswith("progress.")

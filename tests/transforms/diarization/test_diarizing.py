@@ -158,7 +158,7 @@ class TestTurnWriter:
         assert [name for name, _, _ in row["files"]] == [f"pred_rttms/talk.{kind}" for kind in ("rttm", "uem", "ctm")]
 
     def test_no_files_where_none_are_wanted(self, talk: Path, out: Path) -> None:
-        (row,) = rows_of(out, write(out, talk, said(4.0, TALK), uem=True, rttm_out_dir=""))
+        (row,) = rows_of(out, write(out, talk, said(4.0, TALK), rttm_out_dir=""))
         assert row["files"] == []
         assert "rttm_filepath" not in row
         assert [path.name for path in out.iterdir() if path.is_dir()] == []

@@ -255,7 +255,7 @@ class TestComposite:
                 (f"speaker_embd_parquet/{uuid_of(talk.path, 0)}.parquet", 1),
             ]
             assert_that(names, equal_to(files), label="files")
-            totals = exported.counts | beam.Flatten() | beam.CombinePerKey(sum)
+            totals = exported.counts | beam.Flatten() | beam.Filter(is_of_the_books) | beam.CombinePerKey(sum)
             counts = {
                 "read.rows": 4,
                 "plan.rows": 4,
@@ -296,3 +296,7 @@ class TestComposite:
     )
     def test_input_path_is_as_names_of_recordings_are(self, given: str, expected: str) -> None:
         assert input_prefix(given) == expected
+
+
+def is_of_the_books(count: tuple[str, int]) -> bool:
+    return not count[0].startswith("progress.")
