@@ -227,9 +227,10 @@ def settle_threads() -> None:
     """Say how threads of models are to behave, which torch hears before it is loaded only.
 
     OpenMP's threads spin while they wait: beside one other busy process, two of them took eleven times as long as one.
+    They may spin a little, since waking them for each small step takes long, too.
     MKL takes fewer threads on a busy machine, and sums come out otherwise by their last bits.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     os.environ.setdefault("MKL_DYNAMIC", "FALSE")
 
 
