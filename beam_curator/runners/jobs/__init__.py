@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,36 +13,20 @@ def kind_of_job(name: str) -> type[Job]:
 
     Only its own module is loaded: Beam's RunInference, which diarization needs, loads torch where that is installed.
     """
-    return _JOBS[name]()
+    if name == "windows":
+        from beam_curator.runners.jobs.windows import WindowsJob
 
+        return WindowsJob
+    if name == "extract":
+        from beam_curator.runners.jobs.extract import ExtractJob
 
-def _windows() -> type[Job]:
-    from beam_curator.runners.jobs.windows import WindowsJob
+        return ExtractJob
+    if name == "export":
+        from beam_curator.runners.jobs.export import ExportJob
 
-    return WindowsJob
+        return ExportJob
+    if name == "diarize":
+        from beam_curator.runners.jobs.diarize import DiarizeJob
 
-
-def _extract() -> type[Job]:
-    from beam_curator.runners.jobs.extract import ExtractJob
-
-    return ExtractJob
-
-
-def _export() -> type[Job]:
-    from beam_curator.runners.jobs.export import ExportJob
-
-    return ExportJob
-
-
-def _diarize() -> type[Job]:
-    from beam_curator.runners.jobs.diarize import DiarizeJob
-
-    return DiarizeJob
-
-
-_JOBS: dict[str, Callable[[], type[Job]]] = {
-    "windows": _windows,
-    "extract": _extract,
-    "export": _export,
-    "diarize": _diarize,
-}
+        return DiarizeJob
+    raise KeyError(name)
