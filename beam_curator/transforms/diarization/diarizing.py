@@ -9,6 +9,7 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.pvalue import PCollection, TaggedOutput
 
+from beam_curator.audio import mix_channels
 from beam_curator.audio_formats import Mono
 from beam_curator.diarization.bandwidth import BandwidthMeter
 from beam_curator.diarization.diarize_rules import ORIGIN_KEY, DiarizeRules
@@ -235,7 +236,7 @@ def diarized_of(ready: Ready, heard: Probabilities | EntryError, rules: DiarizeR
         ready=ready,
         turns=tuple(found),
         saturated=is_saturated(found, heard.n_speakers),
-        bandwidths=_bandwidths_of(ready, found, rules.mono) if rules.bandwidth else None,
+        bandwidths=_bandwidths_of(ready, found) if rules.bandwidth else None,
     )
 
 
@@ -247,14 +248,14 @@ def _turns_of(ready: Ready, heard: Probabilities, rules: TurnRules) -> list[Turn
     return [Turn(start=_later(turn.start, begin), end=_later(turn.end, begin), speaker=turn.speaker) for turn in turns]
 
 
-def _bandwidths_of(ready: Ready, turns: Sequence[Turn], mono: str) -> tuple[int, ...]:
+def _bandwidths_of(ready: Ready, turns: Sequence[Turn]) -> tuple[int, ...]:
     found = []
     with timed("bandwidth"), open_recording(ready.name, ready.allowed_root) as reader:
         for turn in turns:
             meter = BandwidthMeter(ready.sample_rate)
             first, stop = samples_asked(reader.info, turn.start, turn.end)
             for samples in reader.pieces(first, stop):
-                meter.add(samples.mean(axis=1) if mono == "mix" else samples[:, 0])
+                meter.add(mix_channels(samples, ready.mono)[:, 0])
             found.append(meter.bandwidth())
     return tuple(found)
 

@@ -24,7 +24,7 @@ from beam_curator.transforms.clips.recordings import recording_of
 from beam_curator.transforms.job_sets import Reading
 from beam_curator.transforms.listing import list_manifests_of, list_recordings
 from beam_curator.transforms.manifests import ReadManifests
-from beam_curator.transforms.metrics import Count, CountBlocks, timed
+from beam_curator.transforms.metrics import Count, CountBlocks, collector_paused, timed
 
 ROW_STAGE = "plan"
 FILES_A_BLOCK = 1000
@@ -137,7 +137,7 @@ class PlanTasks(beam.PTransform[PCollection[Row], PCollection[Task]]):
             | "Group by name" >> beam.GroupByKey()
             | "Give ids" >> beam.FlatMap(tasks_of).with_output_types(tuple[str, Task])
             | "Spread recordings" >> beam.transforms.util.ReshufflePerKey()
-            | "Drop key" >> beam.Map(_task)
+            | "Drop key" >> beam.Values()
         )
         return tasks
 
@@ -159,10 +159,6 @@ def key_by_name(row: Row) -> tuple[str, Row]:
     return folded(safe_stem(row.name)), row
 
 
-def _task(pair: tuple[str, Task]) -> Task:
-    return pair[1]
-
-
 _Counted = TaggedOutput[Literal["counts"], tuple[str, int]]
 _Failed = TaggedOutput[Literal["failed"], FailureBlock]
 
@@ -180,26 +176,27 @@ class _PlanFn(beam.DoFn):
         self._rules = rules
 
     def process(self, block: LineBlock) -> Iterator[Row | _Failed | _Counted]:
-        failures = []
-        n_rows = 0
-        for line in block.lines:
-            try:
-                with timed("plan"):
-                    position = block.ref.ordinal, block.part, line.offset
-                    row = row_of_line(line.raw, block.ref.source, position, block.ref.n_blocks, self._rules)
-            except EntryError as err:
-                failures.append(
-                    Failure.from_error(
-                        err, stage=ROW_STAGE, source=block.ref.source, offset=line.offset, payload=line.raw
-                    )
-                )
-            else:
-                n_rows += 1
-                yield row
+        with timed("plan"), collector_paused():
+            rows, failures = plan_rows(block, self._rules)
+        yield from rows
         if failures:
             yield _failed(FailureBlock(ref=block.ref, part=block.part, stage=ROW_STAGE, failures=tuple(failures)))
-        if n_rows:
-            yield _counted("plan.rows", n_rows)
+        if rows:
+            yield _counted("plan.rows", len(rows))
+
+
+def plan_rows(block: LineBlock, rules: DiarizeRules) -> tuple[list[Row], list[Failure]]:
+    """Tell which recordings the rows of a block ask for, and which rows ask for none."""
+    rows, failures = [], []
+    source = block.ref.source
+    for line in block.lines:
+        position = block.ref.ordinal, block.part, line.offset
+        try:
+            rows.append(row_of_line(line.raw, source, position, block.ref.n_blocks, rules))
+        except EntryError as err:
+            failure = Failure.from_error(err, stage=ROW_STAGE, source=source, offset=line.offset, payload=line.raw)
+            failures.append(failure)
+    return rows, failures
 
 
 def row_of_line(raw: bytes, source: str, position: tuple[int, int, int], n_blocks: int, rules: DiarizeRules) -> Row:

@@ -3,20 +3,20 @@
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
-from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Backend, Floats, Lengths, ModelConfig, OutOfMemoryError
+from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Backend, Floats, Lengths, ModelConfig
 from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.failures import EntryError
 from beam_curator.transforms.diarization.listening import Listener, free_memory, listener_of
 from beam_curator.transforms.diarization.model_files import ModelFileError, ModelLocation, resolve_model
 from beam_curator.transforms.diarization.sources import Waveform, source_of
+from beam_curator.transforms.diarization.torch_running import with_memory_errors
 from beam_curator.transforms.metrics import timed, took
 
 
@@ -59,13 +59,11 @@ class SortformerModel:
 
     def pre_encode(self, mel: Floats, lengths: Lengths) -> tuple[Floats, Lengths]:
         """Turn mel frames into embeddings; see `Backend.pre_encode`."""
-        with _memory_errors():
-            return self._backend.pre_encode(mel, lengths)
+        return with_memory_errors(lambda: self._backend.pre_encode(mel, lengths))
 
     def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
         """Turn embeddings into probabilities; see `Backend.encode`."""
-        with _memory_errors():
-            return self._backend.encode(embeddings, lengths)
+        return with_memory_errors(lambda: self._backend.encode(embeddings, lengths))
 
 
 def _free_bytes(backend: Backend) -> int:
@@ -75,21 +73,6 @@ def _free_bytes(backend: Backend) -> int:
     if not device.startswith("cuda") or torch is None:
         return free_memory()
     return int(torch.cuda.mem_get_info(device)[0])
-
-
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Turn what torch raises where memory is lacking into what batches are halved for, whatever backend it is from."""
-    try:
-        yield
-    except RuntimeError as err:
-        torch = sys.modules.get("torch")
-        if torch is None or not isinstance(err, torch.OutOfMemoryError):
-            raise
-        message = str(err)
-    else:
-        return
-    raise OutOfMemoryError(f"torch: {message}")
 
 
 class _Shared:

@@ -1,5 +1,6 @@
 """How models run on torch: exactly, without gradients, on so many threads, and with one error for a lack of memory."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
@@ -39,27 +40,28 @@ def computing(device: str, threads: int | None, autocast: str = "none") -> Itera
 
 
 def with_memory_errors(compute: Callable[[], _Result]) -> _Result:
-    """Compute; turn torch's ways to say that memory is lacking into one.
+    """Compute; turn torch's ways to say that memory is lacking into one. torch is not loaded where it is not in use.
 
     The error is let go before the cache is freed: its traceback holds on to the tensors.
 
     Raises:
       OutOfMemoryError: memory is lacking.
     """
-    import torch
-
     try:
         return compute()
     except (MemoryError, RuntimeError) as err:
-        if not is_memory_error(err):
+        if isinstance(err, OutOfMemoryError) or not is_memory_error(err):
             raise
         message = str(err).partition("\n")[0]
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
     raise OutOfMemoryError(f"torch: {message}")
 
 
 def is_memory_error(err: BaseException) -> bool:
     """Tell whether an error says that memory is lacking."""
-    words = isinstance(err, RuntimeError) and any(part in str(err) for part in _MEMORY_WORDS)
-    return words or isinstance(err, MemoryError)
+    torch = sys.modules.get("torch")
+    if isinstance(err, MemoryError) or (torch is not None and isinstance(err, torch.OutOfMemoryError)):
+        return True
+    return isinstance(err, RuntimeError) and any(words in str(err) for words in _MEMORY_WORDS)
