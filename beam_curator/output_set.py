@@ -131,9 +131,9 @@ def is_temporary(name: str) -> bool:
     return _TEMP_NAME.match(name) is not None
 
 
-def live_name(role: str, unique: str) -> str:
-    """Name a sign of life: a file that tells the driver what a worker process does, while it does it."""
-    return f".{role}.{unique}{LIVE_SUFFIX}"
+def live_name(run: str) -> str:
+    """Name the folder in which the workers of one run leave signs of life: gone when the run is."""
+    return f".{run}{LIVE_SUFFIX}"
 
 
 def is_ours(name: str, kinds: Sequence[str]) -> bool:

@@ -65,7 +65,7 @@ def test_merged_files_and_temporary_ones_have_names() -> None:
     assert shard_file_name("failures-read", 1, 4, ".avro") == "failures-read-00001-of-00004.avro"
     assert part_name("a.jsonl") == ".a.jsonl.part.beam_curator.tmp"
     assert temp_name("a.jsonl", "7") == ".a.jsonl.7.beam_curator.tmp"
-    assert live_name("worker", "7") == ".worker.7.beam_curator.live"
+    assert live_name("7f") == ".7f.beam_curator.live"
 
 
 @pytest.mark.parametrize(

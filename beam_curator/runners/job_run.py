@@ -1,7 +1,9 @@
 """Running one job: an engine, a pipeline, progress while it runs, and what it left."""
 
+import glob
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -13,7 +15,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_curator.blocks import InputFile
-from beam_curator.output_set import LIVE_SUFFIX, LOCK_NAME, MANIFEST_NAME, FileRecord, Manifest
+from beam_curator.output_set import LOCK_NAME, MANIFEST_NAME, FileRecord, Manifest, live_name
 from beam_curator.runners import exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.local_workers import watched
@@ -41,22 +43,28 @@ class Finished:
 
 
 @contextmanager
-def _scratch(output: str) -> Iterator[str]:
-    """Give workers and driver a local directory for signs of life; nothing of it is left."""
+def _scratch(output: str, run: str) -> Iterator[str]:
+    """Give workers and driver a local directory for signs of life; nothing of it is left.
+
+    It is the run's own: a worker that outlives its driver finds it gone, and leaves nothing in the set of a later run.
+    """
     if storage.is_remote(output):
         with tempfile.TemporaryDirectory(prefix="beam_curator-") as directory:
             yield directory
         return
     sweep_scratch(output)
+    scratch = os.path.join(os.path.abspath(output), live_name(run))
+    os.mkdir(scratch)
     try:
-        yield os.path.abspath(output)
+        yield scratch
     finally:
         sweep_scratch(output)
 
 
 def sweep_scratch(directory: str) -> None:
     """Remove the signs of life of this or an earlier run."""
-    storage.delete(directory, [name for name in storage.names_in(directory) if name.endswith(LIVE_SUFFIX)])
+    for scratch in glob.glob(os.path.join(glob.escape(directory), live_name("*"))):
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def run_job(
@@ -81,7 +89,7 @@ def run_job(
     Raises:
       JobFailedError, ServerFailedError: it did not get there, or the engine did not come up.
     """
-    with _scratch(job.output) as scratch:
+    with _scratch(job.output, prepared.token) as scratch:
         progress = Progress(scratch, sum(file.size for file in files), job.progress)
         begin = time.time()
         with found.opened(

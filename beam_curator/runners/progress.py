@@ -8,13 +8,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from beam_curator.output_set import live_name
 from beam_curator.transforms.metrics import Count
 
 Line = Callable[[Mapping[str, int], float, float], str]
@@ -46,7 +45,7 @@ class _NoteFn(beam.DoFn):
         self._scratch = scratch
 
     def setup(self) -> None:
-        self._path = os.path.join(self._scratch, live_name("progress", f"{os.getpid()}-{id(self)}"))
+        self._path = _notes_path(self._scratch, f"{os.getpid()}-{id(self)}")
         self._counts: Counter[str] = Counter()
         self._first = self._written = 0.0
 
@@ -64,15 +63,19 @@ class _NoteFn(beam.DoFn):
 
     def _write(self, now: float) -> None:
         self._written = now
-        with open(self._path, "w", encoding="utf-8") as stream:
+        with suppress(FileNotFoundError), open(self._path, "w", encoding="utf-8") as stream:  # gone with its driver
             json.dump({"first": self._first, "counts": self._counts}, stream)
+
+
+def _notes_path(scratch: str, worker: str) -> str:
+    return os.path.join(scratch, f"progress-{worker}.json")
 
 
 def read_progress(scratch: str) -> tuple[dict[str, int], float | None]:
     """Add up what the workers left: counts, and when the first of them came (seconds since the epoch)."""
     counts: Counter[str] = Counter()
     first: list[float] = []
-    for path in glob.glob(os.path.join(scratch, live_name("progress", "*"))):
+    for path in glob.glob(_notes_path(glob.escape(scratch), "*")):
         try:
             with open(path, encoding="utf-8") as stream:
                 noted: dict[str, Any] = json.load(stream)

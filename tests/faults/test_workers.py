@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.jobs import expected_names, files_in, finish, kill, names_in, start, wait_for_no_process_about
+from tests.faults.jobs import expected_names, files_in, finish, kill, start, wait_for_no_process_about
 from tests.faults.works import WORKS, Work
 
 pytestmark = pytest.mark.slow
@@ -17,7 +17,7 @@ def wait_for_workers(output: Path, work: Work) -> list[int]:
     """Wait until both workers live and a first file is written; return their process ids."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        pids = [int(name.split(".")[2]) for name in names_in(output) if name.startswith(".worker.")]
+        pids = [int(path.name.split("-")[1]) for path in output.glob(".*.beam_curator.live/worker-*")]
         if len(pids) == 2 and work.n_kept(files_in(output)):
             return pids
         time.sleep(0.02)

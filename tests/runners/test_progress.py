@@ -7,7 +7,6 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from beam_curator.output_set import live_name
 from beam_curator.runners import progress as progress_module
 from beam_curator.runners.jobs.windows import WindowsJob
 from beam_curator.runners.progress import NoteProgress, Progress, read_progress
@@ -22,13 +21,13 @@ class Terminal(io.StringIO):
 def note(directory: Path, worker: str, first: float, **counts: int) -> None:
     named = {name.replace("_", ".", 1): n for name, n in counts.items()}
     text = json.dumps({"first": first, "counts": named})
-    (directory / live_name("progress", worker)).write_text(text)
+    (directory / f"progress-{worker}.json").write_text(text)
 
 
 def test_the_notes_of_workers_add_up(tmp_path: Path) -> None:
     note(tmp_path, "1", 20.0, read_rows=3, build_windows=1)
     note(tmp_path, "2", 10.0, read_rows=4)
-    (tmp_path / live_name("progress", "3")).write_text("{")  # being written
+    (tmp_path / "progress-3.json").write_text("{")  # being written
     (tmp_path / "other").write_text("{}")
     assert read_progress(str(tmp_path)) == ({"read.rows": 7, "build.windows": 1}, 10.0)
 
@@ -45,7 +44,13 @@ def test_counts_that_pass_are_noted(tmp_path: Path) -> None:
     assert counts == {"read.rows": 5, "x": 1}
     assert first is not None
     assert begin <= first <= time.time()
-    assert all(name.endswith(".beam_curator.live") for name in names_in(tmp_path))
+    assert all(name.startswith("progress-") for name in names_in(tmp_path))
+
+
+def test_a_worker_whose_run_is_gone_leaves_no_note_and_goes_on(tmp_path: Path) -> None:
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        _ = pipeline | beam.Create([("read.rows", 2)]) | NoteProgress(str(tmp_path / "gone"))
+    assert names_in(tmp_path) == []
 
 
 def test_a_terminal_shows_a_line_that_is_wiped_in_the_end(tmp_path: Path) -> None:

@@ -205,7 +205,8 @@ class TestSameCommandAgain:
         (out / "summary.json").unlink()
         before = state_of(out)
         write_lines(out / "_RUN.json", [b"{}"])
-        write_lines(out / ".progress.1-2.beam_curator.live", [b"{}"])
+        (out / ".7f.beam_curator.live").mkdir()
+        write_lines(out / ".7f.beam_curator.live" / "progress-1-2.json", [b"{}"])
         assert run("windows", source, "--output", out) == 0
         after = state_of(out)
         assert json.loads((out / "summary.json").read_bytes())["counts"] == manifest_of(out)["counts"]

@@ -60,14 +60,14 @@ def watched(scratch: str, on_death: Callable[[int], None]) -> Iterator[None]:
 def worker_pids(scratch: str) -> set[int]:
     """Return the process ids of the workers of this driver that have not ended in order."""
     pids = set()
-    for path in glob.glob(worker_pid_path(scratch, "*")):
+    for path in glob.glob(worker_pid_path(glob.escape(scratch), "*")):
         try:
             with open(path, encoding="ascii") as stream:
                 mine = stream.read() == str(os.getpid())
         except OSError:
             continue
         if mine:
-            pids.add(int(os.path.basename(path).split(".")[2]))
+            pids.add(int(os.path.basename(path).split("-")[1]))
     return pids
 
 

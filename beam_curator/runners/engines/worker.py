@@ -10,14 +10,12 @@ import threading
 import time
 from pathlib import Path
 
-from beam_curator.output_set import live_name
-
 _LOOK_EVERY = 0.3
 
 
 def worker_pid_path(scratch: str, pid: str) -> str:
     """Return where a worker process leaves word that it lives; `pid` may be `*`."""
-    return os.path.join(scratch, live_name("worker", pid))
+    return os.path.join(scratch, f"worker-{pid}")
 
 
 def _end_with(driver: int) -> None:

@@ -26,6 +26,13 @@ def test_only_workers_of_this_driver_are_known(tmp_path: Path, sleeper: subproce
     assert worker_pids(str(tmp_path)) == {sleeper.pid}
 
 
+def test_workers_are_found_in_a_directory_of_any_name(tmp_path: Path) -> None:
+    scratch = tmp_path / "a [1] *"
+    scratch.mkdir()
+    Path(worker_pid_path(str(scratch), "7")).write_text(str(os.getpid()))
+    assert worker_pids(str(scratch)) == {7}
+
+
 def test_workers_are_ended_and_those_gone_are_passed_over(sleeper: subprocess.Popen[bytes]) -> None:
     assert is_alive(sleeper.pid)
     end_workers({sleeper.pid})

@@ -18,7 +18,7 @@ sys.stdin.read()
 
 
 def test_the_sign_of_life_is_a_file_of_its_own(tmp_path: Path) -> None:
-    assert worker_pid_path(str(tmp_path), "17") == f"{tmp_path}/.worker.17.beam_curator.live"
+    assert worker_pid_path(str(tmp_path), "17") == f"{tmp_path}/worker-17"
 
 
 def test_a_worker_ends_with_its_driver() -> None:
