@@ -66,6 +66,8 @@ def is_in(module: str, packages: Sequence[str]) -> bool:
 
 MEDIA = ("soundfile", "soxr", "av", "PIL")
 """Libraries that read and write sound and pictures: for the modules that do so alone."""
+SCORERS = ("pyannote", "scipy", "pandas", "sklearn")
+"""Libraries that score turns, and what they bring along: for the function that does so."""
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,8 @@ MEDIA = ("soundfile", "soxr", "av", "PIL")
         ("beam_curator.block_planning", ["apache_beam", "torch", "pyarrow", "yaml", *MEDIA]),
         ("beam_curator.runners.cli", ["apache_beam", "torch", "numpy", "pyarrow", *MEDIA]),
         ("beam_curator.diarization.diarize_rules", ["apache_beam", "torch", "numpy", "pyarrow", *MEDIA]),
+        ("beam_curator.runners.score_options", ["apache_beam", "numpy", *SCORERS]),
+        ("beam_curator.scoring.measuring", ["apache_beam", "torch", "pyarrow", *MEDIA, *SCORERS]),
         ("beam_curator.diarization.sortformer_streaming", ["apache_beam", "torch", "onnxruntime", "pyarrow", "PIL"]),
     ],
 )

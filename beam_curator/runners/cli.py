@@ -78,6 +78,19 @@ def _run_verify(arguments: argparse.Namespace, beam_arguments: list[str]) -> int
     return run_verify_command(arguments.directory)
 
 
+def _add_score_arguments(parser: argparse.ArgumentParser) -> None:
+    from beam_curator.runners.score_options import add_score_arguments
+
+    add_score_arguments(parser)
+
+
+def _run_score(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    from beam_curator.runners.score_command import run_score_command
+
+    del beam_arguments
+    return run_score_command(arguments)
+
+
 def _add_models_arguments(parser: argparse.ArgumentParser) -> None:
     from beam_curator.runners.models_command import add_models_arguments
 
@@ -121,7 +134,7 @@ COMMANDS = {
         takes_beam_options=False,
     ),
     "models": Command(
-        help="export a .nemo model, so that it runs without NeMo and torch",
+        help="list the known models, show one, or export a .nemo, so that it runs without NeMo and torch",
         add_arguments=_add_models_arguments,
         run=_run_models,
         takes_beam_options=False,
@@ -130,6 +143,12 @@ COMMANDS = {
         help="time the windows job on a manifest repeated N times",
         add_arguments=_add_benchmark_arguments,
         run=_run_benchmark,
+    ),
+    "score": Command(
+        help="tell how near turns are to those of a reference: DER, JER, number of speakers",
+        add_arguments=_add_score_arguments,
+        run=_run_score,
+        takes_beam_options=False,
     ),
     "worker-pool": Command(
         help="start worker processes for a cluster that asks for them",

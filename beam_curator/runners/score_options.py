@@ -1,0 +1,61 @@
+"""Options of `beam-curator score`; light, since its help needs nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+_INPUTS = "an .rttm file, a directory tree or a glob of them, or an output set of diarize"
+
+
+def add_score_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument("reference", metavar="REF", help=f"who speaks when: {_INPUTS}")
+    parser.add_argument("hypothesis", metavar="HYP", help=f"what is scored: {_INPUTS}")
+    parser.add_argument(
+        "--collar",
+        dest="collars",
+        type=_seconds,
+        action="append",
+        metavar="SECONDS",
+        help="leave out so much on each side of every boundary of a reference turn, as md-eval -c does; "
+        "may be repeated for a table each (default: 0)",
+    )
+    parser.add_argument("--skip-overlap", action="store_true", help="leave out where reference speakers talk at once")
+    parser.add_argument("--uem", metavar="PATH", help="the parts that are scored: a .uem file, or a directory of them")
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse a hypothesis without reference, where it is left out otherwise"
+    )
+    parser.add_argument(
+        "--sort", choices=("name", "der"), default="name", help="order of the recordings; der: worst first"
+    )
+    parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="form of the report")
+    parser.add_argument("--output", metavar="FILE", help="write the report to a file")
+    parser.add_argument(
+        "--fail-under",
+        type=_percentage,
+        metavar="P",
+        help="exit with 3 where 100 - DER, weighted, in percent, with the first collar, is under P",
+    )
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected seconds, 0 or more: give for example 0.25")
+    return value
+
+
+def _percentage(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected percent, 0 to 100: give for example 85")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan

@@ -1,0 +1,76 @@
+"""UEM: which parts of a recording are scored.
+
+The format is that of NIST's evaluations (Un-partitioned Evaluation Map, in the RT-09 evaluation plan): a line is
+`<recording> <channel> <start> <end>`, in seconds, comments begin with `;;`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from beam_curator.diarization.rttm import unescape_field
+from beam_curator.intervals import Seconds, Span
+from beam_curator.scoring.recordings import united_spans
+
+
+class UemError(ValueError):
+    """A line of a UEM that cannot be read: value, expectation and cure, with its number.
+
+    Attributes:
+      line_number: counted from 1.
+      message: the value found and what was expected.
+      cure: what to do about it.
+    """
+
+    def __init__(self, line_number: int, message: str, cure: str) -> None:
+        super().__init__(line_number, message, cure)
+        self.line_number = line_number
+        self.message = message
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"line {self.line_number}: {self.message}: {self.cure}"
+
+
+def parse_uem(text: str) -> dict[str, tuple[Span, ...]]:
+    """Read a UEM, strictly: the inverse of `beam_curator.diarization.rttm.render_uem`.
+
+    Blank lines and comments are skipped. Parts of a recording that overlap or touch become one, channels are not told
+    apart.
+
+    Returns:
+      Names of recordings, unescaped, in the order of the text, each with its parts in order of time.
+
+    Raises:
+      UemError: a line has not four fields, a time that is no number of seconds, or an end not behind its start.
+
+    Example:
+      >>> parse_uem(";; two parts\\na 1 8.000 12.500\\na 1 0.000 5.000")
+      {'a': ((0.0, 5.0), (8.0, 12.5))}
+    """
+    parts: dict[str, list[Span]] = {}
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        fields = line.split()
+        if fields and not fields[0].startswith(";;"):
+            parts.setdefault(unescape_field(fields[0]), []).append(_span(fields, number))
+    return {name: united_spans(spans) for name, spans in parts.items()}
+
+
+def _span(fields: list[str], number: int) -> Span:
+    if len(fields) != 4:
+        what = f"{len(fields)} fields, expected 4: recording, channel, start, end"
+        raise UemError(number, what, "mend the line, and escape blanks in names as %20")
+    start, end = _time(fields[2], "start", number), _time(fields[3], "end", number)
+    if end <= start:
+        raise UemError(number, f"end {fields[3]}, expected more than the start {fields[2]}", "mend the line")
+    return start, end
+
+
+def _time(field: str, what: str, number: int) -> Seconds:
+    try:
+        value = math.nan if "_" in field else float(field)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise UemError(number, f"{what} {field[:40]!r}, expected seconds, 0 or more", "mend the line")
+    return value
