@@ -1,0 +1,136 @@
+"""From a row and the spans of its speakers to child rows: one for each track, which the other jobs read as entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from beam_curator.diarization.diarize_rules import ORIGIN_KEY
+from beam_curator.diarization.entries import row_before
+from beam_curator.output_set import WrittenFile
+from beam_curator.own_keys import moved_aside
+from beam_curator.separation.separated import SpeakerSpans, SpeakerTime
+from beam_curator.separation.talk import MICROSECONDS
+from beam_curator.separation.tracks import TrackPlan
+
+LEFT_OUT_KEYS = (
+    "audio",
+    "waveform",
+    "duration",
+    "num_samples",
+    "segments",
+    "diar_segments",
+    "exclusive_segments",
+    "windows",
+    "filtered_windows",
+    "files",
+)
+"""Keys of a row that are about its recording as a whole, or about all of its speakers."""
+
+CHILD_KEYS = (
+    "speaker_id",
+    "num_speakers",
+    "duration",
+    "track_duration",
+    "audio_sample_rate",
+    "diar_segments",
+    "segments",
+    "source_audio_filepath",
+    "recording_id",
+    "separation",
+    "files",
+)
+"""What a child row has of its own, besides `audio_filepath`, in this order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackFacts:
+    """What is known of a track that was made.
+
+    Attributes:
+      speaker: whose it is, with what became of their speech.
+      plan: what is on it.
+      audio_filepath: of the track.
+      source_audio_filepath: of the recording.
+      recording_id: that the track is named after.
+      num_speakers: speakers of the recording that have a track.
+      files: the files of the track; empty for no such key.
+    """
+
+    speaker: SpeakerSpans
+    plan: TrackPlan
+    audio_filepath: str
+    source_audio_filepath: str
+    recording_id: str
+    num_speakers: int
+    files: tuple[WrittenFile, ...] = ()
+
+
+def child_row(
+    parent: Mapping[str, Any],
+    facts: TrackFacts,
+    *,
+    turns_key: str = "diar_segments",
+    filepath_key: str = "audio_filepath",
+) -> dict[str, Any]:
+    """Return the row of one track.
+
+    Keys of the row stay in their order but for those in `LEFT_OUT_KEYS`, the key of the turns, and what a job of
+    diarization had added. `audio_filepath` names the track. An own value under another key that is added here moves to
+    the same key with `input_` before it; `offset`, too, as the track is all of its file.
+
+    Times of `diar_segments` are those of the recording, pairs as the reference writes them; those of `segments` are
+    those of the track, so that the row is an entry of it. `duration` is how long the spans last, as in the reference,
+    `track_duration` how long the file does. `separation` says in seconds what became of the speaker's speech.
+
+    Args:
+      parent: the row of the recording.
+      facts: of the track.
+      turns_key: key that the row's turns are under.
+      filepath_key: key that names the recording in the row.
+
+    Example:
+      >>> from beam_curator.separation.tracks import track_plan
+      >>> ana = SpeakerSpans(speaker="ana", spans=((0.5, 1.0),), time=SpeakerTime(spoken_us=500000, kept_us=500000))
+      >>> facts = TrackFacts(speaker=ana, plan=track_plan(ana.spans, 8000, 16000, compact=True), num_speakers=1,
+      ...                    audio_filepath="t.wav", source_audio_filepath="a.wav", recording_id="a")
+      >>> row = child_row({"audio_filepath": "a.wav", "duration": 2, "lang": "de", "speaker_id": 7}, facts)
+      >>> list(row)[:4], row["input_speaker_id"], row["duration"], row["diar_segments"]
+      (['audio_filepath', 'lang', 'input_speaker_id', 'speaker_id'], 7, 0.5, [[0.5, 1.0]])
+      >>> row["segments"]
+      [{'start': 0.0, 'end': 0.5, 'speaker': 'ana'}]
+    """
+    before = row_before(parent, turns_key, filepath_key)
+    inherited = {key: value for key, value in before.items() if key not in {*LEFT_OUT_KEYS, turns_key}}
+    own = {*CHILD_KEYS, ORIGIN_KEY, "offset", "audio_filepath"} - {*LEFT_OUT_KEYS, filepath_key}
+    return moved_aside(inherited, own) | {"audio_filepath": facts.audio_filepath} | _own_values(facts)
+
+
+def _own_values(facts: TrackFacts) -> dict[str, Any]:
+    name, plan = facts.speaker.speaker, facts.plan
+    values = (
+        name,
+        facts.num_speakers,
+        facts.speaker.time.spans_us / MICROSECONDS,
+        plan.n_track_samples / plan.sample_rate,
+        plan.sample_rate,
+        [[start, end] for start, end in facts.speaker.spans],
+        [{"start": start, "end": end, "speaker": name} for start, end in plan.track_spans],
+        facts.source_audio_filepath,
+        facts.recording_id,
+        time_in_seconds(facts.speaker.time),
+        [list(file) for file in facts.files],
+    )
+    return {key: value for key, value in zip(CHILD_KEYS, values, strict=True) if key != "files" or value}
+
+
+def time_in_seconds(time: SpeakerTime) -> dict[str, float]:
+    """Return what became of a speaker's time as a row has it, in seconds.
+
+    Example:
+      >>> time_in_seconds(SpeakerTime(spoken_us=1_500_000, kept_us=1_500_000))["spoken"]
+      1.5
+    """
+    parts = ("spoken", "kept", "overlapped", "buffer", "too_short", "gaps", "padding")
+    return {part: getattr(time, f"{part}_us") / MICROSECONDS for part in parts}

@@ -1,0 +1,230 @@
+"""Turns with names: read out of rows of any diarizer, and kept inside their recording."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from beam_curator.clips.interval_lists import check_forward, span_of
+from beam_curator.failures import EntryError, FailureCode
+from beam_curator.intervals import Seconds
+from beam_curator.json_lines import kind_of
+
+NO_SPEAKER = "no-speaker"
+"""Label of pieces in which nobody talks, as taggers of the reference fill gaps with them."""
+
+TURN_KEYS = ("diar_segments", "segments")
+"""Keys that hold turns, the first that says who talks."""
+
+_MAX_SPEAKER = 1 << 63
+_DIGITS = re.compile("([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerTurn:
+    """A speaker, by name, talks from `start` to `end`, in seconds, half-open."""
+
+    start: Seconds
+    end: Seconds
+    speaker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnsOfRow:
+    """What a row says about who speaks when.
+
+    Attributes:
+      key: where it was found.
+      turns: in the order of the row; all have a length.
+      n_empty: turns without length that were left out.
+      n_no_speaker: pieces without anybody that were left out.
+    """
+
+    key: str
+    turns: tuple[SpeakerTurn, ...]
+    n_empty: int = 0
+    n_no_speaker: int = 0
+
+
+def turns_of_row(row: Mapping[str, Any], key: str = "") -> TurnsOfRow:
+    """Read the turns of a row.
+
+    A turn is an object with `start`, `end` and `speaker`, or an array `[start, end, speaker]`; a speaker is a name, or
+    an integer k from 0, which is `speaker_k`. Pieces of `no-speaker` are left out, whatever their times are. Turns
+    without length say nothing and are left out, too; in the reference one of them spoils the rest of the recording.
+
+    Args:
+      row: of a manifest, or an entry.
+      key: that holds the turns; "" for `diar_segments`, or `segments` where that is absent, null, or holds pairs
+        without speakers.
+
+    Raises:
+      EntryError: there are no turns, or one is wrong; the message names its place.
+
+    Example:
+      >>> turns_of_row({"segments": [{"start": 0, "end": 2.5, "speaker": 1}]}).turns
+      (SpeakerTurn(start=0, end=2.5, speaker='speaker_1'),)
+    """
+    key = key or _key_of(row)
+    turns = []
+    n_empty = n_no_speaker = 0
+    for position, item in enumerate(_items(row, key)):
+        where = f"{key}[{position}]"
+        speaker = _speaker_of(item, where)
+        if speaker == NO_SPEAKER:
+            n_no_speaker += 1
+            continue
+        turn = _turn_of(item, speaker, where)
+        if turn is None:
+            n_empty += 1
+        else:
+            turns.append(turn)
+    return TurnsOfRow(key=key, turns=tuple(turns), n_empty=n_empty, n_no_speaker=n_no_speaker)
+
+
+def _items(row: Mapping[str, Any], key: str) -> Sequence[Any]:
+    if key not in row:
+        raise EntryError(
+            FailureCode.MISSING_KEY,
+            f"key '{key}' is absent, expected the turns of the recording",
+            f"add '{key}', or name the key that holds them",
+        )
+    items = row[key]
+    if not isinstance(items, (list, tuple)):
+        raise EntryError(
+            FailureCode.BAD_TYPE, f"{key} is {kind_of(items)}, expected an array", "write [] where nobody talks"
+        )
+    return items
+
+
+def _key_of(row: Mapping[str, Any]) -> str:
+    first, second = TURN_KEYS
+    if row.get(first) is None and row.get(second) is None:
+        raise EntryError(
+            FailureCode.MISSING_KEY,
+            f"the row has neither '{first}' nor '{second}'",
+            "diarize the recording first, or name the key that holds its turns",
+        )
+    items = row.get(first)
+    says_nobody = isinstance(items, (list, tuple)) and len(items) > 0 and _is_pair(items[0])
+    return second if row.get(second) is not None and (items is None or says_nobody) else first
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) and len(item) == 2
+
+
+def _speaker_of(item: Any, where: str) -> str:
+    if isinstance(item, dict) and "speaker" in item:
+        speaker, place = item["speaker"], f"{where}.speaker"
+    elif isinstance(item, (list, tuple)) and len(item) == 3:
+        speaker, place = item[2], f"{where}[2]"
+    elif isinstance(item, dict) or _is_pair(item):
+        raise EntryError(
+            FailureCode.MISSING_KEY,
+            f"{where} does not say who speaks, expected a speaker beside start and end",
+            "write objects with start, end and speaker, or [start, end, speaker], as diarize --diar-format dicts does",
+        )
+    else:
+        found = f"an array of {len(item)}" if isinstance(item, (list, tuple)) else kind_of(item)
+        raise EntryError(
+            FailureCode.BAD_TYPE,
+            f"{where} is {found}, expected an object with start, end and speaker, or [start, end, speaker]",
+            "write turns in one of these forms",
+        )
+    return _name_of(speaker, place)
+
+
+def _name_of(speaker: Any, place: str) -> str:
+    if isinstance(speaker, str) and speaker:
+        return speaker
+    if type(speaker) is int and 0 <= speaker < _MAX_SPEAKER:
+        return f"speaker_{speaker}"
+    if type(speaker) is int:
+        found = "below 0" if speaker < 0 else "beyond 2^63"
+    elif type(speaker) is float:
+        found = repr(speaker)
+    else:
+        found = "empty" if speaker == "" else kind_of(speaker)
+    raise EntryError(
+        FailureCode.BAD_TYPE,
+        f"{place} is {found}, expected a name or an integer from 0",
+        f"name the speaker, or write '{NO_SPEAKER}' where nobody talks",
+    )
+
+
+def _turn_of(item: Any, speaker: str, where: str) -> SpeakerTurn | None:
+    """Return a turn, None where it has no length."""
+    start, end = span_of(item if isinstance(item, dict) else item[:2], where)
+    if min(start, end) < 0:
+        raise EntryError(
+            FailureCode.BAD_TIME,
+            f"{where} runs from {start!r} to {end!r} s, expected times from 0 on",
+            "correct its times, or leave it out",
+        )
+    if start == end:
+        return None
+    check_forward(start, end, where, "s")
+    return SpeakerTurn(start=start, end=end, speaker=speaker)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClampedTurns:
+    """Turns that lie inside of their recording.
+
+    Attributes:
+      turns: in the order in which they came.
+      n_cut: turns that ended after the recording, and end with it now.
+      n_outside: turns that began at its end or after it, and are gone.
+      speakers_outside: who has no other turns, in natural order.
+    """
+
+    turns: tuple[SpeakerTurn, ...]
+    n_cut: int = 0
+    n_outside: int = 0
+    speakers_outside: tuple[str, ...] = ()
+
+
+def clamp_turns(turns: Iterable[SpeakerTurn], duration: Seconds) -> ClampedTurns:
+    """Cut turns at the end of the recording.
+
+    Args:
+      turns: in any order.
+      duration: of the recording, seconds.
+
+    Example:
+      >>> clamp_turns([SpeakerTurn(start=1, end=9, speaker="ana"), SpeakerTurn(start=8, end=9, speaker="bo")], 4.5)
+      ClampedTurns(turns=(SpeakerTurn(start=1, end=4.5, speaker='ana'),),
+                   n_cut=1, n_outside=1, speakers_outside=('bo',))
+    """
+    inside, outside = [], []
+    n_cut = 0
+    for turn in turns:
+        if turn.start >= duration:
+            outside.append(turn.speaker)
+        elif turn.end > duration:
+            inside.append(replace(turn, end=duration))
+            n_cut += 1
+        else:
+            inside.append(turn)
+    lost = set(outside) - {turn.speaker for turn in inside}
+    return ClampedTurns(
+        turns=tuple(inside),
+        n_cut=n_cut,
+        n_outside=len(outside),
+        speakers_outside=tuple(sorted(lost, key=natural_order)),
+    )
+
+
+def natural_order(speaker: str) -> tuple[tuple[tuple[int, str], ...], str]:
+    """Return a key that puts speakers in order as people count: `speaker_2` before `speaker_10`.
+
+    Example:
+      >>> sorted(["speaker_10", "speaker_2", "ana"], key=natural_order)
+      ['ana', 'speaker_2', 'speaker_10']
+    """
+    parts = _DIGITS.split(speaker)
+    parts[1::2] = [digits.lstrip("0") for digits in parts[1::2]]
+    return tuple((len(part) if place % 2 else 0, part) for place, part in enumerate(parts)), speaker
