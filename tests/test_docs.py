@@ -17,7 +17,6 @@ import soxr
 from beam_curator.clips import safe_label, safe_stem, stem_with_mark
 from beam_curator.diarization.bandwidth import estimate_bandwidth
 from beam_curator.diarization.diarize_rules import ENTRY_KEYS
-from beam_curator.diarization.known_models import DEFAULT_MODEL, KNOWN_MODELS
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
 from beam_curator.diarization.turn_rules import TURN_PRESETS
 from beam_curator.failures import FAILURE_DOCS
@@ -255,18 +254,15 @@ def test_presets_in_the_page_of_diarization() -> None:
     ]
 
 
-def test_models_in_the_page_of_diarization() -> None:
-    rows = table_after("| `--model-name` | hears | licence | speakers | a frame |", of_page("diarize"))
-    assert rows == [
-        [
-            f"`{model.name}`" + (" (default)" if model.name == DEFAULT_MODEL else ""),
-            "a recording at once" if model.family == "sortformer-offline" else "chunk by chunk",
-            model.licence + (": not for commercial use" if model.non_commercial else ""),
-            str(model.n_speakers),
-            f"{model.frame_step * 1000:g} ms",
-        ]
-        for model in KNOWN_MODELS.values()
-    ]
+def test_models_in_the_page_of_diarization(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for command in ("models", "models show nvidia/diar_sortformer_4spk-v1"):
+        assert cli.run(command.split()) == 0
+        assert capsys.readouterr().out.splitlines() == shown_after(f"beam-curator {command}", of_page("diarize"))
 
 
 def test_keys_and_figures_in_the_page_of_diarization() -> None:

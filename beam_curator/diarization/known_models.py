@@ -1,4 +1,4 @@
-"""What is known of the published diarization models: whose they are, what they may be used for, what they can do."""
+"""What is known of published models: whose they are, what they may be used for, what they can do."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
 from beam_curator.intervals import Seconds
 
-Family = Literal["sortformer-offline", "sortformer-streaming", "nemotron"]
+Family = Literal["sortformer-offline", "sortformer-streaming", "nemotron", "titanet"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,27 +17,40 @@ class KnownModel:
     """A published model.
 
     Attributes:
-      name: its id on huggingface.co.
+      name: its id on huggingface.co, or, of a packaged one, its own.
       family: which engine runs it.
       licence: as its model card says it.
       non_commercial: the licence forbids commercial use.
-      n_speakers: most speakers that it tells apart.
-      frame_step: of its probabilities.
+      n_speakers: most speakers that it tells apart; None where it tells none apart.
+      frame_step: of its probabilities; None where it has none.
       summary: one line for people.
+      n_bytes: size of its file on the hub; None where it is not known.
+      sha256: of that file; None where it is not known.
+      embedding_size: numbers of the embedding that it makes of a speaker; None where that is not its work.
+      packaged: it lies in this package, in `models/NAME`, and nothing is fetched.
+      only_for: what it is good for, if that is less than its family promises; "" where it is not.
     """
 
     name: str
     family: Family
     licence: str
     non_commercial: bool
-    n_speakers: int
-    frame_step: Seconds
+    n_speakers: int | None
+    frame_step: Seconds | None
     summary: str
+    n_bytes: int | None = None
+    sha256: str | None = None
+    embedding_size: int | None = None
+    packaged: bool = False
+    only_for: str = ""
 
 
 _SORTFORMER_STEP = 0.08
 _NEMOTRON_STEP = 0.01  # transformers' Nemotron3DiarizationForAudioFrameClassification: "one frame every 10 ms"
+_NEMOTRON_LATENCY = 30.4  # transformers' Nemotron3DiarizationConfig: 340 embeddings a chunk, 40 ahead, of 80 ms each
 
+# Sizes and hashes are those of the hub's file pages, or what several projects that pin the files agree on. Of Nemotron
+# none was found for the file that is used here, its safetensors.
 _ALL = (
     KnownModel(
         name="nvidia/diar_sortformer_4spk-v1",
@@ -45,7 +59,9 @@ _ALL = (
         non_commercial=True,
         n_speakers=4,
         frame_step=_SORTFORMER_STEP,
-        summary="hears a recording at once, so its length is limited by memory; not for commercial use",
+        summary="hears a recording at once, so its length is limited by memory",
+        n_bytes=493_434_880,
+        sha256="bc74dfd8ca314240abcdc7e2949901eeaa72947a04ce1fab893e373d81f1e689",
     ),
     KnownModel(
         name="nvidia/diar_streaming_sortformer_4spk-v2",
@@ -55,6 +71,8 @@ _ALL = (
         n_speakers=4,
         frame_step=_SORTFORMER_STEP,
         summary="hears chunk by chunk with a speaker cache: recordings of any length, and live streams",
+        n_bytes=471_367_680,
+        sha256="b371afce2c4958186469df33d939936b9746c89f38b10a69cfd2c61254e83329",
     ),
     KnownModel(
         name="nvidia/diar_streaming_sortformer_4spk-v2.1",
@@ -64,6 +82,8 @@ _ALL = (
         n_speakers=4,
         frame_step=_SORTFORMER_STEP,
         summary="as v2, trained further: fewer errors in meetings",
+        n_bytes=471_367_680,
+        sha256="8abd32832159c6ac1148c926b7276f35ba34582c444e559dce1f1253fea42ef8",
     ),
     KnownModel(
         name="nvidia/Nemotron-3-Diarization",
@@ -74,14 +94,32 @@ _ALL = (
         frame_step=_NEMOTRON_STEP,
         summary="up to eight speakers, recordings of any length; runs on transformers instead of NeMo",
     ),
+    KnownModel(
+        name="nvidia/speakerverification_en_titanet_large",
+        family="titanet",
+        licence="CC-BY-4.0",
+        non_commercial=False,
+        n_speakers=None,
+        frame_step=None,
+        summary="TitaNet: an embedding of a speaker; it gives no turns",
+        n_bytes=101_621_760,
+        sha256="e838520693f269e7984f55bc8eb3c2d60ccf246bf4b896d4be9bcabe3e4b0fe3",
+        embedding_size=192,
+    ),
 )
 
 KNOWN_MODELS: Mapping[str, KnownModel] = {model.name: model for model in _ALL}
-"""Name to what is known, oldest first."""
+"""Name to what is known: models that tell who speaks when, oldest first, then others."""
 
-DEFAULT_MODEL = "nvidia/diar_streaming_sortformer_4spk-v2.1"
+RECOMMENDED_MODEL = "nvidia/diar_streaming_sortformer_4spk-v2.1"
+"""What to use in place of a model that is not for one's purpose."""
+
+DEFAULT_MODEL = RECOMMENDED_MODEL
+"""What listens where no model is named."""
 
 NEMOTRON_MODEL = "nvidia/Nemotron-3-Diarization"
+
+TITANET_MODEL = "nvidia/speakerverification_en_titanet_large"
 
 
 def known_model(name: str) -> KnownModel | None:
@@ -98,3 +136,36 @@ def known_model(name: str) -> KnownModel | None:
       >>> known_model("somebody/else")
     """
     return KNOWN_MODELS.get(name.partition("@")[0])
+
+
+def latencies_of(family: Family) -> Mapping[str, Seconds]:
+    """Return the latencies that models of a family can be run with, by the name of their preset.
+
+    A model that hears a recording at once has none. Nemotron walks by its own configuration; this is the published one.
+
+    Example:
+      >>> dict(latencies_of("sortformer-streaming"))
+      {'very-high': 30.4, 'high': 10.0, 'low': 1.04, 'ultra-low': 0.32}
+      >>> dict(latencies_of("nemotron")), dict(latencies_of("sortformer-offline"))
+      ({'default': 30.4}, {})
+    """
+    if family == "sortformer-streaming":
+        return {name: round(walk.latency, 2) for name, walk in LATENCY_PRESETS.items()}
+    return {"default": _NEMOTRON_LATENCY} if family == "nemotron" else {}
+
+
+def warning_of(model: KnownModel) -> str | None:
+    """Return what has to be said before a model is used: what it is not for, and what is; None if nothing.
+
+    Example:
+      >>> print(warning_of(KNOWN_MODELS["nvidia/diar_sortformer_4spk-v1"]))
+      model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that take \
+nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)
+      >>> warning_of(KNOWN_MODELS["nvidia/diar_streaming_sortformer_4spk-v2"])
+    """
+    other = f"{RECOMMENDED_MODEL} ({KNOWN_MODELS[RECOMMENDED_MODEL].licence})"
+    if model.non_commercial:
+        return f"model {model.name} is under {model.licence}, which forbids commercial use: for that take {other}"
+    if model.only_for:
+        return f"model {model.name} is for {model.only_for} only: for more take {other}"
+    return None

@@ -24,6 +24,7 @@ from beam_curator.json_lines import encode
 from beam_curator.transforms import storage
 from beam_curator.transforms.diarization import diarize
 from beam_curator.transforms.diarization.diarizing import Ready, diarized_of, entry_of, letters_of, look_into
+from beam_curator.transforms.diarization.model_checks import warn_of_models
 from beam_curator.transforms.diarization.model_choice import chosen_models, files_of_model
 from beam_curator.transforms.diarization.recordings import ROW_STAGE, PlanTasks, Row, Task, row_of_line
 from beam_curator.transforms.diarization.rows import columns_of
@@ -225,6 +226,7 @@ class DiarizeRecordings(beam.PTransform[PCollection[Any], Any]):
 
     def expand(self, rows: PCollection[Any]) -> "Outputs":
         steps = self._steps
+        warn_of_models(steps.model)
         check_recordings(rows, steps.rules.filepath_key)
         planned = rows | "Plan" >> beam.ParDo(_PlanFn(steps.rules)).with_outputs("failures", main="rows")
         tasks = planned["rows"] | "Plan tasks" >> PlanTasks()
@@ -239,6 +241,7 @@ class DiarizeRecordings(beam.PTransform[PCollection[Any], Any]):
 class _Steps:
     """What the arguments of `DiarizeRecordings` stand for."""
 
+    model: ModelOptions
     rules: DiarizeRules
     turns: TurnOptions
     inference: InferenceOptions
@@ -348,14 +351,13 @@ def _job_of(arguments: Mapping[str, Any]) -> diarize.Diarize:
 
 
 def _steps_of(arguments: Mapping[str, Any]) -> _Steps:
-    inference = _options_of(InferenceOptions, arguments)
+    model, inference = _options_of(ModelOptions, arguments), _options_of(InferenceOptions, arguments)
     return _Steps(
+        model=model,
         rules=_options_of(DiarizeRules, arguments),
         turns=_options_of(TurnOptions, arguments),
         inference=inference,
-        handlers=diarize.handlers_of(
-            _options_of(ModelOptions, arguments), _options_of(StreamingOptions, arguments), inference
-        ),
+        handlers=diarize.handlers_of(model, _options_of(StreamingOptions, arguments), inference),
     )
 
 

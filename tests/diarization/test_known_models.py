@@ -1,8 +1,32 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from beam_curator.diarization.known_models import DEFAULT_MODEL, KNOWN_MODELS, NEMOTRON_MODEL, known_model
+from beam_curator.diarization.known_models import (
+    DEFAULT_MODEL,
+    KNOWN_MODELS,
+    NEMOTRON_MODEL,
+    RECOMMENDED_MODEL,
+    TITANET_MODEL,
+    KnownModel,
+    known_model,
+    latencies_of,
+    warning_of,
+)
+
+DEMO = KnownModel(
+    name="demo",
+    family="sortformer-streaming",
+    licence="Apache-2.0",
+    non_commercial=False,
+    n_speakers=4,
+    frame_step=0.08,
+    summary="tiny",
+    packaged=True,
+    only_for="demonstration and tests",
+)
 
 
 @pytest.mark.parametrize(
@@ -10,12 +34,13 @@ from beam_curator.diarization.known_models import DEFAULT_MODEL, KNOWN_MODELS, N
     [
         ("nvidia/diar_sortformer_4spk-v1", "sortformer-offline", "CC-BY-NC-4.0", True, 4, 0.08),
         ("nvidia/diar_streaming_sortformer_4spk-v2", "sortformer-streaming", "CC-BY-4.0", False, 4, 0.08),
-        (DEFAULT_MODEL, "sortformer-streaming", "NVIDIA Open Model License", False, 4, 0.08),
+        (RECOMMENDED_MODEL, "sortformer-streaming", "NVIDIA Open Model License", False, 4, 0.08),
         (NEMOTRON_MODEL, "nemotron", "OpenMDW-1.1", False, 8, 0.01),
+        (TITANET_MODEL, "titanet", "CC-BY-4.0", False, None, None),
     ],
 )
 def test_what_is_known(
-    name: str, family: str, licence: str, non_commercial: bool, n_speakers: int, frame_step: float
+    name: str, family: str, licence: str, non_commercial: bool, n_speakers: int | None, frame_step: float | None
 ) -> None:
     model = known_model(name)
     assert model is not None
@@ -36,3 +61,44 @@ def test_of_others_nothing_is_known(name: str) -> None:
 def test_a_licence_that_forbids_commerce_says_so() -> None:
     for model in KNOWN_MODELS.values():
         assert model.non_commercial == ("-NC-" in model.licence)
+
+
+def test_hashes_are_hashes_each_of_another_file() -> None:
+    hashes = [model.sha256 for model in KNOWN_MODELS.values() if model.sha256 is not None]
+    assert len(set(hashes)) == len(hashes) == 4
+    assert all(re.fullmatch("[0-9a-f]{64}", digits) for digits in hashes)
+    for model in KNOWN_MODELS.values():
+        assert (model.sha256 is None) == (model.n_bytes is None)
+
+
+def test_what_gives_embeddings_gives_no_turns() -> None:
+    for model in KNOWN_MODELS.values():
+        assert (model.n_speakers is None) == (model.frame_step is None) == (model.embedding_size is not None)
+    assert KNOWN_MODELS[TITANET_MODEL].embedding_size == 192
+
+
+def test_latencies() -> None:
+    assert latencies_of("sortformer-streaming") == {"very-high": 30.4, "high": 10.0, "low": 1.04, "ultra-low": 0.32}
+    assert latencies_of("nemotron") == {"default": 30.4}
+    assert latencies_of("sortformer-offline") == latencies_of("titanet") == {}
+
+
+class TestWarnings:
+    def test_of_a_licence_that_forbids_commerce(self) -> None:
+        warned = {name: warning_of(model) for name, model in KNOWN_MODELS.items()}
+        assert {name: text for name, text in warned.items() if text is not None} == {
+            "nvidia/diar_sortformer_4spk-v1": (
+                "model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that "
+                "take nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
+            )
+        }
+
+    def test_of_a_model_that_is_good_for_less(self) -> None:
+        assert warning_of(DEMO) == (
+            "model demo is for demonstration and tests only: for more take "
+            "nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
+        )
+
+    def test_what_is_recommended_needs_none(self) -> None:
+        assert warning_of(KNOWN_MODELS[RECOMMENDED_MODEL]) is None
+        assert DEFAULT_MODEL in KNOWN_MODELS

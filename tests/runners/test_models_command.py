@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -10,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from beam_curator.runners import cli
 from beam_curator.runners.models_command import add_models_arguments, run_models_command
 from beam_curator.runners.options import UsageError
 from benchmarks.random_sortformer import make_sortformer
+from tests.fakes_models import write_band_model, write_sound
+from tests.manifests import run_process
 
 ROOT = Path(__file__).parents[2]
 REQUIRED = os.environ.get("BEAM_CURATOR_REQUIRE_NEMO") == "1"
@@ -29,6 +34,64 @@ try:
 except UsageError as err:
     print(err)
 """
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+FORBIDDEN = (
+    "model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that take "
+    "nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
+)
+
+TABLE = """\
+model                                        speakers  frame  licence                      size       installed
+-------------------------------------------  --------  -----  ---------------------------  ---------  ---------
+nvidia/diar_sortformer_4spk-v1               4         80 ms  CC-BY-NC-4.0 NON-COMMERCIAL  493 MB     no
+nvidia/diar_streaming_sortformer_4spk-v2     4         80 ms  CC-BY-4.0                    471 MB     yes
+nvidia/diar_streaming_sortformer_4spk-v2.1   4         80 ms  NVIDIA Open Model License    471 MB     no
+nvidia/Nemotron-3-Diarization                8         10 ms  OpenMDW-1.1                  not known  no
+nvidia/speakerverification_en_titanet_large  -         -      CC-BY-4.0                    102 MB     no
+
+Choose one with beam-curator diarize --model-name NAME, or give a file or folder as --model-path.
+Default: nvidia/diar_streaming_sortformer_4spk-v2.1.
+NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.
+A job fetches what is not installed, and keeps it in ~/.cache/huggingface/hub.
+Models of your own that --model-name auto shall find go into ~/.cache/beam_curator/models.
+beam-curator models show NAME tells all that is known of one.
+Installed:
+  nvidia/diar_streaming_sortformer_4spk-v2
+    ~/.cache/beam_curator/models/diar_streaming_sortformer_4spk-v2
+  ~/.cache/beam_curator/models/mine
+"""
+NARROW = """\
+model
+  speakers  frame  licence                      size       installed
+  --------  -----  ---------------------------  ---------  ---------
+nvidia/diar_sortformer_4spk-v1
+  4         80 ms  CC-BY-NC-4.0 NON-COMMERCIAL  493 MB     no
+nvidia/diar_streaming_sortformer_4spk-v2
+  4         80 ms  CC-BY-4.0                    471 MB     yes
+nvidia/diar_streaming_sortformer_4spk-v2.1
+  4         80 ms  NVIDIA Open Model License    471 MB     no
+nvidia/Nemotron-3-Diarization
+  8         10 ms  OpenMDW-1.1                  not known  no
+nvidia/speakerverification_en_titanet_large
+  -         -      CC-BY-4.0                    102 MB     no
+
+Choose one with beam-curator diarize --model-name NAME, or give a file or folder
+as --model-path.
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a home directory with two models in it, one of them by the name of a published one."""
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    models = tmp_path / "home" / ".cache" / "beam_curator" / "models"
+    for name in ("mine", "diar_streaming_sortformer_4spk-v2"):
+        write_band_model(models / name)
+    return tmp_path / "home"
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +154,246 @@ def test_without_nemo_it_says_how_to_get_it(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WITHOUT_NEMO, "export", str(path), str(tmp_path / "model")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == ("models export needs NeMo, and nemo is not installed: pip install 'beam-curator[nemo]'\n")
+
+
+class TestList:
+    @pytest.mark.parametrize("arguments", [[], ["list"]])
+    def test_it_is_a_table(self, arguments: list[str], home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(*arguments) == 0
+        assert capsys.readouterr().out == TABLE
+        assert max(map(len, TABLE.splitlines())) <= 120
+
+    def test_in_a_narrow_terminal_each_model_takes_two_lines(
+        self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        assert run() == 0
+        said = capsys.readouterr().out
+        assert said.startswith(NARROW)
+        assert max(map(len, said.splitlines())) <= 80
+
+    def test_for_programs(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--format", "json") == 0
+        listing = json.loads(capsys.readouterr().out)
+        places = home / ".cache"
+        assert {key: value for key, value in listing.items() if key != "models"} == {
+            "default": "nvidia/diar_streaming_sortformer_4spk-v2.1",
+            "hub_folder": str(places / "huggingface" / "hub"),
+            "models_folder": str(places / "beam_curator" / "models"),
+            "others": [str(places / "beam_curator" / "models" / "mine")],
+        }
+        offline, streaming, *_, titanet = listing["models"]
+        assert offline == {
+            "name": "nvidia/diar_sortformer_4spk-v1",
+            "published": "nvidia/diar_sortformer_4spk-v1",
+            "family": "sortformer-offline",
+            "licence": "CC-BY-NC-4.0",
+            "non_commercial": True,
+            "warning": FORBIDDEN,
+            "n_speakers": 4,
+            "frame_step": 0.08,
+            "latencies": {},
+            "embedding_size": None,
+            "n_bytes": 493434880,
+            "sha256": "bc74dfd8ca314240abcdc7e2949901eeaa72947a04ce1fab893e373d81f1e689",
+            "packaged": False,
+            "installed": None,
+        }
+        folder = places / "beam_curator" / "models" / "diar_streaming_sortformer_4spk-v2"
+        assert streaming["installed"] == {
+            "path": str(folder),
+            "kind": "onnx",
+            "revision": "",
+            "can_run": True,
+            "n_bytes": (folder / "encode.onnx").stat().st_size,
+            "sha256": None,
+        }
+        assert (titanet["n_speakers"], titanet["frame_step"], titanet["embedding_size"]) == (None, None, 192)
+
+    def test_another_folder(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--cache-dir", home / "none") == 0
+        said = capsys.readouterr().out
+        assert "yes" not in said
+        assert "Installed:" not in said
+        assert "keeps it in ~/none.\nModels of your own that --model-name auto shall find go into ~/none.\n" in said
+
+
+class TestShow:
+    def shown(self, capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+        assert run("show", *arguments) == 0
+        return capsys.readouterr().out
+
+    def test_a_licence_that_forbids_commerce(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert (
+            self.shown(capsys, "nvidia/diar_sortformer_4spk-v1")
+            == """\
+nvidia/diar_sortformer_4spk-v1
+  about      hears a recording at once, so its length is limited by memory
+  family     Sortformer, offline
+  runs on    NeMo (pip install 'beam-curator[nemo]'), or, once exported, the core alone
+  licence    CC-BY-NC-4.0
+  WARNING    model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that take
+             nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)
+  speakers   at most 4
+  frame      80 ms
+  latency    hears a recording at once
+  size       493,434,880 bytes
+  sha256     bc74dfd8ca314240abcdc7e2949901eeaa72947a04ce1fab893e373d81f1e689
+  installed  no: a job with --model-name fetches it
+"""
+        )
+
+    def test_one_of_the_hub(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        repository = home / ".cache" / "huggingface" / "hub" / "models--nvidia--Nemotron-3-Diarization"
+        folder = repository / "snapshots" / COMMIT
+        folder.mkdir(parents=True)
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text(COMMIT)
+        (folder / "config.json").write_text('{"model_type": "nemotron3_diarization"}')
+        (folder / "processor_config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(b"weights")
+        said = self.shown(capsys, "nvidia/Nemotron-3-Diarization")
+        runs_on = "transformers"
+        if find_spec("transformers") is None:
+            runs_on += ", which is not installed here: transformers (pip install 'beam-curator[nemotron]')"
+        assert (
+            said
+            == f"""\
+nvidia/Nemotron-3-Diarization
+  about      up to eight speakers, recordings of any length; runs on transformers instead of NeMo
+  family     Nemotron, streaming
+  runs on    {runs_on}
+  licence    OpenMDW-1.1: does not forbid commercial use
+  speakers   at most 8
+  frame      10 ms
+  latency    30.40 s, by its own configuration: --latency does not matter to it
+  size       7 bytes
+  sha256     {hashlib.sha256(b"weights").hexdigest()}
+  installed  ~/.cache/huggingface/hub/models--nvidia--Nemotron-3-Diarization/snapshots/{COMMIT}
+  revision   {COMMIT}
+"""
+        )
+
+    def test_one_of_embeddings(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        said = self.shown(capsys, "nvidia/speakerverification_en_titanet_large").splitlines()
+        assert said[-7:] == [
+            "  speakers   tells none apart",
+            "  frame      none",
+            "  latency    none",
+            "  embedding  192 numbers",
+            "  size       101,621,760 bytes",
+            "  sha256     e838520693f269e7984f55bc8eb3c2d60ccf246bf4b896d4be9bcabe3e4b0fe3",
+            "  installed  no",
+        ]
+
+    def test_a_folder(self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(home / ".cache" / "beam_curator" / "models")
+        weights = Path("mine/encode.onnx").read_bytes()
+        assert (
+            self.shown(capsys, "mine")
+            == f"""\
+mine
+  family     Sortformer, streaming
+  runs on    onnxruntime
+  licence    not known: see where the model comes from
+  speakers   at most 4
+  frame      80 ms
+  latency    very-high 30.40 s, high 10.00 s, low 1.04 s, ultra-low 0.32 s
+  size       {len(weights):,} bytes
+  sha256     {hashlib.sha256(weights).hexdigest()}
+  installed  mine
+"""
+        )
+        shown = json.loads(self.shown(capsys, "mine", "--format", "json"))
+        assert (shown["name"], shown["published"], shown["licence"], shown["warning"]) == ("mine", None, None, None)
+        assert shown["installed"]["sha256"] == hashlib.sha256(weights).hexdigest()
+
+    def test_a_file_that_is_not_the_published_one(
+        self, nemo: Path, home: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = home / "diar_streaming_sortformer_4spk-v2.1.nemo"
+        path.write_bytes(nemo.read_bytes())
+        said = self.shown(capsys, path).splitlines()
+        assert said[0] == str(path)
+        assert "  published  nvidia/diar_streaming_sortformer_4spk-v2.1" in said
+        assert f"  sha256     {hashlib.sha256(nemo.read_bytes()).hexdigest()}, NOT as published:" in said
+        assert "             8abd32832159c6ac1148c926b7276f35ba34582c444e559dce1f1253fea42ef8" in said
+        assert {"  speakers   at most 4", "  frame      80 ms", f"  size       {nemo.stat().st_size:,} bytes"} <= set(
+            said
+        )
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["show"], "models show takes one name, .nemo file or folder: beam-curator models show MODEL"),
+            (
+                ["show", "diar_sortformer_4spk-v1"],
+                "unknown model 'diar_sortformer_4spk-v1': did you mean nvidia/diar_so",
+            ),
+            (["show", "nvidia/nemotron"], "unknown model 'nvidia/nemotron': "),
+            (["show", "none.nemo"], "model none.nemo is not there: give a .nemo file, or the folder of a model"),
+            (
+                ["show", "gs://bucket/m.nemo"],
+                "gs://bucket/m.nemo is in an object store: copy it here, or give its name",
+            ),
+            (["list", "x"], "models list takes no model: beam-curator models show x"),
+            (["shwo"], "unknown action 'shwo' of models: did you mean show?"),
+            (["."], "'.' is a model, expected what to do: beam-curator models show ."),
+            (["nvidia/diar_sortformer_4spk-v1"], "beam-curator models show nvidia/diar_sortformer_4spk-v1"),
+        ],
+        ids=str,
+    )
+    def test_what_cannot_be_shown(self, arguments: list[str], message: str, home: Path) -> None:
+        with pytest.raises(UsageError) as caught:
+            cli.run(["models", *arguments])
+        assert message in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "nemo", "transformers", "onnxruntime"):
+    sys.modules[name] = None
+from beam_curator.runners import cli
+cli.main()
+"""
+
+
+def test_nothing_that_runs_models_is_needed(home: Path) -> None:
+    folder = home / ".cache" / "beam_curator" / "models" / "mine"
+    for arguments in ([], ["show", "nvidia/diar_sortformer_4spk-v1"], ["show", str(folder)]):
+        command = [sys.executable, "-c", WITHOUT_TORCH, "models", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+class TestWarnings:
+    """A licence that forbids commercial use, said by a job that uses the model."""
+
+    def test_it_is_said_once_before_the_job_begins(self, tmp_path: Path) -> None:
+        talk = write_sound(tmp_path / "in" / "a.wav", 2.0, [(0.8, 1.6, 0)])
+        model = write_band_model(tmp_path / "diar_sortformer_4spk-v1")
+        done = run_process("diarize", talk, "--output", tmp_path / "out", "--model-path", model, "--jobs", "2")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.splitlines()[0] == f"beam-curator: warning: {FORBIDDEN}"
+        assert done.stderr.count("forbids commercial use") == 1
+
+    def test_of_other_models_nothing_is_said(self, tmp_path: Path) -> None:
+        talk = write_sound(tmp_path / "in" / "a.wav", 2.0, [(0.8, 1.6, 0)])
+        model = write_band_model(tmp_path / "mine")
+        done = run_process("diarize", talk, "--output", tmp_path / "out", "--model-path", model)
+        assert done.returncode == 0, done.stderr
+        assert "warning" not in done.stderr
+
+    def test_beam_yaml_says_it_too(self, tmp_path: Path) -> None:
+        pytest.importorskip("apache_beam.yaml.main")
+        write_sound(tmp_path / "in" / "a.wav", 2.0, [(0.8, 1.6, 0)])
+        model = write_band_model(tmp_path / "diar_sortformer_4spk-v1")
+        step = {"inputs": [str(tmp_path / "in")], "output": str(tmp_path / "out"), "model_path": str(model)}
+        providers = [{"include": str(ROOT / "beam_curator" / "providers.yaml")}]
+        pipeline = {"pipeline": {"type": "chain", "transforms": [{"type": "Diarize", "config": step}]}}
+        (tmp_path / "job.yaml").write_text(json.dumps(pipeline | {"providers": providers}))
+        command = [sys.executable, "-m", "apache_beam.yaml.main", f"--yaml_pipeline_file={tmp_path / 'job.yaml'}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count(f"ModelUseWarning: {FORBIDDEN}\n") == 1

@@ -47,7 +47,7 @@ class DiarizeJob(Job):
         return None
 
     def notices(self) -> list[str]:
-        return notices_of(self.options["model"]) if self.engine.name != "dataflow" else []
+        return notices_of(self.options["model"], look_up=self.engine.name != "dataflow")
 
     def transform(self, target: OutputTarget) -> Diarize:
         read, output = self.options["input"], self.options["output"]
@@ -63,6 +63,7 @@ class DiarizeJob(Job):
             max_line_bytes=read.max_line_bytes,
             keep_duplicates=read.keep_duplicates,
             beside=self.beside(),
+            warns=False,
         )
 
     def _model(self) -> ModelOptions:

@@ -1,12 +1,15 @@
 """What can be told of a model before a job begins, without loading it."""
 
 import os
+import warnings
 
 from beam_curator.diarization.diarize_rules import AUTO_MODEL, ModelOptions
-from beam_curator.diarization.known_models import KNOWN_MODELS, KnownModel, known_model
+from beam_curator.diarization.known_models import RECOMMENDED_MODEL, KnownModel, known_model, warning_of
 from beam_curator.diarization.models import ModelConfig
 from beam_curator.diarization.streaming_parameters import StreamingParameters
-from beam_curator.transforms.diarization.model_choice import can_run, chosen_models
+from beam_curator.transforms import storage
+from beam_curator.transforms.diarization.model_choice import chosen_models
+from beam_curator.transforms.diarization.model_descriptions import can_run, published_model
 from beam_curator.transforms.diarization.model_files import ModelFileError, ModelLocation
 from beam_curator.transforms.diarization.onnx_backend import CONFIG, check_files, imported_onnxruntime
 from beam_curator.transforms.diarization.sortformer import check_backend, locate_model
@@ -21,10 +24,16 @@ def check_model(options: ModelOptions, parameters: StreamingParameters) -> None:
 
     Raises:
       ModelNotFoundError: it is not there, and cannot be had.
-      ModelFileError: it is damaged, or another backend's.
+      ModelFileError: it is damaged, another backend's, or no model that tells who speaks when.
       NotAModelError: a file of an exported model was changed.
       ValueError: the parameters do not fit the model.
     """
+    known = known_model(options.model_name) if not options.model_path else None
+    if known is not None and known.n_speakers is None:
+        raise ModelFileError(
+            f"model {known.name} does not tell who speaks when, expected one that does: give --model-name "
+            f"{RECOMMENDED_MODEL}, or another of 'beam-curator models'"
+        )
     location = locate_model(options)
     _check_installed(location)
     _check_device(location, options.device)
@@ -69,22 +78,45 @@ def _check_device(location: ModelLocation, device: str) -> None:
 _RUNTIMES = {"onnx": "onnxruntime", "nemo": "torch", "transformers": "torch"}
 
 
-def notices_of(options: ModelOptions) -> list[str]:
-    """Return what a person should know of the chosen models: which they are, and what their licence forbids."""
-    chosen = chosen_models(options)
-    models = [model for model in (chosen.any_length, chosen.short) if model is not None]
+class ModelUseWarning(UserWarning):
+    """A model must not, or should not, be used for everything: its licence or its maker says so."""
+
+
+def notices_of(options: ModelOptions, *, look_up: bool = True) -> list[str]:
+    """Return what a person should know of the chosen models: which they are, and what they must not be used for.
+
+    Args:
+      options: which model.
+      look_up: look into a model in an object store, too.
+    """
     lines = []
     if options.model_name == AUTO_MODEL and not options.model_path:
-        names = [model.model_path or model.model_name for model in models]
+        names = [model.model_path or model.model_name for model in _models_of(options)]
         lines.append(f"--model-name auto: {names[0]}" + (f", and {names[1]} for short recordings" if names[1:] else ""))
-    for model in models:
-        known = known_model(model.model_name) if not model.model_path else _known_by_file(model.model_path)
-        if known is not None and known.non_commercial:
-            lines.append(f"{known.name} is under {known.licence}: not for commercial use")
-    return lines
+    return lines + [f"warning: {text}" for text in _warnings_of(options, look_up=look_up)]
 
 
-def _known_by_file(path: str) -> KnownModel | None:
-    """Tell whether a local model is a published one, by its name: NVIDIA names files as the repository."""
-    stem = os.path.basename(path.rstrip("/")).removesuffix(".nemo")
-    return next((known for name, known in KNOWN_MODELS.items() if name.partition("/")[2] == stem), None)
+def warn_of_models(options: ModelOptions) -> None:
+    """Warn, once for each, of chosen models that must not be used for everything; nothing is looked up in a store."""
+    for text in _warnings_of(options, look_up=False):
+        warnings.warn(text, ModelUseWarning, stacklevel=3)
+
+
+def _models_of(options: ModelOptions) -> list[ModelOptions]:
+    chosen = chosen_models(options)
+    return [model for model in (chosen.any_length, chosen.short) if model is not None]
+
+
+def _warnings_of(options: ModelOptions, *, look_up: bool) -> list[str]:
+    known = [_published(model, look_up=look_up) for model in _models_of(options)]
+    texts = [warning_of(model) for model in known if model is not None]
+    return list(dict.fromkeys(text for text in texts if text is not None))
+
+
+def _published(model: ModelOptions, *, look_up: bool) -> KnownModel | None:
+    if not model.model_path:
+        return known_model(model.model_name)
+    found = published_model(model.model_path)
+    if found is None and look_up and storage.is_remote(model.model_path):
+        return published_model(locate_model(model).path)
+    return found

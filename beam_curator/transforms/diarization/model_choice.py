@@ -1,29 +1,21 @@
 """From options to the handlers of models, and what of the choice decides the rows."""
 
 import os
-import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
-import yaml
 from apache_beam.ml.inference.base import ModelHandler
 
 from beam_curator.diarization.diarize_rules import AUTO_MODEL, InferenceOptions, ModelOptions
-from beam_curator.diarization.known_models import DEFAULT_MODEL, KNOWN_MODELS, Family, known_model
-from beam_curator.diarization.models import ModelConfig, NotAModelError
+from beam_curator.diarization.known_models import DEFAULT_MODEL, Family, known_model
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.transforms import storage
-from beam_curator.transforms.diarization.model_files import (
-    ModelFileError,
-    ModelLocation,
-    ModelNotFoundError,
-    cached_model,
-    locate,
-    models_folder,
-)
+from beam_curator.transforms.diarization.model_descriptions import can_run, models_here
+from beam_curator.transforms.diarization.model_files import ModelFileError, ModelLocation, ModelNotFoundError, locate
+from beam_curator.transforms.diarization.model_places import models_folder
 from beam_curator.transforms.diarization.nemotron import NemotronModelHandler
 from beam_curator.transforms.diarization.onnx_backend import CHECKSUMS
 from beam_curator.transforms.diarization.sortformer import SortformerModelHandler
@@ -46,8 +38,8 @@ def chosen_models(model: ModelOptions) -> ChosenModels:
     """Return the models that options stand for; "auto" takes what is installed, by the length of recordings.
 
     Of the installed models a streaming one listens to what is long, and one that hears a recording at once to what is
-    short; if there is only one, it listens to all. Where none is installed, the default model of the hub is taken, if
-    what runs it is there.
+    short; if there is only one, it listens to all. Where none is installed, the default model is taken, if what runs it
+    is there.
 
     Raises:
       ModelNotFoundError: "auto", and nothing is installed.
@@ -60,15 +52,17 @@ def chosen_models(model: ModelOptions) -> ChosenModels:
     offline = found.get("sortformer-offline")
     long = found.get("sortformer-streaming", found.get("nemotron"))
     if long is None and offline is None:
-        return ChosenModels(any_length=_default_of_hub(model))
+        return ChosenModels(any_length=_default_model(model))
     options = [replace(model, model_path=place.path) if place is not None else None for place in (long, offline)]
     if options[0] is None:
         return ChosenModels(any_length=replace(model, model_path=offline.path if offline is not None else ""))
     return ChosenModels(any_length=options[0], short=options[1])
 
 
-def _default_of_hub(model: ModelOptions) -> ModelOptions:
-    if find_spec("nemo") is None:
+def _default_model(model: ModelOptions) -> ModelOptions:
+    known = known_model(DEFAULT_MODEL)
+    is_packaged = known is not None and known.packaged
+    if not is_packaged and find_spec("nemo") is None:
         raise ModelNotFoundError(
             f"no model is installed in {models_folder(model.cache_dir)}, and NeMo, which runs {DEFAULT_MODEL}, is not "
             "installed either: give --model-path, or pip install 'beam-curator[nemo]'"
@@ -82,63 +76,24 @@ def installed_models(cache_dir: str) -> Iterator[tuple[ModelLocation, Family]]:
     Args:
       cache_dir: where models are kept; "" for the cache of the hub's client.
     """
-    folder = models_folder(cache_dir)
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    for name in names:
-        path = os.path.join(folder, name)
-        if name[0] in "._" or name.startswith(("models--", "datasets--", "spaces--")) or name == "version.txt":
-            continue
-        with suppress(ModelNotFoundError, ModelFileError, NotAModelError, OSError):
-            location = locate(path, name=path)
-            if can_run(location):
-                yield location, family_of(location)
-    for known in reversed(list(KNOWN_MODELS.values())):
-        cached = cached_model(known.name, cache_dir)
-        if cached is not None and can_run(cached):
-            yield cached, known.family
-
-
-def can_run(location: ModelLocation) -> bool:
-    """Tell whether what runs a model is installed."""
-    needs = {"onnx": "onnxruntime", "nemo": "nemo", "transformers": "transformers"}[location.kind]
-    return find_spec(needs) is not None
-
-
-def family_of(location: ModelLocation) -> Family:
-    """Tell how a model listens, without loading it.
-
-    Raises:
-      NotAModelError: it does not say.
-    """
-    if location.kind == "transformers":
-        return "nemotron"
-    if location.kind == "onnx":
-        with open(os.path.join(location.path, "config.json"), "rb") as stream:
-            is_streaming = ModelConfig.from_json(stream.read()).is_streaming
-    else:
-        is_streaming = _nemo_streams(location.path)
-    return "sortformer-streaming" if is_streaming else "sortformer-offline"
-
-
-def _nemo_streams(path: str) -> bool:
-    config = None
-    with suppress(tarfile.TarError, yaml.YAMLError, EOFError), tarfile.open(path) as tar:
-        for member in tar:
-            if os.path.basename(member.name) == "model_config.yaml":
-                stream = tar.extractfile(member)
-                config = yaml.safe_load(stream) if stream is not None else None
-                break
-    if not isinstance(config, dict):
-        raise NotAModelError(f"{path} has no model_config.yaml that can be read: give a .nemo file of a Sortformer")
-    return bool(config.get("streaming_mode", False))
+    return ((location, family) for location, family in models_here(cache_dir) if can_run(location))
 
 
 def handler_of(
-    model: ModelOptions, parameters: StreamingParameters, inference: InferenceOptions
+    model: ModelOptions, parameters: StreamingParameters, inference: InferenceOptions, *, keeps_frames: bool = False
 ) -> ModelHandler[Any, Any, Any]:
-    """Return the handler for a model."""
+    """Return the handler for a model.
+
+    Raises:
+      ModelFileError: the encoder's frames are asked for, and the model does not give them.
+    """
     if not is_nemotron(model):
-        return SortformerModelHandler(model, parameters=parameters, inference=inference)
+        return SortformerModelHandler(model, parameters=parameters, inference=inference, keeps_frames=keeps_frames)
+    if keeps_frames:
+        raise ModelFileError(
+            f"{model.model_path or model.model_name} does not give the frames that embeddings are pooled from: leave "
+            "--embeddings out, or give a Sortformer"
+        )
     return NemotronModelHandler(
         model.model_name,
         model_path=model.model_path or None,

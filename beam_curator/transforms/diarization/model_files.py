@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from beam_curator.diarization.known_models import known_model
+from beam_curator.transforms.diarization.model_places import hub_folder, models_folder, packaged_folder
 from beam_curator.transforms.storage import (
     UnknownSchemeError,
     check_store,
@@ -36,9 +38,6 @@ Kind = Literal["nemo", "onnx", "transformers"]
 
 ONNX_FILES = ("pre_encode.onnx", "encode.onnx", "mel_filters.npy")
 """What an exported model has beside its `config.json`."""
-
-DEFAULT_COPIES = os.path.join("~", ".cache", "beam_curator", "models")
-"""Where models are looked for, and those of object stores are copied to, unless a cache is named."""
 
 _LOCAL_CURE = "download it elsewhere and give --model-path FILE.nemo"
 _ANSWER_SECONDS = 5.0
@@ -84,7 +83,8 @@ def resolve_model(
     that is killed leaves none.
 
     Args:
-      model_name: `org/name` or `org/name@revision` of huggingface.co; used where `model_path` is None.
+      model_name: `org/name` or `org/name@revision` of huggingface.co, or the name of a packaged model; used where
+        `model_path` is None.
       model_path: a `.nemo` file, a folder with one, an exported or a transformers folder; local, gs:// or s3://.
       cache_dir: where fetched files stay; None for huggingface_hub's own cache, and `DEFAULT_COPIES` for stores.
       sha256: of the file with the weights (the `.nemo`, `encode.onnx`, or the one `.safetensors`), hexadecimal.
@@ -100,7 +100,7 @@ def resolve_model(
         local = _copied(model_path, cache_dir) if _is_in_store(model_path) else os.path.expanduser(model_path)
         location = locate(local, name=model_path)
     else:
-        location = _from_hub(model_name, cache_dir)
+        location = packaged_model(model_name) or _from_hub(model_name, cache_dir)
     if wanted is not None:
         _check_sha256(location, wanted)
     return location
@@ -175,24 +175,24 @@ def _check_nemo(path: str, name: str) -> None:
 
 
 def _check_sha256(location: ModelLocation, wanted: str) -> None:
-    path = _weights_of(location)
-    found = hash_file(path)[1]
+    weights = weights_of(location)
+    if len(weights) != 1:
+        raise ModelFileError(f"{location.name} has {len(weights)} files of weights, expected one: leave sha256 out")
+    found = hash_file(weights[0])[1]
     if found != wanted:
         raise ModelFileError(
-            f"{path} has sha256 {found}, expected {wanted}: it is not loaded; delete it and fetch it again, or give "
-            "the hash of what you want"
+            f"{weights[0]} has sha256 {found}, expected {wanted}: it is not loaded; delete it and fetch it again, or "
+            "give the hash of what you want"
         )
 
 
-def _weights_of(location: ModelLocation) -> str:
+def weights_of(location: ModelLocation) -> list[str]:
+    """Return the files with a model's weights: one, unless transformers has split them."""
     if location.kind == "nemo":
-        return location.path
+        return [location.path]
     if location.kind == "onnx":
-        return os.path.join(location.path, "encode.onnx")
-    weights = sorted(Path(location.path).glob("*.safetensors"))
-    if len(weights) != 1:
-        raise ModelFileError(f"{location.name} has {len(weights)} files of weights, expected one: leave sha256 out")
-    return str(weights[0])
+        return [os.path.join(location.path, "encode.onnx")]
+    return [str(path) for path in sorted(Path(location.path).glob("*.safetensors"))]
 
 
 def _is_in_store(path: str) -> bool:
@@ -255,15 +255,20 @@ def _alone(cache: str, name: str) -> Iterator[None]:
         os.close(lock)
 
 
-def models_folder(cache_dir: str | None) -> str:
-    """Return the directory in which models lie that were put there by hand or copied from an object store."""
-    return os.path.expanduser(cache_dir if cache_dir else DEFAULT_COPIES)
-
-
 def cached_model(model_name: str, cache_dir: str | None) -> ModelLocation | None:
     """Return a model of the hub that was fetched before; None where it is not there, or not whole."""
-    folder = os.environ.get("HF_HUB_CACHE", os.path.join("~", ".cache", "huggingface", "hub"))
-    return _in_cache(model_name, model_name, None, os.path.expanduser(cache_dir if cache_dir else folder))
+    repository, _, revision = model_name.partition("@")
+    return _in_cache(model_name, repository, revision or None, hub_folder(cache_dir))
+
+
+def packaged_model(model_name: str) -> ModelLocation | None:
+    """Return a model that lies in this package; None where none of this name does.
+
+    Raises:
+      ModelNotFoundError: it was left out of this installation.
+    """
+    known = known_model(model_name)
+    return locate(packaged_folder(known.name), name=known.name) if known is not None and known.packaged else None
 
 
 def _from_hub(model_name: str, cache_dir: str | None) -> ModelLocation:

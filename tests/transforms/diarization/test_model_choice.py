@@ -9,25 +9,23 @@ from typing import Any
 import pytest
 
 from beam_curator.diarization.diarize_rules import AUTO_MODEL, InferenceOptions, ModelOptions
-from beam_curator.diarization.known_models import KNOWN_MODELS
+from beam_curator.diarization.known_models import NEMOTRON_MODEL as NEMOTRON
 from beam_curator.diarization.models import NotAModelError
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.transforms.diarization.model_choice import (
     chosen_models,
     config_of_model,
-    family_of,
     files_of_model,
     handler_of,
     installed_models,
     is_nemotron,
 )
+from beam_curator.transforms.diarization.model_descriptions import family_of
 from beam_curator.transforms.diarization.model_files import locate
 from beam_curator.transforms.diarization.nemotron import NemotronModelHandler
 from beam_curator.transforms.diarization.sortformer import SortformerModelHandler
 from tests.fakes_models import write_band_model
 from tests.transforms.diarization.models_in_files import TRANSFORMERS
-
-NEMOTRON = next(known.name for known in KNOWN_MODELS.values() if known.family == "nemotron")
 
 
 def write_nemo(path: Path, config: str | None) -> Path:
@@ -75,6 +73,12 @@ class TestChosenModels:
         chosen = chosen_models(auto(tmp_path))
         assert (chosen.any_length.model_path, chosen.short) == (str(path), None)
 
+    def test_auto_takes_no_model_of_embeddings(self, tmp_path: Path) -> None:
+        write_nemo(tmp_path / "a.nemo", "target: nemo.x.EncDecSpeakerLabelModel\n")
+        path = write_band_model(tmp_path / "b")
+        chosen = chosen_models(auto(tmp_path))
+        assert (chosen.any_length.model_path, chosen.short) == (str(path), None)
+
     def test_what_is_no_model_is_passed_over(self, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("x")
         (tmp_path / "empty").mkdir()
@@ -97,13 +101,17 @@ class TestFamilies:
             ("streaming_mode: true\nencoder: {n_layers: 2}\n", "sortformer-streaming"),
             ("streaming_mode: false\n", "sortformer-offline"),
             ("sample_rate: 16000\n", "sortformer-offline"),
+            ("target: nemo.x.SortformerEncLabelModel\nstreaming_mode: true\n", "sortformer-streaming"),
+            ("target: nemo.x.EncDecSpeakerLabelModel\n", "titanet"),
         ],
     )
     def test_of_nemo_archives(self, tmp_path: Path, config: str, family: str) -> None:
         path = write_nemo(tmp_path / "m.nemo", config)
         assert family_of(locate(str(path), name="")) == family
 
-    @pytest.mark.parametrize("config", [None, "", "- a list\n", "streaming_mode: [\n"])
+    @pytest.mark.parametrize(
+        "config", [None, "", "- a list\n", "streaming_mode: [\n", "target: nemo.x.EncDecCTCModel\n"]
+    )
     def test_an_archive_that_does_not_say(self, tmp_path: Path, config: str | None) -> None:
         path = write_nemo(tmp_path / "m.nemo", config)
         with pytest.raises(NotAModelError, match=r"m\.nemo"):
