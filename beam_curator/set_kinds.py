@@ -60,6 +60,7 @@ class SetKind:
       balances: equations that hold before anything is committed.
       beside: names of the other files directly in the directory: media and indexes.
       folders: names of sub-directories that belong to the set as a whole.
+      tables: kinds of its other files of rows.
     """
 
     command: str
@@ -67,10 +68,11 @@ class SetKind:
     balances: tuple[Balance, ...]
     beside: re.Pattern[str] | None = None
     folders: re.Pattern[str] | None = None
+    tables: tuple[str, ...] = ()
 
     def has_row_file(self, name: str) -> bool:
         """Tell whether a name is that of a row file, of dead letters, or of something temporary."""
-        return is_ours(name, (self.rows, FAILURES))
+        return is_ours(name, (self.rows, FAILURES, *self.tables))
 
     def has_file_beside(self, name: str) -> bool:
         """Tell whether a name is that of a media or index file of the set."""
@@ -142,6 +144,8 @@ EXPORT = SetKind(
     ),
 )
 
+EMBEDDING_TABLES = ("speaker-embeddings", "turn-embeddings")
+
 DIARIZE = SetKind(
     command="diarize",
     rows="turns",
@@ -154,7 +158,17 @@ DIARIZE = SetKind(
         ),
         Balance(what="recordings were asked for", came=("plan.rows",), written=("turns", f"{FAILURES}-diarize")),
         Balance(what="recordings were heard", came=("diarize.turns",), written=("turns",)),
+        *(
+            Balance(
+                what=f"{table} were asked for",
+                came=(f"diarize.{table}",),
+                dropped=(f"diarize.{table}.missing",),
+                written=(table,),
+            )
+            for table in EMBEDDING_TABLES
+        ),
     ),
+    tables=EMBEDDING_TABLES,
     folders=re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)?rttm[A-Za-z0-9_-]*"),
 )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from beam_curator.audio import Samples, encode_audio
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
-from beam_curator.diarization.models import Floats, Lengths, MelRules, ModelConfig, OutOfMemoryError
+from beam_curator.diarization.models import Encoded, Floats, Lengths, MelRules, ModelConfig, OutOfMemoryError
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.diarization.turns import Turn
 from beam_curator.transforms.diarization.onnx_backend import CHECKSUMS, checksums_of
@@ -96,6 +96,10 @@ class BandBackend:
         for item, n in zip(probabilities, lengths, strict=True):
             item[n:] = 0
         return probabilities
+
+    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
+        """The frames are how loud the tones are, of which each speaker has one."""
+        return Encoded(self.encode(embeddings, lengths), embeddings[:, :, : len(TONES)])
 
 
 class BandHandler(SortformerModelHandler):

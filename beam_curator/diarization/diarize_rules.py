@@ -154,6 +154,9 @@ class DiarizeRules:
     uem: bool = option(False, "write a .uem file beside: what was heard")
     overlaps: bool = option(False, "write a .ctm file beside: who talks at once, and when", flag="overlap-view")
     bandwidth: bool = option(False, "estimate metrics.bandwidth of each turn, as windows needs it")
+    embeddings: bool = option(
+        False, "write an embedding of each speaker and of each turn as Parquet, from the encoder of the model"
+    )
     mono: str = option("mix", "what is heard of several channels: their mean, or the first", choices=HEARD_MONO)
     audio_root: str = option(
         "", "directory that relative names of recordings begin at (default: that of their manifest)"

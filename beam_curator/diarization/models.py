@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ Normalization = Literal["none", "per_feature"]
 MODEL_SAMPLE_RATE = 16000
 """All models here hear 16 kHz, mono."""
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class NotAModelError(ValueError):
@@ -144,6 +144,19 @@ def _part(kind: Any, values: Mapping[str, Any]) -> Any:
     return kind(**values)
 
 
+class Encoded(NamedTuple):
+    """What `encode` makes of embeddings.
+
+    Attributes:
+      probabilities: float32 [..., n_frames, n_speakers].
+      frames: float32 [..., n_frames, width], the encoder's, before speakers are told from them: what embeddings of
+        speakers are pooled from. None where nobody asked for them.
+    """
+
+    probabilities: Floats
+    frames: Floats | None = None
+
+
 class Backend(Protocol):
     """The two functions of a model. Everything else is NumPy, and the same for every backend.
 
@@ -184,6 +197,30 @@ class Backend(Protocol):
           OutOfMemoryError: there is not enough memory for so much at once.
         """
         ...
+
+    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
+        """Turn embeddings into probabilities of speakers, as `encode` does, and return the encoder's frames, too."""
+        ...
+
+
+def encoded(backend: Backend, embeddings: Floats, lengths: Lengths, *, keeps_frames: bool) -> list[Encoded]:
+    """Ask a backend, and return what it says of each item, without what is behind the item's end.
+
+    Raises:
+      ValueError: a probability is not finite.
+      OutOfMemoryError: there is not enough memory for so much at once.
+    """
+    if keeps_frames:
+        said = backend.encode_with_frames(embeddings, lengths)
+    else:
+        said = Encoded(backend.encode(embeddings, lengths))
+    items = [
+        Encoded(said.probabilities[item, :n], None if said.frames is None else said.frames[item, :n])
+        for item, n in enumerate(lengths)
+    ]
+    if not all(np.isfinite(item.probabilities).all() for item in items):
+        raise ValueError("the model gave probabilities that are not finite: its precision may not suffice")
+    return items
 
 
 class OutOfMemoryError(MemoryError):

@@ -8,7 +8,7 @@ import numpy as np
 
 from beam_curator.diarization.batches import BatchLimit, in_halves, padded
 from beam_curator.diarization.mel import MelFrontEnd, as_waveform
-from beam_curator.diarization.models import Backend, Floats
+from beam_curator.diarization.models import Backend, Encoded, Floats, encoded
 
 _PEAK_GUARD = np.float32(1e-3)
 """Added to a recording's highest sample before it is scaled by it (NeMo, sortformer_diar_models.py: eps)."""
@@ -21,8 +21,8 @@ class OfflineSortformer:
     depend on who is in it; here each recording is scaled by its own.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        """Take a model.
+    def __init__(self, backend: Backend, *, keeps_frames: bool = False) -> None:
+        """Take a model; `keeps_frames` returns the encoder's frames, too.
 
         Raises:
           ValueError: the model is one that streams.
@@ -31,20 +31,21 @@ class OfflineSortformer:
             raise ValueError(f"model {backend.config.name!r} streams: use StreamingSortformer, or an offline model")
         self.config = backend.config
         self._backend = backend
+        self._keeps_frames = keeps_frames
         self._mel = MelFrontEnd(backend.config.mel, backend.mel_filters)
         self._limit = BatchLimit()
 
-    def probabilities(self, waveforms: Sequence[Floats]) -> list[Floats | Exception]:
+    def hear(self, waveforms: Sequence[Floats]) -> list[Encoded | Exception]:
         """Return the probabilities of speakers in recordings that fit in one batch, see `plan_batches`.
 
         Args:
           waveforms: float32 [n_samples] each, at 16 kHz.
 
         Returns:
-          For each float32 [n_frames, n_speakers], or why it failed: its samples are not finite, or the model fails on
-          it alone. Less than 160 samples have no frame.
+          For each float32 [n_frames, n_speakers], with the frames if they are kept, or why it failed: its samples are
+          not finite, or the model fails on it alone. Less than 160 samples have no frame.
         """
-        results: list[Floats | Exception] = []
+        results: list[Encoded | Exception] = []
         waiting: dict[int, Floats] = {}
         for waveform in waveforms:
             try:
@@ -54,21 +55,17 @@ class OfflineSortformer:
                 continue
             if len(mel):
                 waiting[len(results)] = mel
-            results.append(np.empty((0, self.config.n_speakers), dtype=np.float32))
+            results.append(Encoded(np.empty((0, self.config.n_speakers), dtype=np.float32)))
         for index, found in zip(waiting, in_halves(self._ask, list(waiting.values()), self._limit), strict=True):
             results[index] = found
         return results
 
-    def _ask(self, mels: list[Floats]) -> list[Floats]:
+    def _ask(self, mels: list[Floats]) -> list[Encoded]:
         embeddings, n_frames = self._backend.pre_encode(*padded([[mel] for mel in mels]))
         expected = [-(-len(mel) // self.config.subsampling_factor) for mel in mels]
         if n_frames.tolist() != expected:
             raise ValueError(f"pre_encode made {n_frames.tolist()} frames, but {expected} are expected")
-        probabilities = self._backend.encode(embeddings, n_frames)
-        found = [item[:n].copy() for item, n in zip(probabilities, expected, strict=True)]
-        if not all(np.isfinite(item).all() for item in found):
-            raise ValueError("the model gave probabilities that are not finite: its precision may not suffice")
-        return found
+        return encoded(self._backend, embeddings, n_frames, keeps_frames=self._keeps_frames)
 
 
 def _scaled(waveform: Floats) -> Floats:

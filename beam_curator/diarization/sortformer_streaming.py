@@ -16,7 +16,7 @@ import numpy as np
 
 from beam_curator.diarization.batches import BatchLimit, in_halves, padded
 from beam_curator.diarization.mel import MelFrontEnd, as_waveform
-from beam_curator.diarization.models import Backend, Floats
+from beam_curator.diarization.models import Backend, Encoded, Floats, encoded
 from beam_curator.diarization.speaker_cache import compress, silence_profile
 from beam_curator.diarization.stream_state import StreamState
 from beam_curator.diarization.streaming_parameters import StreamingParameters
@@ -49,11 +49,11 @@ class _Answer:
 
     Attributes:
       embeddings: float32 [n_frames, embedding_size] of the chunk with its context.
-      probabilities: float32 [n_frames, n_speakers] of the cache, the fifo, and the chunk with its context.
+      said: of the cache, the fifo, and the chunk with its context.
     """
 
     embeddings: Floats
-    probabilities: Floats
+    said: Encoded
 
 
 class StreamingSortformer:
@@ -63,12 +63,15 @@ class StreamingSortformer:
     they differ from those of the stream alone only by how the backend rounds.
     """
 
-    def __init__(self, backend: Backend, parameters: StreamingParameters | None = None) -> None:
+    def __init__(
+        self, backend: Backend, parameters: StreamingParameters | None = None, *, keeps_frames: bool = False
+    ) -> None:
         """Take a model, and how it is to walk through recordings.
 
         Args:
           backend: the two functions of a streaming model.
           parameters: None for those that the model was published with.
+          keeps_frames: add the encoder's frames of what is decided to `StreamState.frames`.
 
         Raises:
           ValueError: the model does not stream, or the parameters do not suit it.
@@ -83,6 +86,7 @@ class StreamingSortformer:
         self.parameters.check(config.n_speakers, config.cache.spkcache_sil_frames_per_spk)
         self.config = config
         self._backend = backend
+        self._keeps_frames = keeps_frames
         self._mel = MelFrontEnd(config.mel, backend.mel_filters)
         self._limit = BatchLimit()
         self._origin = self._describe()
@@ -200,20 +204,17 @@ class StreamingSortformer:
         heard, n_heard = padded(
             [[step.state.cache, step.state.fifo, chunk] for step, chunk in zip(steps, chunks, strict=True)]
         )
-        probabilities = self._backend.encode(heard, n_heard)
-        if not np.isfinite(probabilities).all():
-            raise ValueError("the model gave probabilities that are not finite: its precision may not suffice")
-        return [
-            _Answer(embeddings=chunk, probabilities=found[:n])
-            for chunk, found, n in zip(chunks, probabilities, n_heard, strict=True)
-        ]
+        said = encoded(self._backend, heard, n_heard, keeps_frames=self._keeps_frames)
+        return [_Answer(embeddings=chunk, said=item) for chunk, item in zip(chunks, said, strict=True)]
 
     def _take(self, step: _Step, answer: _Answer) -> Floats:
         """Take a step: return the probabilities of its chunk, and make the state that of the next."""
         state = step.state
         n_cache, n_fifo = len(state.cache), len(state.fifo)
         begin = n_cache + n_fifo + step.left
-        decided = answer.probabilities[begin : begin + step.n_frames].copy()
+        decided = answer.said.probabilities[begin : begin + step.n_frames].copy()
+        if answer.said.frames is not None:
+            state.frames.append(answer.said.frames[begin : begin + step.n_frames].copy())
         first = self._first_mel(state)
         state.position += step.n_frames
         if step.is_final:
@@ -221,8 +222,9 @@ class StreamingSortformer:
         state.mel = step.mel[self._first_mel(state) - first :].copy()
         state.fifo = np.concatenate([state.fifo, answer.embeddings[step.left : step.left + step.n_frames]])
         if len(state.fifo) > self.parameters.fifo_len:
-            fifo_predictions = np.concatenate([answer.probabilities[n_cache : n_cache + n_fifo], decided])
-            self._move_to_cache(state, answer.probabilities[:n_cache], fifo_predictions)
+            known = answer.said.probabilities
+            fifo_predictions = np.concatenate([known[n_cache : n_cache + n_fifo], decided])
+            self._move_to_cache(state, known[:n_cache], fifo_predictions)
         return decided
 
     def _move_to_cache(self, state: StreamState, cache_predictions: Floats, fifo_predictions: Floats) -> None:

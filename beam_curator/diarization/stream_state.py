@@ -39,6 +39,8 @@ class StreamState:
       n_silence: frames that `silence_mean` is the mean of.
       is_closed: the last sample was heard.
       error: why it cannot go on; "" if it can.
+      frames: float32 [n, width] each, the encoder's frames of what was decided, for those who keep them; they are no
+        part of the bytes.
     """
 
     origin: str
@@ -54,6 +56,7 @@ class StreamState:
     n_silence: int = 0
     is_closed: bool = False
     error: str = ""
+    frames: list[Floats] = field(default_factory=list)
 
     @classmethod
     def empty(cls, origin: str, config: ModelConfig, *, keeps_predictions: bool) -> StreamState:

@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from beam_curator.export.embeddings import Embedding, check_vector
+from beam_curator.embedding_columns import Embedding
+from beam_curator.export.embeddings import check_vector
 from beam_curator.failures import EntryError, FailureCode
 
 CACHE_BYTES = 8 << 20

@@ -8,13 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from beam_curator.embedding_columns import PARQUET_OPTIONS, Embedding, embedding_schema, embedding_table
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.json_lines import kind_of
-
-Embedding = NDArray[np.float32]
-"""One vector, float32 [n_dimensions]."""
 
 
 def embedding_of(row: Mapping[str, Any], key: str) -> Embedding | None:
@@ -68,8 +65,8 @@ def npy_bytes(vector: Embedding) -> bytes:
 def parquet_bytes(ids: Sequence[str], vectors: Sequence[Embedding]) -> bytes:
     """Return embeddings as a Parquet file with the columns `id` and `embedding`, the same bytes for the same input.
 
-    The schema is `id: string not null, embedding: fixed_size_list<element: float not null>[n] not null`; pages carry
-    checksums. The bytes follow from the input and the version of pyarrow, which Parquet's `created_by` states.
+    The schema is that of `embedding_schema`; pages carry checksums. The bytes follow from the input and the version of
+    pyarrow, which Parquet's `created_by` states.
 
     Args:
       ids: one for each vector.
@@ -79,31 +76,13 @@ def parquet_bytes(ids: Sequence[str], vectors: Sequence[Embedding]) -> bytes:
       EntryError: a vector's length differs from that of the first.
       ValueError: there are no vectors, or their number is not that of the ids.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not vectors or len(ids) != len(vectors):
         raise ValueError(f"{len(ids)} ids and {len(vectors)} vectors, expected as many, at least one: write no file")
-    n_dimensions = len(vectors[0])
-    for clip, vector in zip(ids, vectors, strict=True):
-        if len(vector) != n_dimensions:
-            raise EntryError(
-                FailureCode.BAD_TYPE,
-                f"the embedding of {clip} has {len(vector)} dimensions, that of {ids[0]} {n_dimensions}",
-                "give embeddings of one model",
-            )
-    element = pa.field("element", pa.float32(), nullable=False)
-    schema = pa.schema(
-        [
-            pa.field("id", pa.string(), nullable=False),
-            pa.field("embedding", pa.list_(element, n_dimensions), nullable=False),
-        ]
-    )
-    numbers = pa.array(np.concatenate(vectors).astype(np.float32, copy=False))
-    column = pa.FixedSizeListArray.from_arrays(numbers, type=schema.field("embedding").type)
     buffer = io.BytesIO()
-    table = pa.Table.from_arrays([pa.array(ids, pa.string()), column], schema=schema)
-    pq.write_table(table, buffer, compression="snappy", use_dictionary=False, write_page_checksum=True)
+    table = embedding_table(ids, vectors, embedding_schema(len(vectors[0])))
+    pq.write_table(table, buffer, **PARQUET_OPTIONS)
     return buffer.getvalue()
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beam_curator.export.embeddings import Embedding, embedding_of
+from beam_curator.embedding_columns import Embedding
+from beam_curator.export.embeddings import embedding_of
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.export.row_keys import TEXT_MODEL, missing_transcripts, rejection_of, scores_of, transcripts_of
 

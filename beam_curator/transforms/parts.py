@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -27,6 +27,8 @@ Columns = tuple[tuple[str, Kind | None], ...]
 WriteRows = Callable[[AtomicFile, Iterable[dict[str, Any]], str], None]
 """Writes rows into a file in "parquet" or "avro"."""
 
+_NO_TABLES: Mapping[str, WriteRows] = {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartKind:
@@ -38,6 +40,8 @@ class PartKind:
       count: tells what is counted of a row, besides the row itself.
       files_of: tells which files belong to a row.
       columns_of: tells which columns of an index a row fills; None where there is no index.
+      tables: what else is left of a recording, as tables of their own: their kinds, and how many rows the recording's
+        first row asks them for.
     """
 
     rows: str
@@ -45,6 +49,7 @@ class PartKind:
     count: Callable[[dict[str, Any]], Iterable[Count]]
     files_of: Callable[[dict[str, Any]], Iterable[WrittenFile]]
     columns_of: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    tables: Mapping[str, Callable[[dict[str, Any]], int]] = field(default_factory=dict)
 
     @property
     def letters(self) -> str:
@@ -57,7 +62,7 @@ class Part:
     """What came of one recording.
 
     Attributes:
-      files: hidden files of rows, and of dead letters where there are any.
+      files: hidden files of rows, of tables, and of dead letters where there are any.
       columns: of the index that its rows fill, with their kinds.
       counts: for the books.
     """
@@ -71,7 +76,7 @@ class PartWriter:
     """Collects rows and dead letters of one recording, and writes them into hidden files.
 
     The file of rows is put in place last, and also where it is empty: once it is there, all files that it names were
-    put in place before it.
+    put in place before it. Those of tables are synced to the disk, since no row holds their hashes.
 
     Args:
       kind: what the rows are.
@@ -97,15 +102,26 @@ class PartWriter:
         self._counts: Counter[str] = Counter()
         self._rows: list[bytes] = []
         self._letters: list[bytes] = []
+        self._tables: dict[str, list[bytes]] = {table: [] for table in kind.tables}
 
     def add_row(self, row: dict[str, Any]) -> None:
         """Add a row."""
+        if not self._rows:
+            for table, asked in self._kind.tables.items():
+                self._counts[f"{self._kind.stage}.{table}"] += asked(row)
         self._rows.append(encode(row))
         if self._kind.columns_of is not None:
             self._columns.add(self._kind.columns_of(row))
         self._counts[f"{self._kind.stage}.{self._kind.rows}"] += 1
         for name, n in self._kind.count(row):
             self._counts[f"{self._kind.stage}.{name}"] += n
+
+    def add_to_table(self, table: str, row: dict[str, Any] | None) -> None:
+        """Add a row to a table; None counts as missing."""
+        if row is None:
+            self._counts[f"{self._kind.stage}.{table}.missing"] += 1
+        else:
+            self._tables[table].append(encode(row))
 
     def add_failure(self, failure: Failure) -> None:
         """Add a dead letter."""
@@ -116,12 +132,13 @@ class PartWriter:
     def write(self) -> Part:
         """Put the files in place."""
         files = [self._write(self._kind.letters, self._letters)] if self._letters else []
+        files += [self._write(table, lines, sync=True) for table, lines in self._tables.items() if self._rows]
         return self._part([*files, self._write(self._kind.rows, self._rows)])
 
-    def _write(self, kind: str, lines: Sequence[bytes]) -> FileRecord:
+    def _write(self, kind: str, lines: Sequence[bytes], *, sync: bool = False) -> FileRecord:
         if self._target.token is None:
             storage.make_directory(self._target.directory)
-        with AtomicFile(self._target.directory, self._name(kind), self._target.check, sync=False) as file:
+        with AtomicFile(self._target.directory, self._name(kind), self._target.check, sync=sync) as file:
             file.write_pieces(line + b"\n" for line in lines)
         return self._record(kind, file.n_bytes, file.sha256, len(lines))
 
@@ -150,18 +167,36 @@ class PartWriter:
             or storage.size_of(storage.join(directory, self._name(self._kind.letters))) is not None
         ):
             return None
-        text = storage.read_bytes(storage.join(directory, self._name(self._kind.rows)))
-        rows = _rows_in(text) if text is not None else None
-        if text is None or rows is None or len(rows) != n_requests:
+        rows = self._left(self._kind.rows)
+        tables = {table: self._left(table) for table in self._kind.tables}
+        if rows is None or len(rows.rows) != n_requests or None in tables.values():
             return None
-        if not synced and not all(map(self._is_whole, rows)):
+        if not synced and not all(map(self._is_whole, rows.rows)):
             return None
-        for row in rows:
+        for row in rows.rows:
             self.add_row(row)
-        return self._part([self._record(self._kind.rows, len(text), hashlib.sha256(text).hexdigest(), len(rows))])
+        for table, left in tables.items():
+            n_missing = self._counts[f"{self._kind.stage}.{table}"] - (left.record.n_rows if left is not None else 0)
+            self._counts[f"{self._kind.stage}.{table}.missing"] += n_missing
+        return self._part([left.record for left in (*tables.values(), rows) if left is not None])
+
+    def _left(self, kind: str) -> "_Left | None":
+        """Return what a hidden file of an earlier attempt holds; None where it is not there, or damaged."""
+        text = storage.read_bytes(storage.join(self._target.directory, self._name(kind)))
+        rows = _rows_in(text) if text is not None else None
+        if text is None or rows is None:
+            return None
+        return _Left(rows, self._record(kind, len(text), hashlib.sha256(text).hexdigest(), len(rows)))
 
     def _is_whole(self, row: dict[str, Any]) -> bool:
         return all(storage.is_whole(self._target.directory, file) for file in self._kind.files_of(row))
+
+
+class _Left(NamedTuple):
+    """What a hidden file holds."""
+
+    rows: list[dict[str, Any]]
+    record: FileRecord
 
 
 def _rows_in(text: bytes) -> list[dict[str, Any]] | None:
@@ -182,10 +217,10 @@ class Shard(NamedTuple):
 
 
 class MergedParts(NamedTuple):
-    """What `MergeParts` returns: files of rows with their columns, files of dead letters, and counts."""
+    """What `MergeParts` returns: files of rows with their columns, files of letters and tables, and counts."""
 
     rows: PCollection[Shard]
-    letters: PCollection[Shard]
+    others: PCollection[Shard]
     counts: PCollection[Count]
 
 
@@ -196,26 +231,32 @@ class MergeParts(beam.PTransform[PCollection[Part], Any]):
       target: where the files lie; as many shards as it says, or as there are blocks of manifest.
       row_format: of the rows.
       write: writes rows into a file in a format that is not JSON lines.
+      tables: kinds of rows that are written as Parquet, whatever the format of the others, and what writes them.
     """
 
-    def __init__(self, target: OutputTarget, row_format: RowFormat, write: WriteRows) -> None:
+    def __init__(
+        self,
+        target: OutputTarget,
+        row_format: RowFormat,
+        write: WriteRows,
+        tables: Mapping[str, WriteRows] = _NO_TABLES,
+    ) -> None:
         super().__init__()
         self._target = target
         self._row_format: RowFormat = row_format
         self._write = write
+        self._tables = tables
 
     def expand(self, parts: PCollection[Part]) -> "MergedParts":
         keyed = parts | "Key by shard" >> beam.FlatMap(key_part, self._target.n_shards).with_output_types(
             tuple[tuple[str, int, int], Shard]
         )
-        work = _MergeFn(self._target, self._row_format, self._write)
+        work = _MergeFn(self._target, self._row_format, self._write, self._tables)
         merged = (
-            keyed
-            | "Group parts" >> beam.GroupByKey()
-            | "Merge" >> beam.ParDo(work).with_outputs("letters", main="rows")
+            keyed | "Group parts" >> beam.GroupByKey() | "Merge" >> beam.ParDo(work).with_outputs("others", main="rows")
         )
         counts = parts | "Counts" >> beam.FlatMap(_counts_of).with_output_types(tuple[str, int])
-        return MergedParts(rows=merged["rows"], letters=merged["letters"], counts=counts)
+        return MergedParts(rows=merged["rows"], others=merged["others"], counts=counts)
 
 
 def key_part(part: Part, n_shards: int) -> Iterator[tuple[tuple[str, int, int], Shard]]:
@@ -235,10 +276,13 @@ def _counts_of(part: Part) -> tuple[Count, ...]:
 
 
 class _MergeFn(beam.DoFn):
-    def __init__(self, target: OutputTarget, row_format: RowFormat, write: WriteRows) -> None:
+    def __init__(
+        self, target: OutputTarget, row_format: RowFormat, write: WriteRows, tables: Mapping[str, WriteRows]
+    ) -> None:
         self._target = target
         self._row_format: RowFormat = row_format
         self._write = write
+        self._tables = tables
 
     def process(self, group: tuple[tuple[str, int, int], Iterable[Shard]]) -> Iterator[Any]:
         (kind, number, n), grouped = group
@@ -252,11 +296,13 @@ class _MergeFn(beam.DoFn):
         with timed("merge"):
             record = self._merged(kind, number, n, parts)
         shard = Shard(record=replace(record, n_rows=n_rows, position=(number,)), columns=columns.columns())
-        yield beam.pvalue.TaggedOutput("letters", shard) if _are_letters(kind) else shard
+        other = _are_letters(kind) or kind in self._tables
+        yield beam.pvalue.TaggedOutput("others", shard) if other else shard
 
     def _merged(self, kind: str, number: int, n: int, parts: Sequence[Shard]) -> FileRecord:
         directory = self._target.directory
-        extension = ".jsonl" if _are_letters(kind) else ROW_EXTENSIONS[self._row_format]
+        row_format = "jsonl" if _are_letters(kind) else "parquet" if kind in self._tables else self._row_format
+        extension = ROW_EXTENSIONS[row_format]
         name = shard_file_name(kind, number, n, extension)
         paths = [storage.join(directory, part.record.name) for part in parts]
         template = FileRecord(name=name, n_bytes=0, sha256="", n_rows=0, kind=kind)
@@ -268,7 +314,7 @@ class _MergeFn(beam.DoFn):
                 merge_files(file, paths)
             else:
                 rows = (row for path in paths for row in read_row_file(path))
-                self._write(file, rows, self._row_format)
+                self._tables.get(kind, self._write)(file, rows, row_format)
         return replace(template, n_bytes=file.n_bytes, sha256=file.sha256)
 
 
@@ -284,12 +330,18 @@ class Merged(NamedTuple):
     counts: PCollection[Count]
 
 
-def merged_parts(parts: PCollection[Part], target: OutputTarget, row_format: RowFormat, write: WriteRows) -> Merged:
-    """Merge what recordings left into the files of the set."""
-    merged = parts | "Merge rows" >> MergeParts(target, row_format, write)
+def merged_parts(
+    parts: PCollection[Part],
+    target: OutputTarget,
+    row_format: RowFormat,
+    write: WriteRows,
+    tables: Mapping[str, WriteRows] = _NO_TABLES,
+) -> Merged:
+    """Merge what recordings left into the files of the set; see `MergeParts`."""
+    merged = parts | "Merge rows" >> MergeParts(target, row_format, write, tables)
     files = (
         merged.rows | "Row files" >> beam.Map(_record_of),
-        merged.letters | "Files of letters" >> beam.Map(_record_of),
+        merged.others | "Other files" >> beam.Map(_record_of),
     )
     return Merged(rows=merged.rows, files=files, counts=merged.counts)
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from beam_curator.diarization.models import (
+    Encoded,
     Floats,
     Lengths,
     MelRules,
@@ -69,6 +70,9 @@ class NumpyBackend:
             item[:n] = 1 / (1 + np.exp(-heard @ self._outer))
         return found * np.float32(np.nan) if self.not_finite else found
 
+    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
+        return Encoded(self.encode(embeddings, lengths), embeddings)
+
 
 class NemoBackend:
     """The two functions of a model of NeMo's."""
@@ -93,7 +97,7 @@ class NemoBackend:
             )
         return embeddings.numpy(), n_frames.numpy().astype(np.int64)
 
-    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
+    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
         import torch
 
         with torch.inference_mode():
@@ -102,8 +106,10 @@ class NemoBackend:
                 processed_signal_length=torch.from_numpy(lengths),
                 bypass_pre_encode=True,
             )
-            found: Floats = self.model.forward_infer(hidden, n_hidden).numpy()
-            return found
+            return Encoded(self.model.forward_infer(hidden, n_hidden).numpy(), hidden.numpy())
+
+    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
+        return self.encode_with_frames(embeddings, lengths).probabilities
 
 
 def load_nemo(path: str) -> Any:

@@ -73,7 +73,7 @@ def test_embeddings_of_two_models_do_not_go_together() -> None:
     with pytest.raises(EntryError) as refused:
         parquet_bytes(["a", "b"], [np.float32([1, 2, 3]), np.float32([1])])
     assert refused.value.code == FailureCode.BAD_TYPE
-    assert refused.value.message == "the embedding of b has 1 dimensions, that of a 3"
+    assert refused.value.message == "the embedding of b has 1 dimensions, others have 3"
 
 
 @pytest.mark.parametrize(("ids", "n_vectors"), [([], 0), (["a"], 2), (["a", "b"], 1)])

@@ -163,7 +163,7 @@ def check_shards(
         clips = merged.counts | beam.CombinePerKey(sum) | beam.Filter(lambda count: count[0] == "cut.clips")
         assert_that(clips, equal_to([("cut.clips", 4)]), label="counts")
         assert_that(merged.rows | "Rows" >> beam.Map(described), equal_to(rows), label="rows")
-        assert_that(merged.letters | "Letters" >> beam.Map(described), equal_to(letters), label="letters")
+        assert_that(merged.others | "Letters" >> beam.Map(described), equal_to(letters), label="letters")
 
 
 def described(shard: Shard) -> tuple[Any, ...]:

@@ -13,9 +13,11 @@ from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOption
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.output_set import Config
 from beam_curator.rules import config_of
-from beam_curator.set_kinds import DIARIZE
+from beam_curator.set_kinds import DIARIZE, EMBEDDING_TABLES
 from beam_curator.transforms.diarization.diarizing import PrepareRecordings, Ready, WriteTurns, WriteUnheard
+from beam_curator.transforms.diarization.embedding_tables import WriteEmbeddings
 from beam_curator.transforms.diarization.listening import free_memory, longest_offline
+from beam_curator.transforms.diarization.model_checks import warn_of_models
 from beam_curator.transforms.diarization.model_choice import chosen_models, config_of_model, handler_of
 from beam_curator.transforms.diarization.recordings import ReadRecordings, Task
 from beam_curator.transforms.diarization.rows import write_turn_rows
@@ -24,7 +26,7 @@ from beam_curator.transforms.listing import list_either
 from beam_curator.transforms.manifests import paths_of
 from beam_curator.transforms.metrics import Count
 from beam_curator.transforms.output_set import OutputTarget, WriteFailures, target_of
-from beam_curator.transforms.parts import Part, merged_parts
+from beam_curator.transforms.parts import Part, WriteRows, merged_parts
 from beam_curator.transforms.row_files import RowFormat
 
 
@@ -44,6 +46,7 @@ class Diarize(beam.PTransform[PBegin, Any]):
       keep_duplicates: read a file that is listed twice twice.
       beside: local files of the model, which are hashed into the manifest of the set.
       handler: another model of RunInference in place of ours: `RecordingSource` to `Probabilities` or an EntryError.
+      warns: warn (`ModelUseWarning`) of a model that must not be used for everything; commands say it themselves.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Diarize(beam.PTransform[PBegin, Any]):
         keep_duplicates: bool = False,
         beside: Sequence[str] = (),
         handler: ModelHandler[Any, Any, Any] | None = None,
+        warns: bool = True,
     ) -> None:
         super().__init__()
         self._reading = Reading(inputs=paths_of(inputs), max_line_bytes=max_line_bytes, keep_duplicates=keep_duplicates)
@@ -73,6 +77,7 @@ class Diarize(beam.PTransform[PBegin, Any]):
         self._row_format: RowFormat = row_format
         self._beside = paths_of(beside)
         self._handler = handler
+        self._warns = warns
 
     def config(self) -> Config:
         """Return what decides the rows, as the manifest holds it."""
@@ -87,6 +92,8 @@ class Diarize(beam.PTransform[PBegin, Any]):
         }
 
     def expand(self, begin: PBegin) -> "JobSet":
+        if self._warns and self._handler is None:
+            warn_of_models(self._model)
         read = begin | "Read" >> ReadRecordings(self._reading, self._rules)
         letters = [
             failed | f"Write failures {number}" >> WriteFailures(self._target)
@@ -95,7 +102,7 @@ class Diarize(beam.PTransform[PBegin, Any]):
         listened = read.tasks | "Listen" >> _ListenToTasks(
             self._target, self._rules, self._turns, self._handlers(), self._inference
         )
-        merged = merged_parts(listened.parts, self._target, self._row_format, write_turn_rows)
+        merged = merged_parts(listened.parts, self._target, self._row_format, write_turn_rows, self._tables())
         return begin | "Commit" >> CommitJob(
             self._target,
             DIARIZE,
@@ -116,7 +123,13 @@ class Diarize(beam.PTransform[PBegin, Any]):
     def _handlers(self) -> "Handlers":
         if self._handler is not None:
             return Handlers(self._handler, None)
-        return handlers_of(self._model, self._streaming, self._inference)
+        return handlers_of(self._model, self._streaming, self._inference, keeps_frames=self._rules.embeddings)
+
+    def _tables(self) -> dict[str, WriteRows]:
+        if not self._rules.embeddings:
+            return {}
+        write = WriteEmbeddings({"model": self._config_of_models(), "pooled": "mean of the encoder's frames"})
+        return dict.fromkeys(EMBEDDING_TABLES, write)
 
 
 class Handlers(NamedTuple):
@@ -126,15 +139,21 @@ class Handlers(NamedTuple):
     short: ModelHandler[Any, Any, Any] | None
 
 
-def handlers_of(model: ModelOptions, streaming: StreamingOptions, inference: InferenceOptions) -> Handlers:
+def handlers_of(
+    model: ModelOptions, streaming: StreamingOptions, inference: InferenceOptions, *, keeps_frames: bool = False
+) -> Handlers:
     """Return the handlers of the models that options stand for.
 
     Raises:
       ModelNotFoundError: "auto", and nothing is installed.
+      ModelFileError: embeddings are asked for, and the model gives nothing to make them of.
     """
     chosen, walk = chosen_models(model), streaming.parameters()
-    short = handler_of(chosen.short, walk, inference) if chosen.short is not None else None
-    return Handlers(handler_of(chosen.any_length, walk, inference), short)
+
+    def handler(options: ModelOptions) -> ModelHandler[Any, Any, Any]:
+        return handler_of(options, walk, inference, keeps_frames=keeps_frames)
+
+    return Handlers(handler(chosen.any_length), handler(chosen.short) if chosen.short is not None else None)
 
 
 class _Listened(NamedTuple):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.pvalue import PCollection, TaggedOutput
 
@@ -17,8 +18,10 @@ from beam_curator.diarization.entries import EntryFacts, diarized_entry
 from beam_curator.diarization.hearing import samples_asked
 from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.diarization.rttm import render_overlap_ctm, render_rttm, render_uem
+from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings, pool_embeddings
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.diarization.turns import Turn, is_saturated, overlap_regions, turns_from_probabilities
+from beam_curator.export.tree import clip_uuid
 from beam_curator.failures import EntryError, Failure
 from beam_curator.intervals import Seconds
 from beam_curator.output_set import WrittenFile
@@ -26,8 +29,15 @@ from beam_curator.tar_members import split_locator
 from beam_curator.transforms import storage
 from beam_curator.transforms.clips.recordings import open_recording
 from beam_curator.transforms.clips.sinks import ClipFiles, in_memory
+from beam_curator.transforms.diarization.embedding_tables import embedding_row
 from beam_curator.transforms.diarization.recordings import Row, Task
-from beam_curator.transforms.diarization.rows import DIARIZE_STAGE, TURNS
+from beam_curator.transforms.diarization.rows import (
+    DIARIZE_STAGE,
+    SPEAKER_EMBEDDINGS,
+    TURN_EMBEDDINGS,
+    TURNS,
+    TURNS_WITH_EMBEDDINGS,
+)
 from beam_curator.transforms.diarization.sources import RecordingSource
 from beam_curator.transforms.metrics import timed
 from beam_curator.transforms.output_set import OutputTarget
@@ -76,10 +86,11 @@ def _refused(task: Task, error: EntryError) -> _Refused:
     return TaggedOutput("unheard", Unheard(task=task, error=error))
 
 
-def writer_of(target: OutputTarget, task: Task) -> PartWriter:
+def writer_of(target: OutputTarget, task: Task, rules: DiarizeRules) -> PartWriter:
     """Return what collects the rows of a task; a recording that goes by two names is two tasks."""
     first = task.rows[0]
-    return PartWriter(TURNS, target, f"{task.recording_id}\n{first.identity}", first.position, first.n_blocks)
+    kind = TURNS_WITH_EMBEDDINGS if rules.embeddings else TURNS
+    return PartWriter(kind, target, f"{task.recording_id}\n{first.identity}", first.position, first.n_blocks)
 
 
 class PrepareRecordings(beam.PTransform[PCollection[Task], Any]):
@@ -107,7 +118,7 @@ class _PrepareFn(beam.DoFn):
         self._rules = rules
 
     def process(self, task: Task) -> Iterator[Ready | _Refused | _Kept]:
-        part = writer_of(self._target, task).kept(len(task.rows))
+        part = writer_of(self._target, task, self._rules).kept(len(task.rows))
         if part is not None:
             yield _kept(part)
             return
@@ -210,12 +221,14 @@ class Diarized:
       turns: in order of time, counted from the beginning of the whole recording.
       saturated: all speakers that the model has slots for talk: there may be more.
       bandwidths: of each turn, Hz; None where they were not asked for.
+      embeddings: of speakers and turns; None where they were not asked for.
     """
 
     ready: Ready
     turns: tuple[Turn, ...]
     saturated: bool
     bandwidths: tuple[int, ...] | None
+    embeddings: SpeakerEmbeddings | None = None
 
     @property
     def recording_id(self) -> str:
@@ -237,7 +250,27 @@ def diarized_of(ready: Ready, heard: Probabilities | EntryError, rules: DiarizeR
         turns=tuple(found),
         saturated=is_saturated(found, heard.n_speakers),
         bandwidths=_bandwidths_of(ready, found) if rules.bandwidth else None,
+        embeddings=_embeddings_of(ready, heard, found) if rules.embeddings else None,
     )
+
+
+def _embeddings_of(ready: Ready, heard: Probabilities, turns: Sequence[Turn]) -> SpeakerEmbeddings:
+    frames = heard.encoder_frames
+    if frames is None:
+        frames = np.empty((0, 0), np.float16)
+    with timed("embed"):
+        return pool_embeddings(frames, heard.frame_step, turns, ready.first / ready.sample_rate)
+
+
+def _add_embeddings(writer: PartWriter, diarized: Diarized, embeddings: SpeakerEmbeddings) -> None:
+    """Add a row for each speaker, by recording and speaker, and for each turn, by the id that its clip has."""
+    ready = diarized.ready
+    for speaker, vector in embeddings.speakers.items():
+        name = f"{diarized.recording_id}/{Turn(start=0, end=0, speaker=speaker).label}"
+        writer.add_to_table(SPEAKER_EMBEDDINGS, embedding_row(name, vector))
+    for turn, vector in zip(diarized.turns, embeddings.turns, strict=True):
+        first, stop = (round(time * ready.sample_rate) for time in (turn.start, turn.end))
+        writer.add_to_table(TURN_EMBEDDINGS, embedding_row(clip_uuid(ready.name, first, stop), vector))
 
 
 def _turns_of(ready: Ready, heard: Probabilities, rules: TurnRules) -> list[Turn]:
@@ -321,7 +354,7 @@ class TurnWriter:
         """Write the dead letters of the rows that ask for a recording; what an earlier attempt left of it goes."""
         if self._target.resume and self._rules.rttm_out_dir:
             storage.delete(self._target.directory, [f"{self._stem(task)}{kind}" for kind in _KINDS])
-        writer = writer_of(self._target, task)
+        writer = writer_of(self._target, task, self._rules)
         for letter in letters_of(task, error):
             writer.add_failure(letter)
         return writer.write()
@@ -336,9 +369,11 @@ class TurnWriter:
         except EntryError as err:
             return self.write_failed(ready.task, err)
         files = self._write_files(diarized)
-        writer = writer_of(self._target, ready.task)
+        writer = writer_of(self._target, ready.task, self._rules)
         for row in ready.task.rows:
             writer.add_row(entry_of(row, diarized, self._rules, files))
+        if diarized.embeddings is not None:
+            _add_embeddings(writer, diarized, diarized.embeddings)
         self._files.flush()
         return writer.write()
 

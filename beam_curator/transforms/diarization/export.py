@@ -155,7 +155,7 @@ def _write(backend: NemoBackend, directory: str) -> None:
             (torch.randn(2, 200, width, generator=random), torch.tensor([200, 120])),
             os.path.join(directory, onnx_backend.ENCODE),
             {"embeddings": ["item", "frame"], "lengths": ["item"]},
-            {"probabilities": ["item", "frame"]},
+            {"probabilities": ["item", "frame"], "frames": ["item", "frame"]},
         )
     with open(os.path.join(directory, onnx_backend.CONFIG), "w", encoding="utf-8") as stream:
         stream.write(backend.config.to_json())
@@ -212,7 +212,7 @@ def _encoder(model: Any) -> Any:
             hidden, n_frames = self.model.frontend_encoder(
                 processed_signal=embeddings, processed_signal_length=lengths, bypass_pre_encode=True
             )
-            return self.model.forward_infer(hidden, n_frames)
+            return self.model.forward_infer(hidden, n_frames), hidden
 
     return Encoder()
 
@@ -326,7 +326,7 @@ def _rounding(backend: NemoBackend, mel: Floats, lengths: Lengths) -> float:
     backend.model.double()
     try:
         with torch.inference_mode():
-            exact = _encoder(backend.model)(torch.from_numpy(embeddings).double(), torch.from_numpy(n_frames))
+            exact, _ = _encoder(backend.model)(torch.from_numpy(embeddings).double(), torch.from_numpy(n_frames))
     finally:
         backend.model.float()
     return float(np.abs(found - exact.numpy()).max())

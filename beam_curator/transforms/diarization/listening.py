@@ -11,15 +11,18 @@ import numpy as np
 
 from beam_curator.diarization.batches import plan_batches
 from beam_curator.diarization.diarize_rules import InferenceOptions
-from beam_curator.diarization.models import Backend, Floats, OutOfMemoryError
+from beam_curator.diarization.models import Backend, Encoded, Floats, OutOfMemoryError
 from beam_curator.diarization.sortformer_offline import OfflineSortformer
 from beam_curator.diarization.sortformer_streaming import StreamingSortformer, StreamState
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.transforms.diarization.sources import PiecesAhead, Source, too_slow
 
-Heard = Floats | EntryError
-"""float32 [n_frames, n_speakers], or why there are none."""
+Heard = Encoded | EntryError
+"""Probabilities of speakers, with the encoder's frames where they are kept, or why there are none."""
+
+Samples = Floats | EntryError
+"""float32 [n_samples], or why there are none."""
 
 
 class Listener(Protocol):
@@ -31,7 +34,12 @@ class Listener(Protocol):
 
 
 def listener_of(
-    backend: Backend, parameters: StreamingParameters, inference: InferenceOptions, free_bytes: int
+    backend: Backend,
+    parameters: StreamingParameters,
+    inference: InferenceOptions,
+    free_bytes: int,
+    *,
+    keeps_frames: bool = False,
 ) -> Listener:
     """Return what puts recordings before a model of either family.
 
@@ -40,11 +48,13 @@ def listener_of(
       parameters: how a streaming model walks.
       inference: how many recordings at once, and how long they may be and take.
       free_bytes: memory that the model may take for a recording.
+      keeps_frames: return the encoder's frames, too.
     """
     if backend.config.is_streaming:
-        return StreamingListener(StreamingSortformer(backend, parameters), timeout=inference.timeout)
+        engine = StreamingSortformer(backend, parameters, keeps_frames=keeps_frames)
+        return StreamingListener(engine, timeout=inference.timeout)
     return OfflineListener(
-        OfflineSortformer(backend),
+        OfflineSortformer(backend, keeps_frames=keeps_frames),
         timeout=inference.timeout,
         batch_seconds=inference.batch_seconds,
         max_seconds=inference.max_offline_seconds or longest_offline(free_bytes),
@@ -89,7 +99,7 @@ class OfflineListener:
 
     def _hear_batch(self, sources: Sequence[Source]) -> list[Heard]:
         waveforms = [whole(PiecesAhead(source, deadline(self._timeout))) for source in sources]
-        found = iter(self._engine.probabilities([item for item in waveforms if not isinstance(item, EntryError)]))
+        found = iter(self._engine.hear([item for item in waveforms if not isinstance(item, EntryError)]))
         return [item if isinstance(item, EntryError) else _result(next(found)) for item in waveforms]
 
 
@@ -98,7 +108,7 @@ def deadline(timeout: float) -> float | None:
     return time.monotonic() + timeout if timeout else None
 
 
-def _result(found: Floats | Exception) -> Heard:
+def _result(found: Encoded | Exception) -> Heard:
     return failed(found) if isinstance(found, Exception) else found
 
 
@@ -119,7 +129,7 @@ class StreamingListener:
         return _Round(self._engine, sources, deadline(self._timeout)).heard()
 
 
-def whole(pieces: PiecesAhead) -> Heard:
+def whole(pieces: PiecesAhead) -> Samples:
     """Return all samples of a recording, float32 [n_samples], or why they cannot be had."""
     parts: list[Floats] = []
     is_last = False
@@ -198,7 +208,8 @@ class _Round:
                 continue
             stream.decided.append(new)
             if stream.is_last:
-                stream.result = np.concatenate(stream.decided)
+                frames = stream.state.frames
+                stream.result = Encoded(np.concatenate(stream.decided), np.concatenate(frames) if frames else None)
 
 
 def failed(err: Exception) -> EntryError:

@@ -23,6 +23,7 @@ import numpy as np
 from beam_curator.diarization.models import (
     MODEL_SAMPLE_RATE,
     CacheRules,
+    Encoded,
     Floats,
     Lengths,
     MelRules,
@@ -85,14 +86,18 @@ class NemoBackend:
 
     def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
         """Turn embeddings into probabilities of speakers; see `Backend.encode`."""
+        return self.encode_with_frames(embeddings, lengths).probabilities
 
-        def compute() -> Floats:
+    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
+        """Turn embeddings into probabilities of speakers, and frames; see `Backend.encode_with_frames`."""
+
+        def compute() -> Encoded:
             hidden, n_frames = self.model.frontend_encoder(
                 processed_signal=self._tensor(embeddings),
                 processed_signal_length=self._tensor(lengths),
                 bypass_pre_encode=True,
             )
-            return _floats(self.model.forward_infer(hidden, n_frames))
+            return Encoded(_floats(self.model.forward_infer(hidden, n_frames)), _floats(hidden))
 
         return self._run(compute)
 

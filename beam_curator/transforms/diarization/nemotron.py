@@ -12,7 +12,7 @@ from beam_curator.diarization.models import MODEL_SAMPLE_RATE
 from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.failures import EntryError
 from beam_curator.intervals import Seconds
-from beam_curator.transforms.diarization.listening import Heard, deadline, whole
+from beam_curator.transforms.diarization.listening import Samples, deadline, whole
 from beam_curator.transforms.diarization.model_files import resolve_model
 from beam_curator.transforms.diarization.nemotron_backend import FRAME_STEP, NemotronModel, load_nemotron
 from beam_curator.transforms.diarization.sources import PiecesAhead, Source, Waveform, source_of
@@ -90,7 +90,7 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
     ) -> list[PredictionResult]:
         """Return the results of a batch, in its order."""
         sources = [source_of(item) for item in batch]
-        heard: dict[int, Heard] = {}
+        heard: dict[int, Samples] = {}
         with timed("listen"):
             seconds = [source.seconds for source in sources]
             for positions in plan_batches(seconds, self._max_batch_seconds, self._max_batch_size):
@@ -104,7 +104,7 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
             for item, found in ((batch[position], heard[position]) for position in range(len(batch)))
         ]
 
-    def _hear(self, sources: dict[int, Source], model: NemotronModel) -> dict[int, Heard]:
+    def _hear(self, sources: dict[int, Source], model: NemotronModel) -> dict[int, Samples]:
         read = {position: whole(PiecesAhead(source, deadline(self._timeout))) for position, source in sources.items()}
         waveforms = {position: samples for position, samples in read.items() if not isinstance(samples, EntryError)}
         return read | dict(zip(waveforms, model.infer(list(waveforms.values())), strict=True))

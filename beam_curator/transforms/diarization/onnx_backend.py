@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from beam_curator.diarization.models import Floats, Lengths, ModelConfig, NotAModelError, OutOfMemoryError
+from beam_curator.diarization.models import Encoded, Floats, Lengths, ModelConfig, NotAModelError, OutOfMemoryError
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -16,6 +16,7 @@ CHECKSUMS = "SHA256SUMS"
 """Lines of hash, two spaces and name, as `sha256sum` writes and checks them."""
 FILES = (PRE_ENCODE, ENCODE, CONFIG, MEL_FILTERS)
 
+_OUTPUTS = ("probabilities", "frames")
 _CURE = "export the model again: beam-curator models export MODEL.nemo DIR"
 _MEMORY_WORDS = ("bad_alloc", "Failed to allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """What onnxruntime says when memory is lacking: C++, its arena, CUDA, cuBLAS."""
@@ -45,13 +46,17 @@ class OnnxBackend:
 
     def pre_encode(self, mel: Floats, lengths: Lengths) -> tuple[Floats, Lengths]:
         """Turn mel frames into embeddings; see `Backend.pre_encode`."""
-        embeddings, n_frames = _run(self._pre_encoder, {"mel": mel, "lengths": lengths})
+        embeddings, n_frames = _run(self._pre_encoder, None, {"mel": mel, "lengths": lengths})
         return embeddings, n_frames
 
     def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
         """Turn embeddings into probabilities of speakers; see `Backend.encode`."""
-        (probabilities,) = _run(self._encoder, {"embeddings": embeddings, "lengths": lengths})
+        (probabilities,) = _run(self._encoder, _OUTPUTS[:1], {"embeddings": embeddings, "lengths": lengths})
         return probabilities
+
+    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
+        """Turn embeddings into probabilities of speakers, and frames; see `Backend.encode_with_frames`."""
+        return Encoded(*_run(self._encoder, _OUTPUTS, {"embeddings": embeddings, "lengths": lengths}))
 
 
 def load_onnx(directory: str, n_threads: int | None = None, device: Device = "auto") -> OnnxBackend:
@@ -190,10 +195,10 @@ def _session(path: str, inputs: tuple[str, ...], n_threads: int | None, provider
     return session
 
 
-def _run(session: Any, inputs: Mapping[str, Floats | Lengths]) -> Any:
+def _run(session: Any, outputs: tuple[str, ...] | None, inputs: Mapping[str, Floats | Lengths]) -> Any:
     contiguous = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
     try:
-        return session.run(None, contiguous)
+        return session.run(outputs, contiguous)
     except Exception as err:
         if not _is_memory_error(err):
             raise

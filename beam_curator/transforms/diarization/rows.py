@@ -1,6 +1,7 @@
 """Entries of a job of diarization as parts of its set, and as tables."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ from beam_curator.diarization.entries import files_of_entry
 from beam_curator.diarization.recordings import piece_of
 from beam_curator.intervals import Seconds
 from beam_curator.json_lines import encode
+from beam_curator.set_kinds import EMBEDDING_TABLES
 from beam_curator.transforms.atomic_files import AtomicFile
 from beam_curator.transforms.metrics import Count
 from beam_curator.transforms.parts import PartKind
@@ -79,3 +81,14 @@ def _seconds_heard(row: dict[str, Any]) -> Seconds:
 
 TURNS = PartKind(rows="turns", stage=DIARIZE_STAGE, count=count_entry, files_of=files_of_entry)
 """Entries of recordings, each with its files."""
+
+SPEAKER_EMBEDDINGS, TURN_EMBEDDINGS = EMBEDDING_TABLES
+
+TURNS_WITH_EMBEDDINGS = replace(
+    TURNS,
+    tables={
+        SPEAKER_EMBEDDINGS: lambda row: int(row["num_speakers"]),
+        TURN_EMBEDDINGS: lambda row: len(row["segments"]),
+    },
+)
+"""The same, and an embedding of each speaker and of each turn."""

@@ -10,9 +10,10 @@ from beam_curator.audio.channels import n_resampled
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import channels_of, rate_of
 from beam_curator.clips.tables import ORIGIN_KEY
+from beam_curator.embedding_columns import Embedding
 from beam_curator.export import documents, tree
 from beam_curator.export.documents import ClipMeta, ClipWindow, ExportedClip, render_clip_meta
-from beam_curator.export.embeddings import Embedding, npy_bytes
+from beam_curator.export.embeddings import npy_bytes
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.export.rows import ExportFacts, export_row
 from beam_curator.export.turns import turns_of

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from beam_curator.embedding_columns import Embedding
 from beam_curator.export.embedding_table import EmbeddingTable
-from beam_curator.export.embeddings import Embedding
 from beam_curator.failures import EntryError
 from beam_curator.transforms import storage
 

@@ -12,6 +12,7 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from beam_curator.audio import AudioReader
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.records import ClipRequest
+from beam_curator.embedding_columns import Embedding
 from beam_curator.export import tree
 from beam_curator.export.documents import (
     ChunkMeta,
@@ -20,7 +21,7 @@ from beam_curator.export.documents import (
     render_chunk_meta,
     render_recording_meta,
 )
-from beam_curator.export.embeddings import Embedding, parquet_bytes
+from beam_curator.export.embeddings import parquet_bytes
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.export.paths import relative_path
 from beam_curator.export.row_keys import chunks_of, n_chunks

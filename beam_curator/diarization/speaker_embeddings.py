@@ -1,0 +1,87 @@
+"""Embeddings of speakers and of turns: means of the encoder's frames in which one speaker talks alone."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beam_curator.diarization.models import Floats
+from beam_curator.diarization.turns import Turn, exclusive_turns, speakers_of
+from beam_curator.intervals import Seconds, Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SpeakerEmbeddings:
+    """What the voices of a recording are like.
+
+    Attributes:
+      speakers: float32 [width] of length 1 for each speaker that has a turn; None for one who never talks alone.
+      turns: the same for each turn.
+    """
+
+    speakers: dict[int, Floats | None]
+    turns: tuple[Floats | None, ...]
+
+
+def pool_embeddings(
+    frames: NDArray[np.floating], frame_step: Seconds, turns: Sequence[Turn], begin: Seconds = 0.0
+) -> SpeakerEmbeddings:
+    """Return the mean of the frames of each speaker and of each turn, scaled to length 1.
+
+    A frame counts where its middle lies in a part of a turn in which nobody else talks.
+
+    Args:
+      frames: [n_frames, width], one row for `frame_step` seconds.
+      frame_step: in seconds.
+      turns: of the recording, in any order.
+      begin: when the first frame begins, in the time of the turns.
+
+    Example:
+      >>> turns = [Turn(start=0.0, end=1.0, speaker=1), Turn(start=0.5, end=1.5, speaker=0)]
+      >>> found = pool_embeddings(np.float32([[3, 4], [1, 0], [0, 2]]), 0.5, turns)
+      >>> {speaker: vector.astype(float).round(1).tolist() for speaker, vector in found.speakers.items()}
+      {0: [0.0, 1.0], 1: [0.6, 0.8]}
+    """
+    alone: dict[int, list[Span]] = defaultdict(list)
+    for turn in exclusive_turns(turns):
+        alone[turn.speaker].append((turn.start, turn.end))
+
+    def mean(spans: Iterable[Span]) -> Floats | None:
+        places = [_frames_within(span, frame_step, begin, len(frames)) for span in spans]
+        return _mean([frames[first:stop] for first, stop in places if first < stop])
+
+    return SpeakerEmbeddings(
+        speakers={speaker: mean(alone[speaker]) for speaker in speakers_of(turns)},
+        turns=tuple(mean(_parts_in(alone[turn.speaker], turn)) for turn in turns),
+    )
+
+
+def _frames_within(span: Span, frame_step: Seconds, begin: Seconds, n_frames: int) -> tuple[int, int]:
+    """Return the frames `[first, stop)` whose middles lie within a span."""
+    first, stop = (math.ceil(round((time - begin) / frame_step - 0.5, 6)) for time in span)
+    return max(first, 0), min(stop, n_frames)
+
+
+def _parts_in(spans: Sequence[Span], turn: Turn) -> Iterator[Span]:
+    """Yield what of spans, which are sorted and apart, lies within a turn."""
+    place = max(bisect_right(spans, (turn.start, math.inf)) - 1, 0)
+    while place < len(spans) and spans[place][0] < turn.end:
+        start, end = max(spans[place][0], turn.start), min(spans[place][1], turn.end)
+        if start < end:
+            yield start, end
+        place += 1
+
+
+def _mean(parts: Sequence[NDArray[np.floating]]) -> Floats | None:
+    """Return the mean of all rows, of length 1; None where there are no rows, or where they cancel out."""
+    if not parts:
+        return None
+    total = np.sum([part.sum(axis=0, dtype=np.float64) for part in parts], axis=0)
+    length = float(np.linalg.norm(total))
+    return (total / length).astype(np.float32) if length > 0 else None
