@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from voices import SAMPLE_RATE
+from voices import SAMPLE_RATE, VOICES_EACH
 
 FRAME_SAMPLES = 1280
 """Samples of one frame of probabilities: 80 ms."""
@@ -53,12 +53,18 @@ class Habits:
     echo: float = 0.4
 
 
+def choose_speakers(n_voices: int, n_speakers: int, random: np.random.Generator) -> list[int]:
+    """Choose voices of different variants."""
+    variants = random.choice(n_voices // VOICES_EACH, n_speakers, replace=False)
+    return [int(variant) * VOICES_EACH + int(random.integers(VOICES_EACH)) for variant in variants]
+
+
 def make_conversation(
     voices: Sequence[Utterances],
     speakers: Sequence[int],
     seconds: float,
     random: np.random.Generator,
-    habits: Habits = Habits(),  # noqa: B008  (frozen)
+    habits: Habits = Habits(),
 ) -> Conversation:
     """Let some voices talk for some time.
 

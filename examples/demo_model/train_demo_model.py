@@ -16,29 +16,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from conversations import FRAME_SAMPLES, N_SPEAKERS, Utterances, label_frames, make_conversation
+from conversations import N_SPEAKERS, Utterances, choose_speakers, label_frames, make_conversation
 from frame_errors import frame_errors
 from model import VoiceHead, build_model, diarization_loss, hear
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
-from voices import HELD_OUT_VARIANTS, SAMPLE_RATE, TRAINING_VARIANTS, choose_voices, load_voices
+from voices import CACHE, HELD_OUT_VARIANTS, SENTENCES, TRAINING_VARIANTS, VOICES_EACH, choose_voices, load_voices
 
 from benchmarks.random_sortformer import quieten_nemo
 
-_VOICES_EACH = 6
-_SENTENCES = 20
 _WARM_UP = 200
 _MEMORY = 0.998
 """Share of the averaged weights that stays at each step."""
 
 Batch = tuple[Tensor, Tensor, Tensor]
-
-
-def choose_speakers(n_voices: int, n_speakers: int, random: np.random.Generator) -> list[int]:
-    """Choose voices of different variants; those of one variant have numbers in a row."""
-    variants = random.choice(n_voices // _VOICES_EACH, n_speakers, replace=False)
-    return [int(variant) * _VOICES_EACH + int(random.integers(_VOICES_EACH)) for variant in variants]
 
 
 class Conversations(IterableDataset[Batch]):
@@ -157,14 +149,15 @@ def held_out_error(model: Any, voices: list[Utterances], n_conversations: int, s
 
 def train(arguments: argparse.Namespace) -> None:
     """Train until the steps are done, and write the model after each thousand."""
-    voices = load_voices(choose_voices(TRAINING_VARIANTS, _VOICES_EACH, seed=1), _SENTENCES, arguments.voices)
-    held_out = load_voices(choose_voices(HELD_OUT_VARIANTS, _VOICES_EACH, seed=2), _SENTENCES, arguments.voices)
+    voices = load_voices(choose_voices(TRAINING_VARIANTS, VOICES_EACH, seed=1), SENTENCES, arguments.voices)
+    held_out = load_voices(choose_voices(HELD_OUT_VARIANTS, VOICES_EACH, seed=2), SENTENCES, arguments.voices)
     torch.set_num_threads(arguments.threads)
     training = Training(len(voices))
     checkpoint = Path(f"{arguments.output}.checkpoint")
     if checkpoint.exists():
         training.load(checkpoint)
-    print(f"{len(voices)} voices, {sum(weight.numel() for weight in training.model.parameters()):,} weights", flush=True)
+    n_weights = sum(weight.numel() for weight in training.model.parameters())
+    print(f"{len(voices)} voices, {n_weights:,} weights", flush=True)
     batches = iter(
         DataLoader(
             Conversations(voices, arguments.batch_size, tuple(arguments.seconds), training.step),
@@ -189,6 +182,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
+    """Read the command line, and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, help="file to write, .nemo")
     parser.add_argument("--steps", type=int, default=12000)
@@ -197,7 +191,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--autocast", action="store_true", help="compute in bfloat16 where that is safe")
-    parser.add_argument("--voices", type=Path, default=Path.home() / ".cache" / "beam_curator" / "voices")
+    parser.add_argument("--voices", type=Path, default=CACHE)
     quieten_nemo()
     train(parser.parse_args())
 

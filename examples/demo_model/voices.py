@@ -16,6 +16,14 @@ from numpy.typing import NDArray
 
 SAMPLE_RATE = 16000
 
+VOICES_EACH = 6
+"""Voices that are made of each variant; they have numbers in a row."""
+
+SENTENCES = 20
+"""That each voice says."""
+
+CACHE = Path.home() / ".cache" / "beam_curator" / "voices"
+
 TRAINING_VARIANTS = (
     "Alex", "Andrea", "Andy", "Annie", "AnxiousAndy", "Diogo", "Gene", "Gene2", "Henrique", "Jacky", "Lee", "Marco",
     "Mario", "Michael", "Mike", "Storm", "anika", "announcer", "antonio", "aunty", "boris", "caleb", "david", "ed",
@@ -30,7 +38,7 @@ HELD_OUT_VARIANTS = (
 """Never heard in training, in no language and at no pitch."""
 
 LANGUAGES = ("en-us", "en-gb", "en-gb-scotland", "de", "fr-fr", "es", "it", "nl", "pt-br", "sv")
-WORDS = (
+_TEXT = (
     "about after again air all also answer any around ask away back because before big both boy call change come "
     "could country day different down each earth end even every eye far father find first follow form found four "
     "friend from give good great hand hard head help here high home house idea just keep kind know large last late "
@@ -40,7 +48,8 @@ WORDS = (
     "sentence should show side simple small some song soon spell start still stop story study such table take talk "
     "tell thing think three time together too tree try turn under until use very walk want watch water well went "
     "what when where which while white why window without word work world would write year young"
-).split()
+)
+WORDS = _TEXT.split()
 
 _SILENCE = 0.01
 """What is quieter than this, of the loudest sample, at the ends of an utterance is cut off."""
