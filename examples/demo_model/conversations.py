@@ -78,6 +78,7 @@ def make_conversation(
     n_samples = int(seconds * SAMPLE_RATE)
     samples = np.zeros(n_samples, np.float32)
     gains = 10 ** (random.uniform(-8, 0, len(speakers)) / 20) / 32768
+    tilts = random.uniform(-0.4, 0.4, len(speakers)).astype(np.float32)
     turns: list[SpokenTurn] = []
     position, last = random.uniform(0, 1.2), -1
     while position * SAMPLE_RATE < n_samples - SAMPLE_RATE // 5:
@@ -86,11 +87,18 @@ def make_conversation(
         utterance = utterances[int(random.integers(len(utterances)))]
         start = int(position * SAMPLE_RATE)
         stop = min(n_samples, start + len(utterance))
-        samples[start:stop] += utterance[: stop - start] * np.float32(gains[speaker])
+        samples[start:stop] += _coloured(utterance[: stop - start], tilts[speaker]) * np.float32(gains[speaker])
         turns.append(SpokenTurn(start=start, stop=stop, voice=speakers[speaker]))
         position = max(_pause_after(stop / SAMPLE_RATE, random, habits), start / SAMPLE_RATE + 0.3)
         last = speaker
     return Conversation(samples=_recorded(samples, random, habits), turns=tuple(turns))
+
+
+def _coloured(utterance: NDArray[np.int16], tilt: np.float32) -> Floats:
+    """Return what reaches the microphone: brighter with a tilt above 0, duller below."""
+    heard = utterance.astype(np.float32)
+    heard[1:] -= tilt * heard[:-1]
+    return heard
 
 
 def _next_speaker(n_speakers: int, last: int, random: np.random.Generator, habits: Habits) -> int:

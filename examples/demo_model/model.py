@@ -13,7 +13,7 @@ _CLASS_SCALE = 16.0
 
 
 def config() -> dict[str, Any]:
-    """Return NeMo's configuration of the model."""
+    """Return NeMo's configuration of the model; no conversation is heard twice, so nothing is dropped out."""
     part = "nemo.collections.asr"
     widths = {"fc_d_model": _WIDTH, "tf_d_model": _INNER_WIDTH}
     return {
@@ -26,7 +26,7 @@ def config() -> dict[str, Any]:
         },
         "sortformer_modules": {
             "_target_": f"{part}.modules.sortformer_modules.SortformerModules", "num_spks": N_SPEAKERS,
-            "dropout_rate": 0.1, "subsampling_factor": 8, "spkcache_len": 188, "fifo_len": 0, "chunk_len": 188,
+            "dropout_rate": 0.0, "subsampling_factor": 8, "spkcache_len": 188, "fifo_len": 0, "chunk_len": 188,
             "spkcache_update_period": 188, "chunk_left_context": 1, "chunk_right_context": 1,
             "spkcache_sil_frames_per_spk": 3, **widths,
         },
@@ -36,13 +36,13 @@ def config() -> dict[str, Any]:
             "causal_downsampling": False, "ff_expansion_factor": 4, "self_attention_model": "rel_pos", "n_heads": 4,
             "att_context_size": [-1, -1], "att_context_style": "regular", "xscaling": True, "untie_biases": True,
             "pos_emb_max_len": 5000, "conv_kernel_size": 9, "conv_norm_type": "batch_norm", "conv_context_size": None,
-            "dropout": 0.05, "dropout_pre_encoder": 0.05, "dropout_emb": 0.0, "dropout_att": 0.05,
+            "dropout": 0.0, "dropout_pre_encoder": 0.0, "dropout_emb": 0.0, "dropout_att": 0.0,
             "stochastic_depth_drop_prob": 0.0, "stochastic_depth_mode": "linear", "stochastic_depth_start_layer": 1,
         },
         "transformer_encoder": {
             "_target_": f"{part}.modules.transformer.transformer_encoders.TransformerEncoder", "num_layers": 3,
             "hidden_size": _INNER_WIDTH, "inner_size": 4 * _INNER_WIDTH, "num_attention_heads": 4,
-            "attn_score_dropout": 0.05, "attn_layer_dropout": 0.05, "ffn_dropout": 0.05, "hidden_act": "relu",
+            "attn_score_dropout": 0.0, "attn_layer_dropout": 0.0, "ffn_dropout": 0.0, "hidden_act": "relu",
             "pre_ln": False, "pre_ln_final_layer_norm": True,
         },
         "loss": {"_target_": f"{part}.losses.bce_loss.BCELoss", "weight": None, "reduction": "mean"},
@@ -54,7 +54,9 @@ def build_model() -> Any:
     from nemo.collections.asr.models import SortformerEncLabelModel
     from omegaconf import OmegaConf
 
-    return SortformerEncLabelModel(cfg=OmegaConf.create(config()), trainer=None)
+    model = SortformerEncLabelModel(cfg=OmegaConf.create(config()), trainer=None)
+    model.encoder.pre_encode.conv.to(memory_format=torch.channels_last)  # its gradients take a third of the time
+    return model
 
 
 def hear(model: Any, samples: Tensor) -> tuple[Tensor, Tensor]:

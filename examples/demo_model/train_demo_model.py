@@ -8,9 +8,11 @@ last checkpoint (`demo.nemo.checkpoint`).
 """
 
 import argparse
+import ctypes
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from voices import CACHE, HELD_OUT_VARIANTS, SENTENCES, TRAINING_VARIANTS, VOICE
 from benchmarks.random_sortformer import quieten_nemo
 
 _WARM_UP = 200
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _MEMORY = 0.998
 """Share of the averaged weights that stays at each step."""
 
@@ -84,7 +87,7 @@ class Training:
         self.average = build_model()
         self.average.load_state_dict(self.model.state_dict())
         self.optimizer = torch.optim.AdamW(
-            [*self.model.parameters(), *self.head.parameters()], weight_decay=1e-3, betas=(0.9, 0.98)
+            [*self.model.parameters(), *self.head.parameters()], weight_decay=1e-2, betas=(0.9, 0.98)
         )
         self.step = 0
         self.seconds = 0.0
@@ -128,6 +131,14 @@ class Training:
         for name in ("model", "head", "average", "optimizer"):
             getattr(self, name).load_state_dict(parts[name])
         self.step, self.seconds = parts["step"], parts["seconds"]
+
+
+def keep_memory() -> None:
+    """Keep what is freed for the next step, where glibc would give it back and have it zeroed again."""
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        for setting, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, (1 << 31) - 1), (_M_TOP_PAD, 1 << 28)):
+            libc.mallopt(setting, value)
 
 
 def held_out_error(model: Any, voices: list[Utterances], n_conversations: int, seconds: float) -> dict[int, float]:
@@ -193,6 +204,7 @@ def main() -> None:
     parser.add_argument("--autocast", action="store_true", help="compute in bfloat16 where that is safe")
     parser.add_argument("--voices", type=Path, default=CACHE)
     quieten_nemo()
+    keep_memory()
     train(parser.parse_args())
 
 
