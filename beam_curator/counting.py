@@ -23,6 +23,10 @@ DROP_TEXTS = {
     "overlap": "shares too much audio with a window nearer to the target",
     "no_pieces": "the row names no piece to cut",
     "duplicate": "the same piece of the same recording was asked for before",
+    "only_overlapped": "others talk all the time that the speaker does",
+    "too_short": "all pieces of the speaker beside overlaps are shorter than min_duration, or than the buffer",
+    "never_alone": "others talk all the time, or what is said alone is too short to be embedded",
+    "outside": "all turns of the speaker begin behind the end of the recording",
 }
 """What each reason means by which something was dropped."""
 

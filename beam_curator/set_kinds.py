@@ -61,6 +61,7 @@ class SetKind:
       beside: names of the other files directly in the directory: media and indexes.
       folders: names of sub-directories that belong to the set as a whole.
       tables: kinds of its other files of rows.
+      own_recordings: relative names of recordings in its rows begin at the set itself.
     """
 
     command: str
@@ -69,6 +70,7 @@ class SetKind:
     beside: re.Pattern[str] | None = None
     folders: re.Pattern[str] | None = None
     tables: tuple[str, ...] = ()
+    own_recordings: bool = False
 
     def has_row_file(self, name: str) -> bool:
         """Tell whether a name is that of a row file, of dead letters, or of something temporary."""
@@ -172,5 +174,33 @@ DIARIZE = SetKind(
     folders=re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)?rttm[A-Za-z0-9_-]*"),
 )
 
-SET_KINDS = {kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE)}
+SEPARATE = SetKind(
+    command="separate",
+    rows="tracks",
+    balances=(
+        Balance(
+            what="rows were read",
+            came=_READ,
+            dropped=("plan.rows",),
+            written=(f"{FAILURES}-file", f"{FAILURES}-read", f"{FAILURES}-plan"),
+        ),
+        Balance(
+            what="recordings were asked for",
+            came=("plan.rows",),
+            dropped=("separate.rows",),
+            written=(f"{FAILURES}-separate",),
+        ),
+        Balance(
+            what="speakers were found",
+            came=("plan.speakers",),
+            dropped=("separate.dropped", "separate.speakers_failed"),
+            written=("tracks",),
+        ),
+        Balance(what="tracks were made", came=("separate.tracks",), written=("tracks",)),
+    ),
+    folders=re.compile(r"tracks"),
+    own_recordings=True,
+)
+
+SET_KINDS = {kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE, SEPARATE)}
 """Command to what it writes."""

@@ -86,6 +86,7 @@ def bench_long(report: Report, folder: Path, models: Path, size: str, n_runs: in
     """Recordings of five minutes: the job in turn with the bare loop of its backend."""
     recordings = write_talks(folder / f"long-{size}", [LONG_SECONDS] * N_LONG[size])
     hours = N_LONG[size] * LONG_SECONDS / 3600
+    bench_embeddings(report, folder, model_of(models, size, "onnx"), recordings[0].parent, size, n_runs)
     for backend, way in (("nemo", "nemo"), ("onnx", "onnx")):
         model = model_of(models, size, backend)
         floors, jobs = taken(
@@ -100,6 +101,19 @@ def bench_long(report: Report, folder: Path, models: Path, size: str, n_runs: in
         report.line("  loading the model", median(jobs, "load"), "s", None)
         report.line("  start-up of the command", median(jobs, "startup"), "s", None)
         report.line("  real-time factor of the job", work / (hours * 3600), "", None)
+
+
+def bench_embeddings(report: Report, folder: Path, model: Path, recordings: Path, size: str, n_runs: int) -> None:
+    """The same recordings with and without embeddings of their speakers and turns."""
+    plain, embedded = taken(
+        n_runs,
+        lambda: run_diarize(model, recordings, folder / "out"),
+        lambda: run_diarize(model, recordings, folder / "out", "--embeddings"),
+    )
+    report.line(f"{size}, onnx, embeddings: with / without", ratio(embedded, "work", plain, "work"), "x", 1.05)
+    report.line(
+        "  peak memory with them, above that without", median(embedded, "peak") - median(plain, "peak"), "MB", None
+    )
 
 
 def bench_short(report: Report, folder: Path, models: Path, size: str, n_runs: int) -> None:

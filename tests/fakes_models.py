@@ -111,9 +111,10 @@ class BandHandler(SortformerModelHandler):
         model: ModelOptions | None = None,
         parameters: StreamingParameters | None = None,
         inference: InferenceOptions | None = None,
+        keeps_frames: bool = False,
         **faults: Any,
     ) -> None:
-        super().__init__(model, parameters=parameters, inference=inference)
+        super().__init__(model, parameters=parameters, inference=inference, keeps_frames=keeps_frames)
         self._faults = faults
 
     def load_model(self) -> SortformerModel:
@@ -189,17 +190,17 @@ _GRAPHS = {
         """,
     "encode.onnx": """
         <ir_version: 8, opset_import: ["": 17]>
-        encode (float[n, f, 5] embeddings, int64[n] lengths) => (float[n, f, 4] probabilities)
+        encode (float[n, f, 5] embeddings, int64[n] lengths) => (float[n, f, 4] probabilities, float[n, f, 4] frames)
         <int64 zero = {0}, int64 one = {1}, float nothing = {0},
          int64[1] first = {0}, int64[1] second = {1}, int64[1] third = {2}, int64[1] fifth = {4}>
         {
-            scores = Slice(embeddings, first, fifth, third)
-            unmasked = Sigmoid(scores)
+            frames = Slice(embeddings, first, fifth, third)
+            unmasked = Sigmoid(frames)
             shape = Shape<start = 1, end = 2>(embeddings)
             most = Squeeze(shape)
-            frames = Range(zero, most, one)
+            numbers = Range(zero, most, one)
             limits = Unsqueeze(lengths, second)
-            inside = Less(frames, limits)
+            inside = Less(numbers, limits)
             mask = Unsqueeze(inside, third)
             probabilities = Where(mask, unmasked, nothing)
         }

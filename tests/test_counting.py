@@ -16,6 +16,7 @@ from beam_curator.counting import (
 )
 from beam_curator.curation import choose_in_row
 from beam_curator.failures import Failure, FailureCode
+from beam_curator.separation.separated import REASONS
 from beam_curator.training_windows import plan_entry
 from tests.talks import OVERLAP, RULES, entry, segment, word
 
@@ -130,4 +131,4 @@ def test_an_empty_block_counts_nothing() -> None:
 
 
 def test_every_reason_has_a_text() -> None:
-    assert set(DROP_TEXTS) == {*LOSSES, "overlap", "no_pieces", "duplicate"}
+    assert set(DROP_TEXTS) == {*LOSSES, "overlap", "no_pieces", "duplicate", "outside", "never_alone", *REASONS}

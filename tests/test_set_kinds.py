@@ -6,7 +6,7 @@ import pytest
 
 from beam_curator.output_set import FileRecord, UnbalancedBooksError
 from beam_curator.runners.job_options import JOBS
-from beam_curator.set_kinds import DIARIZE, EXPORT, EXTRACT, SET_KINDS, WINDOWS, Balance, SetKind
+from beam_curator.set_kinds import DIARIZE, EXPORT, EXTRACT, SEPARATE, SET_KINDS, WINDOWS, Balance, SetKind
 
 ENDING = ": nothing was committed; run the same command again, and report this if it stays"
 
@@ -87,7 +87,7 @@ class TestNames:
         ],
     )
     def test_of_media_and_indexes_are_of_the_extraction_alone(self, name: str) -> None:
-        assert [kind.has_file_beside(name) for kind in SET_KINDS.values()] == [False, True, False, False]
+        assert [kind.command for kind in SET_KINDS.values() if kind.has_file_beside(name)] == ["extract"]
 
     @pytest.mark.parametrize(
         "name",
@@ -134,14 +134,18 @@ class TestNames:
         ],
     )
     def test_of_folders_are_of_the_export_alone(self, name: str) -> None:
-        assert [kind.has_folder(name) for kind in SET_KINDS.values()] == [False, False, True, False]
+        assert [kind.command for kind in SET_KINDS.values() if kind.has_folder(name)] == ["export"]
 
     def test_of_nemo_s_manifests_are_of_the_extraction_alone(self) -> None:
-        assert [kind.has_folder("sharded_manifests") for kind in SET_KINDS.values()] == [False, True, False, False]
+        having = [kind.command for kind in SET_KINDS.values() if kind.has_folder("sharded_manifests")]
+        assert having == ["extract"]
 
     @pytest.mark.parametrize("name", ["rttm", "pred_rttms", "rttms-2", "2rttm"])
     def test_of_folders_of_rttm_are_of_the_diarization_alone(self, name: str) -> None:
-        assert [kind.has_folder(name) for kind in SET_KINDS.values()] == [False, False, False, True]
+        assert [kind.command for kind in SET_KINDS.values() if kind.has_folder(name)] == ["diarize"]
+
+    def test_of_the_folder_of_tracks_are_of_the_separation_alone(self) -> None:
+        assert [kind.command for kind in SET_KINDS.values() if kind.has_folder("tracks")] == ["separate"]
 
     @pytest.mark.parametrize(
         "name",
@@ -160,6 +164,7 @@ class TestNames:
             "_rttm",
             "rttm/a",
             "rttm.old",
+            "tracks2",
             "notes",
             "",
         ],
@@ -169,8 +174,10 @@ class TestNames:
 
 
 def test_kinds_are_found_by_their_command() -> None:
-    assert SET_KINDS == {"windows": WINDOWS, "extract": EXTRACT, "export": EXPORT, "diarize": DIARIZE}
-    assert [kind.rows for kind in SET_KINDS.values()] == ["windows", "clips", "clips", "turns"]
+    kinds = {"windows": WINDOWS, "extract": EXTRACT, "export": EXPORT, "diarize": DIARIZE, "separate": SEPARATE}
+    assert kinds == SET_KINDS
+    assert [kind.rows for kind in SET_KINDS.values()] == ["windows", "clips", "clips", "turns", "tracks"]
+    assert [kind.command for kind in SET_KINDS.values() if kind.own_recordings] == ["separate"]
     assert list(SET_KINDS) == list(JOBS)
 
 
@@ -388,3 +395,61 @@ class TestBooksOfTurns:
     )
     def test_that_do_not_say_so(self, counts: dict[str, int], written: dict[str, int], message: str) -> None:
         assert said(DIARIZE, HEARD_COUNTS | counts, files(**HEARD_FILES | written)) == message
+
+
+SEPARATED_COUNTS = {
+    "read.rows": 20,
+    "read.failures": 2,
+    "file.failures": 1,
+    "plan.rows": 15,
+    "plan.speakers": 40,
+    "separate.rows": 11,
+    "separate.tracks": 25,
+    "separate.dropped": 6,
+    "separate.speakers_failed": 9,
+}
+SEPARATED_FILES = {"failures_read": 2, "failures_file": 1, "failures_plan": 5, "tracks": 25, "failures_separate": 4}
+
+
+class TestBooksOfTracks:
+    """23 rows: 15 name a recording, 8 failed. Of the 15, 11 were separated and 4 failed.
+
+    They have 40 speakers: 25 have a track, 6 none, and 9 are of recordings that failed.
+    """
+
+    def test_that_balance_raise_nothing(self) -> None:
+        SEPARATE.check_books(SEPARATED_COUNTS, files(**SEPARATED_FILES))
+        SEPARATE.check_books({}, [])
+
+    @pytest.mark.parametrize(
+        ("counts", "written", "message"),
+        [
+            (
+                {},
+                {"failures_plan": 4},
+                READ + "15 plan.rows, 1 failures-file, 2 failures-read, 4 failures-plan",
+            ),
+            (
+                {},
+                {"failures_separate": 3},
+                "15 recordings were asked for (plan.rows), but 11 separate.rows, 3 failures-separate",
+            ),
+            (
+                {},
+                {"tracks": 24},
+                "40 speakers were found (plan.speakers), but 6 separate.dropped, 9 separate.speakers_failed, 24 tracks",
+            ),
+            (
+                {"separate.dropped": 7, "separate.tracks": 24},
+                {},
+                "40 speakers were found (plan.speakers), but 7 separate.dropped, 9 separate.speakers_failed, 25 tracks",
+            ),
+            (
+                {"separate.tracks": 24},
+                {},
+                "24 tracks were made (separate.tracks), but 25 tracks",
+            ),
+        ],
+    )
+    def test_that_do_not_say_so(self, counts: dict[str, int], written: dict[str, int], message: str) -> None:
+        assert said(SEPARATE, SEPARATED_COUNTS | counts, files(**SEPARATED_FILES | written)) == message

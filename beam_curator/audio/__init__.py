@@ -1,7 +1,7 @@
 """Audio: bytes or an open file to samples, whole or in spans, and samples to clips. No paths, no Beam."""
 
 from beam_curator.audio.channels import Resampler, mix_channels, n_resampled, resample
-from beam_curator.audio.encoding import encode_audio, encode_pieces
+from beam_curator.audio.encoding import AudioEncoder, encode_audio, encode_pieces
 from beam_curator.audio.information import AudioInfo
 from beam_curator.audio.reading import AudioReader, decode_audio, open_audio
 from beam_curator.audio.spans import Samples
@@ -9,6 +9,7 @@ from beam_curator.audio_formats import AUDIO_FORMATS
 
 __all__ = [
     "AUDIO_FORMATS",
+    "AudioEncoder",
     "AudioInfo",
     "AudioReader",
     "Resampler",

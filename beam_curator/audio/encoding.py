@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,30 +97,117 @@ def encode_pieces(
       EntryError, ValueError: as `encode_audio`.
       OSError: the file cannot be written.
     """
-    chosen = _subtype_of(audio_format, subtype)
-    _check_format(sample_rate, n_channels, audio_format)
-    pages = FixedSerialFile(file) if audio_format == "ogg" else None
-    sink = SinkFile(pages or file)
-    blocks = _blocks(pieces, n_channels, _FORMATS[audio_format].block_samples)
-    n_samples = _write(blocks, sink, sample_rate, n_channels, audio_format, chosen)
-    if pages is not None:
-        pages.finish()
-    return n_samples
-
-
-def _write(
-    blocks: Iterator[Samples], sink: SinkFile, sample_rate: int, n_channels: int, audio_format: str, subtype: str
-) -> int:
-    """Write blocks with libsndfile; an error of the file comes before one of libsndfile."""
-    import soundfile
-
+    encoder = AudioEncoder(sample_rate, n_channels, audio_format, file, subtype)
     try:
-        n_samples = _write_blocks(blocks, sink, sample_rate, n_channels, audio_format, subtype)
-    except soundfile.LibsndfileError as err:
-        sink.raise_error()
-        raise _not_encodable(f"{n_channels} channels at {sample_rate} Hz", audio_format, err.error_string) from err
-    sink.raise_error()
-    return n_samples
+        for piece in pieces:
+            encoder.write(piece)
+        return encoder.finish()
+    finally:
+        encoder.close()
+
+
+class AudioEncoder:
+    """Encodes a clip that is given piece by piece, with flat memory, so that many can be written at once.
+
+    `finish` makes the file whole; `close` lets go of what was begun, and may be called at any time.
+
+    Args:
+      sample_rate: in Hz.
+      n_channels: number of channels of every piece.
+      audio_format: one of AUDIO_FORMATS.
+      file: as for `encode_pieces`.
+      subtype: as for `encode_audio`.
+
+    Raises:
+      EntryError: the format cannot hold so many channels or such a rate (`not_encodable`).
+      ValueError: the format or the subtype is not known.
+
+    Example:
+      >>> file = io.BytesIO()
+      >>> encoder = AudioEncoder(8000, 1, "wav", file)
+      >>> encoder.write(np.zeros((3000, 1), np.float32))
+      >>> encoder.write(np.zeros((5000, 1), np.float32))
+      >>> encoder.finish(), file.getvalue() == encode_audio(np.zeros((8000, 1), np.float32), 8000, "wav")
+      (8000, True)
+    """
+
+    def __init__(
+        self, sample_rate: int, n_channels: int, audio_format: str, file: WritableFile, subtype: str | None = None
+    ) -> None:
+        self._subtype = _subtype_of(audio_format, subtype)
+        _check_format(sample_rate, n_channels, audio_format)
+        self._rate, self._n_channels, self._format = sample_rate, n_channels, audio_format
+        self._pages = FixedSerialFile(file) if audio_format == "ogg" else None
+        self._sink = SinkFile(self._pages or file)
+        self._blocks = _Blocks(n_channels, _FORMATS[audio_format].block_samples)
+        self._sound: Any = None
+        self._n_samples = 0
+
+    def write(self, samples: Samples) -> None:
+        """Take the next samples, float32 [n, n_channels]; they are read before it returns, and not kept.
+
+        Raises:
+          EntryError: some are NaN or infinite (`non_finite`), or the format cannot hold so many (`not_encodable`).
+          ValueError: the array is another.
+          OSError: the file cannot be written.
+        """
+        for block in self._blocks.add(samples):
+            self._write(block)
+
+    def finish(self) -> int:
+        """Write what is left; return the number of samples of the clip.
+
+        Raises:
+          EntryError: there are none (`empty_audio`), or the format cannot hold so many (`not_encodable`).
+          OSError: the file cannot be written.
+        """
+        rest = self._blocks.rest()
+        if len(rest):
+            self._write(rest)
+        if self._sound is None:
+            raise EntryError(FailureCode.EMPTY_AUDIO, "the clip holds no samples", "cut a span that is not empty")
+        self.close()
+        self._sink.raise_error()
+        if self._pages is not None:
+            self._pages.finish()
+        return self._n_samples
+
+    def close(self) -> None:
+        """Let go of the file, which stays open; without `finish` it holds a part of a clip."""
+        if self._sound is not None:
+            with self._naming_errors():
+                self._sound.close()
+
+    def _write(self, block: Samples) -> None:
+        self._n_samples += len(block)
+        check_size(self._n_samples, self._n_channels, self._format, self._subtype)
+        with self._naming_errors():
+            if self._sound is None:
+                self._sound = self._begun()
+            self._sound.write(block)
+        self._sink.raise_error()
+
+    def _begun(self) -> Any:
+        from beam_curator.audio.sound_files import SequentialSoundFile
+
+        sound = SequentialSoundFile(
+            self._sink, "w", self._rate, self._n_channels, subtype=self._subtype.upper(), format=self._format.upper()
+        )
+        if self._subtype in _REAL_SUBTYPES:
+            _leave_out_peaks(sound)
+        return sound
+
+    @contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        """Say what libsndfile refuses; an error of the file comes before that."""
+        import soundfile
+
+        try:
+            yield
+        except soundfile.LibsndfileError as err:
+            self._sink.raise_error()
+            what = f"{self._n_channels} channels at {self._rate} Hz"
+            raise _not_encodable(what, self._format, err.error_string) from err
 
 
 def check_size(n_samples: int, n_channels: int, audio_format: str, subtype: str | None = None) -> None:
@@ -154,6 +242,16 @@ bits: mix the channels, choose another sample rate, or write another format
         raise _not_encodable(f"{n_samples} samples or more", audio_format, "its sizes have 32 bits")
 
 
+def block_bytes(n_channels: int, audio_format: str) -> int:
+    """Return how many bytes of samples an `AudioEncoder` may hold.
+
+    Example:
+      >>> block_bytes(2, "wav")
+      2097152
+    """
+    return _FORMATS[audio_format].block_samples * n_channels * np.dtype(np.float32).itemsize
+
+
 def _subtype_of(audio_format: str, subtype: str | None) -> str:
     if audio_format not in _FORMATS:
         raise ValueError(f"audio format {audio_format!r} is not known: choose one of {', '.join(AUDIO_FORMATS)}")
@@ -163,31 +261,6 @@ def _subtype_of(audio_format: str, subtype: str | None) -> str:
     return known[0] if subtype is None else subtype
 
 
-def _write_blocks(
-    blocks: Iterator[Samples], sink: SinkFile, sample_rate: int, n_channels: int, audio_format: str, subtype: str
-) -> int:
-    """Write blocks with libsndfile; stop at the first error of the file."""
-    from beam_curator.audio.sound_files import SequentialSoundFile
-
-    n_samples = 0
-    first = next(blocks, None)
-    if first is None:
-        raise EntryError(FailureCode.EMPTY_AUDIO, "the clip holds no samples", "cut a span that is not empty")
-    with SequentialSoundFile(
-        sink, "w", sample_rate, n_channels, subtype=subtype.upper(), format=audio_format.upper()
-    ) as sound:
-        if subtype in _REAL_SUBTYPES:
-            _leave_out_peaks(sound)
-        block: Samples | None = first
-        while block is not None:
-            n_samples += len(block)
-            check_size(n_samples, n_channels, audio_format, subtype)
-            sound.write(block)
-            sink.raise_error()
-            block = next(blocks, None)
-    return n_samples
-
-
 def _leave_out_peaks(sound: Any) -> None:
     """Tell libsndfile to write no chunk of peaks: soundfile has no name for the command."""
     import soundfile
@@ -195,25 +268,47 @@ def _leave_out_peaks(sound: Any) -> None:
     soundfile._snd.sf_command(sound._file, _ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
 
 
-def _blocks(pieces: Iterable[Samples], n_channels: int, block_samples: int) -> Iterator[Samples]:
-    """Cut pieces of any lengths into blocks of one length, the last one shorter; refuse what no format holds."""
-    waiting: list[Samples] = []
-    missing = block_samples
-    position = 0
-    for piece in pieces:
-        _check_samples(piece, n_channels, position)
-        position += len(piece)
+class _Blocks:
+    """Cuts pieces of any lengths into blocks of one length, and refuses what no format holds.
+
+    A block is a view of the piece that holds all of it, else of memory that the next block overwrites.
+    """
+
+    def __init__(self, n_channels: int, block_samples: int) -> None:
+        self._n_channels = n_channels
+        self._block_samples = block_samples
+        self._held = np.empty((0, n_channels), np.float32)
+        self._n_held = 0
+        self._position = 0
+
+    def add(self, piece: Samples) -> Iterator[Samples]:
+        """Yield the blocks that a piece makes whole."""
+        _check_samples(piece, self._n_channels, self._position)
+        self._position += len(piece)
         here = 0
-        while len(piece) - here >= missing:
-            waiting.append(piece[here : here + missing])
-            yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
-            here += missing
-            waiting, missing = [], block_samples
-        if here < len(piece):
-            waiting.append(piece[here:])
-            missing -= len(piece) - here
-    if waiting:
-        yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+        while here < len(piece):
+            taken = piece[here : here + self._block_samples - self._n_held]
+            here += len(taken)
+            if len(taken) == self._block_samples:
+                yield taken
+                continue
+            self._hold(taken)
+            if self._n_held == self._block_samples:
+                yield self.rest()
+
+    def rest(self) -> Samples:
+        """Return what is not in a block yet, and forget it."""
+        n, self._n_held = self._n_held, 0
+        return self._held[:n]
+
+    def _hold(self, samples: Samples) -> None:
+        n = self._n_held + len(samples)
+        if n > len(self._held):
+            larger = np.empty((min(self._block_samples, max(n, 2 * len(self._held))), self._n_channels), np.float32)
+            larger[: self._n_held] = self._held[: self._n_held]
+            self._held = larger
+        self._held[self._n_held : n] = samples
+        self._n_held = n
 
 
 def _check_samples(samples: Samples, n_channels: int, position: int) -> None:

@@ -157,6 +157,9 @@ class DiarizeRules:
     embeddings: bool = option(
         False, "write an embedding of each speaker and of each turn as Parquet, from the encoder of the model"
     )
+    embedding_model: str = option(
+        "", "model that makes the embeddings instead: a name on the hub, or a .nemo file of a TitaNet (nemo)"
+    )
     mono: str = option("mix", "what is heard of several channels: their mean, or the first", choices=HEARD_MONO)
     audio_root: str = option(
         "", "directory that relative names of recordings begin at (default: that of their manifest)"
@@ -178,7 +181,14 @@ class DiarizeRules:
             )
         if not self.rttm_out_dir and (self.uem or self.overlaps):
             problems.append("uem and overlap-view go beside .rttm files, and rttm_out_dir is empty: name a folder")
+        if self.embedding_model and not self.embeddings:
+            problems.append("embedding_model makes nothing without embeddings: give embeddings, too, or leave it out")
         raise_problems("diarization", problems)
+
+    @property
+    def pools_embeddings(self) -> bool:
+        """Tell whether embeddings are made of the frames of the model that tells who speaks when."""
+        return self.embeddings and not self.embedding_model
 
 
 def _unknown(options: object, **known: tuple[str, ...]) -> list[str]:

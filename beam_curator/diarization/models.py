@@ -124,8 +124,12 @@ class ModelConfig:
             values = json.loads(text)
         except ValueError as err:
             raise NotAModelError(f"the config of the model is no JSON: {err}") from err
-        if not isinstance(values, dict) or values.pop("format", None) != _FORMAT:
-            raise NotAModelError(f"the config of the model is not of format {_FORMAT}: export the model again")
+        found = values.pop("format", None) if isinstance(values, dict) else None
+        if found != _FORMAT:
+            raise NotAModelError(
+                f"the config of the model is of format {found!r}, expected {_FORMAT}: another version of beam-curator "
+                "exported it: export the model again: beam-curator models export MODEL.nemo DIR"
+            )
         try:
             parts = {
                 "mel": _part(MelRules, values.pop("mel")),
@@ -199,7 +203,13 @@ class Backend(Protocol):
         ...
 
     def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
-        """Turn embeddings into probabilities of speakers, as `encode` does, and return the encoder's frames, too."""
+        """Turn embeddings into probabilities of speakers, as `encode` does, and return the encoder's frames, too.
+
+        What is behind the end of an item in the frames is undefined.
+
+        Raises:
+          OutOfMemoryError: there is not enough memory for so much at once.
+        """
         ...
 
 

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beam_curator.diarization.models import Floats
 from beam_curator.intervals import Seconds
+
+
+class ModelIdentity(NamedTuple):
+    """Which model said something.
+
+    Attributes:
+      name: its name on the hub, else that of its file.
+      revision: the hub's commit; "" where it does not come from there.
+      sha256: of the `.nemo` file that it is, or was exported from; "" where unknown.
+      backend: what runs it, such as "onnx" or "nemo"; "" where unknown.
+    """
+
+    name: str
+    revision: str = ""
+    sha256: str = ""
+    backend: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,12 +35,15 @@ class Probabilities:
     Attributes:
       frames: float32 [n_frames, n_speakers].
       frame_step: seconds from one frame to the next.
-      encoder_frames: float16 [n_frames, width], what embeddings are pooled from; None where nobody asked for them.
+      encoder_frames: float16 [n_frames, width], what embeddings are pooled from; None where nobody asked for them, and
+        where there are no frames.
+      model: which one said it; None where that is not told.
     """
 
     frames: Floats
     frame_step: Seconds
     encoder_frames: NDArray[np.float16] | None = None
+    model: ModelIdentity | None = None
 
     @property
     def n_speakers(self) -> int:

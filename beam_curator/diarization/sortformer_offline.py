@@ -65,7 +65,8 @@ class OfflineSortformer:
         expected = [-(-len(mel) // self.config.subsampling_factor) for mel in mels]
         if n_frames.tolist() != expected:
             raise ValueError(f"pre_encode made {n_frames.tolist()} frames, but {expected} are expected")
-        return encoded(self._backend, embeddings, n_frames, keeps_frames=self._keeps_frames)
+        said = encoded(self._backend, embeddings, n_frames, keeps_frames=self._keeps_frames)
+        return [Encoded(item.probabilities.copy(), item.frames) for item in said]
 
 
 def _scaled(waveform: Floats) -> Floats:

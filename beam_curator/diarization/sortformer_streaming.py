@@ -71,7 +71,7 @@ class StreamingSortformer:
         Args:
           backend: the two functions of a streaming model.
           parameters: None for those that the model was published with.
-          keeps_frames: add the encoder's frames of what is decided to `StreamState.frames`.
+          keeps_frames: add the encoder's frames of what is decided to `StreamState.frames`: take them after each push.
 
         Raises:
           ValueError: the model does not stream, or the parameters do not suit it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_curator.diarization.models import Floats
+from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.diarization.turns import Turn, exclusive_turns, speakers_of
 from beam_curator.intervals import Seconds, Span
 
@@ -23,14 +23,20 @@ class SpeakerEmbeddings:
     Attributes:
       speakers: float32 [width] of length 1 for each speaker that has a turn; None for one who never talks alone.
       turns: the same for each turn.
+      model: which one made them; None where that is not told.
     """
 
     speakers: dict[int, Floats | None]
     turns: tuple[Floats | None, ...]
+    model: ModelIdentity | None = None
 
 
 def pool_embeddings(
-    frames: NDArray[np.floating], frame_step: Seconds, turns: Sequence[Turn], begin: Seconds = 0.0
+    frames: NDArray[np.floating],
+    frame_step: Seconds,
+    turns: Sequence[Turn],
+    begin: Seconds = 0.0,
+    model: ModelIdentity | None = None,
 ) -> SpeakerEmbeddings:
     """Return the mean of the frames of each speaker and of each turn, scaled to length 1.
 
@@ -41,6 +47,7 @@ def pool_embeddings(
       frame_step: in seconds.
       turns: of the recording, in any order.
       begin: when the first frame begins, in the time of the turns.
+      model: which one the frames are of.
 
     Example:
       >>> turns = [Turn(start=0.0, end=1.0, speaker=1), Turn(start=0.5, end=1.5, speaker=0)]
@@ -48,9 +55,7 @@ def pool_embeddings(
       >>> {speaker: vector.astype(float).round(1).tolist() for speaker, vector in found.speakers.items()}
       {0: [0.0, 1.0], 1: [0.6, 0.8]}
     """
-    alone: dict[int, list[Span]] = defaultdict(list)
-    for turn in exclusive_turns(turns):
-        alone[turn.speaker].append((turn.start, turn.end))
+    alone = spans_alone(turns)
 
     def mean(spans: Iterable[Span]) -> Floats | None:
         places = [_frames_within(span, frame_step, begin, len(frames)) for span in spans]
@@ -58,8 +63,22 @@ def pool_embeddings(
 
     return SpeakerEmbeddings(
         speakers={speaker: mean(alone[speaker]) for speaker in speakers_of(turns)},
-        turns=tuple(mean(_parts_in(alone[turn.speaker], turn)) for turn in turns),
+        turns=tuple(mean(parts_in(alone[turn.speaker], turn)) for turn in turns),
+        model=model,
     )
+
+
+def spans_alone(turns: Sequence[Turn]) -> dict[int, list[Span]]:
+    """Return where each speaker that has a turn talks and nobody else does, in order of time.
+
+    Example:
+      >>> spans_alone([Turn(start=0.0, end=1.0, speaker=1), Turn(start=0.5, end=1.5, speaker=0)])
+      {0: [(1.0, 1.5)], 1: [(0.0, 0.5)]}
+    """
+    alone: dict[int, list[Span]] = {speaker: [] for speaker in speakers_of(turns)}
+    for turn in exclusive_turns(turns):
+        alone[turn.speaker].append((turn.start, turn.end))
+    return alone
 
 
 def _frames_within(span: Span, frame_step: Seconds, begin: Seconds, n_frames: int) -> tuple[int, int]:
@@ -68,7 +87,7 @@ def _frames_within(span: Span, frame_step: Seconds, begin: Seconds, n_frames: in
     return max(first, 0), min(stop, n_frames)
 
 
-def _parts_in(spans: Sequence[Span], turn: Turn) -> Iterator[Span]:
+def parts_in(spans: Sequence[Span], turn: Turn) -> Iterator[Span]:
     """Yield what of spans, which are sorted and apart, lies within a turn."""
     place = max(bisect_right(spans, (turn.start, math.inf)) - 1, 0)
     while place < len(spans) and spans[place][0] < turn.end:

@@ -23,7 +23,7 @@ _COUNTERS = ("n_samples", "audio_start", "position", "n_silence")
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class StreamState:
-    """What has to be known of a stream to go on with it. Its size does not grow with what was heard.
+    """What has to be known of a stream to go on with it. Its size does not grow with what was heard, frames apart.
 
     Attributes:
       origin: which model and parameters it belongs to, as JSON.
@@ -39,8 +39,8 @@ class StreamState:
       n_silence: frames that `silence_mean` is the mean of.
       is_closed: the last sample was heard.
       error: why it cannot go on; "" if it can.
-      frames: float32 [n, width] each, the encoder's frames of what was decided, for those who keep them; they are no
-        part of the bytes.
+      frames: float32 [n, width] each, the encoder's frames of what was decided since `take_frames`, for engines that
+        keep them; they are no part of the bytes.
     """
 
     origin: str
@@ -89,6 +89,11 @@ class StreamState:
             self.audio = [np.concatenate([*self.audio, _zeros(0)])]
         return self.audio[0]
 
+    def take_frames(self) -> list[Floats]:
+        """Return the encoder's frames of what was decided since the call before, float32 [n, width] each."""
+        taken, self.frames = self.frames, []
+        return taken
+
     def settle(self, first_sample: int) -> None:
         """Forget the samples before `first_sample`, and own the rest."""
         if self.is_closed:
@@ -102,6 +107,7 @@ class StreamState:
     def fail(self, error: Exception) -> None:
         """Mark that the stream cannot go on."""
         self.error = self.error or f"{type(error).__name__}: {error}"
+        self.frames = []
         self._forget()
 
     def _forget(self) -> None:

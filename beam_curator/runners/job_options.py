@@ -23,6 +23,8 @@ from beam_curator.overlap import OVERLAP_SCOPES, OverlapRules
 from beam_curator.rendering import LAYOUTS
 from beam_curator.rules import option, raise_problems
 from beam_curator.runners.options import Sections
+from beam_curator.separation.separate_rules import SeparateRules
+from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.window_rules import WindowRules
 
 
@@ -134,6 +136,20 @@ class ClipOutputOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrackOutputOptions:
+    """What is written."""
+
+    output_format: str = option(
+        "wav", "format of the tracks; wav and flac keep the bit depth of the recording", choices=AUDIO_FORMATS
+    )
+    row_format: str = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
+    shards: int = option(0, "merge the rows into at most so many files; 0: one per block of manifest")
+
+    def __post_init__(self) -> None:
+        raise_problems("output", [] if self.shards >= 0 else [f"shards {self.shards} is below 0: raise it"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowOutputOptions:
     """What is written."""
 
@@ -213,6 +229,18 @@ JOBS: Mapping[str, JobOptions] = {
         output="./diarize_output",
         inputs="recording, glob or directory tree of recordings, or a manifest that names them; local, gs:// or s3://",
         help="tell who speaks when in recordings",
+    ),
+    "separate": JobOptions(
+        sections={
+            "separation": SeparationRules,
+            "rows": SeparateRules,
+            "input": InputOptions,
+            "output": TrackOutputOptions,
+            "run": RunOptions,
+        },
+        output="./separate_output",
+        inputs=f"manifest of diarized entries, {_PLACES}",
+        help="give each speaker of a recording a track of their own",
     ),
 }
 """Command to its options."""

@@ -38,6 +38,12 @@ def failures_of(counts: Mapping[str, int], stage: str) -> dict[str, int]:
     return {name[len(prefix) :]: n for name, n in sorted(counts.items()) if name.startswith(prefix)}
 
 
+def dropped_of(counts: Mapping[str, int], stage: str) -> dict[str, int]:
+    """Return what a stage dropped by reason."""
+    prefix = f"{stage}.dropped."
+    return {name[len(prefix) :]: n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}
+
+
 def read_stage(counts: Mapping[str, int]) -> Stage:
     """Return the first stage of every job over manifests: rows that were read, and what could not be."""
     rows = counts.get("read.rows", 0)

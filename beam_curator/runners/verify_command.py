@@ -10,7 +10,7 @@ from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutp
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import number_of
-from beam_curator.set_kinds import DIARIZE, EXPORT, EXTRACT, SET_KINDS
+from beam_curator.set_kinds import DIARIZE, EXPORT, EXTRACT, SEPARATE, SET_KINDS
 from beam_curator.tar_members import split_locator
 from beam_curator.transforms import storage
 from beam_curator.transforms.clips.parts import clip_file
@@ -70,6 +70,7 @@ _FILES_OF_ROW: dict[str, Callable[[dict[str, Any]], Iterable[WrittenFile]]] = {
     EXTRACT.command: clips_outside_of_tars,
     EXPORT.command: files_of_row,
     DIARIZE.command: files_of_entry,
+    SEPARATE.command: files_of_entry,
 }
 
 

@@ -43,6 +43,9 @@ CHILD_KEYS = (
 )
 """What a child row has of its own, besides `audio_filepath`, in this order."""
 
+SATURATED_KEY = "speakers_saturated"
+"""Says of a recording that its diarizer had no slot left for another speaker."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackFacts:
@@ -77,8 +80,9 @@ def child_row(
     """Return the row of one track.
 
     Keys of the row stay in their order but for those in `LEFT_OUT_KEYS`, the key of the turns, and what a job of
-    diarization had added. `audio_filepath` names the track. An own value under another key that is added here moves to
-    the same key with `input_` before it; `offset`, too, as the track is all of its file.
+    diarization had added; of that `speakers_saturated` stays, as tracks of such a recording may mix people.
+    `audio_filepath` names the track. An own value under another key that is added here moves to the same key with
+    `input_` before it; `offset`, too, as the track is all of its file.
 
     Times of `diar_segments` are those of the recording, pairs as the reference writes them; those of `segments` are
     those of the track, so that the row is an entry of it. `duration` is how long the spans last, as in the reference,
@@ -102,9 +106,10 @@ def child_row(
       [{'start': 0.0, 'end': 0.5, 'speaker': 'ana'}]
     """
     before = row_before(parent, turns_key, filepath_key)
+    said = {SATURATED_KEY: parent[SATURATED_KEY]} if before is not parent else {}
     inherited = {key: value for key, value in before.items() if key not in {*LEFT_OUT_KEYS, turns_key}}
-    own = {*CHILD_KEYS, ORIGIN_KEY, "offset", "audio_filepath"} - {*LEFT_OUT_KEYS, filepath_key}
-    return moved_aside(inherited, own) | {"audio_filepath": facts.audio_filepath} | _own_values(facts)
+    own = {*CHILD_KEYS, *said, ORIGIN_KEY, "offset", "audio_filepath"} - {*LEFT_OUT_KEYS, filepath_key}
+    return moved_aside(inherited, own) | {"audio_filepath": facts.audio_filepath} | said | _own_values(facts)
 
 
 def _own_values(facts: TrackFacts) -> dict[str, Any]:

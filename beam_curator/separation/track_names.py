@@ -42,9 +42,19 @@ def track_names(recording_id: str, speakers: Iterable[str], audio_format: str) -
     }
 
 
+def is_recording_id(text: str) -> bool:
+    """Tell whether a text may be an id that a job of diarization gave: such are safe in names of files as they are.
+
+    Example:
+      >>> is_recording_id("talk 1"), is_recording_id("talk~3d6fbda23a2c7fa9"), is_recording_id("a/b")
+      (True, True, False)
+    """
+    made = _ID.fullmatch(text)
+    return made is not None and safe_stem(made[1]) == made[1]
+
+
 def _stem_of(recording_id: str) -> str:
-    made = _ID.fullmatch(recording_id)
-    if made is not None and safe_stem(made[1]) == made[1]:
+    if is_recording_id(recording_id):
         return recording_id
     return stem_with_mark(safe_stem(recording_id), recording_id)
 

@@ -108,7 +108,7 @@ class PartWriter:
         """Add a row."""
         if not self._rows:
             for table, asked in self._kind.tables.items():
-                self._counts[f"{self._kind.stage}.{table}"] += asked(row)
+                self._count(table, asked(row))
         self._rows.append(encode(row))
         if self._kind.columns_of is not None:
             self._columns.add(self._kind.columns_of(row))
@@ -119,15 +119,24 @@ class PartWriter:
     def add_to_table(self, table: str, row: dict[str, Any] | None) -> None:
         """Add a row to a table; None counts as missing."""
         if row is None:
-            self._counts[f"{self._kind.stage}.{table}.missing"] += 1
+            self._count(f"{table}.missing", 1)
         else:
             self._tables[table].append(encode(row))
+
+    def _count(self, what: str, n: int) -> None:
+        """Count something besides rows; what is not there leaves no trace in the books."""
+        if n:
+            self._counts[f"{self._kind.stage}.{what}"] += n
 
     def add_failure(self, failure: Failure) -> None:
         """Add a dead letter."""
         self._letters.append(render_failure(failure))
         self._counts[f"{self._kind.stage}.failures"] += 1
         self._counts[f"{self._kind.stage}.failures.{failure.code}"] += 1
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Count something that no row says, in the stage of the rows."""
+        self._counts[f"{self._kind.stage}.{name}"] += n
 
     def write(self) -> Part:
         """Put the files in place."""
@@ -168,17 +177,27 @@ class PartWriter:
         ):
             return None
         rows = self._left(self._kind.rows)
-        tables = {table: self._left(table) for table in self._kind.tables}
-        if rows is None or len(rows.rows) != n_requests or None in tables.values():
+        if rows is None or len(rows.rows) != n_requests:
             return None
         if not synced and not all(map(self._is_whole, rows.rows)):
             return None
+        tables = [self._table_left(table, rows.rows) for table in self._kind.tables]
+        if None in tables:
+            return None
         for row in rows.rows:
             self.add_row(row)
-        for table, left in tables.items():
-            n_missing = self._counts[f"{self._kind.stage}.{table}"] - (left.record.n_rows if left is not None else 0)
-            self._counts[f"{self._kind.stage}.{table}.missing"] += n_missing
-        return self._part([left.record for left in (*tables.values(), rows) if left is not None])
+        for table in tables:
+            if table is not None:
+                self._count(f"{table.record.kind}.missing", table.n_missing)
+        return self._part([*(table.record for table in tables if table is not None), rows.record])
+
+    def _table_left(self, table: str, rows: Sequence[dict[str, Any]]) -> "_TableLeft | None":
+        """Return what an earlier attempt left of a table; None where it is not there, or damaged."""
+        left = self._left(table)
+        n_asked = self._kind.tables[table](rows[0]) if rows else 0
+        if left is None or len(left.rows) > n_asked:
+            return None
+        return _TableLeft(left.record, n_asked - len(left.rows))
 
     def _left(self, kind: str) -> "_Left | None":
         """Return what a hidden file of an earlier attempt holds; None where it is not there, or damaged."""
@@ -197,6 +216,13 @@ class _Left(NamedTuple):
 
     rows: list[dict[str, Any]]
     record: FileRecord
+
+
+class _TableLeft(NamedTuple):
+    """A hidden file of a table, and how many of the rows that were asked of it are missing."""
+
+    record: FileRecord
+    n_missing: int
 
 
 def _rows_in(text: bytes) -> list[dict[str, Any]] | None:

@@ -23,9 +23,11 @@ from beam_curator.failures import EntryError, Failure
 from beam_curator.json_lines import encode
 from beam_curator.transforms import storage
 from beam_curator.transforms.diarization import diarize
-from beam_curator.transforms.diarization.diarizing import Ready, diarized_of, entry_of, letters_of, look_into
+from beam_curator.transforms.diarization.diarizing import entry_of, letters_of
+from beam_curator.transforms.diarization.finding import diarized_of
 from beam_curator.transforms.diarization.model_checks import warn_of_models
-from beam_curator.transforms.diarization.model_choice import chosen_models, files_of_model
+from beam_curator.transforms.diarization.model_choice import files_beside
+from beam_curator.transforms.diarization.preparing import Ready, look_into
 from beam_curator.transforms.diarization.recordings import ROW_STAGE, PlanTasks, Row, Task, row_of_line
 from beam_curator.transforms.diarization.rows import columns_of
 from beam_curator.transforms.output_set import OutputTarget
@@ -93,6 +95,8 @@ class Diarize(beam.PTransform[PBegin, PCollection[CountRow]]):
       uem: write a .uem file beside: what was heard
       overlap_view: write a .ctm file beside: who talks at once, and when
       bandwidth: estimate metrics.bandwidth of each turn, as windows needs it
+      embeddings: write an embedding of each speaker and of each turn as Parquet, from the encoder of the model
+      embedding_model: model that makes the embeddings instead: a name on the hub, or a .nemo file of a TitaNet (nemo)
       mono: what is heard of several channels: their mean, or the first
       audio_root: directory that relative names of recordings begin at (default: that of their manifest)
       allowed_root: recordings must lie below one of these directories (default: anywhere)
@@ -130,7 +134,8 @@ class Diarize(beam.PTransform[PBegin, PCollection[CountRow]]):
         min_duration_on: OptionalNumber = None, min_duration_off: OptionalNumber = None,
         filepath_key: str = _RULES.filepath_key, diar_segments_key: str = _RULES.diar_segments_key,
         diar_format: str = _RULES.diar_format, rttm_out_dir: str = _RULES.rttm_out_dir, uem: bool = _RULES.uem,
-        overlap_view: bool = _RULES.overlaps, bandwidth: bool = _RULES.bandwidth, mono: str = _RULES.mono,
+        overlap_view: bool = _RULES.overlaps, bandwidth: bool = _RULES.bandwidth,
+        embeddings: bool = _RULES.embeddings, embedding_model: str = _RULES.embedding_model, mono: str = _RULES.mono,
         audio_root: str = _RULES.audio_root, allowed_root: tuple[str, ...] = _RULES.allowed_root,
         inference_batch_size: int = _INFERENCE.inference_batch_size,
         batch_seconds: float = _INFERENCE.batch_seconds, threads: int = _INFERENCE.threads,
@@ -334,30 +339,31 @@ def _job_of(arguments: Mapping[str, Any]) -> diarize.Diarize:
     """Return the job that the arguments of the step stand for, by their names."""
     inputs = paths_of(arguments["inputs"])
     model = _options_of(ModelOptions, arguments)
-    chosen = chosen_models(model)
+    rules = _options_of(DiarizeRules, arguments)
     return diarize.Diarize(
         inputs,
         target_beside(inputs, arguments["output"], arguments["shards"]),
         model=model,
         streaming=_options_of(StreamingOptions, arguments),
         turns=_options_of(TurnOptions, arguments).rules(),
-        rules=_options_of(DiarizeRules, arguments),
+        rules=rules,
         inference=_options_of(InferenceOptions, arguments),
         row_format=RowForm(row_format=cast(RowFormat, arguments["row_format"])).row_format,
         max_line_bytes=checked_line_bytes(arguments["max_line_bytes"]),
         keep_duplicates=arguments["keep_duplicates"],
-        beside=files_of_model(chosen.any_length) + (files_of_model(chosen.short) if chosen.short is not None else ()),
+        beside=files_beside(model, rules),
     )
 
 
 def _steps_of(arguments: Mapping[str, Any]) -> _Steps:
     model, inference = _options_of(ModelOptions, arguments), _options_of(InferenceOptions, arguments)
+    rules = _options_of(DiarizeRules, arguments)
     return _Steps(
         model=model,
-        rules=_options_of(DiarizeRules, arguments),
+        rules=rules,
         turns=_options_of(TurnOptions, arguments),
         inference=inference,
-        handlers=diarize.handlers_of(model, _options_of(StreamingOptions, arguments), inference),
+        handlers=diarize.handlers_of(model, _options_of(StreamingOptions, arguments), inference, rules),
     )
 
 

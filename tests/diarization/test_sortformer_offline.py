@@ -6,7 +6,7 @@ import pytest
 from beam_curator.diarization.models import Encoded, Floats, OutOfMemoryError
 from beam_curator.diarization.sortformer_offline import OfflineSortformer
 from benchmarks.random_sortformer import talk
-from tests.diarization.backends import NemoBackend, NumpyBackend, load_nemo
+from tests.diarization.backends import NemoBackend, NumpyBackend, TwiceBackend, load_nemo
 
 WAVES = [talk(seconds, seed=number, level=level) for number, (seconds, level) in enumerate(
     ((12.3, 0.3), (7.0, 0.9), (20.05, 0.05), (3.21, 0.5))
@@ -100,3 +100,16 @@ def test_probabilities_are_nemos(tiny_offline: Path) -> None:
         assert alone.shape == tuple(expected.shape[1:])
         assert np.abs(alone - expected[0].numpy()).max() <= 1.1e-5
         assert np.abs(alone - batched).max() <= 1e-4
+
+
+def test_frames_follow_the_probabilities_row_for_row() -> None:
+    engine = OfflineSortformer(TwiceBackend(is_streaming=False), keeps_frames=True)
+    results = engine.hear([*WAVES, np.zeros(100, np.float32)])
+    for result in results[:-1]:
+        assert isinstance(result, Encoded)
+        assert result.frames is not None
+        assert np.array_equal(result.frames, 2 * result.probabilities)
+    assert isinstance(results[-1], Encoded)
+    assert results[-1].frames is None
+    kept, plain = arrays(results[:-1]), arrays(offline().hear(WAVES))
+    assert all(np.array_equal(one, other) for one, other in zip(kept, plain, strict=True))

@@ -66,6 +66,11 @@ def test_frames_that_cancel_out_or_are_not_there_give_none() -> None:
     assert pool_embeddings(FRAMES, 1.0, []).speakers == {}
 
 
+def test_frames_that_are_not_numbers_give_none() -> None:
+    found = pool_embeddings(np.float32([[1, 0], [np.nan, 0]]), 1.0, [turn(0, 1, 0), turn(1, 2, 1)])
+    assert listed(found.turns) == [[1.0, 0.0], None]
+
+
 def test_half_precision_is_added_up_in_double() -> None:
     many = np.full((100_000, 2), 3.0, np.float16)
     assert listed(pool_embeddings(many, 0.08, [turn(0, 8000, 0)]).turns) == [[0.7071, 0.7071]]

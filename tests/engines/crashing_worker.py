@@ -13,7 +13,8 @@ from beam_curator.output_set import WrittenFile
 from beam_curator.runners.engines.worker_pool import work
 from beam_curator.transforms import atomic_files, output_set
 from beam_curator.transforms.clips import index
-from beam_curator.transforms.diarization.diarizing import Diarized, TurnWriter
+from beam_curator.transforms.diarization.diarizing import TurnWriter
+from beam_curator.transforms.diarization.finding import Diarized
 
 
 def die_once(flag: str) -> None:

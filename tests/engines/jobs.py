@@ -87,6 +87,7 @@ def check_names(output: Path, manifest: bytes) -> None:
     if manifest_of(output)["command"] == "extract":
         clips = clips_of(output)
         assert {name: hashlib.sha256((output / name).read_bytes()).hexdigest() for name in clips} == clips
-    if manifest_of(output)["command"] == "diarize":
-        files = {name: sha256 for row in rows_of(output, "turns") for name, _, sha256 in row["files"]}
+    if manifest_of(output)["command"] in ("diarize", "separate"):
+        kind = {"diarize": "turns", "separate": "tracks"}[manifest_of(output)["command"]]
+        files = {name: sha256 for row in rows_of(output, kind) for name, _, sha256 in row["files"]}
         assert {name: hashlib.sha256((output / name).read_bytes()).hexdigest() for name in files} == files

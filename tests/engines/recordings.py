@@ -34,6 +34,27 @@ def write_pieces(folder: Path) -> Path:
     return write_lines(folder / "pieces.jsonl", [*good[:30], *bad_lines(), *good[30:]])
 
 
+def write_meetings(folder: Path) -> Path:
+    """Write recordings and a manifest of several blocks that says who speaks when in them, twice of each, differently.
+
+    What fails: a broken line, a row without turns, a turn that ends before it begins; a recording that is not there,
+    one that is text, and one with NaN inside.
+    """
+    write_pieces(folder)
+    rows = []
+    for take in range(2):
+        for number in range(N_RECORDINGS):
+            turns = [{"start": 3 * k + number / 50, "end": 3 * k + 3.25, "speaker": (k + take) % 2} for k in range(4)]
+            rows.append({"audio_filepath": name_of(number), "id": number, "segments": turns})
+    turn = {"start": 1, "end": 2, "speaker": 0}
+    bad = [
+        {"audio_filepath": "0/0.wav"},
+        {"audio_filepath": "0/0.wav", "segments": [turn | {"end": 0.5}]},
+        *({"audio_filepath": name, "segments": [turn]} for name in ("gone.wav", "text.wav", "nan.wav")),
+    ]
+    return write_lines(folder / "meetings.jsonl", [*map(line_of, rows[:30]), b"{", *map(line_of, bad + rows[30:])])
+
+
 def name_of(number: int) -> str:
     """Name a recording; 0 and 1, and 2 and 3, have one stem in two directories."""
     return f"{number % 2}/{number - number % 2 if number < 4 else number}.wav"

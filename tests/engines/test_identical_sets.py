@@ -9,7 +9,7 @@ import pytest
 from beam_curator.runners import cli
 from tests.engines.cluster import FlinkCluster
 from tests.engines.jobs import EngineJobs, check_names, on_flink
-from tests.engines.recordings import write_pieces
+from tests.engines.recordings import write_meetings, write_pieces
 from tests.manifests import write_mixed
 
 pytestmark = pytest.mark.slow
@@ -21,6 +21,7 @@ OPTIONS = {
     "audio file, shards": ("windows", ["--overlap-scope", "audio_file", "--shards", "4"]),
     "clips": ("extract", ["--shards", "4", "--output-format", "flac"]),
     "clips in tars": ("extract", ["--shards", "4", "--output-format", "flac", "--pack", "webdataset"]),
+    "tracks": ("separate", ["--shards", "4", "--output-format", "flac"]),
 }
 FLAGS = {"direct": ["--runner", "direct"], "direct with two workers": ["--jobs", "2"], "prism": ["--runner", "prism"]}
 
@@ -28,7 +29,11 @@ FLAGS = {"direct": ["--runner", "direct"], "direct with two workers": ["--jobs",
 @pytest.fixture(scope="module")
 def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("in")
-    return {"windows": write_mixed(folder / "mixed.jsonl"), "extract": write_pieces(folder / "audio")}
+    return {
+        "windows": write_mixed(folder / "mixed.jsonl"),
+        "extract": write_pieces(folder / "audio"),
+        "separate": write_meetings(folder / "meetings"),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,8 @@ def test_the_jobs_are_of_several_blocks_with_failures_of_each_stage(expected: di
     assert counts["clips"] == counts["clips in tars"]
     stages = {name: n for name, n in counts["clips"].items() if name.endswith("failures") or name == "cut.clips"}
     assert stages == {"cut.clips": 152, "cut.failures": 4, "interval.failures": 1, "plan.failures": 4}
+    stages = {name: n for name, n in counts["tracks"].items() if name.endswith("failures") or name == "separate.tracks"}
+    assert stages == {"plan.failures": 3, "separate.tracks": 96, "separate.failures": 3}
     kinds = Counter(file["kind"] for file in json.loads(expected["clips in tars"])["files"])
     assert (kinds["clips"], kinds["tar"]) == (3, 4)
 

@@ -153,7 +153,7 @@ def _written(output: Path) -> Callable[[], bool]:
     return (output / "_MANIFEST.json").exists
 
 
-@pytest.mark.parametrize("name", ["windows", "extract", "diarize"])
+@pytest.mark.parametrize("name", ["windows", "extract", "diarize", "separate"])
 @pytest.mark.parametrize("inside", [_sweeping, _writing, _written])
 def test_the_same_command_finishes_a_job_killed_in_its_commit(
     name: str, inside: Callable[[Path], Callable[[], bool]], short_of: Callable[[str], Baseline], tmp_path: Path

@@ -80,6 +80,22 @@ def write_speakers(folder: Path, seconds: int) -> Path:
     return recordings
 
 
+def write_meetings(folder: Path, seconds: int) -> Path:
+    """Write recordings, and a manifest that says who of four speakers talks when in each.
+
+    Two rows fail: a broken line, and a recording that is not there.
+    """
+    write_recordings(folder, seconds)
+    lines = []
+    for number in [*range(N_RECORDINGS), N_RECORDINGS + 50]:
+        draw = random.Random(number)
+        turns = [{"start": at, "end": at + 1.75, "speaker": draw.randrange(4)} for at in range(0, seconds - 2, 2)]
+        lines.append(json.dumps({"audio_filepath": f"{number:02d}.wav", "segments": turns}))
+    path = folder / "meetings.jsonl"
+    path.write_text("\n".join([*lines[:7], '{"broken', *lines[7:]]) + "\n")
+    return path
+
+
 def piece(number: int, start: int, end: int) -> dict[str, Any]:
     """Ask for a piece of a recording, from and to milliseconds."""
     row = {"original_file": f"{number:02d}.wav", "original_start_ms": start, "original_end_ms": end}
@@ -134,4 +150,5 @@ WORKS = {
     "diarize": Work(
         "diarize", ("--model-path", MODEL, "--latency", "ultra-low"), write_speakers, 8, 60, r"rttm/\d\d\.rttm"
     ),
+    "separate": Work("separate", ("--output-format", "flac"), write_meetings, 60, 300, r"tracks/\d\d_speaker_\d\.flac"),
 }

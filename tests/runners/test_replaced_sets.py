@@ -16,6 +16,7 @@ KIND_FILES = {
     "extract": ["clips-00000-of-00001.jsonl", "metadata.csv", "a_segment_000.wav", "sharded_manifests/manifest_0.json"],
     "export": ["clips-00000-of-00001.jsonl", "clips/x.flac", "metas/v0/x.json"],
     "diarize": ["turns-00000-of-00001.jsonl", "rttm/x.rttm"],
+    "separate": ["tracks-00000-of-00001.jsonl", "tracks/x_speaker_0.wav"],
 }
 
 

@@ -133,8 +133,8 @@ def test_another_key_of_the_recording_stays_beside_the_track() -> None:
     )
 
 
-@pytest.mark.parametrize("key", ["diar_segments", "turns"])
-def test_of_an_entry_that_was_diarized_the_row_before_is_taken(key: str) -> None:
+@pytest.mark.parametrize(("key", "saturated"), [("diar_segments", False), ("turns", True)])
+def test_of_an_entry_that_was_diarized_the_row_before_is_taken(key: str, saturated: bool) -> None:
     asked = {"audio_filepath": "talk.wav", "offset": 1, "num_speakers": 3, "lang": "de"}
     entry = diarized_entry(
         asked,
@@ -144,7 +144,7 @@ def test_of_an_entry_that_was_diarized_the_row_before_is_taken(key: str) -> None
             sample_rate=8000,
             duration=16.0,
             turns=(Turn(start=0.0, end=10.0, speaker=0),),
-            saturated=False,
+            saturated=saturated,
             rttm="rttm/talk.rttm",
             files=(WrittenFile("rttm/talk.rttm", 1, "00"),),
         ),
@@ -154,7 +154,8 @@ def test_of_an_entry_that_was_diarized_the_row_before_is_taken(key: str) -> None
     entry["_origin"] = {"source": "m.jsonl", "offset": 0}
     row = child_row(entry, facts_of(), turns_key=key)
     assert list(row)[:4] == ["audio_filepath", "input_offset", "input_num_speakers", "lang"]
-    assert not {"speakers_saturated", "exclusive_segments", "rttm_filepath", "files", "turns", "_origin"} & set(row)
+    assert row["speakers_saturated"] is saturated
+    assert not {"exclusive_segments", "rttm_filepath", "files", "turns", "_origin"} & set(row)
 
 
 @pytest.mark.parametrize("compact", [False, True])

@@ -46,6 +46,7 @@ ONE_OPTION = {
     "extract": ("--output_format=flac", "--output-format=flac"),
     "export": ("--generate_previews=true", "--generate-previews"),
     "diarize": ("--model_path=gs://bucket/model.nemo", "--model-path=gs://bucket/model.nemo"),
+    "separate": ("--buffer_mode=pad_turns", "--buffer-mode=pad_turns"),
 }
 """Job to a parameter, and what it is on the command line."""
 
@@ -113,6 +114,8 @@ def test_parameters_are_the_flags_of_the_entry_point_and_none_of_beam(name: str)
         ("diarize", "turn_preset", {"paramType": "ENUM", "defaultValue": "default", "groupName": "Turns"}),
         ("diarize", "bandwidth", {"paramType": "BOOLEAN", "defaultValue": "false", "groupName": "Diarization"}),
         ("diarize", "inference_batch_size", {"paramType": "NUMBER", "defaultValue": "1", "groupName": "Inference"}),
+        ("separate", "exclude_overlaps", {"paramType": "BOOLEAN", "defaultValue": "true", "groupName": "Separation"}),
+        ("separate", "diar_segments_key", {"paramType": "TEXT", "defaultValue": "", "groupName": "Rows"}),
         ("diarize", "gpu", {"paramType": "TEXT", "isOptional": True, "groupName": "Run"}),
     ],
 )

@@ -19,7 +19,7 @@ from beam_curator.clips.cut_rules import CutRules
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.overlap import OverlapRules
 from beam_curator.runners.job_options import JOBS, InputOptions, OutputOptions, OverlapOptions
-from beam_curator.transforms import yaml_clips, yaml_diarization, yaml_jobs, yaml_steps
+from beam_curator.transforms import yaml_clips, yaml_diarization, yaml_jobs, yaml_separation, yaml_steps
 from beam_curator.window_rules import WindowRules
 from tests.manifests import line_of, speech, write_lines
 
@@ -31,12 +31,13 @@ LISTING = files("beam_curator").joinpath("providers.yaml")
 TYPES: dict[str, str] = yaml.safe_load(LISTING.read_text(encoding="utf-8"))[0]["transforms"]
 RULED = ["BuildTrainingWindows", "ChooseWindows", "CurateWindows"]
 WHOLE = ["ChooseWindows", "CurateWindows"]
-JOB_STEPS = {"ExtractClips": "extract", "ExportClips": "export", "Diarize": "diarize"}
+JOB_STEPS = {"ExtractClips": "extract", "ExportClips": "export", "Diarize": "diarize", "SeparateSpeakers": "separate"}
 FILES_BESIDE = {"rttm_out_dir", "uem", "overlap_view"}
 """Options of diarization that ask for files, which a step that gives rows does not write."""
 
 
 DIARIZATION = [JOBS["diarize"].sections[name] for name in ("model", "streaming", "turns", "diarization", "inference")]
+SEPARATION = [JOBS["separate"].sections[name] for name in ("separation", "rows")]
 
 
 def listed(name: str) -> Any:
@@ -57,7 +58,7 @@ def config_docs(name: str) -> dict[str, str]:
 def test_every_public_transform_is_listed_under_its_own_name() -> None:
     public = {
         name: f"{module.__name__}.{name}"
-        for module in (yaml_steps, yaml_jobs, yaml_clips, yaml_diarization)
+        for module in (yaml_steps, yaml_jobs, yaml_clips, yaml_diarization, yaml_separation)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, beam.PTransform) and value.__module__ == module.__name__
     }
@@ -150,6 +151,8 @@ def test_the_docs_have_a_row_for_each_type_with_its_options() -> None:
         for word, options_class in rules.items():
             if f"{word} rules" in shown:
                 options += [field.name for field in dataclasses.fields(options_class)]
+        if "options of separation" in shown:
+            options += [option for part in SEPARATION for option in names_of(part).values()]
         if "options of diarization" in shown:
             heard = [option for options_class in DIARIZATION for option in names_of(options_class).values()]
             options += [option for option in heard if name == "Diarize" or option not in FILES_BESIDE]

@@ -29,4 +29,8 @@ def kind_of_job(name: str) -> type[Job]:
         from beam_curator.runners.jobs.diarize import DiarizeJob
 
         return DiarizeJob
+    if name == "separate":
+        from beam_curator.runners.jobs.separate import SeparateJob
+
+        return SeparateJob
     raise KeyError(name)

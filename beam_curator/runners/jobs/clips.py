@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from beam_curator.output_set import FileRecord
-from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times
+from beam_curator.runners.stages import Stage, dropped_of, failures_of, number_of, read_stage, with_times
 
 
 def clip_stages(
@@ -18,19 +18,14 @@ def clip_stages(
     stages = [
         read_stage(counts),
         Stage(name="plan", what_in="rows", n_in=get("read.rows"), what_out="clips", n_out=get("plan.clips"),
-              dropped=_dropped(counts, "plan"), failures=failures_of(counts, "plan")),
+              dropped=dropped_of(counts, "plan"), failures=failures_of(counts, "plan")),
         Stage(name="cut", what_in="clips", n_in=get("plan.clips"), what_out="clips", n_out=get("cut.clips"),
-              dropped=_dropped(counts, "cut"), seconds=get("cut.audio_us") / 1e6,
+              dropped=dropped_of(counts, "cut"), seconds=get("cut.audio_us") / 1e6,
               failures=_sum(failures_of(counts, "cut"), failures_of(counts, "interval"))),
         Stage(name="write", what_in="clips", n_in=get("cut.clips") + get("cut.failures") + n_bad, what_out="files",
               n_out=len(files)),
     ]  # fmt: skip
     return with_times(stages, times)
-
-
-def _dropped(counts: Mapping[str, int], stage: str) -> dict[str, int]:
-    prefix = f"{stage}.dropped."
-    return {name[len(prefix) :]: n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}
 
 
 def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

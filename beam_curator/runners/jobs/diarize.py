@@ -10,10 +10,10 @@ from beam_curator.output_set import MANIFEST_NAME, FileRecord
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times
-from beam_curator.set_kinds import DIARIZE, SetKind
+from beam_curator.set_kinds import DIARIZE, EMBEDDING_TABLES, SetKind
 from beam_curator.transforms.diarization.diarize import Diarize
-from beam_curator.transforms.diarization.model_checks import check_model, notices_of
-from beam_curator.transforms.diarization.model_choice import chosen_models, files_of_model
+from beam_curator.transforms.diarization.model_checks import check_embedding_model, check_model, notices_of
+from beam_curator.transforms.diarization.model_choice import check_embeddings, chosen_models, files_beside
 from beam_curator.transforms.listing import Lister, list_either
 from beam_curator.transforms.output_set import OutputTarget
 
@@ -30,18 +30,20 @@ class DiarizeJob(Job):
         return list_either
 
     def beside(self) -> tuple[str, ...]:
-        chosen = chosen_models(self._model())
-        short = files_of_model(chosen.short) if chosen.short is not None else ()
-        return files_of_model(chosen.any_length) + short
+        return files_beside(self._model(), self.options["diarization"])
 
     def problem(self) -> str | None:
-        if self.engine.name == "dataflow":
-            return None
-        walk = self.options["streaming"].parameters()
+        rules, walk = self.options["diarization"], self.options["streaming"].parameters()
+        is_elsewhere = self.engine.name == "dataflow"
         try:
-            chosen = chosen_models(self.options["model"])
+            chosen = chosen_models(self._model() if is_elsewhere else self.options["model"])
+            check_embeddings(chosen, rules)
+            if is_elsewhere:
+                return None
             for model in (chosen.any_length, *([chosen.short] if chosen.short is not None else [])):
                 check_model(model, walk)
+            if rules.embedding_model:
+                check_embedding_model(rules, self.options["model"])
         except ValueError as err:  # of all that can be wrong with a model
             return str(err)
         return None
@@ -103,9 +105,11 @@ class DiarizeJob(Job):
         kinds = [".rttm", *([".uem"] if rules.uem else []), *([".ctm"] if rules.overlaps else [])]
         beside = [f"{rules.rttm_out_dir}/ID{kind}" for kind in kinds] if rules.rttm_out_dir else []
         walk = self.options["streaming"].parameters()
+        tables = [f"{table}-*.parquet" for table in EMBEDDING_TABLES if rules.embeddings]
         return [
             f"turns-*, failures-* where there are any (latency of a streaming model: {walk.latency:.2f} s)",
             *([", ".join(beside)] if beside else []),
+            *([", ".join(tables)] if tables else []),
             f"{MANIFEST_NAME}, summary.json",
         ]
 
@@ -125,6 +129,13 @@ class DiarizeJob(Job):
                   n_out=counts.get("diarize.segments", 0), seconds=counts.get("diarize.speech_us", 0) / 1e6),
             Stage(name="write", what_in="recordings", n_in=n_asked, what_out="files", n_out=len(files)),
         ]  # fmt: skip
+        asked, missing = (
+            sum(counts.get(f"diarize.{table}{what}", 0) for table in EMBEDDING_TABLES) for what in ("", ".missing")
+        )
+        if asked:
+            dropped = {"never_alone": missing} if missing else {}
+            stages.insert(-1, Stage(name="embed", what_in="speakers and turns", n_in=asked, what_out="embeddings",
+                                    n_out=asked - missing, dropped=dropped))  # fmt: skip
         if "load" in times:
             total, mean = times["load"]
             n_models = round(total / mean) if mean else 1

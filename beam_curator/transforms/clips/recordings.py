@@ -11,6 +11,7 @@ from beam_curator.audio import AudioReader, open_audio
 from beam_curator.clips.requests import resolve_recording
 from beam_curator.failures import EntryError, FailureCode, readable_name
 from beam_curator.output_set import MANIFEST_NAME, Manifest, NotAnOutputSetError
+from beam_curator.set_kinds import SET_KINDS
 from beam_curator.tar_members import MemberFile, MemberSpan, find_member, read_index, split_locator
 from beam_curator.transforms import storage
 from beam_curator.transforms.storage import UnknownSchemeError
@@ -104,7 +105,7 @@ def base_of(source: str) -> str:
     """Return the manifest whose folder relative paths of a file's rows begin at.
 
     That is the file itself; but rows of an output set came from elsewhere, and their paths begin where they began in
-    the manifests that its job read, if those all lie in one folder.
+    the manifests that its job read, if those all lie in one folder; those of tracks lie in their set.
     """
     for _ in range(_MAX_LINEAGE):
         folder = source.rpartition("/")[0] or "."
@@ -112,9 +113,12 @@ def base_of(source: str) -> str:
         if text is None:
             break
         try:
-            inputs = [record for record in Manifest.from_json(text).inputs if not record.beside]
+            manifest = Manifest.from_json(text)
         except NotAnOutputSetError:
             break
+        if manifest.command in SET_KINDS and SET_KINDS[manifest.command].own_recordings:
+            break
+        inputs = [record for record in manifest.inputs if not record.beside]
         if len({record.name.rpartition("/")[0] for record in inputs}) != 1:
             break
         source = inputs[0].name

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from beam_curator.audio import AudioReader, Samples, encode_audio, encode_pieces
+from beam_curator.audio import AudioEncoder, AudioReader, Samples, encode_audio
 from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import Cut, channels_of, is_long, pieces_of, rate_of, samples_of
@@ -98,18 +98,74 @@ def encode_long(pieces: Iterable[Samples], rate: int, n_channels: int, output_fo
     Raises:
       EntryError: a piece cannot be read, or the format cannot hold it.
     """
-    file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES, prefix="beam_curator-"))  # noqa: SIM115
+    encoder = SpooledEncoder(rate, n_channels, output_format)
     try:
-        n_samples = encode_pieces(pieces, rate, n_channels, output_format, file)
+        for piece in pieces:
+            encoder.write(piece)
+        return encoder.finish()
     except BaseException:
-        file.close()
+        encoder.close()
         raise
-    digest, n_bytes = hashlib.sha256(), 0
-    clip = EncodedClip(body=file, n_bytes=0, sha256="", n_samples=n_samples)
-    for chunk in clip.chunks():
-        digest.update(chunk)
-        n_bytes += len(chunk)
-    return EncodedClip(body=file, n_bytes=n_bytes, sha256=digest.hexdigest(), n_samples=n_samples)
+
+
+class SpooledEncoder:
+    """Encodes a clip that is given piece by piece; it goes into a temporary file once memory would be large.
+
+    Args:
+      rate: sample rate, Hz.
+      n_channels: number of channels of every piece.
+      output_format: of the clip.
+      subtype: of the samples; None for that of clips.
+      max_memory: bytes that are held in memory.
+
+    Raises:
+      EntryError: the format cannot hold so many channels, or such a rate.
+    """
+
+    def __init__(
+        self,
+        rate: int,
+        n_channels: int,
+        output_format: AudioFormat,
+        subtype: str | None = None,
+        max_memory: int = _SPOOL_BYTES,
+    ) -> None:
+        spool = tempfile.SpooledTemporaryFile(max_size=max_memory, prefix="beam_curator-")  # noqa: SIM115
+        self._file = cast(BinaryIO, spool)
+        try:
+            self._encoder = AudioEncoder(rate, n_channels, output_format, self._file, subtype)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def write(self, samples: Samples) -> None:
+        """Take the next samples, float32 [n, n_channels].
+
+        Raises:
+          EntryError: the format cannot hold them.
+        """
+        self._encoder.write(samples)
+
+    def finish(self) -> EncodedClip:
+        """Return the whole clip, which has the temporary file now.
+
+        Raises:
+          EntryError: no samples were written, or the format cannot hold them.
+        """
+        n_samples = self._encoder.finish()
+        digest, n_bytes = hashlib.sha256(), 0
+        clip = EncodedClip(body=self._file, n_bytes=0, sha256="", n_samples=n_samples)
+        for chunk in clip.chunks():
+            digest.update(chunk)
+            n_bytes += len(chunk)
+        return EncodedClip(body=self._file, n_bytes=n_bytes, sha256=digest.hexdigest(), n_samples=n_samples)
+
+    def close(self) -> None:
+        """Give up: the temporary file goes, also that of a whole clip."""
+        try:
+            self._encoder.close()
+        finally:
+            self._file.close()
 
 
 def _heard(pieces: Iterable[Samples], listen: Callable[[Samples], None]) -> Iterator[Samples]:

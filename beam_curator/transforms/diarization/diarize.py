@@ -1,8 +1,9 @@
 """From recordings to a complete set of turns."""
 
 import math
+import os
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
@@ -14,11 +15,20 @@ from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.output_set import Config
 from beam_curator.rules import config_of
 from beam_curator.set_kinds import DIARIZE, EMBEDDING_TABLES
-from beam_curator.transforms.diarization.diarizing import PrepareRecordings, Ready, WriteTurns, WriteUnheard
+from beam_curator.transforms.diarization.diarizing import WriteTurns, WriteUnheard
 from beam_curator.transforms.diarization.embedding_tables import WriteEmbeddings
+from beam_curator.transforms.diarization.finding import Diarized, FindTurns
 from beam_curator.transforms.diarization.listening import free_memory, longest_offline
 from beam_curator.transforms.diarization.model_checks import warn_of_models
-from beam_curator.transforms.diarization.model_choice import chosen_models, config_of_model, handler_of
+from beam_curator.transforms.diarization.model_choice import (
+    check_embeddings,
+    chosen_models,
+    config_of_model,
+    embedding_handler_of,
+    embedding_path,
+    handler_of,
+)
+from beam_curator.transforms.diarization.preparing import PrepareRecordings, Ready
 from beam_curator.transforms.diarization.recordings import ReadRecordings, Task
 from beam_curator.transforms.diarization.rows import write_turn_rows
 from beam_curator.transforms.job_sets import CommitJob, JobSet, Reading
@@ -28,6 +38,8 @@ from beam_curator.transforms.metrics import Count
 from beam_curator.transforms.output_set import OutputTarget, WriteFailures, target_of
 from beam_curator.transforms.parts import Part, WriteRows, merged_parts
 from beam_curator.transforms.row_files import RowFormat
+
+_Recording = TypeVar("_Recording")
 
 
 class Diarize(beam.PTransform[PBegin, Any]):
@@ -46,6 +58,8 @@ class Diarize(beam.PTransform[PBegin, Any]):
       keep_duplicates: read a file that is listed twice twice.
       beside: local files of the model, which are hashed into the manifest of the set.
       handler: another model of RunInference in place of ours: `RecordingSource` to `Probabilities` or an EntryError.
+      embedding_handler: another one in place of ours for `rules.embedding_model`: `Diarized` to `SpeakerEmbeddings` or
+        an EntryError.
       warns: warn (`ModelUseWarning`) of a model that must not be used for everything; commands say it themselves.
     """
 
@@ -64,6 +78,7 @@ class Diarize(beam.PTransform[PBegin, Any]):
         keep_duplicates: bool = False,
         beside: Sequence[str] = (),
         handler: ModelHandler[Any, Any, Any] | None = None,
+        embedding_handler: ModelHandler[Any, Any, Any] | None = None,
         warns: bool = True,
     ) -> None:
         super().__init__()
@@ -77,12 +92,13 @@ class Diarize(beam.PTransform[PBegin, Any]):
         self._row_format: RowFormat = row_format
         self._beside = paths_of(beside)
         self._handler = handler
+        self._given_embedding_handler = embedding_handler
         self._warns = warns
 
     def config(self) -> Config:
         """Return what decides the rows, as the manifest holds it."""
         return {
-            "diarization": config_of(self._rules),
+            "diarization": config_of(self._rules) | self._config_of_embeddings(),
             "model": self._config_of_models(),
             "streaming": config_of(self._streaming.parameters()),
             "turns": config_of(self._turns),
@@ -100,7 +116,7 @@ class Diarize(beam.PTransform[PBegin, Any]):
             for number, failed in enumerate(read.failures)
         ]
         listened = read.tasks | "Listen" >> _ListenToTasks(
-            self._target, self._rules, self._turns, self._handlers(), self._inference
+            self._target, self._rules, self._turns, self._handlers(), self._inference, self._embedding_handler()
         )
         merged = merged_parts(listened.parts, self._target, self._row_format, write_turn_rows, self._tables())
         return begin | "Commit" >> CommitJob(
@@ -115,6 +131,11 @@ class Diarize(beam.PTransform[PBegin, Any]):
             list_files=list_either,
         )
 
+    def _config_of_embeddings(self) -> dict[str, Any]:
+        """Return what of the model for embeddings decides them: not where it lies, since its file is hashed."""
+        path = embedding_path(self._rules)
+        return {"embedding_model": os.path.basename(path.rstrip("/"))} if path else {}
+
     def _config_of_models(self) -> dict[str, Any]:
         chosen = chosen_models(self._model)
         config = config_of_model(chosen.any_length)
@@ -123,13 +144,25 @@ class Diarize(beam.PTransform[PBegin, Any]):
     def _handlers(self) -> "Handlers":
         if self._handler is not None:
             return Handlers(self._handler, None)
-        return handlers_of(self._model, self._streaming, self._inference, keeps_frames=self._rules.embeddings)
+        return handlers_of(self._model, self._streaming, self._inference, self._rules)
+
+    def _embedding_handler(self) -> ModelHandler[Any, Any, Any] | None:
+        if not self._rules.embedding_model:
+            return None
+        if self._given_embedding_handler is not None:
+            return self._given_embedding_handler
+        return embedding_handler_of(self._rules, self._model, self._inference)
 
     def _tables(self) -> dict[str, WriteRows]:
         if not self._rules.embeddings:
             return {}
-        write = WriteEmbeddings({"model": self._config_of_models(), "pooled": "mean of the encoder's frames"})
+        write = WriteEmbeddings(POOLED if self._rules.pools_embeddings else EMBEDDED)
         return dict.fromkeys(EMBEDDING_TABLES, write)
+
+
+POOLED = "mean of the encoder's frames in which one speaker talks alone"
+EMBEDDED = "mean of the embeddings of speech in which one speaker talks alone"
+"""How embeddings are made, in the metadata of their tables."""
 
 
 class Handlers(NamedTuple):
@@ -140,18 +173,19 @@ class Handlers(NamedTuple):
 
 
 def handlers_of(
-    model: ModelOptions, streaming: StreamingOptions, inference: InferenceOptions, *, keeps_frames: bool = False
+    model: ModelOptions, streaming: StreamingOptions, inference: InferenceOptions, rules: DiarizeRules
 ) -> Handlers:
     """Return the handlers of the models that options stand for.
 
     Raises:
       ModelNotFoundError: "auto", and nothing is installed.
-      ModelFileError: embeddings are asked for, and the model gives nothing to make them of.
+      ModelFileError: embeddings are asked for that these models cannot make.
     """
     chosen, walk = chosen_models(model), streaming.parameters()
+    check_embeddings(chosen, rules)
 
     def handler(options: ModelOptions) -> ModelHandler[Any, Any, Any]:
-        return handler_of(options, walk, inference, keeps_frames=keeps_frames)
+        return handler_of(options, walk, inference, keeps_frames=rules.pools_embeddings)
 
     return Handlers(handler(chosen.any_length), handler(chosen.short) if chosen.short is not None else None)
 
@@ -173,9 +207,12 @@ class _ListenToTasks(beam.PTransform[PCollection[Task], Any]):
         turns: TurnRules,
         handlers: Handlers,
         inference: InferenceOptions,
+        embedding_handler: ModelHandler[Any, Any, Any] | None,
     ) -> None:
         super().__init__()
         self._writing = (target, rules, turns)
+        self._find = FindTurns(rules, turns)
+        self._embedding_handler = embedding_handler
         self._prepare = PrepareRecordings(target, rules)
         self._handlers = handlers
         self._inference = inference
@@ -184,10 +221,15 @@ class _ListenToTasks(beam.PTransform[PCollection[Task], Any]):
         prepared = tasks | "Prepare" >> self._prepare
         heard = prepared["ready"] | "Hear" >> HearRecordings(self._handlers, self._inference)
         parts: Any = {
-            "heard": heard | "Write turns" >> WriteTurns(*self._writing),
             "unheard": prepared["unheard"] | "Write unheard" >> WriteUnheard(*self._writing),
             "kept": prepared["kept"],
         }
+        if self._embedding_handler is not None:
+            found = heard | "Find turns" >> self._find
+            parts["failed"] = found["unheard"] | "Write failed" >> WriteUnheard(*self._writing)
+            alone = found["found"] | "One by one" >> beam.Map(_alone).with_output_types(list[Diarized])
+            heard = alone | "Embed" >> RunInference(self._embedding_handler.with_no_batching())
+        parts["heard"] = heard | "Write turns" >> WriteTurns(*self._writing)
         progress = [
             some | f"Progress of {name}" >> beam.FlatMap(progress_of).with_output_types(tuple[str, int])
             for name, some in parts.items()
@@ -268,8 +310,8 @@ class _Batch(beam.PTransform[PCollection[Ready], PCollection[list[Ready]]]):
         )
 
 
-def _alone(ready: Ready) -> list[Ready]:
-    return [ready]
+def _alone(recording: _Recording) -> list[_Recording]:
+    return [recording]
 
 
 def _whole_seconds(ready: Ready) -> int:

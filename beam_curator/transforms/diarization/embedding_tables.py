@@ -1,7 +1,7 @@
 """Embeddings of speakers and of turns as tables of a set: hidden rows of each recording, merged into Parquet."""
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
@@ -9,50 +9,84 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from beam_curator.diarization.models import Floats
+from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.embedding_columns import PARQUET_OPTIONS, embedding_schema, embedding_table
+from beam_curator.failures import EntryError, FailureCode
 from beam_curator.json_lines import encode
 from beam_curator.transforms.atomic_files import AtomicFile
+from beam_curator.transforms.diarization.finding import Diarized
+from beam_curator.transforms.diarization.rows import SPEAKER_EMBEDDINGS, TURN_EMBEDDINGS
 from beam_curator.transforms.row_tables import StreamOf
+
+METADATA_KEY = "beam_curator"
+"""Of the metadata of the schema: what made the embeddings, as JSON."""
 
 _ROWS_A_GROUP = 8192
 
 
-def embedding_row(name: str, vector: Floats | None) -> dict[str, Any] | None:
-    """Return an embedding as a hidden row holds it; None where there is none."""
+def embedding_rows(diarized: Diarized) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Yield the embeddings of a recording as hidden rows, with the table of each; None where there is no embedding.
+
+    Raises:
+      EntryError: the name of the recording cannot be that of a file.
+    """
+    embeddings = diarized.embeddings
+    if embeddings is None:
+        return
+    for speaker, vector in embeddings.speakers.items():
+        yield SPEAKER_EMBEDDINGS, _row_of(diarized.speaker_name(speaker), vector, embeddings.model)
+    for turn, vector in zip(diarized.turns, embeddings.turns, strict=True):
+        yield TURN_EMBEDDINGS, _row_of(diarized.turn_name(turn), vector, embeddings.model)
+
+
+def _row_of(name: str, vector: Floats | None, model: ModelIdentity | None) -> dict[str, Any] | None:
     if vector is None:
         return None
-    return {"id": name, "embedding": base64.b64encode(np.ascontiguousarray(vector, "<f4").tobytes()).decode()}
+    numbers = base64.b64encode(np.ascontiguousarray(vector, "<f4").tobytes()).decode()
+    return {"id": name, "embedding": numbers, "model": model._asdict() if model is not None else {}}
 
 
 class WriteEmbeddings:
     """Writes embeddings into a Parquet file with the columns `id` and `embedding`.
 
-    The schema is that of `embedding_schema`. The same rows give the same bytes.
+    The schema is that of `embedding_schema`, with the model in its metadata. The same rows give the same bytes.
 
     Args:
-      about: what made them, for the metadata of the schema: under the key `beam_curator`, as JSON.
+      method: how they were made of what the model says.
     """
 
-    def __init__(self, about: Mapping[str, Any]) -> None:
-        self._about = encode(dict(about)).decode()
+    def __init__(self, method: str) -> None:
+        self._method = method
 
     def __call__(self, file: AtomicFile, rows: Iterable[dict[str, Any]], row_format: str) -> None:
         """Write rows, of which there is at least one.
 
         Raises:
-          EntryError: their vectors are not of one length.
+          EntryError: they are of two models.
         """
         del row_format
-        groups = _groups(rows)
-        first = next(groups)
-        schema = embedding_schema(len(first[1][0]), {"beam_curator": self._about})
+        remaining = iter(rows)
+        first = next(remaining)
+        about = encode({"model": first["model"], "method": self._method}).decode()
+        schema = embedding_schema(len(_vector_of(first)), {METADATA_KEY: about})
         with pq.ParquetWriter(StreamOf(file), schema, **PARQUET_OPTIONS) as writer:
-            for names, vectors in chain([first], groups):
+            for names, vectors in _groups(chain([first], remaining), first["model"]):
                 writer.write_table(embedding_table(names, vectors, schema))
 
 
-def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[list[str], list[Floats]]]:
+def _groups(rows: Iterable[dict[str, Any]], model: dict[str, str]) -> Iterator[tuple[list[str], list[Floats]]]:
     remaining = iter(rows)
     while group := list(islice(remaining, _ROWS_A_GROUP)):
-        vectors = [np.frombuffer(base64.b64decode(row["embedding"]), "<f4") for row in group]
-        yield [row["id"] for row in group], vectors
+        other = next((row for row in group if row["model"] != model), None)
+        if other is not None:
+            raise EntryError(
+                FailureCode.BAD_TYPE,
+                f"the embedding of {other['id']} was made by {other['model']}, others by {model}: they cannot be "
+                "compared",
+                "make them anew with one model: give its revision behind its name, and --overwrite",
+            )
+        yield [row["id"] for row in group], [_vector_of(row) for row in group]
+
+
+def _vector_of(row: dict[str, Any]) -> Floats:
+    return np.frombuffer(base64.b64decode(row["embedding"]), "<f4")

@@ -12,17 +12,18 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from beam_curator.diarization.models import Backend, Floats, Lengths, ModelConfig, NotAModelError
 from beam_curator.transforms.diarization import onnx_backend
-from beam_curator.transforms.diarization.nemo_backend import NemoBackend, load_nemo, quiet_nemo
+from beam_curator.transforms.diarization.nemo_backend import NemoBackend, load_nemo
+from beam_curator.transforms.diarization.nemo_files import quiet_nemo
 from beam_curator.transforms.diarization.onnx_backend import load_onnx
 
 MOST_DIFFERENCE = 1e-4
-"""How far a graph may be from NeMo: of probabilities, and of embeddings in parts of the largest."""
+"""How far a graph may be from NeMo: of probabilities, and of embeddings and frames in parts of the largest."""
 
 MOST_ROUNDINGS = 4
 """How far it may be where that is more: so many times as NeMo is from itself in double precision.
@@ -48,6 +49,7 @@ class ExportedModel:
       n_bytes: of each file, by name.
       pre_encode_difference: largest of the embeddings to NeMo's, in parts of the largest embedding.
       encode_difference: largest of the probabilities to NeMo's.
+      frames_difference: largest of the encoder's frames to NeMo's, in parts of the largest number.
       rounding: how far NeMo's are from its own in double precision; None where the graphs are close enough as it is.
     """
 
@@ -55,6 +57,7 @@ class ExportedModel:
     n_bytes: dict[str, int]
     pre_encode_difference: float
     encode_difference: float
+    frames_difference: float
     rounding: float | None = None
 
 
@@ -271,8 +274,9 @@ def _compared(backend: NemoBackend, directory: str) -> ExportedModel:
     exported = ExportedModel(
         config=backend.config,
         n_bytes={name: os.path.getsize(os.path.join(directory, name)) for name in sorted(os.listdir(directory))},
-        pre_encode_difference=max(of_embeddings for of_embeddings, _ in differences),
-        encode_difference=max(of_probabilities for _, of_probabilities in differences),
+        pre_encode_difference=max(apart.embeddings for apart in differences),
+        encode_difference=max(apart.probabilities for apart in differences),
+        frames_difference=max(apart.frames for apart in differences),
     )
     if exported.encode_difference > MOST_DIFFERENCE:
         rounding = max(_rounding(backend, *batch) for batch in _batches(backend.config))
@@ -283,12 +287,14 @@ def _compared(backend: NemoBackend, directory: str) -> ExportedModel:
 
 def _refuse_differences(exported: ExportedModel) -> None:
     most = max(MOST_DIFFERENCE, MOST_ROUNDINGS * (exported.rounding or 0.0))
-    if exported.pre_encode_difference <= MOST_DIFFERENCE and exported.encode_difference <= most:
+    relative = max(exported.pre_encode_difference, exported.frames_difference)
+    if relative <= MOST_DIFFERENCE and exported.encode_difference <= most:
         return
     raise ExportError(
         f"the exported graphs of {exported.config.name} differ from NeMo by {exported.pre_encode_difference:.1e} "
-        f"(embeddings; expected at most {MOST_DIFFERENCE:.1e}) and {exported.encode_difference:.1e} (probabilities; "
-        f"expected at most {most:.1e}): try another version of torch or onnxruntime, or use the .nemo file as it is"
+        f"(embeddings; expected at most {MOST_DIFFERENCE:.1e}), {exported.frames_difference:.1e} (frames; expected at "
+        f"most {MOST_DIFFERENCE:.1e}) and {exported.encode_difference:.1e} (probabilities; expected at most "
+        f"{most:.1e}): try another version of torch or onnxruntime, or use the .nemo file as it is"
     )
 
 
@@ -301,20 +307,36 @@ def _batches(config: ModelConfig) -> Iterator[tuple[Floats, Lengths]]:
         yield mel.astype(np.float32), np.array(lengths, np.int64)
 
 
-def _differences(first: Backend, second: Backend, mel: Floats, lengths: Lengths) -> tuple[float, float]:
-    """Return how far two backends are apart: embeddings, then probabilities."""
+class _Differences(NamedTuple):
+    """How far two backends are apart; embeddings and frames in parts of the largest number."""
+
+    embeddings: float
+    probabilities: float
+    frames: float
+
+
+def _differences(first: Backend, second: Backend, mel: Floats, lengths: Lengths) -> _Differences:
     embeddings, n_frames = first.pre_encode(mel, lengths)
     other_embeddings, other_n_frames = second.pre_encode(mel, lengths)
-    expected, found = first.encode(embeddings, n_frames), second.encode(embeddings, n_frames)
-    shapes = (embeddings.shape, n_frames.tolist(), expected.shape)
-    if shapes != (other_embeddings.shape, other_n_frames.tolist(), found.shape):
-        return float("inf"), float("inf")
-    largest = max(1.0, float(np.abs(embeddings).max()))
-    apart = max(
-        float(np.abs(one[:n] - other[:n]).max())
-        for one, other, n in zip(embeddings, other_embeddings, n_frames, strict=True)
+    said, others = first.encode_with_frames(embeddings, n_frames), second.encode_with_frames(embeddings, n_frames)
+    shapes, other_shapes = (
+        [made[0].shape, made[1].tolist(), *(part.shape for part in made[2] if part is not None)]
+        for made in ((embeddings, n_frames, said), (other_embeddings, other_n_frames, others))
     )
-    return apart / largest, float(np.abs(expected - found).max())
+    if said.frames is None or others.frames is None or shapes != other_shapes:
+        return _Differences(*[float("inf")] * 3)
+    return _Differences(
+        embeddings=_apart(embeddings, other_embeddings, n_frames),
+        probabilities=float(np.abs(said.probabilities - others.probabilities).max()),
+        frames=_apart(said.frames, others.frames, n_frames),
+    )
+
+
+def _apart(values: Floats, others: Floats, lengths: Lengths) -> float:
+    """Return the largest difference within the items of two batches, in parts of the largest number, or of 1."""
+    pairs = [(one[:n], other[:n]) for one, other, n in zip(values, others, lengths, strict=True)]
+    largest = max(1.0, *(float(np.abs(one).max()) for one, _ in pairs))
+    return max(float(np.abs(one - other).max()) for one, other in pairs) / largest
 
 
 def _rounding(backend: NemoBackend, mel: Floats, lengths: Lengths) -> float:

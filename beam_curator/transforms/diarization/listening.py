@@ -5,9 +5,10 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beam_curator.diarization.batches import plan_batches
 from beam_curator.diarization.diarize_rules import InferenceOptions
@@ -18,8 +19,21 @@ from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.transforms.diarization.sources import PiecesAhead, Source, too_slow
 
-Heard = Encoded | EntryError
-"""Probabilities of speakers, with the encoder's frames where they are kept, or why there are none."""
+Frames = NDArray[np.float16]
+"""The encoder's, [n_frames, width]: half precision holds what a mean of them needs."""
+
+
+class Heard(NamedTuple):
+    """What a model says of a recording.
+
+    Attributes:
+      probabilities: float32 [n_frames, n_speakers].
+      frames: of the encoder; None where they are not kept, and where there are none.
+    """
+
+    probabilities: Floats
+    frames: Frames | None = None
+
 
 Samples = Floats | EntryError
 """float32 [n_samples], or why there are none."""
@@ -28,7 +42,7 @@ Samples = Floats | EntryError
 class Listener(Protocol):
     """Puts recordings before a model."""
 
-    def hear(self, sources: Sequence[Source]) -> list[Heard]:
+    def hear(self, sources: Sequence[Source]) -> list[Heard | EntryError]:
         """Return the probabilities of each recording, in the order given, or why there are none."""
         ...
 
@@ -77,11 +91,11 @@ class OfflineListener:
         self._batch_seconds = batch_seconds
         self._max_seconds = max_seconds
 
-    def hear(self, sources: Sequence[Source]) -> list[Heard]:
+    def hear(self, sources: Sequence[Source]) -> list[Heard | EntryError]:
         """Return the probabilities of each recording, in the order given, or why there are none."""
         results = {index: err for index, source in enumerate(sources) if (err := self._refused(source)) is not None}
         left = [index for index in range(len(sources)) if index not in results]
-        heard: dict[int, Heard] = {**results}
+        heard: dict[int, Heard | EntryError] = {**results}
         for batch in plan_batches([sources[index].seconds for index in left], self._batch_seconds, len(left) or 1):
             chosen = [left[place] for place in batch]
             heard |= zip(chosen, self._hear_batch([sources[index] for index in chosen]), strict=True)
@@ -97,7 +111,7 @@ class OfflineListener:
             "use a model of the streaming family, or raise --max-offline-seconds",
         )
 
-    def _hear_batch(self, sources: Sequence[Source]) -> list[Heard]:
+    def _hear_batch(self, sources: Sequence[Source]) -> list[Heard | EntryError]:
         waveforms = [whole(PiecesAhead(source, deadline(self._timeout))) for source in sources]
         found = iter(self._engine.hear([item for item in waveforms if not isinstance(item, EntryError)]))
         return [item if isinstance(item, EntryError) else _result(next(found)) for item in waveforms]
@@ -108,8 +122,21 @@ def deadline(timeout: float) -> float | None:
     return time.monotonic() + timeout if timeout else None
 
 
-def _result(found: Encoded | Exception) -> Heard:
-    return failed(found) if isinstance(found, Exception) else found
+def _result(found: Encoded | Exception) -> Heard | EntryError:
+    if isinstance(found, Exception):
+        return failed(found)
+    return Heard(found.probabilities, halved(found.frames) if found.frames is not None else None)
+
+
+def halved(frames: Floats) -> Frames:
+    """Return frames in half precision; what is beyond its range becomes the largest number of it.
+
+    Example:
+      >>> halved(np.float32([[0.5, -1e9]])).tolist()
+      [[0.5, -65504.0]]
+    """
+    most = np.finfo(np.float16).max
+    return np.clip(frames, -most, most).astype(np.float16)
 
 
 class StreamingListener:
@@ -124,7 +151,7 @@ class StreamingListener:
         self._engine = engine
         self._timeout = timeout
 
-    def hear(self, sources: Sequence[Source]) -> list[Heard]:
+    def hear(self, sources: Sequence[Source]) -> list[Heard | EntryError]:
         """Return the probabilities of each recording, in the order given, or why there are none."""
         return _Round(self._engine, sources, deadline(self._timeout)).heard()
 
@@ -151,13 +178,19 @@ class _Stream:
     pieces: PiecesAhead
     state: StreamState
     decided: list[Floats] = field(default_factory=list)
-    result: Heard | None = None
+    frames: list[Frames] = field(default_factory=list)
+    result: Heard | EntryError | None = None
     piece: Floats | None = None
     is_last: bool = False
 
+    def finish(self) -> None:
+        frames = np.concatenate(self.frames) if self.frames else None
+        self.result = Heard(np.concatenate(self.decided), frames)
+        self.decided, self.frames = [], []
+
     def fail(self, err: Exception) -> None:
         self.result = failed(err)
-        self.decided = []
+        self.decided, self.frames = [], []
         self.pieces.close()
 
 
@@ -168,7 +201,7 @@ class _Round:
         self._engine = engine
         self._streams = [_Stream(pieces=PiecesAhead(source, deadline), state=engine.new_state()) for source in sources]
 
-    def heard(self) -> list[Heard]:
+    def heard(self) -> list[Heard | EntryError]:
         """Return the probabilities of each recording, or why there are none."""
         try:
             while active := [stream for stream in self._streams if stream.result is None]:
@@ -207,9 +240,9 @@ class _Round:
                 stream.fail(new)
                 continue
             stream.decided.append(new)
+            stream.frames += map(halved, stream.state.take_frames())
             if stream.is_last:
-                frames = stream.state.frames
-                stream.result = Encoded(np.concatenate(stream.decided), np.concatenate(frames) if frames else None)
+                stream.finish()
 
 
 def failed(err: Exception) -> EntryError:

@@ -3,16 +3,18 @@
 import os
 import warnings
 
-from beam_curator.diarization.diarize_rules import AUTO_MODEL, ModelOptions
+from beam_curator.diarization.diarize_rules import AUTO_MODEL, DiarizeRules, InferenceOptions, ModelOptions
 from beam_curator.diarization.known_models import RECOMMENDED_MODEL, KnownModel, known_model, warning_of
 from beam_curator.diarization.models import ModelConfig
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.transforms import storage
-from beam_curator.transforms.diarization.model_choice import chosen_models
+from beam_curator.transforms.diarization.model_choice import chosen_models, embedding_handler_of
 from beam_curator.transforms.diarization.model_descriptions import can_run, published_model
 from beam_curator.transforms.diarization.model_files import ModelFileError, ModelLocation
+from beam_curator.transforms.diarization.nemo_files import check_nemo
 from beam_curator.transforms.diarization.onnx_backend import CONFIG, check_files, imported_onnxruntime
 from beam_curator.transforms.diarization.sortformer import check_backend, locate_model
+from beam_curator.transforms.diarization.titanet import TITANET
 
 
 def check_model(options: ModelOptions, parameters: StreamingParameters) -> None:
@@ -49,6 +51,25 @@ def check_model(options: ModelOptions, parameters: StreamingParameters) -> None:
         config = ModelConfig.from_json(stream.read())
     if config.is_streaming:
         parameters.check(config.n_speakers, config.cache.spkcache_sil_frames_per_spk)
+
+
+def check_embedding_model(rules: DiarizeRules, options: ModelOptions) -> None:
+    """Check that the model that makes embeddings is there, and one that does so as far as its file says.
+
+    Args:
+      rules: which model.
+      options: what it is run on, and where it is kept: as the model that listens.
+
+    Raises:
+      ModelNotFoundError: it is not there, and cannot be had.
+      ModelFileError: it is damaged, or what runs it is not installed.
+      NotAModelError: it is no TitaNet.
+      ValueError: a GPU is asked for, and there is none.
+    """
+    location = embedding_handler_of(rules, options, InferenceOptions()).locate()
+    _check_installed(location)
+    check_nemo(location.path, TITANET)
+    _check_device(location, options.device)
 
 
 def _check_installed(location: ModelLocation) -> None:

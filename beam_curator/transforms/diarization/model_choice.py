@@ -5,20 +5,22 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 from apache_beam.ml.inference.base import ModelHandler
 
-from beam_curator.diarization.diarize_rules import AUTO_MODEL, InferenceOptions, ModelOptions
-from beam_curator.diarization.known_models import DEFAULT_MODEL, Family, known_model
+from beam_curator.diarization.diarize_rules import AUTO_MODEL, DiarizeRules, InferenceOptions, ModelOptions
+from beam_curator.diarization.known_models import DEFAULT_MODEL, TITANET_MODEL, Family, known_model
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.transforms import storage
 from beam_curator.transforms.diarization.model_descriptions import can_run, models_here
 from beam_curator.transforms.diarization.model_files import ModelFileError, ModelLocation, ModelNotFoundError, locate
 from beam_curator.transforms.diarization.model_places import models_folder
+from beam_curator.transforms.diarization.nemo_files import Device
 from beam_curator.transforms.diarization.nemotron import NemotronModelHandler
 from beam_curator.transforms.diarization.onnx_backend import CHECKSUMS
 from beam_curator.transforms.diarization.sortformer import SortformerModelHandler
+from beam_curator.transforms.diarization.titanet import TitaNetModelHandler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,18 +84,9 @@ def installed_models(cache_dir: str) -> Iterator[tuple[ModelLocation, Family]]:
 def handler_of(
     model: ModelOptions, parameters: StreamingParameters, inference: InferenceOptions, *, keeps_frames: bool = False
 ) -> ModelHandler[Any, Any, Any]:
-    """Return the handler for a model.
-
-    Raises:
-      ModelFileError: the encoder's frames are asked for, and the model does not give them.
-    """
+    """Return the handler for a model; `keeps_frames` is for what embeddings are pooled from: see `check_embeddings`."""
     if not is_nemotron(model):
         return SortformerModelHandler(model, parameters=parameters, inference=inference, keeps_frames=keeps_frames)
-    if keeps_frames:
-        raise ModelFileError(
-            f"{model.model_path or model.model_name} does not give the frames that embeddings are pooled from: leave "
-            "--embeddings out, or give a Sortformer"
-        )
     return NemotronModelHandler(
         model.model_name,
         model_path=model.model_path or None,
@@ -105,6 +98,58 @@ def handler_of(
         max_batch_seconds=inference.batch_seconds,
         timeout=inference.timeout,
     )
+
+
+def check_embeddings(chosen: ChosenModels, rules: DiarizeRules) -> None:
+    """Check that embeddings, where they are asked for, can be made, and that all of them can be compared.
+
+    Raises:
+      ModelFileError: the models that listen are two, or one that gives nothing to make embeddings of.
+    """
+    if not rules.pools_embeddings:
+        return
+    other = f"give --embedding-model {TITANET_MODEL} to make them with a model of their own"
+    if chosen.short is not None:
+        raise ModelFileError(
+            f"embeddings of two models cannot be compared, and --model-name auto takes {_name_of(chosen.any_length)} "
+            f"and {_name_of(chosen.short)}: name one as --model-path, or {other}"
+        )
+    if is_nemotron(chosen.any_length):
+        raise ModelFileError(
+            f"{_name_of(chosen.any_length)} does not give the frames that embeddings are pooled from: leave "
+            f"--embeddings out, take a Sortformer, or {other}"
+        )
+
+
+def _name_of(model: ModelOptions) -> str:
+    return model.model_path or model.model_name
+
+
+def embedding_handler_of(rules: DiarizeRules, model: ModelOptions, inference: InferenceOptions) -> TitaNetModelHandler:
+    """Return the handler for the model that makes embeddings, on what the other model is on."""
+    path = embedding_path(rules)
+    return TitaNetModelHandler(
+        TITANET_MODEL if path else rules.embedding_model,
+        model_path=path or None,
+        cache_dir=model.cache_dir or None,
+        device=cast(Device, model.device),
+        threads=inference.threads or os.cpu_count() or 1,
+        timeout=inference.timeout,
+    )
+
+
+def embedding_path(rules: DiarizeRules) -> str:
+    """Return where the model that makes embeddings lies; "" for one that is named, and for none.
+
+    Example:
+      >>> embedding_path(DiarizeRules(embeddings=True, embedding_model="gs://bucket/titanet.nemo"))
+      'gs://bucket/titanet.nemo'
+      >>> embedding_path(DiarizeRules(embeddings=True, embedding_model="nvidia/speakerverification_en_titanet_large"))
+      ''
+    """
+    given = rules.embedding_model
+    is_path = given.endswith(".nemo") or storage.is_remote(given) or os.path.exists(os.path.expanduser(given))
+    return given if given and is_path else ""
 
 
 def is_nemotron(model: ModelOptions) -> bool:
@@ -121,6 +166,17 @@ def config_of_model(model: ModelOptions) -> dict[str, Any]:
     """Return what of the choice of a model decides the rows; files of a local one are hashed beside it."""
     name = os.path.basename(model.model_path.rstrip("/")) if model.model_path else model.model_name
     return {"name": name, "backend": model.backend, "sha256": model.sha256, "autocast": model.autocast}
+
+
+def files_beside(model: ModelOptions, rules: DiarizeRules) -> tuple[str, ...]:
+    """Return the files of all models of a job that are named by their paths, also of those that "auto" takes.
+
+    Raises:
+      ModelNotFoundError: "auto", and nothing is installed.
+    """
+    chosen = chosen_models(model)
+    models = [chosen.any_length, chosen.short, ModelOptions(model_path=embedding_path(rules))]
+    return tuple(file for options in models if options is not None for file in files_of_model(options))
 
 
 def files_of_model(model: ModelOptions) -> tuple[str, ...]:

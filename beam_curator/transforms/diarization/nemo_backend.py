@@ -1,22 +1,9 @@
-"""A Sortformer as NeMo has it, on torch: any `.nemo` file of the offline and the streaming family, on CPU and GPU.
+"""A Sortformer as NeMo has it, on torch: any `.nemo` file of the offline and the streaming family, on CPU and GPU."""
 
-A `.nemo` file is a tar of a YAML config and a checkpoint of torch's. It is read here instead of by NeMo's
-`restore_from`, which changes the working directory of the process, unpacks into a temporary folder, and leaves it to
-an environment variable (`TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`) whether pickles in the checkpoint are run.
-"""
-
-import hashlib
-import io
-import logging
 import os
-import random
-import tarfile
 import threading
-import warnings
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import IO, Any, BinaryIO, Literal, TypeVar
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -33,17 +20,14 @@ from beam_curator.diarization.models import (
     OutOfMemoryError,
 )
 from beam_curator.diarization.streaming_parameters import StreamingParameters
-from beam_curator.transforms.diarization.torch_running import computing, is_memory_error, with_memory_errors
+from beam_curator.transforms.diarization.nemo_files import Device, NemoClass, restore_nemo
+from beam_curator.transforms.diarization.torch_running import computing, with_memory_errors
 
 Autocast = Literal["none", "bfloat16"]
-Device = Literal["auto", "cpu", "cuda"]
 
 _Result = TypeVar("_Result")
 
-_CONFIG, _WEIGHTS = "model_config.yaml", "model_weights.ckpt"
-_MODEL_CLASS = "SortformerEncLabelModel"
-_MOST_CONFIG_BYTES = 1 << 24
-_CURE = "give a .nemo file of a Sortformer"
+_SORTFORMER = NemoClass("SortformerEncLabelModel", "Sortformer")
 
 
 class NemoBackend:
@@ -141,143 +125,11 @@ def load_nemo(
       OutOfMemoryError: the model does not fit into memory.
       ModuleNotFoundError: NeMo is not installed.
     """
-    if os.path.isdir(path):
-        raise NotAModelError(f"{path} is a directory: {_CURE}")
-    with open(path, "rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        stream.seek(0)
-        with quiet_nemo(verbose=verbose):
-            place = _place(device)
-            model = with_memory_errors(lambda: _restore(stream, path).to(place).eval())
-    featurizer = model.preprocessor.featurizer
+    restored = restore_nemo(path, _SORTFORMER, device, verbose=verbose)
+    featurizer = restored.model.preprocessor.featurizer
     featurizer.dither, featurizer.pad_to = 0.0, 0
-    return NemoBackend(model, _config_of(model, path, sha256), n_threads=n_threads, autocast=autocast)
-
-
-@contextmanager
-def quiet_nemo(*, verbose: bool = False) -> Iterator[None]:
-    """Keep what NeMo and its telemetry say below errors off the terminal, and Python's warnings meanwhile.
-
-    Raises:
-      ModuleNotFoundError: NeMo is not installed.
-    """
-    with warnings.catch_warnings():
-        if verbose:
-            yield
-            return
-        warnings.simplefilter("ignore")
-        logging.getLogger("nv_one_logger").setLevel(logging.CRITICAL)
-        from nemo.utils import logging as nemo_logging
-
-        nemo_logging.setLevel(logging.ERROR)
-        yield
-
-
-def _place(device: Device) -> str:
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        kind = f"was built for CUDA {torch.version.cuda}" if torch.version.cuda else "was built without CUDA"
-        raise ValueError(
-            f"device cuda asked for, but torch sees no GPU: torch {torch.__version__} {kind}; "
-            "check nvidia-smi, or give device cpu"
-        )
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def _restore(stream: BinaryIO, path: str) -> Any:
-    """Build the model that a `.nemo` file describes, on CPU, with its weights."""
-    with _opened_tar(stream, path) as (tar, is_packed):
-        config = _read_config(tar, path, is_packed=is_packed)
-        weights = _read_weights(tar, path, is_packed=is_packed)
-    from nemo.collections.asr.models import SortformerEncLabelModel
-
-    state = random.getstate()
-    try:
-        model = SortformerEncLabelModel.from_config_dict(config)
-        model.load_state_dict(weights, strict=True)
-    except Exception as err:
-        if is_memory_error(err):
-            raise
-        raise NotAModelError(
-            f"{path} holds a Sortformer that this version of NeMo cannot build: {_first_line(err)}: "
-            "load it with the version that wrote it"
-        ) from err
-    finally:
-        random.setstate(state)
-    return model
-
-
-@contextmanager
-def _opened_tar(stream: BinaryIO, path: str) -> Iterator[tuple[tarfile.TarFile, bool]]:
-    """Open a tar, plain or gzipped as older files are; yield it and whether it is gzipped."""
-    is_packed = stream.read(2) == b"\x1f\x8b"
-    stream.seek(0)
-    try:
-        with tarfile.open(fileobj=stream, mode="r:gz" if is_packed else "r:") as tar:
-            yield tar, is_packed
-    except EOFError as err:
-        raise NotAModelError(f"{path} ends too early ({os.path.getsize(path):,} bytes): fetch it again") from err
-    except (tarfile.TarError, zlib.error) as err:
-        size = os.path.getsize(path)
-        found = "is empty" if size == 0 else f"is no .nemo file, or a damaged one ({size:,} bytes, {err})"
-        raise NotAModelError(f"{path} {found}: {_CURE}, or fetch it again") from err
-
-
-def _member(tar: tarfile.TarFile, name: str, path: str, *, is_packed: bool) -> tuple[IO[bytes], int]:
-    """Return a file of the tar, and its size.
-
-    Raises:
-      EOFError: the tar ends inside of it.
-      NotAModelError: it is not there.
-    """
-    for member in tar:
-        stream = tar.extractfile(member) if os.path.normpath(member.name) == name and member.isfile() else None
-        if stream is None:
-            continue
-        if not is_packed and member.offset_data + member.size > os.path.getsize(path):
-            raise EOFError(name)
-        return (io.BytesIO(stream.read()) if is_packed else stream), member.size
-    raise NotAModelError(f"{path} is a tar without {name}, thus no .nemo file: {_CURE}")
-
-
-def _read_config(tar: tarfile.TarFile, path: str, *, is_packed: bool) -> Any:
-    """Return NeMo's config of the model; data sets named in it are left out: NeMo would open them."""
-    from omegaconf import OmegaConf
-
-    stream, size = _member(tar, _CONFIG, path, is_packed=is_packed)
-    if size > _MOST_CONFIG_BYTES:
-        raise NotAModelError(f"{path} has a {_CONFIG} of {size:,} bytes, expected at most {_MOST_CONFIG_BYTES:,}")
-    try:
-        config: Any = OmegaConf.load(stream)
-    except Exception as err:
-        raise NotAModelError(f"{path} has a damaged {_CONFIG} ({_first_line(err)}): fetch it again") from err
-    found = str(config.get("target", "a model without a target")) if OmegaConf.is_dict(config) else "a list"
-    if found.rpartition(".")[2] != _MODEL_CLASS:
-        raise NotAModelError(f"{path} is no Sortformer but {found}: {_CURE}")
-    for name in ("train_ds", "validation_ds", "test_ds"):
-        config.pop(name, None)
-    return config
-
-
-def _read_weights(tar: tarfile.TarFile, path: str, *, is_packed: bool) -> Any:
-    """Return the weights by name. Only tensors are made: torch refuses a pickle that would run anything."""
-    import torch
-
-    stream, _ = _member(tar, _WEIGHTS, path, is_packed=is_packed)
-    try:
-        return torch.load(stream, map_location="cpu", weights_only=True)
-    except Exception as err:
-        if is_memory_error(err):
-            raise
-        raise NotAModelError(
-            f"{path} has a damaged {_WEIGHTS}, or one with more than weights in it ({_first_line(err)}): fetch it again"
-        ) from err
-
-
-def _first_line(err: Exception) -> str:
-    lines = str(err).strip().splitlines()
-    return lines[0][:200] if lines else type(err).__name__
+    config = _config_of(restored.model, path, restored.sha256)
+    return NemoBackend(restored.model, config, n_threads=n_threads, autocast=autocast)
 
 
 def _config_of(model: Any, path: str, sha256: str) -> ModelConfig:
@@ -341,7 +193,7 @@ def _refuse_other_hearing(featurizer: Any, name: str) -> None:
     }
     problems = [what for what, is_known in known.items() if not is_known]
     if problems:
-        raise NotAModelError(f"{name} hears with {', '.join(problems)}, which is not known here: {_CURE}")
+        raise NotAModelError(f"{name} hears with {', '.join(problems)}, which is not known here: {_SORTFORMER.cure}")
 
 
 def _floats(tensor: Any) -> Floats:

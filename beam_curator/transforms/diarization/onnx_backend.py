@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,16 @@ CHECKSUMS = "SHA256SUMS"
 """Lines of hash, two spaces and name, as `sha256sum` writes and checks them."""
 FILES = (PRE_ENCODE, ENCODE, CONFIG, MEL_FILTERS)
 
-_OUTPUTS = ("probabilities", "frames")
+
+class _Names(NamedTuple):
+    """What a graph takes and gives."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+_PRE_ENCODE_NAMES = _Names(("mel", "lengths"), ("embeddings", "n_frames"))
+_ENCODE_NAMES = _Names(("embeddings", "lengths"), ("probabilities", "frames"))
 _CURE = "export the model again: beam-curator models export MODEL.nemo DIR"
 _MEMORY_WORDS = ("bad_alloc", "Failed to allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """What onnxruntime says when memory is lacking: C++, its arena, CUDA, cuBLAS."""
@@ -46,17 +55,19 @@ class OnnxBackend:
 
     def pre_encode(self, mel: Floats, lengths: Lengths) -> tuple[Floats, Lengths]:
         """Turn mel frames into embeddings; see `Backend.pre_encode`."""
-        embeddings, n_frames = _run(self._pre_encoder, None, {"mel": mel, "lengths": lengths})
+        embeddings, n_frames = _run(self._pre_encoder, _PRE_ENCODE_NAMES.outputs, {"mel": mel, "lengths": lengths})
         return embeddings, n_frames
 
     def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
         """Turn embeddings into probabilities of speakers; see `Backend.encode`."""
-        (probabilities,) = _run(self._encoder, _OUTPUTS[:1], {"embeddings": embeddings, "lengths": lengths})
+        (probabilities,) = _run(
+            self._encoder, _ENCODE_NAMES.outputs[:1], {"embeddings": embeddings, "lengths": lengths}
+        )
         return probabilities
 
     def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
         """Turn embeddings into probabilities of speakers, and frames; see `Backend.encode_with_frames`."""
-        return Encoded(*_run(self._encoder, _OUTPUTS, {"embeddings": embeddings, "lengths": lengths}))
+        return Encoded(*_run(self._encoder, _ENCODE_NAMES.outputs, {"embeddings": embeddings, "lengths": lengths}))
 
 
 def load_onnx(directory: str, n_threads: int | None = None, device: Device = "auto") -> OnnxBackend:
@@ -82,8 +93,8 @@ def load_onnx(directory: str, n_threads: int | None = None, device: Device = "au
         raise NotAModelError(f"{os.path.join(directory, CONFIG)}: {err}") from err
     filters = _read_filters(os.path.join(directory, MEL_FILTERS), config)
     providers = _providers(device)
-    pre_encoder = _session(os.path.join(directory, PRE_ENCODE), ("mel", "lengths"), n_threads, providers)
-    encoder = _session(os.path.join(directory, ENCODE), ("embeddings", "lengths"), n_threads, providers)
+    pre_encoder = _session(os.path.join(directory, PRE_ENCODE), _PRE_ENCODE_NAMES, n_threads, providers)
+    encoder = _session(os.path.join(directory, ENCODE), _ENCODE_NAMES, n_threads, providers)
     backend = OnnxBackend(config, filters, pre_encoder, encoder)
     if device == "cuda" and backend.device != "cuda":
         raise ValueError(
@@ -167,11 +178,11 @@ def _providers(device: Device) -> list[Any]:
     return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
 
 
-def _session(path: str, inputs: tuple[str, ...], n_threads: int | None, providers: Sequence[Any]) -> Any:
+def _session(path: str, names: "_Names", n_threads: int | None, providers: Sequence[Any]) -> Any:
     """Open a graph so that the same input gives the same bytes, and idle threads leave the processor alone.
 
     Raises:
-      NotAModelError: it is none, or takes other inputs.
+      NotAModelError: it is none, takes other inputs, or gives other outputs.
       OutOfMemoryError: it does not fit into memory.
     """
     onnxruntime = imported_onnxruntime()
@@ -189,13 +200,14 @@ def _session(path: str, inputs: tuple[str, ...], n_threads: int | None, provider
         if _is_memory_error(err):
             raise OutOfMemoryError(_memory_message(err)) from err
         raise NotAModelError(f"{path} is no graph for this onnxruntime ({_first_line(err)}): {_CURE}") from err
-    found = tuple(item.name for item in session.get_inputs())
-    if found != inputs:
-        raise NotAModelError(f"{path} takes {', '.join(found)}, expected {', '.join(inputs)}: {_CURE}")
+    found = _Names(*(tuple(item.name for item in ends) for ends in (session.get_inputs(), session.get_outputs())))
+    for verb, some, expected in zip(("takes", "gives"), found, names, strict=True):
+        if some != expected:
+            raise NotAModelError(f"{path} {verb} {', '.join(some)}, expected {', '.join(expected)}: {_CURE}")
     return session
 
 
-def _run(session: Any, outputs: tuple[str, ...] | None, inputs: Mapping[str, Floats | Lengths]) -> Any:
+def _run(session: Any, outputs: tuple[str, ...], inputs: Mapping[str, Floats | Lengths]) -> Any:
     contiguous = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
     try:
         return session.run(outputs, contiguous)

@@ -6,12 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Backend, Encoded, Floats, Lengths, ModelConfig
-from beam_curator.diarization.probabilities import Probabilities
+from beam_curator.diarization.probabilities import ModelIdentity, Probabilities
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.failures import EntryError
 from beam_curator.intervals import Seconds
@@ -30,12 +29,14 @@ class ModelFacts(NamedTuple):
       mel_filters: float32 [n_mels, n_fft // 2 + 1].
       free_bytes: memory that it may take for a recording.
       load_seconds: how long it took to load.
+      identity: which one it is.
     """
 
     config: ModelConfig
     mel_filters: Floats
     free_bytes: int
     load_seconds: float
+    identity: ModelIdentity
 
 
 class SortformerModel:
@@ -44,10 +45,13 @@ class SortformerModel:
     Args:
       backend: the model.
       load_seconds: how long it took to load.
+      identity: which one it is; None for what its config says.
     """
 
-    def __init__(self, backend: Backend, load_seconds: float = 0.0) -> None:
+    def __init__(self, backend: Backend, load_seconds: float = 0.0, identity: ModelIdentity | None = None) -> None:
         self._backend = backend
+        config = backend.config
+        self._identity = identity if identity is not None else ModelIdentity(config.name, sha256=config.sha256)
         self._load_seconds = load_seconds
 
     def describe(self) -> "ModelFacts":
@@ -57,6 +61,7 @@ class SortformerModel:
             mel_filters=self._backend.mel_filters,
             free_bytes=_free_bytes(self._backend),
             load_seconds=self._load_seconds,
+            identity=self._identity,
         )
 
     def pre_encode(self, mel: Floats, lengths: Lengths) -> tuple[Floats, Lengths]:
@@ -114,7 +119,8 @@ class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, Sortformer
       parameters: how a streaming model walks.
       inference: how many recordings at once, threads, timeout.
       accelerator: of Dataflow's workers, such as "type:nvidia-l4;count:1;install-nvidia-driver"; "" for none.
-      keeps_frames: return what embeddings are pooled from, too: two bytes a number, 17 MB an hour at full size.
+      keeps_frames: return what embeddings are pooled from, too: two bytes a number, 17 MB an hour at full size, held
+        until the recording has ended.
 
     Example:
       >>> handler = SortformerModelHandler(ModelOptions(model_path="model/", device="cuda"))
@@ -138,7 +144,7 @@ class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, Sortformer
         self._parameters = parameters if parameters is not None else StreamingParameters()
         self._accelerator = accelerator
         self._keeps_frames = keeps_frames
-        self._listener: tuple[SortformerModel, Listener, float] | None = None
+        self._listener: tuple[SortformerModel, Listener, Seconds, ModelIdentity] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_listener": None}
@@ -152,27 +158,30 @@ class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, Sortformer
           NotAModelError: it is no Sortformer.
         """
         begin = time.perf_counter()
-        backend = load_backend(locate_model(self._model), self._model, self._inference.threads or None)
-        return SortformerModel(backend, time.perf_counter() - begin)
+        location = locate_model(self._model)
+        backend = load_backend(location, self._model, self._inference.threads or None)
+        return SortformerModel(backend, time.perf_counter() - begin, identity_of(location, backend.config))
 
     def run_inference(
         self, batch: Sequence[Waveform], model: SortformerModel, inference_args: dict[str, Any] | None = None
     ) -> list[PredictionResult]:
         """Return the results of a batch, in its order."""
-        listener, frame_step = self._listening(model)
+        listener, frame_step, made_by = self._listening(model)
         sources = [source_of(item) for item in batch]
         with timed("listen"):
             heard = listener.hear(sources)
         return [
             PredictionResult(
                 example=item,
-                inference=found if isinstance(found, EntryError) else _probabilities(found, frame_step),
+                inference=found
+                if isinstance(found, EntryError)
+                else Probabilities(found[0], frame_step, found[1], made_by),
                 model_id=self._model.model_path or self._model.model_name,
             )
             for item, found in zip(batch, heard, strict=True)
         ]
 
-    def _listening(self, model: SortformerModel) -> tuple[Listener, float]:
+    def _listening(self, model: SortformerModel) -> tuple[Listener, float, ModelIdentity]:
         if self._listener is None or self._listener[0] is not model:
             facts = model.describe()
             took("load", facts.load_seconds)
@@ -180,7 +189,7 @@ class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, Sortformer
             listener = listener_of(
                 backend, self._parameters, self._inference, facts.free_bytes, keeps_frames=self._keeps_frames
             )
-            self._listener = model, listener, facts.config.frame_step
+            self._listener = model, listener, facts.config.frame_step, facts.identity
         return self._listener[1:]
 
     def get_num_bytes(self, batch: Sequence[Waveform]) -> int:
@@ -200,13 +209,6 @@ class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, Sortformer
         return {"accelerator": self._accelerator} if self._accelerator else {}
 
 
-def _probabilities(heard: Encoded, frame_step: Seconds) -> Probabilities:
-    if heard.frames is None:
-        return Probabilities(heard.probabilities, frame_step)
-    most = np.finfo(np.float16).max
-    return Probabilities(heard.probabilities, frame_step, np.clip(heard.frames, -most, most).astype(np.float16))
-
-
 def locate_model(options: ModelOptions) -> ModelLocation:
     """Find the model that options name.
 
@@ -217,6 +219,12 @@ def locate_model(options: ModelOptions) -> ModelLocation:
     return resolve_model(
         options.model_name, options.model_path or None, options.cache_dir or None, sha256=options.sha256 or None
     )
+
+
+def identity_of(location: ModelLocation, config: ModelConfig) -> ModelIdentity:
+    """Say which model was loaded: by its name on the hub, else by that of its file."""
+    name = location.name if location.revision else config.name or os.path.basename(location.path)
+    return ModelIdentity(name.partition("@")[0], location.revision, config.sha256, location.kind)
 
 
 def load_backend(location: ModelLocation, options: ModelOptions, threads: int | None) -> Backend:

@@ -19,16 +19,9 @@ from beam_curator.diarization.diarize_rules import DiarizeRules
 from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.failures import EntryError, FailureCode
-from beam_curator.transforms.diarization.diarizing import (
-    PrepareRecordings,
-    Ready,
-    TurnWriter,
-    WriteTurns,
-    WriteUnheard,
-    diarized_of,
-    look_into,
-    writer_of,
-)
+from beam_curator.transforms.diarization.diarizing import TurnWriter, WriteTurns, WriteUnheard
+from beam_curator.transforms.diarization.finding import diarized_of
+from beam_curator.transforms.diarization.preparing import PrepareRecordings, Ready, look_into, writer_of
 from beam_curator.transforms.diarization.recordings import Task, row_of_line
 from beam_curator.transforms.output_set import OutputTarget
 from beam_curator.transforms.parts import Part
@@ -262,7 +255,7 @@ class TestResume:
 
     def test_what_is_whole_is_kept(self, target: OutputTarget, done: tuple[Task, Part]) -> None:
         task, part = done
-        assert writer_of(target, task).kept(2) == part
+        assert writer_of(target, task, DiarizeRules()).kept(2) == part
 
     @pytest.mark.parametrize("name", ["rttm/talk.rttm", "rttm/talk.uem"])
     @pytest.mark.parametrize("damage", ["removed", "changed"])
@@ -271,14 +264,14 @@ class TestResume:
     ) -> None:
         path = out / name
         path.unlink() if damage == "removed" else path.write_bytes(path.read_bytes()[:-1] + b"!")
-        assert writer_of(target, done[0]).kept(2) is None
+        assert writer_of(target, done[0], DiarizeRules()).kept(2) is None
 
     def test_what_failed_is_not(self, target: OutputTarget, talk: Path) -> None:
         task = task_of(talk)
         TurnWriter(target, DiarizeRules(), TurnRules()).write_failed(
             task, EntryError(FailureCode.OUT_OF_MEMORY, "m", "c")
         )
-        assert writer_of(target, task).kept(1) is None
+        assert writer_of(target, task, DiarizeRules()).kept(1) is None
 
     def test_recordings_of_two_names_keep_what_is_theirs(self, target: OutputTarget, talk: Path) -> None:
         one = task_of(talk)
@@ -288,7 +281,7 @@ class TestResume:
             writer.write(look_into(task, DiarizeRules()), said(4.0, speech))
             for task, speech in ((one, TALK), (other, []))
         ]
-        assert [writer_of(target, task).kept(1) for task in (one, other)] == parts
+        assert [writer_of(target, task, DiarizeRules()).kept(1) for task in (one, other)] == parts
         assert len({part.files[0].name for part in parts}) == 2
 
     def test_it_is_not_looked_into_again(self, target: OutputTarget, done: tuple[Task, Part], talk: Path) -> None:

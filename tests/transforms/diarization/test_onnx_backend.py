@@ -146,8 +146,8 @@ def rewrite(name: str, change: Callable[[bytes], bytes], *, hashed: bool = False
             "mel_filters.npy is float32 (128, 257), expected float32 (80, 257)",
         ),
         (
-            rewrite("config.json", lambda data: data.replace(b'"format": 1', b'"format": 9'), hashed=True),
-            "config.json: the config of the model is not of format 1",
+            rewrite("config.json", lambda data: data.replace(b'"format": 2', b'"format": 1'), hashed=True),
+            "config.json: the config of the model is of format 1, expected 2: another version of beam-curator exported",
         ),
     ],
 )
@@ -172,3 +172,17 @@ def test_no_folder_at_all(streaming_model: Model, tmp_path: Path) -> None:
         load_onnx(str(streaming_model.nemo))
     with pytest.raises(NotAModelError, match=r"is no exported model, pre_encode\.onnx, encode\.onnx, .* missing"):
         load_onnx(str(tmp_path))
+
+
+def test_frames_of_embeddings_are_nemos(model: Model) -> None:
+    nemo, onnx = load_nemo(str(model.nemo), device="cpu", n_threads=1), load_onnx(str(model.onnx), 1, "cpu")
+    embeddings, lengths = embeddings_of(nemo.config.embedding_size, 300, 41, 1)
+    expected, found = (backend.encode_with_frames(embeddings, lengths) for backend in (nemo, onnx))
+    assert np.array_equal(expected.probabilities, nemo.encode(embeddings, lengths))
+    assert np.array_equal(found.probabilities, onnx.encode(embeddings, lengths))
+    assert expected.frames is not None
+    assert found.frames is not None
+    assert expected.frames.shape == found.frames.shape
+    largest = np.abs(expected.frames).max()
+    for item, n in enumerate(lengths):
+        assert np.abs(expected.frames[item, :n] - found.frames[item, :n]).max() <= 1e-4 * largest

@@ -1,0 +1,121 @@
+"""The `separate` job: a track for each speaker of a recording."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from beam_curator.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.runners.jobs.base import Job
+from beam_curator.runners.stages import Stage, dropped_of, failures_of, number_of, read_stage, with_times
+from beam_curator.separation.separate_rules import TRACKS_FOLDER
+from beam_curator.set_kinds import SEPARATE, SetKind
+from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.transforms.separation.separate import SeparateSpeakers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeparateJob(Job):
+    """A track for each speaker of a recording."""
+
+    kind: ClassVar[SetKind] = SEPARATE
+    label: ClassVar[str] = "Separate speakers"
+
+    def transform(self, target: OutputTarget) -> SeparateSpeakers:
+        read, output = self.options["input"], self.options["output"]
+        return SeparateSpeakers(
+            self.inputs,
+            target,
+            separation=self.options["separation"],
+            rules=self.options["rows"],
+            output_format=output.output_format,
+            row_format=output.row_format,
+            max_line_bytes=read.max_line_bytes,
+            keep_duplicates=read.keep_duplicates,
+        )
+
+    def plan_lines(self) -> list[str]:
+        return [
+            f"{TRACKS_FOLDER}/ID_speaker_NAME.{self.options['output'].output_format}",
+            "tracks-*, failures-* where there are any",
+            f"{MANIFEST_NAME}, summary.json",
+        ]
+
+    @staticmethod
+    def stages(
+        counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]
+    ) -> list[Stage]:
+        def get(name: str) -> int:
+            return counts.get(name, 0)
+
+        stages = [
+            read_stage(counts),
+            Stage(name="plan", what_in="rows", n_in=get("read.rows"), what_out="recordings", n_out=get("plan.rows"),
+                  failures=failures_of(counts, "plan")),
+            Stage(name="separate", what_in="recordings", n_in=get("plan.rows"), what_out="recordings",
+                  n_out=get("separate.rows"), failures=failures_of(counts, "separate"),
+                  seconds=get("separate.audio_us") / 1e6),
+            Stage(name="tracks", what_in="speakers", n_in=get("plan.speakers") - get("separate.speakers_failed"),
+                  what_out="tracks", n_out=get("separate.tracks"), dropped=dropped_of(counts, "separate"),
+                  seconds=get("separate.spans_us") / 1e6),
+            Stage(name="write", what_in="tracks", n_in=get("separate.tracks"), what_out="files", n_out=len(files)),
+        ]  # fmt: skip
+        return with_times(stages, times)
+
+    @staticmethod
+    def progress(counts: Mapping[str, int], share_read: float, seconds: float) -> str:
+        """Say in one line how far such a job is.
+
+        Example:
+          >>> counts = {"plan.rows": 40, "progress.rows": 10, "progress.tracks": 30, "progress.audio_us": 3_600_000_000}
+          >>> SeparateJob.progress(counts, 1.0, 2.0)
+          '10 of 40 recordings  30 tracks  1.0 h separated  0 failures  1,800x real time'
+        """
+        del share_read
+        failures = sum(counts.get(f"{stage}.failures", 0) for stage in ("file", "read", "plan", "progress"))
+        audio = counts.get("progress.audio_us", 0) / 1e6
+        return (
+            f"{counts.get('progress.rows', 0):,} of {counts.get('plan.rows', 0):,} recordings  "
+            f"{counts.get('progress.tracks', 0):,} tracks  {audio / 3600:,.1f} h separated  "
+            f"{failures:,} failures  {audio / max(seconds, 0.1):,.0f}x real time"
+        )
+
+    def result(self, stages: Sequence[Stage]) -> str:
+        separated, tracks = stages[2], stages[3]
+        return (
+            f"{number_of(separated.n_out, 'recordings')}, {number_of(tracks.n_out, 'tracks')}, "
+            f"{tracks.seconds or 0:,.1f} s"
+        )
+
+    def hint(self, counts: Mapping[str, int]) -> str | None:
+        return separation_hint(counts)
+
+
+def separation_hint(counts: Mapping[str, int]) -> str | None:
+    """Say what a person should know of the tracks of a job.
+
+    Example:
+      >>> separation_hint({"separate.silent": 2, "separate.rows": 2})
+      'No recording has a turn: look whether --diar-segments-key names the right key.'
+    """
+
+    def get(name: str) -> int:
+        return counts.get(f"separate.{name}", 0)
+
+    saturated, silent, outside = get("saturated"), get("silent"), get("turns_outside")
+    if saturated:
+        whose = "its tracks" if saturated == 1 else "their tracks"
+        who = "its diarizer" if saturated == 1 else "their diarizers"
+        return (
+            f"{number_of(saturated, 'recordings')} with speech from as many speakers as {who} can tell apart "
+            f"(speakers_saturated): {whose} may mix people."
+        )
+    if outside:
+        return (
+            f"{number_of(outside, 'turns')} behind the end of the recording, left out: "
+            "look whether turns and recordings belong together, and whether times are in seconds."
+        )
+    if silent and silent == get("rows"):
+        return "No recording has a turn: look whether --diar-segments-key names the right key."
+    if get("dropped") and not get("tracks"):
+        return "No speaker has a track: all they say is overlapped or too short; lower --min-duration or --buffer-time."
+    return None

@@ -1,0 +1,79 @@
+"""What becomes of one recording: the tracks that are made of it, and why speakers have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from beam_curator.audio import AudioInfo
+from beam_curator.failures import EntryError, FailureCode
+from beam_curator.separation.separated import SpeakerSpans, separate_speakers
+from beam_curator.separation.separation_rules import SeparationRules
+from beam_curator.separation.speaker_turns import SpeakerTurn, clamp_turns
+from beam_curator.separation.tracks import TrackPlan, track_plan
+
+OUTSIDE = "outside"
+"""Why a speaker has no track whose turns all begin behind the end of the recording."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingPlan:
+    """What becomes of one recording.
+
+    Attributes:
+      speakers: who have a track, in natural order.
+      tracks: of each of them.
+      dropped: who have none, and why: one of `REASONS`, or `OUTSIDE`.
+      n_cut: turns that ended behind the end of the recording, and end with it now.
+      n_outside: turns that began there, and are gone.
+    """
+
+    speakers: tuple[SpeakerSpans, ...]
+    tracks: tuple[TrackPlan, ...]
+    dropped: dict[str, str]
+    n_cut: int
+    n_outside: int
+
+
+def plan_recording(turns: Iterable[SpeakerTurn], info: AudioInfo, rules: SeparationRules) -> RecordingPlan:
+    """Share out the speech of a recording, and plan a track for everyone who gets some of it.
+
+    Args:
+      turns: as of `turns_of_row`.
+      info: of the recording.
+      rules: what goes on a track.
+
+    Raises:
+      EntryError: the recording was cut off, and a turn ends behind what is there (`truncated_audio`).
+
+    Example:
+      >>> info = AudioInfo(sample_rate=8000, n_samples=32000, n_channels=1, container="wav", codec="pcm_16")
+      >>> turns = [SpeakerTurn(start=0, end=9, speaker="ana"), SpeakerTurn(start=5, end=6, speaker="bo")]
+      >>> plan = plan_recording(turns, info, SeparationRules())
+      >>> plan.speakers[0].spans, plan.dropped, plan.n_cut, plan.n_outside
+      (((0.0, 4.0),), {'bo': 'outside'}, 1, 1)
+    """
+    clamped = clamp_turns(turns, info.n_samples / info.sample_rate)
+    if info.truncated and (clamped.n_cut or clamped.n_outside):
+        raise EntryError(
+            FailureCode.TRUNCATED_AUDIO,
+            f"the recording was cut off behind {info.n_samples / info.sample_rate:.3f} s; "
+            f"turns that end later: {clamped.n_cut + clamped.n_outside}",
+            "copy the file again from its source",
+        )
+    speakers, tracks = [], []
+    dropped: dict[str, str] = dict.fromkeys(clamped.speakers_outside, OUTSIDE)
+    for found in separate_speakers(clamped.turns, rules, info.n_samples / info.sample_rate):
+        track = track_plan(found.spans, info.sample_rate, info.n_samples, compact=rules.compact)
+        if track.n_kept:
+            speakers.append(found)
+            tracks.append(track)
+        else:
+            dropped[found.speaker] = found.reason or "too_short"
+    return RecordingPlan(
+        speakers=tuple(speakers),
+        tracks=tuple(tracks),
+        dropped=dropped,
+        n_cut=clamped.n_cut,
+        n_outside=clamped.n_outside,
+    )
