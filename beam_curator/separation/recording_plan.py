@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from beam_curator.audio import AudioInfo
 from beam_curator.failures import EntryError, FailureCode
+from beam_curator.intervals import Seconds
 from beam_curator.separation.separated import SpeakerSpans, separate_speakers
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.separation.speaker_turns import SpeakerTurn, clamp_turns
@@ -53,17 +54,13 @@ def plan_recording(turns: Iterable[SpeakerTurn], info: AudioInfo, rules: Separat
       >>> plan.speakers[0].spans, plan.dropped, plan.n_cut, plan.n_outside
       (((0.0, 4.0),), {'bo': 'outside'}, 1, 1)
     """
-    clamped = clamp_turns(turns, info.n_samples / info.sample_rate)
-    if info.truncated and (clamped.n_cut or clamped.n_outside):
-        raise EntryError(
-            FailureCode.TRUNCATED_AUDIO,
-            f"the recording was cut off behind {info.n_samples / info.sample_rate:.3f} s; "
-            f"turns that end later: {clamped.n_cut + clamped.n_outside}",
-            "copy the file again from its source",
-        )
+    duration = info.n_samples / info.sample_rate
+    clamped = clamp_turns(turns, duration)
+    if info.truncated:
+        _refuse_late_turns(clamped.n_cut + clamped.n_outside, duration)
     speakers, tracks = [], []
     dropped: dict[str, str] = dict.fromkeys(clamped.speakers_outside, OUTSIDE)
-    for found in separate_speakers(clamped.turns, rules, info.n_samples / info.sample_rate):
+    for found in separate_speakers(clamped.turns, rules, duration):
         track = track_plan(found.spans, info.sample_rate, info.n_samples, compact=rules.compact)
         if track.n_kept:
             speakers.append(found)
@@ -77,3 +74,12 @@ def plan_recording(turns: Iterable[SpeakerTurn], info: AudioInfo, rules: Separat
         n_cut=clamped.n_cut,
         n_outside=clamped.n_outside,
     )
+
+
+def _refuse_late_turns(n_late: int, duration: Seconds) -> None:
+    if n_late:
+        raise EntryError(
+            FailureCode.TRUNCATED_AUDIO,
+            f"the recording was cut off behind {duration:.3f} s; turns that end later: {n_late}",
+            "copy the file again from its source",
+        )

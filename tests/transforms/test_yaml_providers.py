@@ -32,7 +32,7 @@ TYPES: dict[str, str] = yaml.safe_load(LISTING.read_text(encoding="utf-8"))[0]["
 RULED = ["BuildTrainingWindows", "ChooseWindows", "CurateWindows"]
 WHOLE = ["ChooseWindows", "CurateWindows"]
 JOB_STEPS = {"ExtractClips": "extract", "ExportClips": "export", "Diarize": "diarize", "SeparateSpeakers": "separate"}
-FILES_BESIDE = {"rttm_out_dir", "uem", "overlap_view"}
+FILES_BESIDE = {"rttm_out_dir", "uem", "overlap_view", "embeddings", "embedding_model"}
 """Options of diarization that ask for files, which a step that gives rows does not write."""
 
 
