@@ -44,6 +44,7 @@ _ANSWER_SECONDS = 5.0
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[A-Za-z0-9][\w./-]*)?", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TRANSFORMERS_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
+_NEMOTRON = "nemotron"
 _SHARD_INDEX = "model.safetensors.index.json"
 
 _Answer = TypeVar("_Answer")
@@ -130,10 +131,10 @@ def _locate_in_folder(path: str, name: str) -> tuple[str, Kind]:
     if "format" in config:
         _check_complete(name, "an exported model", [file for file in ONNX_FILES if file not in names])
         return path, "onnx"
-    if "model_type" in config:
+    archives = sorted(file for file in names if file.endswith(".nemo") and not file.startswith("."))
+    if "model_type" in config and not (archives and _NEMOTRON not in str(config["model_type"])):
         _check_complete(name, "a transformers model", _missing_of_transformers(path, names))
         return path, "transformers"
-    archives = sorted(file for file in names if file.endswith(".nemo") and not file.startswith("."))
     if archives:
         return os.path.join(path, archives[0]), "nemo"
     raise ModelFileError(
@@ -311,7 +312,8 @@ def _download(model_name: str, repository: str, revision: str | None, cache: str
 
     info = _ask(model_name, lambda: HfApi().model_info(repository, revision=revision, timeout=_ANSWER_SECONDS))
     names = [sibling.rfilename for sibling in info.siblings or []]
-    wanted = _files_needed(names)
+    known = known_model(model_name)
+    wanted = _files_needed(names, prefers_nemo=known is None or known.family != _NEMOTRON)
     if not wanted:
         raise ModelFileError(f"model {model_name} has neither a .nemo nor safetensors: name a diarization model")
     try:
@@ -327,19 +329,19 @@ def _download(model_name: str, repository: str, revision: str | None, cache: str
     return found
 
 
-def _files_needed(names: Sequence[str]) -> list[str]:
-    """Choose what to fetch of a repository: weights that are no pickle where there are such.
+def _files_needed(names: Sequence[str], *, prefers_nemo: bool) -> list[str]:
+    """Choose what to fetch of a repository that may hold a model in both forms: only Nemotron is run by transformers.
 
     Example:
-      >>> _files_needed(["README.md", "a.nemo", "b.nemo"])
-      ['a.nemo']
-      >>> _files_needed(["config.json", "m.nemo", "model.safetensors"])
-      ['config.json', 'model.safetensors']
+      >>> names = ["config.json", "b.nemo", "a.nemo", "model.safetensors"]
+      >>> _files_needed(names, prefers_nemo=True), _files_needed(names, prefers_nemo=False)
+      (['a.nemo'], ['config.json', 'model.safetensors'])
     """
+    archives = sorted(name for name in names if name.endswith(".nemo") and "/" not in name)
     weights = [name for name in names if name.endswith(".safetensors") and "/" not in name]
-    if weights and "config.json" in names:
+    if weights and "config.json" in names and not (archives and prefers_nemo):
         return [name for name in names if name in (*weights, *_TRANSFORMERS_FILES, _SHARD_INDEX)]
-    return sorted(name for name in names if name.endswith(".nemo") and "/" not in name)[:1]
+    return archives[:1]
 
 
 def _ask(model_name: str, question: Callable[[], _Answer]) -> _Answer:

@@ -124,6 +124,14 @@ def test_of_a_transformers_model_only_what_is_needed_is_fetched(tmp_path: Path) 
     assert found.startswith("transformers ")
 
 
+def test_of_a_sortformer_in_both_forms_the_nemo_file_is_fetched(tmp_path: Path) -> None:
+    files = {**TRANSFORMERS, "config.json": b'{"model_type": "sortformer"}', "m.nemo": NEMO}
+    with Hub("nvidia/diar_sortformer_4spk-v1", files) as hub:
+        found = resolve("nvidia/diar_sortformer_4spk-v1", tmp_path, endpoint=hub.url)
+        assert set(hub.fetched) == {"m.nemo"}
+    assert found.startswith("nemo ")
+
+
 def test_a_repository_without_weights(tmp_path: Path) -> None:
     with Hub("org/text", {"README.md": b"#", "config.json": b"{}"}) as hub:
         found = resolve("org/text", tmp_path, endpoint=hub.url)

@@ -33,6 +33,8 @@ def folder_of(path: Path, files: dict[str, bytes]) -> Path:
         (ONNX, "onnx", ""),
         (ONNX | {"a.nemo": NEMO}, "onnx", ""),
         (TRANSFORMERS, "transformers", ""),
+        (TRANSFORMERS | {"a.nemo": NEMO}, "transformers", ""),
+        (TRANSFORMERS | {"config.json": b'{"model_type": "sortformer"}', "a.nemo": NEMO}, "nemo", "a.nemo"),
         (
             {
                 "config.json": TRANSFORMERS["config.json"],
