@@ -41,8 +41,8 @@ class ModelOptions:
 
     model_name: str = option(
         DEFAULT_MODEL,
-        "model on the hub, with @revision behind it if one is wanted; auto takes what is installed: for long "
-        "recordings a streaming model, for short ones one that hears all at once",
+        "demo, a small model for trying things out; a model on the hub, with @revision behind it if one is wanted; or "
+        "auto, what is installed: for long recordings a streaming model, for short ones one that hears all at once",
         also="model",
     )
     model_path: str = option(

@@ -14,7 +14,7 @@ Family = Literal["sortformer-offline", "sortformer-streaming", "nemotron", "tita
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownModel:
-    """A published model.
+    """A published model, or one of this package.
 
     Attributes:
       name: its id on huggingface.co, or, of a packaged one, its own.
@@ -52,6 +52,17 @@ _NEMOTRON_LATENCY = 30.4  # transformers' Nemotron3DiarizationConfig: 340 embedd
 # Sizes and hashes are those of the hub's file pages, or what several projects that pin the files agree on. Of Nemotron
 # none was found for the file that is used here, its safetensors.
 _ALL = (
+    KnownModel(
+        name="demo",
+        family="sortformer-streaming",
+        licence="Apache-2.0",
+        non_commercial=False,
+        n_speakers=4,
+        frame_step=_SORTFORMER_STEP,
+        summary="small, in this package, trained on synthetic voices: needs neither a download nor torch",
+        packaged=True,
+        only_for="demonstration and tests",
+    ),
     KnownModel(
         name="nvidia/diar_sortformer_4spk-v1",
         family="sortformer-offline",
@@ -109,12 +120,12 @@ _ALL = (
 )
 
 KNOWN_MODELS: Mapping[str, KnownModel] = {model.name: model for model in _ALL}
-"""Name to what is known: models that tell who speaks when, oldest first, then others."""
+"""Name to what is known: the one of this package, published ones that tell who speaks when, oldest first, others."""
 
 RECOMMENDED_MODEL = "nvidia/diar_streaming_sortformer_4spk-v2.1"
 """What to use in place of a model that is not for one's purpose."""
 
-DEFAULT_MODEL = RECOMMENDED_MODEL
+DEFAULT_MODEL = "demo"
 """What listens where no model is named."""
 
 NEMOTRON_MODEL = "nvidia/Nemotron-3-Diarization"
@@ -167,5 +178,5 @@ nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)
     if model.non_commercial:
         return f"model {model.name} is under {model.licence}, which forbids commercial use: for that take {other}"
     if model.only_for:
-        return f"model {model.name} is for {model.only_for} only: for more take {other}"
+        return f"model {model.name} is for {model.only_for} only: for real speech take {other}"
     return None

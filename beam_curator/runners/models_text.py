@@ -50,7 +50,7 @@ def list_text(models: Sequence[ModelDescription], others: Sequence[str], cache_d
 
 def _row(model: ModelDescription) -> tuple[str, ...]:
     published = model.published
-    n_bytes = published.n_bytes if published is not None else None
+    n_bytes = _n_bytes(model)
     return (
         model.name,
         "-" if model.n_speakers is None else str(model.n_speakers),
@@ -156,10 +156,15 @@ def _latency(model: ModelDescription) -> str:
 
 
 def _size(model: ModelDescription) -> str:
-    n_bytes = model.installed.n_bytes if model.installed is not None else None
-    if n_bytes is None and model.published is not None:
-        n_bytes = model.published.n_bytes
+    n_bytes = _n_bytes(model)
     return _UNKNOWN if n_bytes is None else f"{n_bytes:,} bytes"
+
+
+def _n_bytes(model: ModelDescription) -> int | None:
+    """Return the size of what is installed, else of what was published, bytes."""
+    if model.installed is not None:
+        return model.installed.n_bytes
+    return model.published.n_bytes if model.published is not None else None
 
 
 def _sha256(model: ModelDescription) -> str:

@@ -1,4 +1,4 @@
-"""Make conversations of voices that the demo model never heard, as FLAC, and who speaks when in them, as RTTM.
+"""Make conversations of voices that the demo model never heard, as Opus, and who speaks when in them, as RTTM.
 
     python examples/demo_model/make_held_out.py held_out --number 48 --seconds 20
 
@@ -23,7 +23,8 @@ def write(folder: Path, name: str, talk: Conversation) -> None:
     turns = [
         (turn.start / SAMPLE_RATE, turn.stop / SAMPLE_RATE, f"voice_{numbers.index(turn.voice)}") for turn in talk.turns
     ]
-    soundfile.write(folder / "audio" / f"{name}.flac", talk.samples, SAMPLE_RATE)
+    path = folder / "audio" / f"{name}.opus"
+    soundfile.write(path, talk.samples, SAMPLE_RATE, format="OGG", subtype="OPUS", compression_level=0.9)
     (folder / "rttm" / f"{name}.rttm").write_text(render_rttm(name, turns))
 
 
@@ -31,7 +32,8 @@ def main() -> None:
     """Make the conversations."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--number", type=int, default=48, help="of conversations, with 1 to 4 speakers by turns")
+    parser.add_argument("--number", type=int, default=48, help="of conversations")
+    parser.add_argument("--speakers", type=int, nargs="+", default=(1, 2, 3, 4), metavar="N", help="taken by turns")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each")
     parser.add_argument("--seed", type=int, default=99)
     parser.add_argument("--voices", type=Path, default=CACHE, help="where what was spoken before is kept")
@@ -41,9 +43,10 @@ def main() -> None:
     voices = load_voices(choose_voices(HELD_OUT_VARIANTS, VOICES_EACH, seed=2), SENTENCES, arguments.voices)
     random = np.random.default_rng(arguments.seed)
     for number in range(arguments.number):
-        speakers = choose_speakers(len(voices), 1 + number % 4, random)
+        n_speakers = arguments.speakers[number % len(arguments.speakers)]
+        speakers = choose_speakers(len(voices), n_speakers, random)
         talk = make_conversation(voices, speakers, arguments.seconds, random)
-        write(arguments.folder, f"talk-{number:03d}-of-{len(speakers)}", talk)
+        write(arguments.folder, f"talk-{number:03d}-of-{n_speakers}", talk)
 
 
 if __name__ == "__main__":

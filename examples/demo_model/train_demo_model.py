@@ -28,6 +28,9 @@ from voices import CACHE, HELD_OUT_VARIANTS, SENTENCES, TRAINING_VARIANTS, VOICE
 
 from benchmarks.random_sortformer import quieten_nemo
 
+_PHASES = ((0, 12, 8, 18), (2000, 8, 8, 36))
+"""First step, conversations of a batch, seconds of the shortest and of the longest: who is who is learnt on short ones."""
+
 _WARM_UP = 200
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _MEMORY = 0.998
@@ -42,18 +45,17 @@ class Conversations(IterableDataset[Batch]):
     Batch i depends on the seed and i alone.
     """
 
-    def __init__(self, voices: list[Utterances], batch_size: int, seconds: tuple[float, float], first: int) -> None:
+    def __init__(self, voices: list[Utterances], first: int) -> None:
         self._voices = voices
-        self._batch_size = batch_size
-        self._seconds = seconds
         self._first = first
 
     def __iter__(self) -> Iterator[Batch]:
         number = self._first
         while True:
             random = np.random.default_rng([5, number])
-            seconds = round(float(random.uniform(*self._seconds)), 1)
-            yield self._stacked([self._example(seconds, random) for _ in range(self._batch_size)])
+            batch_size, shortest, longest = next(sizes for first, *sizes in reversed(_PHASES) if number >= first)
+            seconds = round(float(random.uniform(shortest, longest)), 1)
+            yield self._stacked([self._example(seconds, random) for _ in range(batch_size)])
             number += 1
 
     def _stacked(self, examples: list[tuple[NDArray[Any], ...]]) -> Batch:
@@ -171,7 +173,7 @@ def train(arguments: argparse.Namespace) -> None:
     print(f"{len(voices)} voices, {n_weights:,} weights", flush=True)
     batches = iter(
         DataLoader(
-            Conversations(voices, arguments.batch_size, tuple(arguments.seconds), training.step),
+            Conversations(voices, training.step),
             batch_size=None,
             num_workers=1,
             prefetch_factor=4,
@@ -197,8 +199,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, help="file to write, .nemo")
     parser.add_argument("--steps", type=int, default=12000)
-    parser.add_argument("--batch-size", type=int, default=12)
-    parser.add_argument("--seconds", type=float, nargs=2, default=(6.0, 18.0), metavar=("MIN", "MAX"))
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--autocast", action="store_true", help="compute in bfloat16 where that is safe")

@@ -14,7 +14,13 @@ from beam_curator.diarization.known_models import DEFAULT_MODEL, TITANET_MODEL, 
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.transforms import storage
 from beam_curator.transforms.diarization.model_descriptions import can_run, models_here
-from beam_curator.transforms.diarization.model_files import ModelFileError, ModelLocation, ModelNotFoundError, locate
+from beam_curator.transforms.diarization.model_files import (
+    ModelFileError,
+    ModelLocation,
+    ModelNotFoundError,
+    locate,
+    packaged_model,
+)
 from beam_curator.transforms.diarization.model_places import models_folder
 from beam_curator.transforms.diarization.nemo_files import Device
 from beam_curator.transforms.diarization.nemotron import NemotronModelHandler
@@ -163,9 +169,14 @@ def is_nemotron(model: ModelOptions) -> bool:
 
 
 def config_of_model(model: ModelOptions) -> dict[str, Any]:
-    """Return what of the choice of a model decides the rows; files of a local one are hashed beside it."""
+    """Return what of the choice of a model decides the rows; files of a local one are hashed beside it.
+
+    A model of this package is told by the hash of its checksums, as its path says nothing.
+    """
+    packaged = None if model.model_path else packaged_model(model.model_name)
     name = os.path.basename(model.model_path.rstrip("/")) if model.model_path else model.model_name
-    return {"name": name, "backend": model.backend, "sha256": model.sha256, "autocast": model.autocast}
+    sha256 = model.sha256 if packaged is None else storage.hash_file(os.path.join(packaged.path, CHECKSUMS))[1]
+    return {"name": name, "backend": model.backend, "sha256": sha256, "autocast": model.autocast}
 
 
 def files_beside(model: ModelOptions, rules: DiarizeRules) -> tuple[str, ...]:
