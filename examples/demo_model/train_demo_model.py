@@ -29,7 +29,7 @@ from voices import CACHE, HELD_OUT_VARIANTS, SENTENCES, TRAINING_VARIANTS, VOICE
 from benchmarks.random_sortformer import quieten_nemo
 
 _PHASES = ((0, 12, 8, 18), (2000, 8, 8, 36))
-"""First step, conversations of a batch, seconds of the shortest and of the longest: who is who is learnt on short ones."""
+"""First step, conversations of a batch, seconds of the shortest and of the longest: short ones teach who is who."""
 
 _WARM_UP = 200
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
