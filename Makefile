@@ -1,4 +1,4 @@
-# make demo   run the jobs one after the other on the example (core only)
+# make demo   from a recording to turns, tracks, training windows, clips and embeddings (core only, no download of weights)
 # make test   run all tests
 # make check  lint, format, types, tests
 # make bench  speed and memory, as ratios
@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
+ROUND_TABLE := --target-window-duration 60 --min-bandwidth 2000 --no-truncation
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
 .PHONY: demo test check lint bench bench-clips bench-diarize bench-engines engines lock clean
@@ -27,12 +28,14 @@ $(DEV): $(BIN)/pip pyproject.toml requirements.lock
 	touch $@ $(CORE)
 
 demo: $(CORE)
-	$(BIN)/python examples/make_recordings.py harbour garden workshop kitchen
-	$(BIN)/beam-curator windows examples/talks.jsonl --output demo_output/windows --tolerate 1 --overwrite
+	$(BIN)/beam-curator diarize examples/round_table.opus --output demo_output/turns --bandwidth --embeddings --overwrite
+	$(BIN)/beam-curator separate demo_output/turns --output demo_output/tracks --overwrite
+	$(BIN)/beam-curator windows demo_output/turns --output demo_output/windows $(ROUND_TABLE) --overwrite
 	$(BIN)/beam-curator extract demo_output/windows --output demo_output/clips --output-format flac --overwrite
-	$(BIN)/beam-curator extract examples/pieces.jsonl --output demo_output/pieces --output-format flac --overwrite
-	$(BIN)/beam-curator export examples/pieces.jsonl --output demo_output/export --generate-previews --overwrite
-	@for set in windows clips pieces export; do echo "demo_output/$$set:"; ls demo_output/$$set | sed 's/^/  /'; done
+	$(BIN)/beam-curator export demo_output/turns --output demo_output/export --what segments --generate-previews \
+		--generate-embeddings --embeddings demo_output/turns/turn-embeddings-00000-of-00001.parquet --overwrite
+	@for set in turns turns/rttm tracks/tracks windows clips export; do \
+		echo "demo_output/$$set:"; ls demo_output/$$set | sed 's/^/  /'; done
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/engines

@@ -335,6 +335,7 @@ DOCUMENTS = (
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
+    "docs/demo_model.md",
     "docs/diarize.md",
     "docs/engines.md",
     "docs/export.md",

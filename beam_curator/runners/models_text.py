@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from beam_curator.diarization.known_models import DEFAULT_MODEL, KnownModel, warning_of
+from beam_curator.diarization.known_models import DEFAULT_MODEL, KNOWN_MODELS, KnownModel, warning_of
 from beam_curator.transforms.diarization.model_descriptions import InstalledModel, ModelDescription
 from beam_curator.transforms.diarization.model_places import hub_folder, models_folder
 
@@ -43,7 +43,8 @@ def list_text(models: Sequence[ModelDescription], others: Sequence[str], cache_d
     lines = _table(rows)
     if max(map(len, lines)) > columns:
         lines = _two_lines_each(rows)
-    places = [f"  {model.name}\n    {shortened(model.installed.path)}" for model in models if model.installed]
+    added = [model for model in models if model.published is None or not model.published.packaged]
+    places = [f"  {model.name}\n    {shortened(model.installed.path)}" for model in added if model.installed]
     places += [f"  {shortened(path)}" for path in others]
     return "\n".join([*lines, "", *_how_to(cache_dir, columns), *(["Installed:", *places] if places else [])])
 
@@ -77,9 +78,10 @@ def _two_lines_each(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _how_to(cache_dir: str, columns: int) -> list[str]:
+    purpose = KNOWN_MODELS[DEFAULT_MODEL].only_for
     lines = [
         "Choose one with beam-curator diarize --model-name NAME, or give a file or folder as --model-path.",
-        f"Default: {DEFAULT_MODEL}.",
+        f"Default: {DEFAULT_MODEL}, which is for {purpose} only; a job that uses it warns.",
         "NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.",
         f"A job fetches what is not installed, and keeps it in {shortened(hub_folder(cache_dir))}.",
         f"Models of your own that --model-name auto shall find go into {shortened(models_folder(cache_dir))}.",

@@ -2,8 +2,13 @@
 
     python examples/demo_model/make_held_out.py held_out --number 48 --seconds 20
 
+    python examples/demo_model/make_held_out.py tests/data/held_out --number 8 --seed 7
+    python examples/demo_model/make_held_out.py round_table --number 1 --speakers 3 --seconds 150 --seed 3
+
+The second command made what the tests measure, the third `examples/round_table.opus` and its `.rttm`.
+
 `held_out/audio` and `held_out/rttm` are what `beam-curator diarize` and `beam-curator score` take. The same arguments
-give the same conversations, as far as espeak-ng is the same.
+give the same conversations, as far as espeak-ng is the same; pages of an Ogg have a random number in them.
 """
 
 import argparse

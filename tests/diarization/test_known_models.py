@@ -10,28 +10,21 @@ from beam_curator.diarization.known_models import (
     NEMOTRON_MODEL,
     RECOMMENDED_MODEL,
     TITANET_MODEL,
-    KnownModel,
     known_model,
     latencies_of,
     warning_of,
 )
 
-DEMO = KnownModel(
-    name="demo",
-    family="sortformer-streaming",
-    licence="Apache-2.0",
-    non_commercial=False,
-    n_speakers=4,
-    frame_step=0.08,
-    summary="tiny",
-    packaged=True,
-    only_for="demonstration and tests",
+FOR_LESS = (
+    "model demo is for demonstration and tests only: for real speech take "
+    "nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
 )
 
 
 @pytest.mark.parametrize(
     ("name", "family", "licence", "non_commercial", "n_speakers", "frame_step"),
     [
+        ("demo", "sortformer-streaming", "Apache-2.0", False, 4, 0.08),
         ("nvidia/diar_sortformer_4spk-v1", "sortformer-offline", "CC-BY-NC-4.0", True, 4, 0.08),
         ("nvidia/diar_streaming_sortformer_4spk-v2", "sortformer-streaming", "CC-BY-4.0", False, 4, 0.08),
         (RECOMMENDED_MODEL, "sortformer-streaming", "NVIDIA Open Model License", False, 4, 0.08),
@@ -84,21 +77,19 @@ def test_latencies() -> None:
 
 
 class TestWarnings:
-    def test_of_a_licence_that_forbids_commerce(self) -> None:
+    def test_of_a_licence_that_forbids_commerce_and_of_a_model_that_is_good_for_less(self) -> None:
         warned = {name: warning_of(model) for name, model in KNOWN_MODELS.items()}
         assert {name: text for name, text in warned.items() if text is not None} == {
             "nvidia/diar_sortformer_4spk-v1": (
                 "model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that "
                 "take nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
-            )
+            ),
+            "demo": FOR_LESS,
         }
-
-    def test_of_a_model_that_is_good_for_less(self) -> None:
-        assert warning_of(DEMO) == (
-            "model demo is for demonstration and tests only: for more take "
-            "nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
-        )
 
     def test_what_is_recommended_needs_none(self) -> None:
         assert warning_of(KNOWN_MODELS[RECOMMENDED_MODEL]) is None
-        assert DEFAULT_MODEL in KNOWN_MODELS
+
+
+def test_the_default_needs_no_download() -> None:
+    assert [name for name, model in KNOWN_MODELS.items() if model.packaged] == [DEFAULT_MODEL] == ["demo"]

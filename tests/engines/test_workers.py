@@ -63,4 +63,6 @@ def test_the_sdist_holds_the_package_and_nothing_else(bare: Path) -> None:
     names = subprocess.run(["tar", "tzf", sdist], capture_output=True, text=True, check=True).stdout.splitlines()
     inside = {name.partition("/")[2] for name in names}
     assert {"beam_curator/providers.yaml", "beam_curator/py.typed", "beam_curator/runners/engines/guard.py"} <= inside
+    demo = {str(path.relative_to(ROOT)) for path in (ROOT / "beam_curator" / "models" / "demo").iterdir()}
+    assert demo <= inside
     assert not [name for name in inside if name.startswith(("tests", "templates", "transforms", "runners"))]

@@ -16,8 +16,7 @@ from beam_curator.runners import cli
 from beam_curator.runners.models_command import add_models_arguments, run_models_command
 from beam_curator.runners.options import UsageError
 from benchmarks.random_sortformer import make_sortformer
-from tests.fakes_models import write_band_model, write_sound
-from tests.manifests import run_process
+from tests.fakes_models import write_band_model
 
 ROOT = Path(__file__).parents[2]
 REQUIRED = os.environ.get("BEAM_CURATOR_REQUIRE_NEMO") == "1"
@@ -41,18 +40,18 @@ FORBIDDEN = (
     "model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that take "
     "nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
 )
-
 TABLE = """\
 model                                        speakers  frame  licence                      size       installed
 -------------------------------------------  --------  -----  ---------------------------  ---------  ---------
+demo                                         4         80 ms  Apache-2.0                   4 MB       yes
 nvidia/diar_sortformer_4spk-v1               4         80 ms  CC-BY-NC-4.0 NON-COMMERCIAL  493 MB     no
-nvidia/diar_streaming_sortformer_4spk-v2     4         80 ms  CC-BY-4.0                    471 MB     yes
+nvidia/diar_streaming_sortformer_4spk-v2     4         80 ms  CC-BY-4.0                    0 MB       yes
 nvidia/diar_streaming_sortformer_4spk-v2.1   4         80 ms  NVIDIA Open Model License    471 MB     no
 nvidia/Nemotron-3-Diarization                8         10 ms  OpenMDW-1.1                  not known  no
 nvidia/speakerverification_en_titanet_large  -         -      CC-BY-4.0                    102 MB     no
 
 Choose one with beam-curator diarize --model-name NAME, or give a file or folder as --model-path.
-Default: nvidia/diar_streaming_sortformer_4spk-v2.1.
+Default: demo, which is for demonstration and tests only; a job that uses it warns.
 NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.
 A job fetches what is not installed, and keeps it in ~/.cache/huggingface/hub.
 Models of your own that --model-name auto shall find go into ~/.cache/beam_curator/models.
@@ -66,10 +65,12 @@ NARROW = """\
 model
   speakers  frame  licence                      size       installed
   --------  -----  ---------------------------  ---------  ---------
+demo
+  4         80 ms  Apache-2.0                   4 MB       yes
 nvidia/diar_sortformer_4spk-v1
   4         80 ms  CC-BY-NC-4.0 NON-COMMERCIAL  493 MB     no
 nvidia/diar_streaming_sortformer_4spk-v2
-  4         80 ms  CC-BY-4.0                    471 MB     yes
+  4         80 ms  CC-BY-4.0                    0 MB       yes
 nvidia/diar_streaming_sortformer_4spk-v2.1
   4         80 ms  NVIDIA Open Model License    471 MB     no
 nvidia/Nemotron-3-Diarization
@@ -177,12 +178,15 @@ class TestList:
         listing = json.loads(capsys.readouterr().out)
         places = home / ".cache"
         assert {key: value for key, value in listing.items() if key != "models"} == {
-            "default": "nvidia/diar_streaming_sortformer_4spk-v2.1",
+            "default": "demo",
             "hub_folder": str(places / "huggingface" / "hub"),
             "models_folder": str(places / "beam_curator" / "models"),
             "others": [str(places / "beam_curator" / "models" / "mine")],
         }
-        offline, streaming, *_, titanet = listing["models"]
+        demo, offline, streaming, *_, titanet = listing["models"]
+        assert (demo["name"], demo["packaged"], demo["n_bytes"]) == ("demo", True, None)
+        assert demo["installed"]["path"] == str(ROOT / "beam_curator" / "models" / "demo")
+        assert demo["installed"]["can_run"] is True
         assert offline == {
             "name": "nvidia/diar_sortformer_4spk-v1",
             "published": "nvidia/diar_sortformer_4spk-v1",
@@ -213,7 +217,7 @@ class TestList:
     def test_another_folder(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--cache-dir", home / "none") == 0
         said = capsys.readouterr().out
-        assert "yes" not in said
+        assert [line.split()[0] for line in said.splitlines() if line.endswith("yes")] == ["demo"]
         assert "Installed:" not in said
         assert "keeps it in ~/none.\nModels of your own that --model-name auto shall find go into ~/none.\n" in said
 
@@ -242,6 +246,26 @@ nvidia/diar_sortformer_4spk-v1
   installed  no: a job with --model-name fetches it
 """
         )
+
+    def test_the_one_of_this_package(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        shown = self.shown(capsys, "demo").splitlines()
+        folder = ROOT / "beam_curator" / "models" / "demo"
+        weights = (folder / "encode.onnx").read_bytes()
+        assert shown == [
+            "demo",
+            "  about      small, in this package, trained on synthetic voices: needs neither a download nor torch",
+            "  family     Sortformer, streaming",
+            "  runs on    onnxruntime",
+            "  licence    Apache-2.0: does not forbid commercial use",
+            "  WARNING    model demo is for demonstration and tests only: for real speech take",
+            "             nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)",
+            "  speakers   at most 4",
+            "  frame      80 ms",
+            "  latency    very-high 30.40 s, high 10.00 s, low 1.04 s, ultra-low 0.32 s",
+            f"  size       {len(weights):,} bytes",
+            f"  sha256     {hashlib.sha256(weights).hexdigest()}",
+            f"  installed  {folder}",
+        ]
 
     def test_one_of_the_hub(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         repository = home / ".cache" / "huggingface" / "hub" / "models--nvidia--Nemotron-3-Diarization"
@@ -365,35 +389,3 @@ def test_nothing_that_runs_models_is_needed(home: Path) -> None:
         command = [sys.executable, "-c", WITHOUT_TORCH, "models", *arguments]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
-
-
-class TestWarnings:
-    """A licence that forbids commercial use, said by a job that uses the model."""
-
-    def test_it_is_said_once_before_the_job_begins(self, tmp_path: Path) -> None:
-        talk = write_sound(tmp_path / "in" / "a.wav", 2.0, [(0.8, 1.6, 0)])
-        model = write_band_model(tmp_path / "diar_sortformer_4spk-v1")
-        done = run_process("diarize", talk, "--output", tmp_path / "out", "--model-path", model, "--jobs", "2")
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.splitlines()[0] == f"beam-curator: warning: {FORBIDDEN}"
-        assert done.stderr.count("forbids commercial use") == 1
-
-    def test_of_other_models_nothing_is_said(self, tmp_path: Path) -> None:
-        talk = write_sound(tmp_path / "in" / "a.wav", 2.0, [(0.8, 1.6, 0)])
-        model = write_band_model(tmp_path / "mine")
-        done = run_process("diarize", talk, "--output", tmp_path / "out", "--model-path", model)
-        assert done.returncode == 0, done.stderr
-        assert "warning" not in done.stderr
-
-    def test_beam_yaml_says_it_too(self, tmp_path: Path) -> None:
-        pytest.importorskip("apache_beam.yaml.main")
-        write_sound(tmp_path / "in" / "a.wav", 2.0, [(0.8, 1.6, 0)])
-        model = write_band_model(tmp_path / "diar_sortformer_4spk-v1")
-        step = {"inputs": [str(tmp_path / "in")], "output": str(tmp_path / "out"), "model_path": str(model)}
-        providers = [{"include": str(ROOT / "beam_curator" / "providers.yaml")}]
-        pipeline = {"pipeline": {"type": "chain", "transforms": [{"type": "Diarize", "config": step}]}}
-        (tmp_path / "job.yaml").write_text(json.dumps(pipeline | {"providers": providers}))
-        command = [sys.executable, "-m", "apache_beam.yaml.main", f"--yaml_pipeline_file={tmp_path / 'job.yaml'}"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.count(f"ModelUseWarning: {FORBIDDEN}\n") == 1

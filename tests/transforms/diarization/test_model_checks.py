@@ -18,6 +18,11 @@ FORBIDDEN = (
     "nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
 )
 
+FOR_LESS = (
+    "model demo is for demonstration and tests only: for real speech take "
+    "nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
+)
+
 
 class TestNotices:
     @pytest.mark.parametrize(
@@ -35,14 +40,19 @@ class TestNotices:
     @pytest.mark.parametrize(
         "model",
         [
-            {},
             {"model_name": "nvidia/diar_streaming_sortformer_4spk-v2"},
             {"model_name": "somebody/else"},
             {"model_name": "nvidia/diar_sortformer_4spk-v1", "model_path": "/none/mine.nemo"},
+            {"model_path": "/none/mine.nemo"},
         ],
     )
     def test_of_other_licences_nothing_is_said(self, model: dict[str, str]) -> None:
         assert notices_of(ModelOptions(**model)) == []
+
+    def test_of_the_model_of_this_package(self, tmp_path: Path) -> None:
+        assert notices_of(ModelOptions()) == notices_of(ModelOptions(model_name="demo")) == [f"warning: {FOR_LESS}"]
+        nothing_installed = ModelOptions(model_name=AUTO_MODEL, cache_dir=str(tmp_path))
+        assert notices_of(nothing_installed) == ["--model-name auto: demo", f"warning: {FOR_LESS}"]
 
     def test_in_a_store_only_names_count_unless_it_is_looked_up(self) -> None:
         named = ModelOptions(model_path="gs://bucket/diar_sortformer_4spk-v1.nemo")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -22,6 +23,7 @@ from beam_curator.transforms.diarization.model_choice import (
 )
 from beam_curator.transforms.diarization.model_descriptions import family_of
 from beam_curator.transforms.diarization.model_files import locate
+from beam_curator.transforms.diarization.model_places import packaged_folder
 from beam_curator.transforms.diarization.nemotron import NemotronModelHandler
 from beam_curator.transforms.diarization.sortformer import SortformerModelHandler
 from tests.fakes_models import write_band_model
@@ -72,6 +74,12 @@ class TestChosenModels:
         path = write_band_model(tmp_path / "a", streaming=streaming)
         chosen = chosen_models(auto(tmp_path))
         assert (chosen.any_length.model_path, chosen.short) == (str(path), None)
+
+    def test_auto_takes_the_model_of_this_package_where_nothing_is_installed(self, tmp_path: Path) -> None:
+        chosen = chosen_models(auto(tmp_path))
+        assert (chosen.any_length.model_name, chosen.any_length.model_path, chosen.short) == ("demo", "", None)
+        path = write_band_model(tmp_path / "mine")
+        assert chosen_models(auto(tmp_path)).any_length.model_path == str(path)
 
     def test_auto_takes_no_model_of_embeddings(self, tmp_path: Path) -> None:
         write_nemo(tmp_path / "a.nemo", "target: nemo.x.EncDecSpeakerLabelModel\n")
@@ -154,6 +162,14 @@ class TestWhatDecidesTheRows:
         assert named == {"name": "m.nemo", "backend": "nemo", "sha256": "", "autocast": "none"}
         assert config_of_model(ModelOptions(model_name="a/b@1"))["name"] == "a/b@1"
         json.dumps(named)
+
+    def test_of_the_model_of_this_package_the_hash_of_its_checksums(self) -> None:
+        checksums = (Path(packaged_folder("demo")) / "SHA256SUMS").read_bytes()
+        for model in (ModelOptions(), ModelOptions(model_name="demo")):
+            assert config_of_model(model) | {"backend": ""} == {
+                "name": "demo", "backend": "", "sha256": hashlib.sha256(checksums).hexdigest(), "autocast": "none"
+            }  # fmt: skip
+            assert files_of_model(model) == ()
 
     def test_files_of_a_local_model(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         nemo = write_nemo(tmp_path / "home" / "m.nemo", "")
