@@ -3,6 +3,7 @@
 # make check  lint, format, types, tests
 # make bench  speed and memory, as ratios
 # make bench-clips    cutting of clips beside libsndfile alone, as ratios
+# make bench-tracks   tracks of speakers beside libsndfile alone, as ratios
 # make bench-diarize  diarization beside the bare loops of NeMo and onnxruntime, as ratios
 # make engines        install Prism and Flink's job server into a cache (Go, Java and Maven needed)
 # make bench-engines  the same job on Flink and Prism, as ratios
@@ -14,7 +15,7 @@ DEV := $(VENV)/.dev-installed
 ROUND_TABLE := --target-window-duration 60 --min-bandwidth 2000 --no-truncation
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
-.PHONY: demo test check lint bench bench-clips bench-diarize bench-engines engines lock clean
+.PHONY: demo test check lint bench bench-clips bench-tracks bench-diarize bench-engines engines lock clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -53,6 +54,9 @@ bench: $(DEV)
 
 bench-clips: $(DEV)
 	$(BIN)/python benchmarks/bench_clips.py
+
+bench-tracks: $(DEV)
+	$(BIN)/python benchmarks/bench_tracks.py
 
 bench-diarize: $(DEV)
 	$(BIN)/python benchmarks/bench_diarize.py

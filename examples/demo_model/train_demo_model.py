@@ -3,8 +3,8 @@
     pip install 'beam-curator[nemo]' && apt-get install espeak-ng
     python examples/demo_model/train_demo_model.py demo.nemo --steps 12000
 
-Voices come from espeak-ng, so nothing is fetched; no human speech is in it. A run that is broken off goes on from its
-last checkpoint (`demo.nemo.checkpoint`).
+Voices come from espeak-ng, so nothing is fetched, and nobody was recorded for it. A run that is broken off goes on from
+its last checkpoint (`demo.nemo.checkpoint`).
 """
 
 import argparse

@@ -215,7 +215,8 @@ def published_model(path: str) -> KnownModel | None:
 
 def _of_file(name: str) -> KnownModel | None:
     stem = name.removesuffix(".nemo")
-    return next((model for model in KNOWN_MODELS.values() if model.name.rpartition("/")[2] == stem), None)
+    published = (model for model in KNOWN_MODELS.values() if not model.packaged)
+    return next((model for model in published if model.name.rpartition("/")[2] == stem), None)
 
 
 def family_of(location: ModelLocation) -> Family:
