@@ -58,7 +58,9 @@ def test_the_demo_goes_from_a_recording_to_clips(folder: Path) -> None:
     assert len(list(parse_rttm(rttm))) == len(entry["segments"]) > 20
     tables = {kind: pq.read_table(next((out / "turns").glob(f"{kind}-embeddings-*"))) for kind in ("speaker", "turn")}
     assert 2 <= tables["speaker"].num_rows <= entry["num_speakers"]
-    assert 2 <= len(list((out / "tracks" / "tracks").iterdir())) <= entry["num_speakers"]
+    tracks = rows_of("tracks-*.jsonl", out / "tracks")
+    assert 2 <= len(tracks) == len(list((out / "tracks" / "tracks").iterdir())) <= entry["num_speakers"]
+    assert {f"{row['recording_id']}/{row['speaker_id']}" for row in tracks} <= set(tables["speaker"]["id"].to_pylist())
     (row,) = rows_of("windows-*.jsonl", out / "windows")
     n_windows = len(row["filtered_windows"])
     assert n_windows >= 1

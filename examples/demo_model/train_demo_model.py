@@ -1,7 +1,7 @@
 """Train the small Sortformer that ships with beam_curator, from nothing, on conversations of synthetic voices.
 
     pip install 'beam-curator[nemo]' && apt-get install espeak-ng
-    python examples/demo_model/train_demo_model.py demo.nemo --steps 12000
+    python examples/demo_model/train_demo_model.py demo.nemo
 
 Voices come from espeak-ng, so nothing is fetched, and nobody was recorded for it. A run that is broken off goes on from
 its last checkpoint (`demo.nemo.checkpoint`).
@@ -30,6 +30,9 @@ from benchmarks.random_sortformer import quieten_nemo
 
 _PHASES = ((0, 12, 8, 18), (2000, 8, 8, 36))
 """First step, conversations of a batch, seconds of the shortest and of the longest: short ones teach who is who."""
+
+_CYCLES = ((4200, 2e-3), (8400, 1.5e-3))
+"""Last step and highest rate: the rate falls to nothing over the last third of the steps, and begins anew."""
 
 _WARM_UP = 200
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -74,9 +77,15 @@ class Conversations(IterableDataset[Batch]):
         return talk.samples, labels, np.where(frames.sum(1) == 1, numbers, -1)
 
 
-def learning_rate(step: int, n_steps: int, highest: float) -> float:
-    """Return the rate of a step: it warms up, stays, and falls to nothing over the last third."""
-    return highest * min(1.0, (step + 1) / _WARM_UP, max(1e-3, 3 * (1 - step / n_steps)))
+def learning_rate(step: int) -> float:
+    """Return the rate of a step, see `_CYCLES`; it warms up once.
+
+    Example:
+      >>> [round(learning_rate(step), 5) for step in (99, 2800, 3500, 4200, 7000)]
+      [0.001, 0.002, 0.001, 0.0015, 0.00075]
+    """
+    last, highest = next((cycle for cycle in _CYCLES if step < cycle[0]), _CYCLES[-1])
+    return highest * min(1.0, (step + 1) / _WARM_UP, max(1e-3, 3 * (1 - step / last)))
 
 
 class Training:
@@ -161,7 +170,7 @@ def held_out_error(model: Any, voices: list[Utterances], n_conversations: int, s
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Train until the steps are done, and write the model after each thousand."""
+    """Train until the steps are done, and write the model after each five hundred."""
     voices = load_voices(choose_voices(TRAINING_VARIANTS, VOICES_EACH, seed=1), SENTENCES, arguments.voices)
     held_out = load_voices(choose_voices(HELD_OUT_VARIANTS, VOICES_EACH, seed=2), SENTENCES, arguments.voices)
     torch.set_num_threads(arguments.threads)
@@ -182,8 +191,7 @@ def train(arguments: argparse.Namespace) -> None:
     before, losses = time.monotonic() - training.seconds, []
     training.model.train()
     while training.step < arguments.steps:
-        rate = learning_rate(training.step, arguments.steps, arguments.learning_rate)
-        losses.append(training.learn(next(batches), rate, autocast=arguments.autocast))
+        losses.append(training.learn(next(batches), learning_rate(training.step), autocast=arguments.autocast))
         training.seconds = time.monotonic() - before
         if training.step % 100 == 0:
             print(f"{training.step:6} {training.seconds:7.0f} s  loss {np.mean(losses[-100:]):.4f}", flush=True)
@@ -198,8 +206,7 @@ def main() -> None:
     """Read the command line, and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, help="file to write, .nemo")
-    parser.add_argument("--steps", type=int, default=12000)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--steps", type=int, default=_CYCLES[-1][0], help="stop after so many (%(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--autocast", action="store_true", help="compute in bfloat16 where that is safe")
     parser.add_argument("--voices", type=Path, default=CACHE)

@@ -68,14 +68,23 @@ def after_the_manifest(flag: str) -> None:
 
 def in_the_middle_of_a_recording(flag: str) -> None:
     """Die with some clips of a recording in place, one in its temporary file, and no rows of it."""
+    _before_a_file_is_in_place(flag, "_segment_002.flac")
+
+
+def between_tracks(flag: str) -> None:
+    """Die with the first track of a recording in place, the second in its temporary file, and no rows of them."""
+    _before_a_file_is_in_place(flag, "_speaker_1.flac")
+
+
+def _before_a_file_is_in_place(flag: str, ending: str) -> None:
     replace = os.replace
 
-    def third(source: str, target: str) -> None:
-        if target.endswith("_segment_002.flac"):
+    def one(source: str, target: str) -> None:
+        if target.endswith(ending):
             die_once(flag)
         replace(source, target)
 
-    os.replace = third
+    os.replace = one
 
 
 def in_the_index(flag: str) -> None:
@@ -106,6 +115,7 @@ KINDS = {
     "windows": (in_the_middle_of_a_block, *IN_COMMIT),
     "extract": (in_the_middle_of_a_recording, in_the_index, *IN_COMMIT),
     "diarize": (between_turns_and_row, *IN_COMMIT),
+    "separate": (between_tracks, *IN_COMMIT),
 }
 MOMENTS = {kind.__name__: kind for kinds in KINDS.values() for kind in kinds}
 """Moments by name; `KINDS` tells which ones a command comes to."""

@@ -14,7 +14,7 @@ from beam_curator.runners.engines.worker_pool import WorkerPool, serve
 from tests.engines.cluster import FlinkCluster, wait_until
 from tests.engines.crashing_worker import KINDS
 from tests.engines.jobs import EngineJobs, check_names, on_flink
-from tests.engines.recordings import write_pieces, write_talks
+from tests.engines.recordings import write_meetings, write_pieces, write_talks
 from tests.fakes_models import write_band_model
 from tests.manifests import line_of, speech, write_lines, write_mixed
 
@@ -104,6 +104,8 @@ def work_of(command: str, folder: Path) -> tuple[Path, list[str]]:
         return write_mixed(folder / "in/mixed.jsonl"), shards
     if command == "extract":
         return write_pieces(folder / "in"), [*shards, "--output-format", "flac"]
+    if command == "separate":
+        return write_meetings(folder / "in"), [*shards, "--output-format", "flac"]
     return write_talks(folder / "in"), [*shards, "--model-path", str(write_band_model(folder / "model"))]
 
 

@@ -14,7 +14,7 @@ from tests.sortformers import Model
 pytestmark = pytest.mark.slow
 
 FLAGS = {"direct with two workers": ["--jobs", "2"], "prism": ["--runner", "prism"]}
-OPTIONS = {"folder": [], "rows": ["--shards", "4", "--uem", "--overlap-view", "--bandwidth"]}
+OPTIONS = {"folder": [], "rows": ["--shards", "4", "--uem", "--overlap-view", "--bandwidth", "--embeddings"]}
 BLOCK_BYTES = 300
 
 
@@ -52,6 +52,7 @@ def test_the_jobs_have_several_blocks_turns_and_failures(expected: dict[str, byt
     assert min(of["diarize.segments"] for of in counts.values()) > 100
     kinds = Counter(file["kind"] for file in json.loads(expected["rows"])["files"])
     assert kinds["turns"] > 1
+    assert kinds["speaker-embeddings"] == kinds["turn-embeddings"] == kinds["turns"]
 
 
 CASES = [*((engine, options) for engine in FLAGS for options in OPTIONS), ("flink", "rows")]

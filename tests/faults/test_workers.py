@@ -24,7 +24,7 @@ def wait_for_workers(output: Path, work: Work) -> list[int]:
     raise AssertionError("the workers did not start")
 
 
-@pytest.fixture(params=["windows", "extract", "diarize"])
+@pytest.fixture(params=["windows", "extract", "diarize", "separate"])
 def work(request: pytest.FixtureRequest) -> Work:
     return WORKS[request.param]
 

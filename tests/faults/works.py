@@ -148,7 +148,12 @@ WORKS = {
         r"audio_\d+\.tar",
     ),
     "diarize": Work(
-        "diarize", ("--model-path", MODEL, "--latency", "ultra-low"), write_speakers, 8, 60, r"rttm/\d\d\.rttm"
+        "diarize",
+        ("--model-path", MODEL, "--latency", "ultra-low", "--embeddings"),
+        write_speakers,
+        8,
+        60,
+        r"rttm/\d\d\.rttm",
     ),
     "separate": Work("separate", ("--output-format", "flac"), write_meetings, 60, 300, r"tracks/\d\d_speaker_\d\.flac"),
 }
