@@ -8,6 +8,9 @@ from typing import Any
 GIVEN = "input_"
 """What stands before a key of the input that a job has a value of its own for."""
 
+PIECE_KEYS = ("original_file", "original_start_ms", "original_end_ms")
+"""Make of a row a piece of another recording, for `extract`: what a job writes as an entry may not have them."""
+
 
 def moved_aside(fields: Mapping[str, Any], own: Collection[str]) -> dict[str, Any]:
     """Return fields with those under a job's own keys moved to the same key with `input_` before it.

@@ -10,7 +10,7 @@ from beam_curator.diarization.diarize_rules import ENTRY_KEYS, ORIGIN_KEY
 from beam_curator.diarization.turns import Turn, exclusive_turns, speakers_of
 from beam_curator.intervals import Seconds
 from beam_curator.output_set import WrittenFile
-from beam_curator.own_keys import moved_aside, moved_back
+from beam_curator.own_keys import PIECE_KEYS, moved_aside, moved_back
 
 _OWN_ROW = frozenset({"recording_id", "num_speakers", "speakers_saturated", "exclusive_segments", "files"})
 """Keys that tell an entry of such a job from other rows."""
@@ -49,8 +49,8 @@ def diarized_entry(
     """Return the entry of a recording.
 
     Keys of the row stay in their order, and an own value under a key that is added here moves to the same key with
-    `input_` before it; `offset`, too, as the entry is all of its recording. A row that such a job wrote before is taken
-    as it was before it.
+    `input_` before it; `offset` and `PIECE_KEYS`, too, as the entry is all of its recording. A row that such a job
+    wrote before is taken as it was before it.
 
     Args:
       fields: of the row that asked for the recording.
@@ -67,9 +67,10 @@ def diarized_entry(
       >>> entry["segments"], entry["turns"], entry["input_duration"], entry["num_speakers"]
       ([{'start': 0.5, 'end': 1.25, 'speaker': 'speaker_1'}], [[0.5, 1.25]], 2, 1)
     """
-    entry = moved_aside(row_before(fields, turns_key, filepath_key), _own_keys(turns_key, filepath_key))
+    before = row_before(fields, turns_key, filepath_key)
+    entry = moved_aside(before, _own_keys(turns_key, filepath_key))
     if "audio_filepath" not in entry:
-        entry["audio_filepath"] = entry.get(filepath_key, facts.audio_filepath)
+        entry["audio_filepath"] = before.get(filepath_key, facts.audio_filepath)
     entry["audio_sample_rate"] = facts.sample_rate
     entry["duration"] = facts.duration
     entry["segments"] = list(_segments(facts.turns, facts.bandwidths))
@@ -97,7 +98,7 @@ def row_before(fields: Mapping[str, Any], turns_key: str, filepath_key: str = "a
 
 
 def _own_keys(turns_key: str, filepath_key: str) -> set[str]:
-    own = {*ENTRY_KEYS, turns_key, ORIGIN_KEY, "offset"}
+    own = {*ENTRY_KEYS, turns_key, ORIGIN_KEY, "offset", *PIECE_KEYS}
     return own if filepath_key == "audio_filepath" else own | {"audio_filepath"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from beam_curator.diarization.diarize_rules import ORIGIN_KEY
 from beam_curator.diarization.entries import row_before
 from beam_curator.output_set import WrittenFile
-from beam_curator.own_keys import moved_aside
+from beam_curator.own_keys import PIECE_KEYS, moved_aside
 from beam_curator.separation.separated import SpeakerSpans, SpeakerTime
 from beam_curator.separation.talk import MICROSECONDS
 from beam_curator.separation.tracks import TrackPlan
@@ -82,7 +82,7 @@ def child_row(
     Keys of the row stay in their order but for those in `LEFT_OUT_KEYS`, the key of the turns, and what a job of
     diarization had added; of that `speakers_saturated` stays, as tracks of such a recording may mix people.
     `audio_filepath` names the track. An own value under another key that is added here moves to the same key with
-    `input_` before it; `offset`, too, as the track is all of its file.
+    `input_` before it; `offset` and `PIECE_KEYS`, too, as the track is all of its file.
 
     Times of `diar_segments` are those of the recording, pairs as the reference writes them; those of `segments` are
     those of the track, so that the row is an entry of it. `duration` is how long the spans last, as in the reference,
@@ -108,7 +108,7 @@ def child_row(
     before = row_before(parent, turns_key, filepath_key)
     said = {SATURATED_KEY: parent[SATURATED_KEY]} if before is not parent else {}
     inherited = {key: value for key, value in before.items() if key not in {*LEFT_OUT_KEYS, turns_key}}
-    own = {*CHILD_KEYS, *said, ORIGIN_KEY, "offset", "audio_filepath"} - {*LEFT_OUT_KEYS, filepath_key}
+    own = {*CHILD_KEYS, *said, ORIGIN_KEY, "offset", "audio_filepath"} - {*LEFT_OUT_KEYS, filepath_key} | {*PIECE_KEYS}
     return moved_aside(inherited, own) | {"audio_filepath": facts.audio_filepath} | said | _own_values(facts)
 
 
@@ -120,7 +120,7 @@ def _own_values(facts: TrackFacts) -> dict[str, Any]:
         facts.speaker.time.spans_us / MICROSECONDS,
         plan.n_track_samples / plan.sample_rate,
         plan.sample_rate,
-        [[start, end] for start, end in facts.speaker.spans],
+        [[start, end] for start, end in plan.spans],
         [{"start": start, "end": end, "speaker": name} for start, end in plan.track_spans],
         facts.source_audio_filepath,
         facts.recording_id,

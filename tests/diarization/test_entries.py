@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beam_curator.clips.records import ClipRequest
+from beam_curator.clips.requests import requests_of_row
 from beam_curator.diarization.diarize_rules import ENTRY_KEYS, ORIGIN_KEY
 from beam_curator.diarization.entries import (
     EntryFacts,
@@ -16,6 +18,7 @@ from beam_curator.diarization.entries import (
 )
 from beam_curator.diarization.turns import Turn
 from beam_curator.output_set import WrittenFile
+from beam_curator.own_keys import PIECE_KEYS
 
 FACTS = EntryFacts(
     recording_id="talk",
@@ -120,7 +123,17 @@ def test_the_recording_stands_under_audio_filepath(fields: dict[str, Any], path:
     assert entry.get("input_audio_filepath") == fields.get("audio_filepath")
 
 
-ADDED = (*ENTRY_KEYS, "turns", ORIGIN_KEY, "offset")
+@pytest.mark.parametrize("filepath_key", ["extracted_path", "original_file"])
+def test_a_row_of_a_clip_becomes_an_entry_that_extract_cuts_by_its_turns(filepath_key: str) -> None:
+    clip = {"extracted_path": "x.wav", "original_file": "x.wav", "original_start_ms": 6000, "original_end_ms": 9000}
+    entry = entry_of(clip, filepath_key=filepath_key)
+    assert (entry["audio_filepath"], entry["input_original_end_ms"]) == ("x.wav", 9000)
+    requests = [request for request in requests_of_row(entry) if isinstance(request, ClipRequest)]
+    assert [request.fields["original_file"] for request in requests] == ["x.wav"] * 3
+    assert row_before(entry, "turns", filepath_key) == clip
+
+
+ADDED = (*ENTRY_KEYS, "turns", ORIGIN_KEY, "offset", *PIECE_KEYS)
 KEYS = st.builds(lambda times, name: "input_" * times + name, st.integers(0, 2), st.sampled_from([*ADDED, "lang", ""]))
 ROWS = (
     st.dictionaries(KEYS, st.integers())

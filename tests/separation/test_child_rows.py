@@ -158,10 +158,16 @@ def test_of_an_entry_that_was_diarized_the_row_before_is_taken(key: str, saturat
     assert not {"exclusive_segments", "rttm_filepath", "files", "turns", "_origin"} & set(row)
 
 
+@pytest.mark.parametrize("key", ["audio_filepath", "original_file"])
 @pytest.mark.parametrize("compact", [False, True])
-def test_other_jobs_read_it_as_an_entry_of_its_track(compact: bool) -> None:
+def test_other_jobs_read_it_as_an_entry_of_its_track(compact: bool, key: str) -> None:
     facts = facts_of(1, compact=compact)
-    row = child_row({"audio_filepath": "talk.wav", "segments": TURNS}, facts)
+    piece = {"original_file": "long.wav", "original_start_ms": 6000, "original_end_ms": 9000}
+    row = child_row(piece | {key: "talk.wav", "segments": TURNS}, facts, filepath_key=key)
+    assert (row["input_original_file"], row["input_original_end_ms"]) == (
+        "talk.wav" if key == "original_file" else "long.wav",
+        9000,
+    )
     entry = Entry.from_json(encode(row))
     assert (entry.starts, entry.ends, entry.speakers) == (
         ([0.0], [1.5], ["speaker_1"]) if compact else ([12.5], [14.0], ["speaker_1"])

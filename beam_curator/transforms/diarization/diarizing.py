@@ -158,6 +158,7 @@ class TurnWriter:
     def write_failed(self, task: Task, error: EntryError) -> Part:
         """Write the dead letters of the rows that ask for a recording; what an earlier attempt left of it goes."""
         if self._target.resume and self._rules.rttm_out_dir:
+            self._target.check()
             storage.delete(self._target.directory, [f"{self._stem(task)}{kind}" for kind in _KINDS])
         writer = writer_of(self._target, task, self._rules)
         for letter in letters_of(task, error):

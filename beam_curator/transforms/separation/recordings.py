@@ -228,7 +228,7 @@ def row_of_line(
 
 def hash_of(turns: Iterable[SpeakerTurn]) -> str:
     """Return what tells turns from others; their order does not matter."""
-    listed = sorted((float(turn.start), float(turn.end), turn.speaker) for turn in turns)
+    listed = sorted((float(turn.start) + 0.0, float(turn.end) + 0.0, turn.speaker) for turn in turns)  # -0.0 is 0
     return hashlib.blake2b(encode(listed), digest_size=16).hexdigest()
 
 

@@ -114,6 +114,7 @@ class Separation:
         names = track_names(task.recording_id, speakers, output_format)
         self._names = {speaker: f"{TRACKS_FOLDER}/{name}" for speaker, name in names.items()}
         self._seconds = 0.0
+        self._n_tracks = 0
 
     def run(self) -> Part:
         """Make the tracks, and return what came of the recording; what an earlier attempt made of it stays."""
@@ -124,11 +125,13 @@ class Separation:
                 self._seconds = reader.info.n_samples / reader.info.sample_rate
                 writer = self._writer(plan)
                 part = writer.kept(len(plan.tracks) * len(self._parents))
-                if part is not None:
-                    return part
-                written = self._write_tracks(reader, plan)
+                if part is None:
+                    written = self._write_tracks(reader, plan)
         except EntryError as err:
             return self._failed(err)
+        self._n_tracks = len(plan.tracks)
+        if part is not None:
+            return part
         for row, fields in zip(self._task.rows, self._parents, strict=True):
             for child in self._children(row, fields, plan, written):
                 writer.add_row(child)
@@ -138,7 +141,7 @@ class Separation:
     def progress(self) -> Iterator[Count]:
         """Yield what is counted for people once the recording is done."""
         yield "progress.rows", len(self._parents)
-        yield "progress.tracks", len(self._names)
+        yield "progress.tracks", self._n_tracks
         yield "progress.audio_us", round(self._seconds * 1e6)
 
     def _empty_writer(self) -> PartWriter:
@@ -176,6 +179,7 @@ class Separation:
                     self._files.put(name, clip)
         except EntryError:
             self._files.flush()
+            self._target.check()
             storage.delete(self._target.directory, [file.name for file in written])
             raise
         return written
