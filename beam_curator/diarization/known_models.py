@@ -130,6 +130,9 @@ DEFAULT_MODEL = "demo"
 
 NEMOTRON_MODEL = "nvidia/Nemotron-3-Diarization"
 
+NEMOTRON_TYPE = "nemotron3_diarization"
+"""What the `config.json` of such a model calls it (`model_type`): transformers saves many others in such folders."""
+
 TITANET_MODEL = "nvidia/speakerverification_en_titanet_large"
 
 
@@ -147,6 +150,24 @@ def known_model(name: str) -> KnownModel | None:
       >>> known_model("somebody/else")
     """
     return KNOWN_MODELS.get(name.partition("@")[0])
+
+
+def revision_problem(name: str) -> str | None:
+    """Return why a model cannot be had in the revision that its name asks for; None where nothing speaks against it.
+
+    Example:
+      >>> print(revision_problem("demo@v2"))
+      model demo@v2 is not there, expected demo, which lies in this package and has no revisions: leave @v2 out
+      >>> revision_problem("demo"), revision_problem("nvidia/diar_streaming_sortformer_4spk-v2@main")
+      (None, None)
+    """
+    known = known_model(name)
+    if known is None or not known.packaged or name == known.name:
+        return None
+    return (
+        f"model {name} is not there, expected {known.name}, which lies in this package and has no revisions: leave "
+        f"{name.removeprefix(known.name)} out"
+    )
 
 
 def latencies_of(family: Family) -> Mapping[str, Seconds]:

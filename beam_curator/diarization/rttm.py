@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from beam_curator.diarization.turns import Overlap, Turn
 from beam_curator.intervals import Seconds, Span
 
+LATEST: Seconds = 1e9
+"""Latest time that is read, 31 years: a sum of times beyond it has no milliseconds left, or is no number."""
+
 _EMPTY = "%"
 """Stands for an empty field: no other text is escaped to it."""
 
@@ -130,8 +133,8 @@ def parse_rttm(text: str) -> list[RttmTurn]:
     Blank lines, comments (`;;`) and the other line types of the format are skipped.
 
     Raises:
-      RttmError: a line has another type or number of fields (9 or 10), a time that is no number of seconds, or no
-        positive duration.
+      RttmError: a line has another type or number of fields (9 or 10), a time that is no number of seconds, no positive
+        duration, or an end behind `LATEST`.
 
     Example:
       >>> parse_rttm("SPEAKER a 1 0.500 1.500 <NA> <NA> bob <NA> <NA>")
@@ -149,8 +152,12 @@ def _parsed(fields: list[str], number: int) -> RttmTurn:
     if fields[0] != "SPEAKER":
         raise RttmError(number, f"type {fields[0][:40]!r}, expected SPEAKER", "give an RTTM, or start comments with ;;")
     if len(fields) not in (9, 10):
-        raise RttmError(number, f"{len(fields)} fields, expected 10", "escape blanks in names as %20")
+        cure = "escape blanks in names as %20" if len(fields) > 10 else "mend the line"
+        raise RttmError(number, f"{len(fields)} fields, expected 10", cure)
     start, duration = _time(fields[3], "start", number), _time(fields[4], "duration", number)
+    if not start + duration <= LATEST:
+        what = f"start {fields[3][:40]} and duration {fields[4][:40]}, expected an end at {LATEST:g} s or before"
+        raise RttmError(number, what, "mend the line")
     if duration == 0:
         raise RttmError(number, f"duration {fields[4]}, expected more than 0", "remove the line")
     return RttmTurn(

@@ -9,7 +9,7 @@ from typing import Any
 
 from beam_curator.diarization.known_models import DEFAULT_MODEL, KNOWN_MODELS, KnownModel, warning_of
 from beam_curator.transforms.diarization.model_descriptions import InstalledModel, ModelDescription
-from beam_curator.transforms.diarization.model_places import hub_folder, models_folder
+from beam_curator.transforms.diarization.model_places import REINSTALL_CURE, hub_folder, models_folder
 
 _UNKNOWN = "not known"
 _NEMO = "pip install 'beam-curator[nemo]'"
@@ -182,6 +182,8 @@ def _sha256(model: ModelDescription) -> str:
 def _installed(model: ModelDescription) -> str:
     if model.installed is not None:
         return shortened(model.installed.path)
+    if model.published is not None and model.published.packaged:
+        return f"no, though it should lie in this package: {REINSTALL_CURE}"
     return "no: a job with --model-name fetches it" if model.n_speakers is not None else "no"
 
 

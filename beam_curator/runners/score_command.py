@@ -1,10 +1,14 @@
 """`beam-curator score`: how near turns are to those of a reference."""
 
 import argparse
+import json
 import os
+import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+from beam_curator.intervals import Span
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.score_inputs import read_turns, read_uem
@@ -22,6 +26,7 @@ from beam_curator.scoring.reports import (
 from beam_curator.scoring.scores import Conditions, weighted_rates
 from beam_curator.transforms import storage
 from beam_curator.transforms.atomic_files import write_bytes
+from beam_curator.transforms.listing import is_output_set
 from beam_curator.transforms.storage import UnknownSchemeError
 
 _EVAL = "pip install 'beam-curator[eval]'"
@@ -33,15 +38,17 @@ def run_score_command(arguments: argparse.Namespace) -> int:
 
     Raises:
       UsageError: something is missing, broken or not installed.
+      OSError: the report cannot be written.
     """
     reference, reference_files = read_turns(arguments.reference)
     hypothesis, hypothesis_files = read_turns(arguments.hypothesis)
+    uem, uem_files = (None, []) if arguments.uem is None else read_uem(arguments.uem)
     if arguments.output is not None:
-        _check_output(arguments.output, [*reference_files, *hypothesis_files])
+        _check_output(arguments.output, [*reference_files, *hypothesis_files, *uem_files])
     try:
         pairing = pair_recordings(reference, hypothesis)
         _speak_of(pairing, strict=arguments.strict)
-        report = _scored(arguments, pairing, reference, hypothesis)
+        report = _scored(arguments, pairing, reference, hypothesis, uem)
     except ModuleNotFoundError as err:
         package = err.name or "something of it"
         raise UsageError(f"score needs pyannote.metrics, and {package} is not installed: {_EVAL}") from err
@@ -56,14 +63,46 @@ def _check_output(output: str, files: Sequence[str]) -> None:
         storage.check_store(output)
     except UnknownSchemeError as err:
         raise UsageError(str(err)) from err
-    if not storage.is_remote(output) and (os.path.isdir(output) or not os.path.basename(output)):
-        raise UsageError(
-            f"--output {output} is a directory: name a file, such as {os.path.join(output, 'scores.json')}"
-        )
+    if not storage.is_remote(output):
+        _check_local_output(output)
     for file in files:
         same = file == output if storage.is_remote(output) else os.path.realpath(file) == os.path.realpath(output)
         if same:
             raise UsageError(f"--output {output} is one of the files that are scored: give another name")
+    for folder in _folders_around(output):
+        if is_output_set(folder):
+            raise UsageError(f"--output {output} lies in the output set {folder}: give a name outside of it")
+
+
+def _check_local_output(output: str) -> None:
+    if output == "-":
+        raise UsageError("--output - names no file: leave --output out to print")
+    mode = None
+    try:
+        mode = os.stat(output).st_mode
+    except FileNotFoundError:
+        pass
+    except OSError as err:
+        raise UsageError(f"--output {output} cannot be written: {err.strerror or err}: give another name") from err
+    if (mode is not None and stat.S_ISDIR(mode)) or not os.path.basename(output):
+        raise UsageError(
+            f"--output {output} is a directory: name a file, such as {os.path.join(output, 'scores.json')}"
+        )
+    if mode is not None and not stat.S_ISREG(mode):
+        raise UsageError(
+            f"--output {output} is a device, pipe or socket, expected a file: give one, or leave --output out to print"
+        )
+
+
+def _folders_around(output: str) -> Iterator[str]:
+    """Yield the directories that a file lies in, the nearest first."""
+    if not storage.is_remote(output):
+        yield from map(str, Path(os.path.realpath(output)).parents)
+        return
+    folder = output.rpartition("/")[0]
+    while not folder.endswith("/"):
+        yield folder
+        folder = folder.rpartition("/")[0]
 
 
 def _speak_of(pairing: Pairing, *, strict: bool) -> None:
@@ -81,9 +120,12 @@ def _speak_of(pairing: Pairing, *, strict: bool) -> None:
 
 
 def _scored(
-    arguments: argparse.Namespace, pairing: Pairing, reference: Recordings, hypothesis: Recordings
+    arguments: argparse.Namespace,
+    pairing: Pairing,
+    reference: Recordings,
+    hypothesis: Recordings,
+    uem: Mapping[str, Sequence[Span]] | None,
 ) -> ScoreReport:
-    uem = None if arguments.uem is None else read_uem(arguments.uem)
     tables = []
     for collar in dict.fromkeys(arguments.collars or [0.0]):
         conditions = Conditions(collar=collar, skip_overlap=arguments.skip_overlap)
@@ -102,16 +144,38 @@ def _deliver(report: ScoreReport, form: str, output: str | None) -> None:
     """Print the report, or put it into a file and say so."""
     text = _RENDERERS[form](report)
     if output is None:
-        print(text, end="")
+        print(_json_printable(text) if form == "json" else _printable(text), end="")
         return
-    directory, slash, name = output.rpartition("/")
-    directory = directory or slash or "."
-    storage.make_directory(directory)
-    write_bytes(directory, name, text.encode("utf-8"))
+    _write(output, text.encode("utf-8"))
     for table in report.tables:
         der = weighted_rates(table.scores).der
         what = "no speech in the reference" if der is None else f"DER {der:.2f} % weighted by speech"
-        print(f"{output}: {number_of(len(table.scores), 'recordings')}, {table.conditions}: {what}")
+        print(_printable(f"{output}: {number_of(len(table.scores), 'recordings')}, {table.conditions}: {what}"))
+
+
+def _write(output: str, data: bytes) -> None:
+    """Put a report in place; where a link stands, at what it points to."""
+    path = output if storage.is_remote(output) else os.path.realpath(output)
+    directory, slash, name = path.rpartition("/")
+    directory = directory or slash
+    try:
+        storage.make_directory(directory)
+        write_bytes(directory, name, data)
+    except OSError as err:
+        raise OSError(
+            f"--output {output} cannot be written: {err.strerror or err}: give a file where you may write one"
+        ) from err
+
+
+def _printable(text: str) -> str:
+    """Escape what the encoding of standard output cannot hold."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _json_printable(text: str) -> str:
+    """Do likewise with JSON, whose escapes are its own."""
+    return text if _printable(text) == text else json.dumps(json.loads(text), indent=1) + "\n"
 
 
 def _judged(report: ScoreReport, least: float | None) -> int:
@@ -122,7 +186,7 @@ def _judged(report: ScoreReport, least: float | None) -> int:
     if der is None:
         raise UsageError(
             f"--fail-under {least:g} has nothing to judge: no speech of the reference is scored with "
-            f"{table.conditions}: give references with speech, or a smaller collar"
+            f"{table.conditions}{'' if report.uem is None else f', UEM {report.uem}'}: {_cure_of_silence(report)}"
         )
     reached = round(100 - der, 6)
     if reached >= least:
@@ -133,3 +197,12 @@ def _judged(report: ScoreReport, least: float | None) -> int:
         file=sys.stderr,
     )
     return exit_codes.TOO_MANY_FAILURES
+
+
+def _cure_of_silence(report: ScoreReport) -> str:
+    conditions = report.tables[0].conditions
+    cures = ["give references with speech"]
+    cures += ["a UEM with some of it"] if report.uem is not None else []
+    cures += ["a smaller collar"] if conditions.collar else []
+    cures += ["leave out --skip-overlap"] if conditions.skip_overlap else []
+    return ", or ".join(cures)

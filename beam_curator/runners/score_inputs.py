@@ -1,19 +1,21 @@
 """What `beam-curator score` reads: RTTM and UEM in files, globs, directory trees, and output sets of `diarize`."""
 
+import glob
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, TypeVar
 
 import msgspec
+from apache_beam.io.filesystems import FileSystems
 
-from beam_curator.diarization.entries import files_of_entry
-from beam_curator.diarization.rttm import RttmError, RttmTurn, parse_rttm
+from beam_curator.diarization.rttm import LATEST, RttmError, RttmTurn, parse_rttm
 from beam_curator.intervals import Span
-from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError
+from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, Manifest
 from beam_curator.runners.options import UsageError
+from beam_curator.runners.stages import number_of
 from beam_curator.scoring.recordings import Speakers, recordings_of
 from beam_curator.scoring.uem import UemError, parse_uem
-from beam_curator.set_kinds import DIARIZE
+from beam_curator.set_kinds import DIARIZE, SET_KINDS
 from beam_curator.transforms import storage
 from beam_curator.transforms.listing import NoInputError, is_output_set, list_inputs
 from beam_curator.transforms.row_tables import read_row_file
@@ -25,6 +27,28 @@ T = TypeVar("T")
 
 File = tuple[str, dict[str, T]]
 """A file by its name, and what it says of each recording."""
+
+_GLOB_CHARACTERS = frozenset("*?[")
+_Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
+
+
+class _Segment(msgspec.Struct, frozen=True):
+    start: _Time
+    end: _Time
+    speaker: str
+
+    def __post_init__(self) -> None:
+        if self.end <= self.start:
+            raise ValueError(f"end {self.end:g}, expected more than the start {self.start:g}")
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """What is read of a row of `diarize`."""
+
+    recording_id: str
+    segments: list[_Segment]
+    files: list[tuple[str, int, str]]
+    rttm_filepath: str | None = None
 
 
 def read_turns(given: str) -> tuple[dict[str, Speakers], list[str]]:
@@ -45,11 +69,14 @@ def read_turns(given: str) -> tuple[dict[str, Speakers], list[str]]:
     return _gathered(((path, _turns_of(path)) for path in _listed(given, RTTM)), "turns")
 
 
-def read_uem(given: str) -> dict[str, tuple[Span, ...]]:
+def read_uem(given: str) -> tuple[dict[str, tuple[Span, ...]], list[str]]:
     """Read which parts of recordings are scored.
 
     Args:
       given: a UEM, a glob, a directory tree with .uem files, or an output set of `diarize --uem`.
+
+    Returns:
+      Parts of each recording, and the files that were read.
 
     Raises:
       UsageError: something is missing or broken, or two files have the same recording.
@@ -58,11 +85,11 @@ def read_uem(given: str) -> dict[str, tuple[Span, ...]]:
     if not is_output_set(given):
         paths = _listed(given, UEM)
     else:
-        names = {file.name: None for row in _rows_of_set(given) for file in files_of_entry(row)}
+        names = {name: None for row in _rows_of_set(given) for name, _, _ in row.files}
         paths = [storage.join(given, name) for name in names if name.endswith(UEM)]
         if not paths:
             raise UsageError(f"{given} holds no {UEM} file: run diarize with --uem, or give another UEM")
-    return _gathered(((path, _read(path, parse_uem)) for path in paths), "UEM")[0]
+    return _gathered(((path, _read(path, parse_uem)) for path in paths), "lines")
 
 
 def _check(given: str) -> None:
@@ -77,6 +104,11 @@ def _check(given: str) -> None:
 
 def _listed(given: str, extension: str) -> list[str]:
     """List what is named: a file whatever it is called, of globs and directories what has the extension."""
+    nested = next(_sets_below(given), None)
+    if nested is not None:
+        raise UsageError(
+            f"{given} holds the output set {nested}: give that set by itself, or a glob of its {extension} files"
+        )
     try:
         names = [file.name for file in list_inputs([given], extensions=(extension,))[0]]
     except NoInputError as err:
@@ -84,15 +116,60 @@ def _listed(given: str, extension: str) -> list[str]:
             raise UsageError(str(err)) from err
         names = []
     if names == [given]:
+        _check_no_rows(given, extension)
         return names
     found = [name for name in names if name.lower().endswith(extension) and not _file_name(name).startswith(".")]
+    if names and not found:
+        raise UsageError(
+            f"{given} matches {number_of(len(names), 'files')}, but no {extension} file: of a glob only names that end "
+            f"in {extension} and do not begin with a dot are taken: rename them, or name one of them"
+        )
     if not found:
         raise UsageError(f"{given} holds no {extension} file: give one, a directory or glob, or a set of diarize")
     return found
 
 
 def _names_many(given: str) -> bool:
-    return storage.is_remote(given) or os.path.isdir(given) or any(character in given for character in "*?[")
+    return storage.is_remote(given) or os.path.isdir(given) or bool(_GLOB_CHARACTERS & set(given))
+
+
+def _check_no_rows(given: str, extension: str) -> None:
+    name = _file_name(given)
+    if name in (MANIFEST_NAME, RUN_NAME) or any(kind.has_row_file(name) for kind in SET_KINDS.values()):
+        raise UsageError(
+            f"{given} is a file of an output set, expected {extension[1:].upper()}: give the directory of the set"
+        )
+
+
+def _sets_below(given: str) -> Iterator[str]:
+    """Yield the output sets that a tree or a glob reaches; a listing knows of them by nothing but their rows."""
+    for name in _remote_records(given) if storage.is_remote(given) else _local_records(given):
+        yield name.rpartition("/")[0] or "."
+
+
+def _remote_records(given: str) -> Iterator[str]:
+    given = given.rstrip("/")
+    is_glob = bool(_GLOB_CHARACTERS & set(given))
+    for metadata in FileSystems.match([given if is_glob else f"{given}/**"])[0].metadata_list:
+        if _is_record(metadata.path, "" if is_glob else given):
+            yield metadata.path
+
+
+def _local_records(given: str) -> Iterator[str]:
+    for root in [given] if os.path.exists(given) else glob.glob(given, recursive=True):
+        if not os.path.isdir(root):
+            if root != given and _is_record(root, ""):
+                yield root
+            continue
+        for name in (MANIFEST_NAME, RUN_NAME):
+            found = glob.iglob(os.path.join(glob.escape(root), "**", name), recursive=True)
+            yield from (path for path in found if _is_record(path, root))
+
+
+def _is_record(path: str, root: str) -> bool:
+    """Tell whether a path is that of a set's record, in no directory below the root that a tree leaves out."""
+    *folders, name = path.removeprefix(root).split("/")
+    return name in (MANIFEST_NAME, RUN_NAME) and not (root and any(folder.startswith((".", "_")) for folder in folders))
 
 
 def _file_name(path: str) -> str:
@@ -109,31 +186,33 @@ def _turns_of_set(directory: str) -> Iterator[File[Speakers]]:
     """Yield what each row of a set says: by its RTTM, or by its segments where it has none."""
     seen = set()
     for row in _rows_of_set(directory):
-        name = row["recording_id"]
+        name = row.recording_id
         if name in seen:  # several rows may ask for one recording: their turns are the same
             continue
         seen.add(name)
-        if "rttm_filepath" in row:
-            path = storage.join(directory, row["rttm_filepath"])
+        if row.rttm_filepath is not None:
+            path = storage.join(directory, row.rttm_filepath)
             yield path, dict(recordings_of(_read(path, parse_rttm))) or {name: {}}
         else:
             turns = (
-                RttmTurn(recording_id=name, start=turn["start"], end=turn["end"], speaker=turn["speaker"])
-                for turn in row["segments"]
+                RttmTurn(recording_id=name, start=turn.start, end=turn.end, speaker=turn.speaker)
+                for turn in row.segments
             )
             yield directory, dict(recordings_of(turns)) or {name: {}}
 
 
-def _rows_of_set(directory: str) -> Iterator[Mapping[str, Any]]:
+def _rows_of_set(directory: str) -> Iterator[_Row]:
     try:
         manifest = Manifest.from_json(storage.read_bytes(storage.join(directory, MANIFEST_NAME)) or b"")
-        if manifest.command != DIARIZE.command:
-            raise UsageError(f"{directory} was written by {manifest.command}: give a set of diarize, or RTTM")
-        for record in manifest.files:
+        is_known = manifest.command == DIARIZE.command
+        for record in manifest.files if is_known else ():
             if record.kind == DIARIZE.rows:
-                yield from read_row_file(storage.join(directory, record.name))
-    except (NotAnOutputSetError, FileNotFoundError, msgspec.MsgspecError) as err:
+                for row in read_row_file(storage.join(directory, record.name)):
+                    yield msgspec.convert(row, _Row)
+    except (FileNotFoundError, msgspec.MsgspecError, ValueError, KeyError) as err:
         raise UsageError(f"{directory}: {err}: beam-curator verify says what is wrong with it") from err
+    if not is_known:
+        raise UsageError(f"{directory} was written by {manifest.command}: give a set of diarize, or RTTM")
 
 
 def _gathered(files: Iterable[File[T]], what: str) -> tuple[dict[str, T], list[str]]:
@@ -153,7 +232,7 @@ def _read(path: str, parse: Callable[[str], T]) -> T:
     try:
         data = storage.read_bytes(path)
     except OSError as err:
-        raise UsageError(f"file {path} cannot be read: {os.strerror(err.errno or 0)}: check who may read it") from err
+        raise UsageError(f"file {path} cannot be read: {err.strerror or err}: check who may read it") from err
     if data is None:
         raise UsageError(f"file {path} is not there: check the path")
     try:

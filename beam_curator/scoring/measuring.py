@@ -25,7 +25,8 @@ def score_recording(
     """Measure how far the turns of a recording are from those of a reference.
 
     Speakers of both sides are matched one to one, so that they share as much time as possible in what is scored; their
-    names do not matter.
+    names do not matter. JER is measured with that matching, as pyannote.metrics does; dscore, the scorer of the DIHARD
+    challenges, matches for the least JER, so that its JER may be some points lower.
 
     Args:
       recording_id: its name.

@@ -26,6 +26,7 @@ TABLE_COLUMNS = 120
 
 _SHORTEST_NAME = 12
 _NO_UEM = "no UEM: all from the first to the last turn of either side"
+_COUNT_COLUMNS = ("speaker_count_accuracy", "speaker_count_mean_error")
 _HEAD = (
     "recording",
     "scored s",
@@ -53,7 +54,7 @@ class ScoreReport:
     """Everything that is said about a hypothesis.
 
     Attributes:
-      reference, hypothesis: what was compared, as it was given.
+      reference, hypothesis: what was compared, as it was given; a table escapes what cannot be printed in a line.
       uem: what says which parts are scored; None for all of each recording.
       pairing: which recordings there are.
       tables: one for each of several conditions.
@@ -75,17 +76,22 @@ def in_order(scores: Iterable[RecordingScore], order: str) -> tuple[RecordingSco
 
 
 def render_report_table(report: ScoreReport) -> str:
-    """Render a report for people: per condition a table, its totals and how well speakers were counted.
+    """Render a report for people: what was compared; per condition a table, its totals and how speakers were counted.
 
     A column "speakers" has those of the reference and those of the hypothesis; a dash stands for no hypothesis at all,
     and for a rate where the reference has no speech.
     """
-    return "\n\n".join(_table_text(table, report.uem) for table in report.tables) + "\n"
+    head = f"reference {_in_a_line(report.reference)}, hypothesis {_in_a_line(report.hypothesis)}\n"
+    return head + "\n\n".join(_table_text(table, report.uem) for table in report.tables) + "\n"
+
+
+def _in_a_line(path: str) -> str:
+    return path if path.isprintable() else ascii(path)
 
 
 def _table_text(table: ScoreTable, uem: str | None) -> str:
     n, counts = len(table.scores), speaker_counts(table.scores)
-    where = _NO_UEM if uem is None else f"UEM {uem}"
+    where = _NO_UEM if uem is None else f"UEM {_in_a_line(uem)}"
     lines = [f"{n:,} recording{'s' if n != 1 else ''}, {table.conditions}, {where}"]
     lines += _aligned([_HEAD, *map(_cells, table.scores)], _totals(table.scores))
     lines.append(
@@ -229,16 +235,21 @@ def render_report_json(report: ScoreReport) -> str:
         "without_reference": list(report.pairing.without_reference),
         "tables": [_table_fields(table) for table in report.tables],
     }
-    text = json.dumps(fields, indent=1, ensure_ascii=False)
+    text = json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
 
 
 def render_report_csv(report: ScoreReport) -> str:
-    """Render a report as CSV: a row for each recording and condition, and two of totals: "macro" and "weighted"."""
+    """Render a report as CSV: a row for each recording and condition, and two of totals: "macro" and "weighted".
+
+    How well speakers were counted is in the rows of totals.
+    """
     rows: list[dict[str, Any]] = []
+    compared = {"reference": report.reference, "hypothesis": report.hypothesis, "uem": report.uem}
     for table in report.tables:
         fields = _table_fields(table)
-        same = {key: fields[key] for key in ("collar_seconds", "skip_overlap")} | {"uem": report.uem}
+        same = compared | {key: fields[key] for key in ("collar_seconds", "skip_overlap")}
+        counts = {key: fields[key] for key in _COUNT_COLUMNS}
         rows += [{"row": "recording"} | same | recording for recording in fields["recordings"]]
-        rows += [{"row": name} | same | fields[name] for name in ("macro", "weighted")]
-    return b"".join(csv_text(list(rows[0]), rows)).decode("utf-8")
+        rows += [{"row": name} | same | fields[name] | counts for name in ("macro", "weighted")]
+    return b"".join(csv_text([*rows[0], *_COUNT_COLUMNS], rows)).decode("utf-8")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from beam_curator.diarization.rttm import unescape_field
+from beam_curator.diarization.rttm import LATEST, unescape_field
 from beam_curator.intervals import Seconds, Span
 from beam_curator.scoring.recordings import united_spans
 
@@ -42,7 +42,8 @@ def parse_uem(text: str) -> dict[str, tuple[Span, ...]]:
       Names of recordings, unescaped, in the order of the text, each with its parts in order of time.
 
     Raises:
-      UemError: a line has not four fields, a time that is no number of seconds, or an end not behind its start.
+      UemError: a line has not four fields, a time that is no number of seconds, an end not behind its start, or one
+        behind `beam_curator.diarization.rttm.LATEST`.
 
     Example:
       >>> parse_uem(";; two parts\\na 1 8.000 12.500\\na 1 0.000 5.000")
@@ -59,10 +60,13 @@ def parse_uem(text: str) -> dict[str, tuple[Span, ...]]:
 def _span(fields: list[str], number: int) -> Span:
     if len(fields) != 4:
         what = f"{len(fields)} fields, expected 4: recording, channel, start, end"
-        raise UemError(number, what, "mend the line, and escape blanks in names as %20")
+        cure = "mend the line, and escape blanks in names as %20" if len(fields) > 4 else "mend the line"
+        raise UemError(number, what, cure)
     start, end = _time(fields[2], "start", number), _time(fields[3], "end", number)
     if end <= start:
         raise UemError(number, f"end {fields[3]}, expected more than the start {fields[2]}", "mend the line")
+    if end > LATEST:
+        raise UemError(number, f"end {fields[3][:40]}, expected {LATEST:g} s or less", "mend the line")
     return start, end
 
 

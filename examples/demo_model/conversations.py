@@ -131,6 +131,14 @@ def _recorded(samples: Floats, random: np.random.Generator, habits: Habits) -> F
     return np.float32(heard * (level / (np.abs(heard).max() + 1e-6)))
 
 
+def gated(conversation: Conversation) -> Floats:
+    """Return the samples with zeros where nobody talks, as of a noise gate, or of speech that was put together."""
+    silent = np.ones(len(conversation.samples), bool)
+    for turn in conversation.turns:
+        silent[turn.start : turn.stop] = False
+    return np.where(silent, np.float32(0), conversation.samples)
+
+
 def label_frames(conversation: Conversation, n_frames: int) -> tuple[NDArray[np.bool_], list[int]]:
     """Tell who speaks in each frame, for more than half of it.
 

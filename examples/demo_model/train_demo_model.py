@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from conversations import N_SPEAKERS, Utterances, choose_speakers, label_frames, make_conversation
+from conversations import N_SPEAKERS, Utterances, choose_speakers, gated, label_frames, make_conversation
 from frame_errors import frame_errors
 from model import VoiceHead, build_model, diarization_loss, hear
 from numpy.typing import NDArray
@@ -31,8 +31,11 @@ from benchmarks.random_sortformer import quieten_nemo
 _PHASES = ((0, 12, 8, 18), (2000, 8, 8, 36))
 """First step, conversations of a batch, seconds of the shortest and of the longest: short ones teach who is who."""
 
-_CYCLES = ((4200, 2e-3), (8400, 1.5e-3))
-"""Last step and highest rate: the rate falls to nothing over the last third of the steps, and begins anew."""
+_CYCLES = ((3000, 4200, 2e-3), (6000, 7600, 1.5e-3))
+"""Of each cycle the step from which the rate falls, that at which it is nothing, and the highest rate."""
+
+_GATED = 0.15
+"""Share of the conversations that have digital silence in their pauses; without it the model hears speech there."""
 
 _WARM_UP = 200
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -74,18 +77,19 @@ class Conversations(IterableDataset[Batch]):
         labels = np.zeros((n_frames, N_SPEAKERS), np.float32)
         labels[:, : frames.shape[1]] = frames
         numbers = np.array(order, np.int64)[frames.argmax(1)] if order else np.full(n_frames, -1)
-        return talk.samples, labels, np.where(frames.sum(1) == 1, numbers, -1)
+        samples = gated(talk) if random.random() < _GATED else talk.samples
+        return samples, labels, np.where(frames.sum(1) == 1, numbers, -1)
 
 
 def learning_rate(step: int) -> float:
     """Return the rate of a step, see `_CYCLES`; it warms up once.
 
     Example:
-      >>> [round(learning_rate(step), 5) for step in (99, 2800, 3500, 4200, 7000)]
+      >>> [round(learning_rate(step), 5) for step in (99, 3000, 3600, 4200, 6800)]
       [0.001, 0.002, 0.001, 0.0015, 0.00075]
     """
-    last, highest = next((cycle for cycle in _CYCLES if step < cycle[0]), _CYCLES[-1])
-    return highest * min(1.0, (step + 1) / _WARM_UP, max(1e-3, 3 * (1 - step / last)))
+    falls, last, highest = next((cycle for cycle in _CYCLES if step < cycle[1]), _CYCLES[-1])
+    return highest * min(1.0, (step + 1) / _WARM_UP, max(1e-3, (last - step) / (last - falls)))
 
 
 class Training:
@@ -206,7 +210,7 @@ def main() -> None:
     """Read the command line, and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, help="file to write, .nemo")
-    parser.add_argument("--steps", type=int, default=_CYCLES[-1][0], help="stop after so many (%(default)s)")
+    parser.add_argument("--steps", type=int, default=_CYCLES[-1][1], help="stop after so many (%(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--autocast", action="store_true", help="compute in bfloat16 where that is safe")
     parser.add_argument("--voices", type=Path, default=CACHE)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_curator.diarization.rttm import (
+    LATEST,
     RttmError,
     RttmTurn,
     escape_field,
@@ -198,13 +199,18 @@ def test_other_lines_are_skipped() -> None:
     ("line", "message"),
     [
         ("hello", "line 2: type 'hello', expected SPEAKER: give an RTTM, or start comments with ;;"),
-        ("SPEAKER a 1 0 1 <NA> <NA> b", "line 2: 8 fields, expected 10: escape blanks in names as %20"),
+        ("SPEAKER a 1 0 1 <NA> <NA> b", "line 2: 8 fields, expected 10: mend the line"),
         ("SPEAKER my talk 1 0 1 <NA> <NA> b <NA> <NA>", "line 2: 11 fields, expected 10: escape blanks"),
         ("SPEAKER a 1 x 1 <NA> <NA> b <NA> <NA>", "line 2: start 'x', expected seconds, 0 or more: mend the line"),
         ("SPEAKER a 1 -1 1 <NA> <NA> b <NA> <NA>", "line 2: start '-1', expected"),
         ("SPEAKER a 1 0 nan <NA> <NA> b <NA> <NA>", "line 2: duration 'nan', expected"),
         ("SPEAKER a 1 0 inf <NA> <NA> b <NA> <NA>", "line 2: duration 'inf', expected"),
         ("SPEAKER a 1 1_0 1 <NA> <NA> b <NA> <NA>", "line 2: start '1_0', expected"),
+        (
+            "SPEAKER a 1 1e308 1e308 <NA> <NA> b <NA> <NA>",
+            "line 2: start 1e308 and duration 1e308, expected an end at 1e+09 s or before: mend the line",
+        ),
+        ("SPEAKER a 1 999999999 1.001 <NA> <NA> b <NA> <NA>", "line 2: start 999999999 and duration 1.001, expected"),
         ("SPEAKER a 1 0 0.000 <NA> <NA> b <NA> <NA>", "line 2: duration 0.000, expected more than 0: remove the line"),
     ],
 )
@@ -214,6 +220,11 @@ def test_bad_lines_are_named(line: str, message: str) -> None:
     assert str(caught.value).startswith(message)
     assert caught.value.line_number == 2
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_the_latest_time_is_read() -> None:
+    (turn,) = parse_rttm(render_rttm("a", [(LATEST - 1, LATEST, "x")]))
+    assert (turn.start, turn.end) == (999_999_999, 1_000_000_000)
 
 
 def test_pyannote_reads_what_is_rendered() -> None:

@@ -137,6 +137,13 @@ class TestConversations:
         assert made[1].turns == talk.turns
         assert np.array_equal(made[1].samples, talk.samples)
 
+    def test_a_gate_leaves_what_is_said(self) -> None:
+        conversations = script("conversations")
+        turns = tuple(conversations.SpokenTurn(start=start, stop=stop, voice=0) for start, stop in ((1, 3), (2, 4)))
+        talk = conversations.Conversation(samples=np.full(6, 0.5, np.float32), turns=turns)
+        found = conversations.gated(talk)
+        assert (found.dtype, found.tolist()) == (np.float32, [0, 0.5, 0.5, 0.5, 0, 0])
+
     @pytest.mark.parametrize("seed", range(5))
     def test_speech_is_where_the_turns_are(self, seed: int) -> None:
         conversations = script("conversations")

@@ -355,6 +355,11 @@ mine
                 "unknown model 'diar_sortformer_4spk-v1': did you mean nvidia/diar_so",
             ),
             (["show", "nvidia/nemotron"], "unknown model 'nvidia/nemotron': "),
+            (
+                ["show", "demo@v2"],
+                "model demo@v2 is not there, expected demo, which lies in this package and has no revisions: leave @v2",
+            ),
+            (["show", "demo@"], "which lies in this package and has no revisions: leave @ out"),
             (["show", "none.nemo"], "model none.nemo is not there: give a .nemo file, or the folder of a model"),
             (
                 ["show", "gs://bucket/m.nemo"],

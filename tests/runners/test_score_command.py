@@ -1,193 +1,30 @@
-"""`beam-curator score`: what it reads, what it says, and its exit codes."""
+"""`beam-curator score`: what it says, where it writes, and its exit codes."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from beam_curator.diarization.rttm import render_rttm
-from beam_curator.runners.options import UsageError
-from tests import fakes_filesystem as store
-from tests.fakes_models import Speech, write_band_model, write_sound
-from tests.manifests import run, run_process, without_override, write_lines
-from tests.transforms.diarization.turn_sets import diarize
+from tests.manifests import run, run_process, without_override
+from tests.runners.score_sides import refused, scores, write_sides, write_turns
 
 ROOT = Path(__file__).parents[2]
-TWO: list[Speech] = [(0.8, 4.0, 0), (4.0, 8.0, 1)]
-ONE: list[Speech] = [(1.6, 4.8, 2)]
-
-
-def write_turns(path: Path, *recordings: tuple[str, list[tuple[float, float, str]]]) -> Path:
-    """Write an RTTM of several recordings."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(render_rttm(name, turns) for name, turns in recordings), encoding="utf-8")
-    return path
 
 
 @pytest.fixture
 def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Trees of both sides: 1 of 10 s of `a` is missed, `b` is right, `lost` not there, `silent` has 2 s of turns."""
-    write_turns(tmp_path / "ref/one/a.rttm", ("a", [(0, 6, "ann"), (6, 10, "bob")]))
-    write_turns(tmp_path / "ref/many.rttm", ("b", [(0, 20, "ann")]), ("lost", [(5, 15, "ann")]))
-    write_turns(tmp_path / "ref/silent.rttm")
-    write_turns(tmp_path / "hyp/a.rttm", ("a", [(1, 6, "speaker_1"), (6, 10, "speaker_0")]))
-    write_turns(tmp_path / "hyp/b.RTTM", ("b", [(0, 20, "speaker_0")]))
-    write_turns(tmp_path / "hyp/silent.rttm", ("silent", [(3, 5, "speaker_0")]))
-    write_turns(tmp_path / "hyp/extra.rttm", ("extra", [(0, 5, "speaker_0")]))
-    for noise in ("hyp/a.ctm", "hyp/notes.txt", "hyp/.hidden.rttm"):
-        (tmp_path / noise).write_text("no RTTM")
+    """Return a directory with both sides, which is the current one."""
+    write_sides(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def scores(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
-    """Score, and return what is said as JSON."""
-    assert run("score", *arguments, "--format", "json") == 0
-    said: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return said
-
-
-def errors_of(report: dict[str, Any]) -> dict[str, tuple[float, float, float]]:
-    """Return miss, false alarm and confusion of each recording, in seconds, with the first collar."""
-    return {
-        item["recording_id"]: (item["missed_seconds"], item["false_alarm_seconds"], item["confusion_seconds"])
-        for item in report["tables"][0]["recordings"]
-    }
-
-
-def refused(*arguments: object) -> str:
-    with pytest.raises(UsageError) as caught:
-        run("score", *arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-ALL = {"a": (1, 0, 0), "b": (0, 0, 0), "lost": (10, 0, 0), "silent": (0, 2, 0)}
-
-
-class TestWhatIsRead:
-    def test_trees(self, sides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        report = scores(capsys, "ref", "hyp")
-        assert errors_of(report) == ALL
-        assert (report["without_hypothesis"], report["without_reference"]) == (["lost"], ["extra"])
-
-    def test_globs_take_what_is_an_rttm(self, sides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert errors_of(scores(capsys, "ref/**/*", "hyp/*")) == ALL
-
-    def test_single_files_may_have_any_name(self, sides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        (sides / "hyp/b.RTTM").rename(sides / "heard.txt")
-        assert errors_of(scores(capsys, "ref/many.rttm", "heard.txt")) == {"b": (0, 0, 0), "lost": (10, 0, 0)}
-
-    def test_an_empty_hypothesis_misses_everything(self, sides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        (sides / "nothing.rttm").touch()
-        report = scores(capsys, "ref/one/a.rttm", "nothing.rttm")
-        assert errors_of(report) == {"a": (10, 0, 0)}
-        assert report["tables"][0]["weighted"]["der"] == 100
-
-    @pytest.mark.parametrize(
-        "text", ["", "\n", ";; nobody talks\n", "SPKR-INFO x 1 <NA> <NA> <NA> adult ann <NA> <NA>\n"]
-    )
-    def test_a_file_without_turns_counts_by_its_name(
-        self, sides: Path, capsys: pytest.CaptureFixture[str], text: str
-    ) -> None:
-        (sides / "ref/silent.rttm").write_text(text)
-        assert errors_of(scores(capsys, "ref/silent.rttm", "hyp/silent.rttm")) == {"silent": (0, 2, 0)}
-
-    def test_a_uem_of_a_file_or_a_tree(self, sides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        (sides / "uem").mkdir()
-        (sides / "uem/a.uem").write_text("a 1 0.5 3\n")
-        (sides / "uem/rest.uem").write_text(";; all\nb 1 0 10\nlost 1 0 7\nsilent 1 0 4\nnever 1 0 4\n")
-        report = scores(capsys, "ref", "hyp", "--uem", "uem")
-        assert errors_of(report) == {"a": (0.5, 0, 0), "b": (0, 0, 0), "lost": (2, 0, 0), "silent": (0, 1, 0)}
-        assert report["uem"] == "uem"
-        assert errors_of(scores(capsys, "ref/one", "hyp", "--uem", "uem/a.uem")) == {"a": (0.5, 0, 0)}
-
-    def test_an_object_store(self, sides: Path, capsys: pytest.CaptureFixture[str], bucket: None) -> None:
-        for path in sides.rglob("*.*"):
-            store.put(f"gs://scores/{path.relative_to(sides)}", path.read_bytes())
-        assert errors_of(scores(capsys, "gs://scores/ref", "gs://scores/hyp")) == ALL
-        assert errors_of(scores(capsys, "gs://scores/ref/one/a.rttm", "gs://scores/hyp/*")) == {"a": (1, 0, 0)}
-        assert run("score", "gs://scores/ref", "hyp", "--output", "gs://scores/out/a.json", "--format", "json") == 0
-        assert errors_of(json.loads(store.get("gs://scores/out/a.json"))) == ALL
-        assert refused("gs://scores/none", "hyp") == (
-            "gs://scores/none holds no .rttm file: give one, a directory or glob, or a set of diarize"
-        )
-
-
-@pytest.fixture
-def bucket() -> Iterator[None]:
-    """Empty the store afterwards."""
-    yield
-    store.OBJECTS.clear()
-
-
-RIGHT = {"nobody": (0, 0, 0), "one": (0, 0, 0), "two": (0, 0, 0)}
-
-
-class TestSetsOfDiarize:
-    @pytest.fixture(scope="class")
-    def sounds(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """Two recordings, one in which nobody talks, a manifest that names the first twice, and references."""
-        root = tmp_path_factory.mktemp("sounds")
-        for name, speech in (("two", TWO), ("one", ONE), ("nobody", [])):
-            write_sound(root / f"{name}.wav", 9.6, speech)
-            write_turns(root / "ref" / f"{name}.rttm", (name, [(s, e, f"person {who}") for s, e, who in speech]))
-        lines = [
-            json.dumps({"audio_filepath": name}).encode() for name in ("two.wav", "one.wav", "two.wav", "nobody.wav")
-        ]
-        write_lines(root / "all.jsonl", lines)
-        write_band_model(root / "model")
-        return root
-
-    @pytest.mark.parametrize(
-        "options", [[], ["--rttm-out-dir", ""], ["--rttm-out-dir", "my-rttm", "--row-format", "parquet"]]
-    )
-    def test_a_set_is_read_by_its_rttm_or_its_rows(
-        self, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
-    ) -> None:
-        out = diarize(sounds / "all.jsonl", tmp_path / "out", *options, model=sounds / "model")
-        capsys.readouterr()
-        assert errors_of(scores(capsys, sounds / "ref", out)) == RIGHT
-        assert errors_of(scores(capsys, out, sounds / "ref", "--strict")) == RIGHT
-
-    def test_the_rttm_of_a_set_comes_before_its_rows(
-        self, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        out = diarize(sounds / "all.jsonl", tmp_path / "out", "--uem", model=sounds / "model")
-        write_turns(out / "rttm/one.rttm", ("one", [(1.6, 3.8, "corrected")]))
-        write_turns(out / "rttm/stray.rttm", ("stray", [(1.6, 3.8, "x")]))
-        capsys.readouterr()
-        report = scores(capsys, sounds / "ref", out, "--uem", out)
-        assert errors_of(report) == RIGHT | {"one": (1, 0, 0)}
-        assert report["tables"][0]["weighted"]["scored_seconds"] == pytest.approx(3 * 9.6)
-        assert report["without_reference"] == []
-        assert scores(capsys, sounds / "ref", out / "rttm")["without_reference"] == ["stray"]
-
-    def test_what_is_no_such_set(self, sounds: Path, tmp_path: Path) -> None:
-        ref = sounds / "ref"
-        assert run("windows", ROOT / "examples/talks.jsonl", "--output", tmp_path / "windows", "--tolerate", "1") == 0
-        said = f"{tmp_path}/windows was written by windows: give a set of diarize, or RTTM"
-        assert refused(ref, tmp_path / "windows") == said
-        out = diarize(sounds / "all.jsonl", tmp_path / "out", model=sounds / "model")
-        assert refused(ref, out, "--uem", out).startswith(f"{out} holds no .uem file: run diarize with --uem")
-        assert (
-            refused(ref, tmp_path)
-            == f"{tmp_path} holds no .rttm file: give one, a directory or glob, or a set of diarize"
-        )
-        (out / "rttm/one.rttm").unlink()
-        assert refused(ref, out) == f"file {out}/rttm/one.rttm is not there: check the path"
-        (out / "_MANIFEST.json").write_text("{}")
-        assert refused(ref, out).endswith("beam-curator verify says what is wrong with it")
-        (out / "_MANIFEST.json").rename(out / "_RUN.json")
-        assert refused(ref, out).endswith("its job did not finish: run the same command again")
 
 
 class TestRefused:
@@ -197,7 +34,12 @@ class TestRefused:
             ("ref", "the following arguments are required: HYP"),
             ("ref nope.rttm", "file nope.rttm is not there: check the path"),
             ("nope/ hyp", "file nope/ is not there: check the path"),
-            ("ref hyp/*.txt", "hyp/*.txt holds no .rttm file: give one, a directory or glob, or a set of diarize"),
+            ("ref hyp/*.none", "hyp/*.none holds no .rttm file: give one, a directory or glob, or a set of diarize"),
+            (
+                "ref hyp/*.txt",
+                "hyp/*.txt matches 1 file, but no .rttm file: of a glob only names that end in .rttm and do not begin "
+                "with a dot are taken: rename them, or name one of them",
+            ),
             ("ref s4://x/y", "scheme s4:// in s4://x/y is not allowed: use a local path, gs:// or s3://"),
             ("ref hyp --colar 1", "unknown flag --colar: did you mean --collar?"),
             (
@@ -232,37 +74,6 @@ class TestRefused:
     def test_wrong_usage(self, sides: Path, arguments: str, said: str) -> None:
         assert refused(*arguments.split()).startswith(said)
 
-    def test_a_broken_line_is_named(self, sides: Path) -> None:
-        with open("hyp/a.rttm", "a", encoding="utf-8") as stream:
-            stream.write("SPEAKER a 1 12.0 0.000 <NA> <NA> speaker_0 <NA> <NA>\n")
-        assert refused("ref", "hyp") == "hyp/a.rttm, line 3: duration 0.000, expected more than 0: remove the line"
-
-    def test_a_broken_line_of_a_uem_is_named(self, sides: Path) -> None:
-        (sides / "a.uem").write_text("a 1 0 5\nb 1 7 5\n")
-        said = "a.uem, line 2: end 5, expected more than the start 7: mend the line"
-        assert refused("ref", "hyp", "--uem", "a.uem") == said
-
-    def test_a_uem_must_have_all_references(self, sides: Path) -> None:
-        (sides / "a.uem").write_text("a 1 0 5\nb 1 0 5\n")
-        assert refused("ref", "hyp", "--uem", "a.uem") == (
-            "the UEM has no line for lost, silent: add their lines, or leave these recordings out of the reference"
-        )
-
-    def test_what_is_no_text(self, sides: Path) -> None:
-        (sides / "hyp/a.rttm").write_bytes(b"SPEAKER \xff")
-        assert refused("ref", "hyp").startswith("hyp/a.rttm: byte 0xff at position 8 is not UTF-8: convert the file")
-
-    def test_what_may_not_be_read(self, sides: Path) -> None:
-        (sides / "hyp/a.rttm").chmod(0)
-        done = run_process("score", "ref", "hyp", cwd=sides, preexec_fn=without_override)
-        said = "beam-curator: file hyp/a.rttm cannot be read: Permission denied: check who may read it\n"
-        assert (done.returncode, done.stderr) == (2, said)
-
-    def test_a_recording_in_two_files(self, sides: Path) -> None:
-        write_turns(sides / "hyp/again/a.rttm", ("a", [(0, 1, "x")]))
-        said = "turns of recording 'a' are in hyp/a.rttm and in hyp/again/a.rttm: give one of them"
-        assert refused("ref", "hyp") == said
-
     def test_without_pyannote_it_says_how_to_get_it(self, sides: Path) -> None:
         code = "import sys; sys.modules['pyannote.metrics'] = None; from beam_curator.runners import cli; cli.main()"
         command = [sys.executable, "-c", code, "score", "ref/one", "hyp/a.rttm"]
@@ -275,6 +86,89 @@ class TestRefused:
         )
 
 
+class TestWhereTheReportGoes:
+    def test_a_minus_names_no_file(self, sides: Path) -> None:
+        assert refused("ref", "hyp", "--output", "-") == "--output - names no file: leave --output out to print"
+
+    def test_nothing_but_a_file_is_replaced(self, sides: Path) -> None:
+        os.mkfifo("pipe")
+        os.symlink("pipe", "to-pipe")
+        for name in ("pipe", "to-pipe"):
+            assert refused("ref", "hyp", "--output", name) == (
+                f"--output {name} is a device, pipe or socket, expected a file: "
+                "give one, or leave --output out to print"
+            )
+        assert stat.S_ISFIFO(os.stat("to-pipe").st_mode)
+        os.symlink("round", "round")
+        assert refused("ref", "hyp", "--output", "round") == (
+            "--output round cannot be written: Too many levels of symbolic links: give another name"
+        )
+        assert refused("ref", "hyp", "--output", "hyp/a.rttm/x").startswith(
+            "--output hyp/a.rttm/x cannot be written: Not a directory"
+        )
+
+    @pytest.mark.parametrize("is_there", [True, False])
+    def test_a_link_stays_one(self, sides: Path, is_there: bool) -> None:
+        (sides / "elsewhere").mkdir()
+        if is_there:
+            (sides / "elsewhere/old.csv").write_text("old")
+        os.symlink("elsewhere/old.csv", "new.csv")
+        assert run("score", "ref", "hyp", "--format", "csv", "--output", "new.csv") == 0
+        assert os.readlink("new.csv") == "elsewhere/old.csv"
+        assert (sides / "elsewhere/old.csv").read_text().startswith("row,reference,hypothesis,uem,")
+
+    def test_no_input_is_replaced(self, sides: Path) -> None:
+        (sides / "uem").mkdir()
+        (sides / "uem/a.uem").write_text("a 1 0 5\n")
+        os.symlink("uem/a.uem", "link")
+        for name in ("uem/a.uem", "link", "uem/../uem/a.uem"):
+            said = refused("ref/one", "hyp/a.rttm", "--uem", "uem", "--output", name)
+            assert said == f"--output {name} is one of the files that are scored: give another name"
+        assert (sides / "uem/a.uem").read_text() == "a 1 0 5\n"
+
+    def test_nothing_is_written_into_an_output_set(self, sides: Path) -> None:
+        assert run("windows", ROOT / "examples/talks.jsonl", "--output", "set", "--tolerate", "1") == 0
+        os.symlink("set", "link")
+        for name in ("set/x.json", "set/_MANIFEST.json", "link/deep/x.json"):
+            assert refused("ref", "hyp", "--output", name) == (
+                f"--output {name} lies in the output set {sides}/set: give a name outside of it"
+            )
+        assert run("score", "ref", "hyp", "--output", "set.json") == 0
+
+    def test_what_cannot_be_written_is_said(self, sides: Path) -> None:
+        (sides / "closed").mkdir(mode=0o500)
+        done = run_process("score", "ref", "hyp", "--output", "closed/new/x", cwd=sides, preexec_fn=without_override)
+        said = "--output closed/new/x cannot be written: Permission denied: give a file where you may write one"
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"beam-curator: {said}")
+
+
+class TestNamesThatCannotBePrinted:
+    @pytest.fixture(autouse=True)
+    def odd(self, sides: Path) -> None:
+        for side in ("odd-ref", "odd-hyp"):
+            write_turns(sides / f"{side}.rttm", ("会é😀", [(0, 5, "x")]))
+
+    @pytest.mark.parametrize(("form", "shown"), [("table", r"\u4f1aé\U0001f600"), ("csv", r"\u4f1aé\U0001f600")])
+    def test_they_are_escaped(self, sides: Path, form: str, shown: str) -> None:
+        done = run_process(
+            *("score", "odd-ref.rttm", "odd-hyp.rttm", "--format", form),
+            env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+            encoding="latin-1",
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert shown in done.stdout
+
+    @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+    def test_json_stays_json(self, sides: Path, encoding: str) -> None:
+        done = run_process(
+            *("score", "odd-ref.rttm", "odd-hyp.rttm", "--format", "json"),
+            env=os.environ | {"PYTHONIOENCODING": encoding},
+            encoding=encoding,
+        )
+        assert json.loads(done.stdout)["tables"][0]["recordings"][0]["recording_id"] == "会é😀"
+        assert ("会é😀" in done.stdout) == (encoding == "utf-8")
+
+
 class TestWhatIsSaid:
     def test_a_process(self, sides: Path) -> None:
         done = run_process("score", "ref", "hyp", "--collar", "0", "--collar", "0.25", "--sort", "der", cwd=sides)
@@ -283,7 +177,9 @@ class TestWhatIsSaid:
             "beam-curator: 1 recording of the hypothesis without reference, not scored: extra",
             "beam-curator: 1 recording of the reference without hypothesis, all speech counts as missed: lost",
         ]
-        first, second = done.stdout.split("\n\n")
+        head, _, tables = done.stdout.partition("\n")
+        assert head == "reference ref, hypothesis hyp"
+        first, second = tables.split("\n\n")
         assert first.splitlines()[0].startswith("4 recordings, collar 0 s, overlap scored, no UEM: ")
         assert second.splitlines()[0].startswith("4 recordings, collar 0.25 s on each side, overlap scored, no UEM: ")
         rows = [line.split() for line in first.splitlines()[3:7]]
@@ -348,8 +244,17 @@ class TestFailUnder:
 
     def test_nothing_to_judge_is_not_good_enough(self, sides: Path) -> None:
         said = refused("ref/one", "hyp/a.rttm", "--collar", "250", "--fail-under", "50")
-        assert said.startswith(
-            "--fail-under 50 has nothing to judge: no speech of the reference is scored with collar 250 s"
+        assert said == (
+            "--fail-under 50 has nothing to judge: no speech of the reference is scored "
+            "with collar 250 s on each side, overlap scored: give references with speech, or a smaller collar"
+        )
+
+    def test_its_cure_is_one(self, sides: Path) -> None:
+        (sides / "a.uem").write_text("a 1 20 30\n")
+        said = refused("ref/one", "hyp/a.rttm", "--uem", "a.uem", "--skip-overlap", "--fail-under", "50")
+        assert said.endswith(
+            "collar 0 s, overlap left out, UEM a.uem: "
+            "give references with speech, or a UEM with some of it, or leave out --skip-overlap"
         )
 
 

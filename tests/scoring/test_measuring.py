@@ -146,6 +146,12 @@ def test_a_uem_outside_of_all_speech() -> None:
     assert result.n_reference_speakers == 0
 
 
+def test_speakers_are_matched_by_most_shared_time() -> None:
+    """Matching for the least JER would take 1 for ann: 4 of 5 s shared, where 0 shares 5 of 20."""
+    result = score({"ann": ((0.0, 5.0),)}, {"0": ((0.0, 20.0),), "1": ((0.0, 4.0),)})
+    assert result.rates.jer == 75
+
+
 def test_no_warning_is_left_of_the_extent() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)

@@ -3,7 +3,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -55,6 +57,7 @@ def report(*scores: RecordingScore, uem: str | None = None, collars: tuple[float
 THREE = (score("a", missed=1.0), score("lost", missed=10.0, n_said=0), score("silent", speech=0.0, n_said=1))
 
 TABLE = """\
+reference ref, hypothesis hyp
 3 recordings, collar 0 s, overlap scored, no UEM: all from the first to the last turn of either side
 recording           scored s  speech s   DER %  miss %  false alarm %  confusion %  JER %  speakers  off by
 ------------------  --------  --------  ------  ------  -------------  -----------  -----  --------  ------
@@ -74,7 +77,9 @@ def test_the_table() -> None:
 
 def test_a_table_for_each_condition() -> None:
     text = render_report_table(report(score("a"), uem="all.uem", collars=(0.0, 0.25)))
-    tables = text.split("\n\n")
+    head, _, rest = text.partition("\n")
+    assert head == "reference ref, hypothesis hyp"
+    tables = rest.split("\n\n")
     assert [table.splitlines()[0] for table in tables] == [
         "1 recording, collar 0 s, overlap scored, UEM all.uem",
         "1 recording, collar 0.25 s on each side, overlap scored, UEM all.uem",
@@ -92,7 +97,7 @@ def width(line: str) -> int:
 
 def test_long_names_fit_and_wide_ones_are_aligned() -> None:
     text = render_report_table(report(score("x" * 300), score("会議" * 40), score("my talk\n"), score("会")))
-    rows = text.splitlines()[1:-1]
+    rows = text.splitlines()[2:-1]
     assert {width(row) for row in rows if not row.startswith("mean")} <= {119, 120, width(rows[-1])}
     assert max(map(width, rows)) <= 120
     assert rows[2].startswith("xxxxxxx")
@@ -159,7 +164,9 @@ def test_csv_has_a_row_for_each_recording_and_two_of_totals() -> None:
     ]
     assert [row["collar_seconds"] for row in rows] == ["0.0"] * 5 + ["0.25"] * 5
     assert (rows[0]["der"], rows[2]["der"], rows[3]["der"], rows[4]["der"]) == ("25.0", "", "70.0", "77.5")
-    assert {row["uem"] for row in rows} == {"u"}
+    assert {(row["reference"], row["hypothesis"], row["uem"]) for row in rows} == {("ref", "hyp", "u")}
+    counts = [(row["speaker_count_accuracy"], row["speaker_count_mean_error"]) for row in rows[:5]]
+    assert counts == [("", "")] * 3 + [("33.333333", "1.0")] * 2
 
 
 @pytest.mark.parametrize("name", ["\ud800", 'a "b", c', "=1+1", "会議\n"])
@@ -167,7 +174,19 @@ def test_any_name_can_be_written(name: str) -> None:
     one = report(score(name))
     assert json.loads(render_report_json(one).encode())["tables"][0]["recordings"][0]["recording_id"] == name
     assert render_report_csv(one).encode()
-    assert len(render_report_table(one).encode().splitlines()) == 8
+    assert len(render_report_table(one).encode().splitlines()) == 9
+
+
+def test_paths_stay_in_their_line() -> None:
+    one = replace(report(score("a"), uem="u\udcff"), reference="my\ntalks", hypothesis="会議 1")
+    first, second, *_ = render_report_table(one).encode().decode().splitlines()
+    assert first == "reference 'my\\ntalks', hypothesis 会議 1"
+    assert second.endswith("UEM 'u\\udcff'")
+
+
+def test_json_holds_nothing_that_json_has_not() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        render_report_json(report(replace(score("a"), scored=math.inf)))
 
 
 def test_order() -> None:

@@ -23,13 +23,18 @@ def test_nothing_is_no_recording(text: str) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("a 1 0", "line 2: 3 fields, expected 4: recording, channel, start, end: mend the line, and escape blanks in"),
-        ("my talk 1 0 5", "line 2: 5 fields, expected 4"),
+        ("a 1 0", "line 2: 3 fields, expected 4: recording, channel, start, end: mend the line"),
+        (
+            "my talk 1 0 5",
+            "line 2: 5 fields, expected 4: recording, channel, start, end: mend the line, and escape blanks in names",
+        ),
         ("a 1 x 5", "line 2: start 'x', expected seconds, 0 or more: mend the line"),
         ("a 1 0 nan", "line 2: end 'nan', expected seconds"),
         ("a 1 -1 5", "line 2: start '-1', expected seconds"),
         ("a 1 0 1_0", "line 2: end '1_0', expected seconds"),
         ("a 1 0 inf", "line 2: end 'inf', expected seconds"),
+        ("a 1 0 1e308", "line 2: end 1e308, expected 1e+09 s or less: mend the line"),
+        ("a 1 0 1000000000.1", "line 2: end 1000000000.1, expected"),
         ("a 1 5 5", "line 2: end 5, expected more than the start 5: mend the line"),
         ("SPEAKER a 1 0.0 5.0 <NA> <NA> x <NA> <NA>", "line 2: 10 fields, expected 4"),
     ],

@@ -9,7 +9,7 @@ from beam_curator.diarization.models import ModelConfig
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.transforms import storage
 from beam_curator.transforms.diarization.model_choice import chosen_models, embedding_handler_of
-from beam_curator.transforms.diarization.model_descriptions import can_run, published_model
+from beam_curator.transforms.diarization.model_descriptions import can_run, published_model, published_weights
 from beam_curator.transforms.diarization.model_files import ModelFileError, ModelLocation
 from beam_curator.transforms.diarization.nemo_files import check_nemo
 from beam_curator.transforms.diarization.onnx_backend import CONFIG, check_files, imported_onnxruntime
@@ -135,6 +135,9 @@ def _warnings_of(options: ModelOptions, *, look_up: bool) -> list[str]:
 
 
 def _published(model: ModelOptions, *, look_up: bool) -> KnownModel | None:
+    same = published_weights(model.sha256)
+    if same is not None:
+        return same
     if not model.model_path:
         return known_model(model.model_name)
     found = published_model(model.model_path)

@@ -50,9 +50,11 @@ def chosen_models(model: ModelOptions) -> ChosenModels:
     is there.
 
     Raises:
-      ModelNotFoundError: "auto", and nothing is installed.
+      ModelNotFoundError: "auto", and nothing is installed; or the model of this package is named, and is not there.
     """
     if model.model_path or model.model_name != AUTO_MODEL:
+        if not model.model_path:
+            packaged_model(model.model_name)
         return ChosenModels(any_length=model)
     found: dict[Family, ModelLocation] = {}
     for location, family in installed_models(model.cache_dir):

@@ -24,12 +24,15 @@ from beam_curator.transforms.diarization.model_files import (
     packaged_model,
     weights_of,
 )
-from beam_curator.transforms.diarization.model_places import models_folder
-from beam_curator.transforms.diarization.onnx_backend import CONFIG, check_files
+from beam_curator.transforms.diarization.model_places import models_folder, packaged_folder
+from beam_curator.transforms.diarization.onnx_backend import CHECKSUMS, CONFIG, ENCODE, check_files
 from beam_curator.transforms.storage import hash_file, is_remote
 
 _EMBEDDING = 0.08
 """Seconds of an embedding of Nemotron's encoder, in which its configuration counts."""
+
+_MOST = 1e6
+"""Above it, a number of a configuration is no number of speakers, no size and no time."""
 
 _FAMILIES: Mapping[str, Family] = {
     "SortformerEncLabelModel": "sortformer-offline",
@@ -118,10 +121,9 @@ def describe_path(path: str) -> ModelDescription:
     family = family_of(location)
     speakers, step, latencies, size = _FACTS[location.kind](location, family)
     installed = _installed(location, hashed=True)
-    same = (model for model in KNOWN_MODELS.values() if model.sha256 is not None and model.sha256 == installed.sha256)
     return ModelDescription(
         name=path,
-        published=next(same, published_model(location.path)),
+        published=published_weights(installed.sha256 or "") or published_model(location.path),
         family=family,
         n_speakers=speakers,
         frame_step=step,
@@ -139,7 +141,9 @@ def models_here(cache_dir: str) -> Iterator[tuple[ModelLocation, Family]]:
     """
     yield from _placed(cache_dir)
     for known in reversed(list(KNOWN_MODELS.values())):
-        cached = None if known.packaged else cached_model(known.name, cache_dir)
+        cached = None
+        with suppress(OSError):
+            cached = None if known.packaged else cached_model(known.name, cache_dir)
         if cached is not None:
             yield cached, known.family
 
@@ -158,11 +162,12 @@ def _placed(cache_dir: str) -> Iterator[tuple[ModelLocation, Family]]:
 
 def _location_of(model: KnownModel, cache_dir: str, revision: str) -> ModelLocation | None:
     """Return where a published model is; one of the hub is taken before one that was put there by hand."""
-    with suppress(ModelNotFoundError, ModelFileError):
-        found = packaged_model(model.name) or cached_model("@".join(filter(None, (model.name, revision))), cache_dir)
+    named = "@".join(filter(None, (model.name, revision)))
+    with suppress(ModelNotFoundError, ModelFileError, OSError):
+        found = packaged_model(named) if model.packaged else cached_model(named, cache_dir)
         if found is not None:
             return found
-    if revision:
+    if revision or model.packaged:
         return None
     return next((place for place, _ in _placed(cache_dir) if published_model(place.path) is model), None)
 
@@ -186,10 +191,11 @@ def can_run(location: ModelLocation) -> bool:
 
 
 def published_model(path: str) -> KnownModel | None:
-    """Tell whether a model is a published one: by its name, since NVIDIA names files as the repository, by the name of
-    the hub's cache, or by what an exported one was made of.
+    """Tell whether a model is a published one, or that of this package.
 
-    Nothing is looked up in an object store.
+    An exported one is told by its hash, and by that of what it was made of; others, and those that this does not tell,
+    by the name of the file, since NVIDIA names files as the repository, or of the hub's cache. Nothing is looked up in
+    an object store. A `.nemo` file is not hashed for this: see `published_weights`.
 
     Example:
       >>> published_model("gs://bucket/diar_sortformer_4spk-v1.nemo").licence
@@ -198,22 +204,61 @@ def published_model(path: str) -> KnownModel | None:
       'nvidia/diar_sortformer_4spk-v1'
       >>> published_model("model.nemo")
     """
-    parts = path.rstrip("/").split("/")
-    cached = [part.removeprefix("models--").replace("--", "/") for part in parts if part.startswith("models--")]
-    found = known_model(cached[-1]) if cached else _of_file(parts[-1])
-    if found is not None or is_remote(path):
-        return found
+    named = _named(path)
+    if is_remote(path):
+        return named
     with suppress(ModelNotFoundError, ModelFileError, NotAModelError, OSError):
         location = locate(os.path.expanduser(path), name=path)
         if location.kind == "onnx":
-            config = _exported_config(location)
-            made_of = (model for model in KNOWN_MODELS.values() if config.sha256 and config.sha256 == model.sha256)
-            return next(made_of, _of_file(config.name))
-        return _of_file(os.path.basename(location.path))
-    return None
+            same = published_weights(_hash_beside(location.path))
+            return same or _made_of(_exported_config(location), named)
+        return named or _of_file(os.path.basename(location.path))
+    return named
+
+
+def published_weights(sha256: str) -> KnownModel | None:
+    """Tell whether a file with weights is that of a published model, or of the one of this package.
+
+    Args:
+      sha256: of a `.nemo` file, or of the `encode.onnx` of an exported model, hexadecimal; "" for none.
+
+    Example:
+      >>> published_weights("bc74dfd8ca314240abcdc7e2949901eeaa72947a04ce1fab893e373d81f1e689").name
+      'nvidia/diar_sortformer_4spk-v1'
+      >>> published_weights("")
+    """
+    if not sha256:
+        return None
+    return next((model for model in KNOWN_MODELS.values() if sha256.lower() == _hash_of(model)), None)
+
+
+def _hash_of(model: KnownModel) -> str | None:
+    return _hash_beside(packaged_folder(model.name)) if model.packaged else model.sha256
+
+
+def _hash_beside(folder: str) -> str:
+    """Return what the checksums of an exported model say of its weights; nothing is hashed."""
+    lines: list[str] = []
+    with suppress(OSError), open(os.path.join(folder, CHECKSUMS), encoding="utf-8", errors="replace") as stream:
+        lines = stream.read().splitlines()
+    return next((sha256 for sha256, _, name in (line.partition("  ") for line in lines) if name == ENCODE), "")
+
+
+def _made_of(config: ModelConfig, named: KnownModel | None) -> KnownModel | None:
+    """Tell what an exported model was made of: by hash, else by the name of the folder, else by that of the file."""
+    same = (model for model in KNOWN_MODELS.values() if config.sha256 and config.sha256 == model.sha256)
+    return next(same, named or _of_file(str(config.name)))
+
+
+def _named(path: str) -> KnownModel | None:
+    parts = path.rstrip("/").split("/")
+    cached = [part.removeprefix("models--").replace("--", "/") for part in parts if part.startswith("models--")]
+    found = known_model(cached[-1]) if cached else _of_file(parts[-1])
+    return None if found is not None and found.packaged else found
 
 
 def _of_file(name: str) -> KnownModel | None:
+    """Look a name up among those of the hub; what else is called as the model of this package may be anything."""
     stem = name.removesuffix(".nemo")
     published = (model for model in KNOWN_MODELS.values() if not model.packaged)
     return next((model for model in published if model.name.rpartition("/")[2] == stem), None)
@@ -244,11 +289,10 @@ _Facts = tuple[int | None, Seconds | None, Mapping[str, Seconds], int | None]
 def _facts_of_nemo(location: ModelLocation, family: Family) -> _Facts:
     config = _nemo_config(location.path)
     if family == "titanet":
-        return None, None, {}, _number(config, "decoder", "emb_sizes")
+        return None, None, {}, _whole(config, "decoder", "emb_sizes")
     stride, factor = _number(config, "preprocessor", "window_stride"), _number(config, "encoder", "subsampling_factor")
-    speakers = _number(config, "sortformer_modules", "num_spks")
     step = round(stride * factor, 6) if stride is not None and factor is not None else None
-    return (int(speakers) if speakers is not None else None), step, latencies_of(family), None
+    return _whole(config, "sortformer_modules", "num_spks"), step, latencies_of(family), None
 
 
 def _facts_of_exported(location: ModelLocation, family: Family) -> _Facts:
@@ -262,22 +306,32 @@ def _facts_of_nemotron(location: ModelLocation, family: Family) -> _Facts:
     with open(os.path.join(location.path, CONFIG), encoding="utf-8") as stream:
         config = json.load(stream)
     known = next(model for model in KNOWN_MODELS.values() if model.family == family)
-    speakers = _number(config, "head_config", "num_speakers")
+    speakers = _whole(config, "head_config", "num_speakers") or known.n_speakers
     chunk, ahead = config.get("chunk_length"), config.get("chunk_right_context")
     latencies = latencies_of(family)
-    if isinstance(chunk, int) and isinstance(ahead, int):
+    if _is_number(chunk) and (_is_number(ahead) or ahead == 0):
         latencies = {name: round((chunk + ahead) * _EMBEDDING, 2) for name in latencies}
-    return (int(speakers) if speakers is not None else known.n_speakers), known.frame_step, latencies, None
+    return speakers, known.frame_step, latencies, None
 
 
 _FACTS = {"nemo": _facts_of_nemo, "onnx": _facts_of_exported, "transformers": _facts_of_nemotron}
 
 
 def _number(config: Mapping[str, Any], section: str, key: str) -> Any:
-    """Return a number of a configuration, None where there is none, or a reference to another key in its place."""
+    """Return a number above 0 of a configuration, None where there is none, or a reference to another key instead."""
     values = config.get(section)
     value = values.get(key) if isinstance(values, dict) else None
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return value if _is_number(value) else None
+
+
+def _whole(config: Mapping[str, Any], section: str, key: str) -> int | None:
+    value = _number(config, section, key)
+    return int(value) if value is not None and value == int(value) else None
+
+
+def _is_number(value: object) -> bool:
+    """Tell a number above 0 from what else a configuration may hold; it is finite."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= _MOST
 
 
 def _exported_config(location: ModelLocation) -> ModelConfig:
@@ -287,7 +341,7 @@ def _exported_config(location: ModelLocation) -> ModelConfig:
 
 def _nemo_config(path: str) -> dict[str, Any]:
     config = None
-    with suppress(tarfile.TarError, yaml.YAMLError, EOFError), tarfile.open(path) as tar:
+    with suppress(Exception), tarfile.open(path) as tar:  # a damaged tar, gzip or YAML each have errors of their own
         for member in tar:
             if os.path.basename(member.name) == "model_config.yaml":
                 stream = tar.extractfile(member)

@@ -19,8 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from beam_curator.diarization.known_models import known_model
-from beam_curator.transforms.diarization.model_places import hub_folder, models_folder, packaged_folder
+from beam_curator.diarization.known_models import NEMOTRON_MODEL, NEMOTRON_TYPE, known_model, revision_problem
+from beam_curator.transforms.diarization.model_places import (
+    REINSTALL_CURE,
+    SHARD_INDEX,
+    TRANSFORMERS_FILES,
+    files_needed,
+    hub_folder,
+    models_folder,
+    packaged_folder,
+)
 from beam_curator.transforms.storage import (
     UnknownSchemeError,
     check_store,
@@ -43,9 +51,6 @@ _LOCAL_CURE = "download it elsewhere and give --model-path FILE.nemo"
 _ANSWER_SECONDS = 5.0
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[A-Za-z0-9][\w./-]*)?", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_TRANSFORMERS_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
-_NEMOTRON = "nemotron"
-_SHARD_INDEX = "model.safetensors.index.json"
 
 _Answer = TypeVar("_Answer")
 
@@ -126,13 +131,18 @@ def locate(path: str, *, name: str, revision: str = "") -> ModelLocation:
 
 
 def _locate_in_folder(path: str, name: str) -> tuple[str, Kind]:
-    names = set(os.listdir(path))
+    names = {file for file in os.listdir(path) if os.path.exists(os.path.join(path, file))}
     config = _read_config(os.path.join(path, "config.json"), name) if "config.json" in names else {}
     if "format" in config:
         _check_complete(name, "an exported model", [file for file in ONNX_FILES if file not in names])
         return path, "onnx"
     archives = sorted(file for file in names if file.endswith(".nemo") and not file.startswith("."))
-    if "model_type" in config and not (archives and _NEMOTRON not in str(config["model_type"])):
+    if "model_type" in config and not (archives and config["model_type"] != NEMOTRON_TYPE):
+        if config["model_type"] != NEMOTRON_TYPE:
+            raise ModelFileError(
+                f"{name} is a model of type {config['model_type']}, expected {NEMOTRON_TYPE}: give a folder of "
+                f"{NEMOTRON_MODEL}"
+            )
         _check_complete(name, "a transformers model", _missing_of_transformers(path, names))
         return path, "transformers"
     if archives:
@@ -147,17 +157,24 @@ def _read_config(path: str, name: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as stream:
             config = json.load(stream)
-    except ValueError as err:
-        raise ModelFileError(f"config.json of model {name} is no JSON ({err}): fetch or export it again") from err
+    except (ValueError, RecursionError) as err:
+        file = os.path.basename(path)
+        raise ModelFileError(f"{file} of model {name} is no JSON ({err}): fetch or export it again") from err
     return config if isinstance(config, dict) else {}
 
 
 def _missing_of_transformers(path: str, names: set[str]) -> list[str]:
-    missing = [] if names & set(_TRANSFORMERS_FILES[1:]) else ["processor_config.json"]
-    if _SHARD_INDEX in names:
-        weight_map = _read_config(os.path.join(path, _SHARD_INDEX), path).get("weight_map", {})
-        return missing + sorted(set(weight_map.values()) - names)
-    return missing + ([] if "model.safetensors" in names else ["model.safetensors"])
+    missing = [] if names & set(TRANSFORMERS_FILES[1:]) else ["processor_config.json"]
+    if SHARD_INDEX not in names:
+        return missing + ([] if "model.safetensors" in names else ["model.safetensors"])
+    parts = _read_config(os.path.join(path, SHARD_INDEX), path).get("weight_map")
+    files = set(map(str, parts.values())) if isinstance(parts, dict) else set()
+    if not files or not all(file.endswith(".safetensors") for file in files):
+        raise ModelFileError(
+            f"{SHARD_INDEX} of model {path} has weight_map {str(parts)[:40]}, expected the .safetensors file of each "
+            "weight: fetch it again"
+        )
+    return missing + sorted(files - names)
 
 
 def _check_complete(name: str, what: str, missing: Sequence[str]) -> None:
@@ -266,10 +283,18 @@ def packaged_model(model_name: str) -> ModelLocation | None:
     """Return a model that lies in this package; None where none of this name does.
 
     Raises:
-      ModelNotFoundError: it was left out of this installation.
+      ModelNotFoundError: it was left out of this installation, or a revision is named.
     """
     known = known_model(model_name)
-    return locate(packaged_folder(known.name), name=known.name) if known is not None and known.packaged else None
+    if known is None or not known.packaged:
+        return None
+    problem = revision_problem(model_name)
+    if problem is not None:
+        raise ModelNotFoundError(problem)
+    try:
+        return locate(packaged_folder(known.name), name=known.name)
+    except (ModelNotFoundError, ModelFileError) as err:
+        raise ModelNotFoundError(f"model {known.name} is not whole in this package ({err}): {REINSTALL_CURE}") from err
 
 
 def _from_hub(model_name: str, cache_dir: str | None) -> ModelLocation:
@@ -313,7 +338,7 @@ def _download(model_name: str, repository: str, revision: str | None, cache: str
     info = _ask(model_name, lambda: HfApi().model_info(repository, revision=revision, timeout=_ANSWER_SECONDS))
     names = [sibling.rfilename for sibling in info.siblings or []]
     known = known_model(model_name)
-    wanted = _files_needed(names, prefers_nemo=known is None or known.family != _NEMOTRON)
+    wanted = files_needed(names, prefers_nemo=known is None or known.family != "nemotron")
     if not wanted:
         raise ModelFileError(f"model {model_name} has neither a .nemo nor safetensors: name a diarization model")
     try:
@@ -327,21 +352,6 @@ def _download(model_name: str, repository: str, revision: str | None, cache: str
     if found is None:
         raise ModelFileError(f"model {model_name} cannot be used as fetched into {cache}: delete it there, run again")
     return found
-
-
-def _files_needed(names: Sequence[str], *, prefers_nemo: bool) -> list[str]:
-    """Choose what to fetch of a repository that may hold a model in both forms: only Nemotron is run by transformers.
-
-    Example:
-      >>> names = ["config.json", "b.nemo", "a.nemo", "model.safetensors"]
-      >>> _files_needed(names, prefers_nemo=True), _files_needed(names, prefers_nemo=False)
-      (['a.nemo'], ['config.json', 'model.safetensors'])
-    """
-    archives = sorted(name for name in names if name.endswith(".nemo") and "/" not in name)
-    weights = [name for name in names if name.endswith(".safetensors") and "/" not in name]
-    if weights and "config.json" in names and not (archives and prefers_nemo):
-        return [name for name in names if name in (*weights, *_TRANSFORMERS_FILES, _SHARD_INDEX)]
-    return archives[:1]
 
 
 def _ask(model_name: str, question: Callable[[], _Answer]) -> _Answer:

@@ -1,11 +1,24 @@
-"""The folders that models lie in: those put there by hand, what the hub's client fetched, and this package."""
+"""The folders that models lie in: those put there by hand, what the hub's client fetched, and this package.
+
+And the files of a folder on the hub that one is made of.
+"""
 
 import os
+from collections.abc import Sequence
 
 import beam_curator
 
 DEFAULT_COPIES = os.path.join("~", ".cache", "beam_curator", "models")
 """Where models are looked for, and those of object stores are copied to, unless a cache is named."""
+
+REINSTALL_CURE = "pip install --force-reinstall --no-deps beam-curator"
+"""What brings back a model that should lie in this package."""
+
+TRANSFORMERS_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
+"""What a folder of transformers has beside the weights; of the last two, one is enough."""
+
+SHARD_INDEX = "model.safetensors.index.json"
+"""Where there are several files of weights, which of them holds what."""
 
 
 def models_folder(cache_dir: str | None) -> str:
@@ -30,3 +43,22 @@ def hub_folder(cache_dir: str | None) -> str:
 def packaged_folder(name: str) -> str:
     """Return the folder of a model that lies in this package."""
     return os.path.join(os.path.dirname(beam_curator.__file__), "models", name)
+
+
+def files_needed(names: Sequence[str], *, prefers_nemo: bool) -> list[str]:
+    """Choose what to fetch of a repository that may hold a model in both forms: only Nemotron is run by transformers.
+
+    Args:
+      names: of the files in it.
+      prefers_nemo: take the `.nemo` where there is one.
+
+    Example:
+      >>> names = ["config.json", "b.nemo", "a.nemo", "model.safetensors"]
+      >>> files_needed(names, prefers_nemo=True), files_needed(names, prefers_nemo=False)
+      (['a.nemo'], ['config.json', 'model.safetensors'])
+    """
+    archives = sorted(name for name in names if name.endswith(".nemo") and "/" not in name)
+    weights = [name for name in names if name.endswith(".safetensors") and "/" not in name]
+    if weights and "config.json" in names and not (archives and prefers_nemo):
+        return [name for name in names if name in (*weights, *TRANSFORMERS_FILES, SHARD_INDEX)]
+    return archives[:1]

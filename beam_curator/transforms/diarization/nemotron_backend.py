@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from beam_curator.diarization.batches import BatchLimit, in_halves
-from beam_curator.diarization.known_models import NEMOTRON_MODEL
+from beam_curator.diarization.known_models import NEMOTRON_MODEL, NEMOTRON_TYPE
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.transforms.diarization.model_files import ModelFileError, ModelLocation
 from beam_curator.transforms.diarization.torch_running import computing, with_memory_errors
 
-MODEL_TYPE = "nemotron3_diarization"
+MODEL_TYPE = NEMOTRON_TYPE
 """What `config.json` calls the model."""
 
 Result = Floats | EntryError

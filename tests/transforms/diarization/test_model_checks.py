@@ -1,3 +1,4 @@
+import shutil
 import warnings
 from pathlib import Path
 
@@ -5,13 +6,15 @@ import apache_beam as beam
 import pytest
 
 from beam_curator.diarization.diarize_rules import AUTO_MODEL, ModelOptions
-from beam_curator.diarization.known_models import TITANET_MODEL
+from beam_curator.diarization.known_models import KNOWN_MODELS, TITANET_MODEL
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.transforms import yaml_diarization
 from beam_curator.transforms.diarization.diarize import Diarize
 from beam_curator.transforms.diarization.model_checks import ModelUseWarning, check_model, notices_of
-from beam_curator.transforms.diarization.model_files import ModelFileError
+from beam_curator.transforms.diarization.model_files import ModelFileError, ModelNotFoundError
+from beam_curator.transforms.diarization.model_places import packaged_folder
 from tests.fakes_models import BandHandler, write_band_model, write_sound
+from tests.transforms.diarization.models_in_files import TRANSFORMERS
 
 FORBIDDEN = (
     "model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that take "
@@ -53,6 +56,26 @@ class TestNotices:
         assert notices_of(ModelOptions()) == notices_of(ModelOptions(model_name="demo")) == [f"warning: {FOR_LESS}"]
         nothing_installed = ModelOptions(model_name=AUTO_MODEL, cache_dir=str(tmp_path))
         assert notices_of(nothing_installed) == ["--model-name auto: demo", f"warning: {FOR_LESS}"]
+
+    def test_of_a_copy_of_it(self, tmp_path: Path) -> None:
+        copy = shutil.copytree(packaged_folder("demo"), tmp_path / "models" / "mine")
+        for path in (packaged_folder("demo"), str(copy)):
+            assert notices_of(ModelOptions(model_path=path)) == [f"warning: {FOR_LESS}"]
+        assert notices_of(ModelOptions(model_name=AUTO_MODEL, cache_dir=str(tmp_path / "models"))) == [
+            f"--model-name auto: {copy}",
+            f"warning: {FOR_LESS}",
+        ]
+        other = write_band_model(tmp_path / "demo")
+        assert notices_of(ModelOptions(model_path=str(other))) == []
+
+    def test_of_a_file_that_was_renamed_if_its_hash_is_given(self) -> None:
+        sha256 = KNOWN_MODELS["nvidia/diar_sortformer_4spk-v1"].sha256
+        assert sha256 is not None
+        for path in ("/none/mine.nemo", "gs://bucket/mine.nemo"):
+            assert notices_of(ModelOptions(model_path=path, sha256=sha256.upper()), look_up=False) == [
+                f"warning: {FORBIDDEN}"
+            ]
+            assert notices_of(ModelOptions(model_path=path), look_up=False) == []
 
     def test_in_a_store_only_names_count_unless_it_is_looked_up(self) -> None:
         named = ModelOptions(model_path="gs://bucket/diar_sortformer_4spk-v1.nemo")
@@ -108,3 +131,16 @@ class TestInPipelines:
 def test_a_model_of_embeddings_tells_no_turns() -> None:
     with pytest.raises(ModelFileError, match="titanet_large does not tell who speaks when, expected one that does"):
         check_model(ModelOptions(model_name=TITANET_MODEL), StreamingParameters())
+
+
+def test_the_model_of_this_package_has_no_revisions() -> None:
+    with pytest.raises(ModelNotFoundError, match="expected demo, which lies in this package and has no revisions"):
+        check_model(ModelOptions(model_name="demo@main"), StreamingParameters())
+
+
+def test_another_model_of_transformers(tmp_path: Path) -> None:
+    for name, content in TRANSFORMERS.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ModelFileError, match="is a model of type bert, expected nemotron3_diarization"):
+        check_model(ModelOptions(model_path=str(tmp_path)), StreamingParameters())

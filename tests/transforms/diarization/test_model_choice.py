@@ -22,7 +22,7 @@ from beam_curator.transforms.diarization.model_choice import (
     is_nemotron,
 )
 from beam_curator.transforms.diarization.model_descriptions import family_of
-from beam_curator.transforms.diarization.model_files import locate
+from beam_curator.transforms.diarization.model_files import ModelNotFoundError, locate
 from beam_curator.transforms.diarization.model_places import packaged_folder
 from beam_curator.transforms.diarization.nemotron import NemotronModelHandler
 from beam_curator.transforms.diarization.sortformer import SortformerModelHandler
@@ -86,6 +86,21 @@ class TestChosenModels:
         path = write_band_model(tmp_path / "b")
         chosen = chosen_models(auto(tmp_path))
         assert (chosen.any_length.model_path, chosen.short) == (str(path), None)
+
+    def test_auto_takes_no_other_model_of_transformers(self, tmp_path: Path) -> None:
+        folder = write_transformers(tmp_path / "a")
+        (folder / "config.json").write_text('{"model_type": "bert"}')
+        assert list(installed_models(str(tmp_path))) == []
+        assert chosen_models(auto(tmp_path)).any_length.model_name == "demo"
+        assert not is_nemotron(ModelOptions(model_path=str(folder)))
+
+    def test_a_revision_of_the_model_of_this_package_is_refused(self) -> None:
+        model = ModelOptions(model_name="demo@v2")
+        for ask in (chosen_models, config_of_model):
+            with pytest.raises(
+                ModelNotFoundError, match=r"model demo@v2 is not there, expected demo, .*: leave @v2 out"
+            ):
+                ask(model)
 
     def test_what_is_no_model_is_passed_over(self, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("x")

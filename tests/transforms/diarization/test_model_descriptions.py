@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 import tarfile
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import beam_curator
 from beam_curator.diarization.known_models import KNOWN_MODELS, NEMOTRON_MODEL, TITANET_MODEL
 from beam_curator.diarization.models import ModelConfig, NotAModelError
 from beam_curator.transforms.diarization.model_descriptions import (
@@ -17,13 +19,16 @@ from beam_curator.transforms.diarization.model_descriptions import (
     describe_path,
     models_here,
     published_model,
+    published_weights,
 )
 from beam_curator.transforms.diarization.model_files import ModelFileError, ModelNotFoundError, locate
+from beam_curator.transforms.diarization.model_places import packaged_folder
 from beam_curator.transforms.diarization.onnx_backend import CHECKSUMS, checksums_of
 from tests.fakes_models import write_band_model
 from tests.transforms.diarization.models_in_files import TRANSFORMERS, sha256
 
 OFFLINE = KNOWN_MODELS["nvidia/diar_sortformer_4spk-v1"]
+DEMO = KNOWN_MODELS["demo"]
 STREAMING = KNOWN_MODELS["nvidia/diar_streaming_sortformer_4spk-v2"]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SORTFORMER = """
@@ -96,6 +101,34 @@ class TestPublishedModels:
         assert STREAMING.sha256 is not None
         assert published_model(str(change_config(folder, name="mine.nemo", sha256=STREAMING.sha256))) is STREAMING
 
+    def test_that_of_this_package_wherever_it_lies(self, tmp_path: Path) -> None:
+        folder = packaged_folder("demo")
+        copy = shutil.copytree(folder, tmp_path / "diar_sortformer_4spk-v1")
+        for path in (folder, f"{folder}/", os.path.relpath(folder), str(copy)):
+            assert published_model(path) is DEMO
+            assert describe_path(path).published is DEMO
+
+    def test_another_that_is_called_as_that_of_this_package(self, tmp_path: Path) -> None:
+        folder = change_config(write_band_model(tmp_path / "demo"), name="demo.nemo")
+        fetched = shutil.copytree(folder, tmp_path / "models--demo" / "snapshots" / COMMIT)
+        archive = write_nemo(tmp_path / "demo.nemo")
+        for path in (folder, fetched, archive):
+            assert published_model(str(path)) is describe_path(str(path)).published is None
+        assert published_model("gs://bucket/demo") is None
+
+    def test_without_checksums_a_copy_is_not_told(self, tmp_path: Path) -> None:
+        folder = shutil.copytree(packaged_folder("demo"), tmp_path / "mine")
+        (folder / CHECKSUMS).write_bytes(b"\xff\n")
+        assert published_model(str(folder)) is None
+        (folder / CHECKSUMS).unlink()
+        assert published_model(str(folder)) is None
+
+    def test_by_the_hash_of_weights(self) -> None:
+        assert OFFLINE.sha256 is not None
+        assert published_weights(OFFLINE.sha256.upper()) is OFFLINE
+        assert published_weights(sha256((Path(packaged_folder("demo")) / "encode.onnx").read_bytes())) is DEMO
+        assert published_weights("") is published_weights("0" * 64) is None
+
     def test_others(self, tmp_path: Path) -> None:
         for path in ("", "/", "/none", "model.nemo", str(tmp_path), str(write_nemo(tmp_path / "m.nemo"))):
             assert published_model(path) is None
@@ -165,6 +198,20 @@ class TestPaths:
         model = describe_path(str(write_nemo(tmp_path / "m.nemo", text)))
         assert (model.family, model.n_speakers, model.frame_step) == ("sortformer-offline", None, None)
 
+    @pytest.mark.parametrize("number", [".nan", ".inf", "-3", "0", "0.5", "true", "1" + "0" * 400, "four", "[4]"])
+    def test_a_nemo_file_with_numbers_that_are_none(self, tmp_path: Path, number: str) -> None:
+        text = (
+            f"sortformer_modules: {{num_spks: {number}}}\nencoder: {{subsampling_factor: {number}}}\n"
+            "preprocessor: {window_stride: -0.01}\n"
+        )
+        model = describe_path(str(write_nemo(tmp_path / "m.nemo", text)))
+        assert (model.n_speakers, model.frame_step) == (None, None)
+
+    @pytest.mark.parametrize("text", ["trained: 2024-99-99\n", "a: !!int ''\n", "[" * 3000])
+    def test_a_nemo_file_that_cannot_be_read(self, tmp_path: Path, text: str) -> None:
+        with pytest.raises(NotAModelError, match=r"has no model_config\.yaml that can be read"):
+            describe_path(str(write_nemo(tmp_path / "m.nemo", text)))
+
     def test_a_nemo_file_of_embeddings(self, tmp_path: Path) -> None:
         path = write_nemo(tmp_path / "speakerverification_en_titanet_large.nemo", TITANET)
         model = describe_path(str(path))
@@ -187,6 +234,9 @@ class TestPaths:
         [
             ({}, 8, 30.4),
             ({"head_config": {"num_speakers": 5}, "chunk_length": 9, "chunk_right_context": 4}, 5, 1.04),
+            ({"chunk_length": 9, "chunk_right_context": 0}, 8, 0.72),
+            ({"head_config": {"num_speakers": -5}, "chunk_length": True, "chunk_right_context": -4}, 8, 30.4),
+            ({"head_config": {"num_speakers": float("nan")}, "chunk_length": float("inf")}, 8, 30.4),
         ],
     )
     def test_a_folder_of_transformers(
@@ -197,6 +247,15 @@ class TestPaths:
         assert model.latencies == {"default": latency}
         assert model.installed is not None
         assert model.installed.sha256 == sha256(b"w")
+
+    def test_a_folder_of_transformers_with_another_model(self, tmp_path: Path) -> None:
+        folder = write_transformers(tmp_path / "m", model_type="bert")
+        message = "is a model of type bert, expected nemotron3_diarization: give a folder of nvidia/Nemotron"
+        with pytest.raises(ModelFileError, match=message):
+            describe_path(str(folder))
+        (folder / "processor_config.json").unlink()
+        with pytest.raises(ModelFileError, match=message):
+            describe_path(str(folder))
 
     def test_what_is_none(self, tmp_path: Path) -> None:
         with pytest.raises(ModelNotFoundError, match="is not there"):
@@ -224,3 +283,30 @@ def test_models_that_are_here(tmp_path: Path) -> None:
         (str(newest), "titanet"),
         (str(fetched), "sortformer-offline"),
     ]
+
+
+def test_what_is_broken_is_passed_over(tmp_path: Path) -> None:
+    mine = write_nemo(tmp_path / "mine.nemo")
+    write_nemo(tmp_path / "numbers.nemo", "trained: 2024-99-99\n")
+    write_transformers(tmp_path / "bert", model_type="bert")
+    for number, weight_map in enumerate(("[]", "{}", '{"a": ["x"]}', '{"a": "config.json"}', "3", "[" * 100_000)):
+        folder = write_transformers(tmp_path / f"parts-{number}")
+        (folder / "model.safetensors.index.json").write_text(f'{{"weight_map": {weight_map}}}')
+    gone = write_transformers(tmp_path / "gone")
+    (gone / "model.safetensors").unlink()
+    (gone / "model.safetensors").symlink_to(tmp_path / "blob")
+    odd = write_band_model(tmp_path / "odd")
+    change_config(odd, name=3)  # type: ignore[arg-type]  # what a file may hold
+    (cached(tmp_path, OFFLINE.name) / "m.nemo").symlink_to(tmp_path / "blob")
+    (cached(tmp_path, STREAMING.name) / "m.nemo").mkdir()
+    assert [location.path for location, _ in models_here(str(tmp_path))] == [str(mine), str(odd)]
+    assert [describe_known(known, str(tmp_path)).installed for known in (OFFLINE, STREAMING)] == [None, None]
+
+
+def test_one_of_this_package_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = shutil.copytree(packaged_folder("demo"), tmp_path / "copy")
+    fetched = shutil.copytree(copy, cached(tmp_path, "demo"), dirs_exist_ok=True)
+    assert published_model(str(fetched)) is DEMO
+    monkeypatch.setattr(beam_curator, "__file__", str(tmp_path / "package" / "__init__.py"))
+    assert describe_known(DEMO, str(tmp_path)).installed is None
+    assert published_model(str(copy)) is None

@@ -1,17 +1,21 @@
-import io
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+import beam_curator
+from beam_curator.transforms import storage
 from beam_curator.transforms.diarization.model_files import (
     ModelFileError,
     ModelLocation,
     ModelNotFoundError,
     resolve_model,
 )
+from beam_curator.transforms.diarization.model_places import packaged_folder
 from tests.fakes_filesystem import OBJECTS, put
 from tests.transforms.diarization.models_in_files import NEMO, ONNX, TRANSFORMERS, nemo_bytes, sha256
 
@@ -35,6 +39,7 @@ def folder_of(path: Path, files: dict[str, bytes]) -> Path:
         (TRANSFORMERS, "transformers", ""),
         (TRANSFORMERS | {"a.nemo": NEMO}, "transformers", ""),
         (TRANSFORMERS | {"config.json": b'{"model_type": "sortformer"}', "a.nemo": NEMO}, "nemo", "a.nemo"),
+        (TRANSFORMERS | {"config.json": b'{"model_type": "nemotron_h"}', "a.nemo": NEMO}, "nemo", "a.nemo"),
         (
             {
                 "config.json": TRANSFORMERS["config.json"],
@@ -86,6 +91,31 @@ def test_a_path_wins_over_a_name(tmp_path: Path) -> None:
             },
             "model {} lacks part-2.safetensors, expected a transformers model",
         ),
+        *(
+            (
+                {**TRANSFORMERS, "model.safetensors.index.json": b'{"weight_map": %b}' % weight_map},
+                "model.safetensors.index.json of model {} has weight_map "
+                + shown
+                + ", expected the .safetensors file of "
+                "each weight: fetch it again",
+            )
+            for weight_map, shown in (
+                (b"[]", "[]"),
+                (b"{}", "{{}}"),
+                (b"null", "None"),
+                (b'{"x": 3}', "{{'x': 3}}"),
+                (b'{"x": "config.json"}', "{{'x': 'config.json'}}"),
+            )
+        ),
+        (
+            {**TRANSFORMERS, "model.safetensors.index.json": b"{"},
+            "model.safetensors.index.json of model {} is no JSON (Expecting property name",
+        ),
+        (
+            {**TRANSFORMERS, "config.json": b'{"model_type": "bert"}'},
+            "{} is a model of type bert, expected nemotron3_diarization: give a folder of nvidia/Nemotron-3-Diar",
+        ),
+        ({"config.json": b'{"model_type": ["x"]}'}, "{} is a model of type ['x'], expected nemotron3_diarization"),
         ({"config.json": b"{"}, "config.json of model {} is no JSON (Expecting property name"),
         ({"a.nemo": NEMO[:300]}, "model {} is damaged (300 bytes that are no tar), expected a .nemo: fetch it again"),
     ],
@@ -154,6 +184,33 @@ def test_a_path_as_a_name(tmp_path: Path) -> None:
         resolve_model(str(tmp_path))
 
 
+@pytest.mark.parametrize("revision", ["@main", "@0123", "@"])
+def test_the_model_of_this_package_has_no_revisions(revision: str) -> None:
+    assert resolve_model("demo").path == packaged_folder("demo")
+    with pytest.raises(ModelNotFoundError) as caught:
+        resolve_model(f"demo{revision}")
+    assert str(caught.value) == (
+        f"model demo{revision} is not there, expected demo, which lies in this package and has no revisions: leave "
+        f"{revision} out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("torn", "found"), [(False, "model demo is not there"), (True, "model demo lacks encode.onnx")]
+)
+def test_the_model_of_this_package_may_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: bool, found: str
+) -> None:
+    if torn:
+        shutil.copytree(packaged_folder("demo"), tmp_path / "models" / "demo")
+        (tmp_path / "models" / "demo" / "encode.onnx").unlink()
+    monkeypatch.setattr(beam_curator, "__file__", str(tmp_path / "__init__.py"))
+    with pytest.raises(ModelNotFoundError) as caught:
+        resolve_model("demo")
+    assert str(caught.value).startswith(f"model demo is not whole in this package ({found}")
+    assert str(caught.value).endswith("): pip install --force-reinstall --no-deps beam-curator")
+
+
 @pytest.fixture
 def store() -> Iterator[None]:
     """The object store, empty before and after."""
@@ -191,12 +248,10 @@ def test_a_copy_that_broke_off_is_not_taken(store: None, tmp_path: Path, monkeyp
         put(f"gs://models/exported/{name}", content)
     from beam_curator.transforms.diarization import model_files
 
-    opened = model_files.open_raw
-
-    def fail_at_third(path: str) -> io.BufferedIOBase:
+    def fail_at_third(path: str) -> BinaryIO:
         if path.endswith("mel_filters.npy"):
             raise ConnectionError("the store went away")
-        return opened(path)  # type: ignore[return-value]  # a seam of the test: bytes are read, nothing else
+        return storage.open_raw(path)
 
     with monkeypatch.context() as patch:
         patch.setattr(model_files, "open_raw", fail_at_third)
