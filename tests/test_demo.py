@@ -54,7 +54,7 @@ def test_the_demo_goes_from_a_recording_to_clips(folder: Path) -> None:
         assert cli.run(["verify", f"demo_output/{command[command.index('--output') + 1].split('/')[1]}"]) == 0
     (entry,) = rows_of("turns-*.jsonl", out / "turns")
     rttm = (out / "turns" / "rttm" / "round_table.rttm").read_text(encoding="utf-8")
-    assert entry["num_speakers"] >= 2
+    assert entry["num_speakers"] == 3
     assert len(list(parse_rttm(rttm))) == len(entry["segments"]) > 20
     tables = {kind: pq.read_table(next((out / "turns").glob(f"{kind}-embeddings-*"))) for kind in ("speaker", "turn")}
     assert 2 <= tables["speaker"].num_rows <= entry["num_speakers"]

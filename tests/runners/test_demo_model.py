@@ -32,17 +32,17 @@ from tests.manifests import manifest_of, run
 from tests.transforms.diarization.turn_sets import check_set, entries_in
 
 MOST_BYTES = 8_000_000
-MOST_DER = 25.0
+MOST_DER = 22.0
 """Percent of speech, at each latency, all held-out recordings together, without a collar."""
 
-MOST_DER_OF_ONE = 10.0
+MOST_DER_OF_ONE = 15.0
 """The same, of the recordings in which one speaker talks."""
 
 LEAST_DER_IN_DISORDER = 45.0
-LEAST_MARGIN = 0.25
+LEAST_MARGIN = 0.6
 """Between the mean cosine of two turns of one speaker and that of two turns of two speakers."""
 
-LEAST_RIGHT = 0.8
+LEAST_RIGHT = 0.95
 """Of the pairs of such pairs, how many have one speaker's two turns nearer."""
 
 ONSET_OF_A_CROWD = 0.03
