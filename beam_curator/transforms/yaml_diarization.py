@@ -65,8 +65,9 @@ class Diarize(beam.PTransform[PBegin, PCollection[CountRow]]):
     Args:
       inputs: recordings, or manifests that name them: files, globs, directory trees, local or in an object store.
       output: directory of the set, outside the inputs, local or in an object store.
-      model_name: model on the hub, with @revision behind it if one is wanted; auto takes what is installed: for long
-        recordings a streaming model, for short ones one that hears all at once
+      model_name: demo, a small model for trying things out; a model on the hub, with @revision behind it if one is
+        wanted; or auto, what is installed: for long recordings a streaming model, for short ones one that hears all at
+        once
       model_path: model here: a .nemo file, or a folder of an exported model or of transformers; wins over the name
       cache_dir: directory that models are kept in (default: that of the hub's own client)
       model_sha256: what the model file must hash to; another one is never loaded
@@ -158,8 +159,9 @@ class DiarizeRecordings(beam.PTransform[PCollection[Any], Any]):
     Rows that name one recording meet, so that it is heard once: a step for batches.
 
     Args:
-      model_name: model on the hub, with @revision behind it if one is wanted; auto takes what is installed: for long
-        recordings a streaming model, for short ones one that hears all at once
+      model_name: demo, a small model for trying things out; a model on the hub, with @revision behind it if one is
+        wanted; or auto, what is installed: for long recordings a streaming model, for short ones one that hears all at
+        once
       model_path: model here: a .nemo file, or a folder of an exported model or of transformers; wins over the name
       cache_dir: directory that models are kept in (default: that of the hub's own client)
       model_sha256: what the model file must hash to; another one is never loaded
