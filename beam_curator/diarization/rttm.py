@@ -31,8 +31,8 @@ _MISSING_FOR_PANDAS = re.compile(r"#NA?(/A)?|-?1\.#(IND|QNAN)|-?(NaN|nan)|<NA>|N
 _OTHER_TYPES = re.compile("SEGMENT|NOSCORE|NO_RT_METADATA|LEXEME|NON-LEX|NON-SPEECH|FILLER|EDIT|IP|SU|CB|A/P|SPKR-INFO")
 
 
-class RttmError(ValueError):
-    """A line of an RTTM that cannot be read: value, expectation and cure, with its number.
+class LineError(ValueError):
+    """A line of an RTTM or a UEM that cannot be read: value, expectation and cure, with its number.
 
     Attributes:
       line_number: counted from 1.
@@ -48,6 +48,10 @@ class RttmError(ValueError):
 
     def __str__(self) -> str:
         return f"line {self.line_number}: {self.message}: {self.cure}"
+
+
+class RttmError(LineError):
+    """A line of an RTTM that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +158,8 @@ def _parsed(fields: list[str], number: int) -> RttmTurn:
     if len(fields) not in (9, 10):
         cure = "escape blanks in names as %20" if len(fields) > 10 else "mend the line"
         raise RttmError(number, f"{len(fields)} fields, expected 10", cure)
-    start, duration = _time(fields[3], "start", number), _time(fields[4], "duration", number)
+    start = seconds_in(fields[3], "start", number, RttmError)
+    duration = seconds_in(fields[4], "duration", number, RttmError)
     if not start + duration <= LATEST:
         what = f"start {fields[3][:40]} and duration {fields[4][:40]}, expected an end at {LATEST:g} s or before"
         raise RttmError(number, what, "mend the line")
@@ -168,13 +173,28 @@ def _parsed(fields: list[str], number: int) -> RttmTurn:
     )
 
 
-def _time(field: str, what: str, number: int) -> Seconds:
+def seconds_in(field: str, what: str, number: int, error: type[LineError]) -> Seconds:
+    """Return the seconds that a field of a line holds.
+
+    Args:
+      field: the field.
+      what: what it is, for the message.
+      number: of the line, from 1.
+      error: what is raised.
+
+    Raises:
+      LineError: it is no number of seconds, or below 0; it is of the type given.
+
+    Example:
+      >>> seconds_in("0.500", "start", 1, RttmError)
+      0.5
+    """
     try:
         value = math.nan if "_" in field else float(field)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
-        raise RttmError(number, f"{what} {field[:40]!r}, expected seconds, 0 or more", "mend the line")
+        raise error(number, f"{what} {field[:40]!r}, expected seconds, 0 or more", "mend the line")
     return value
 
 

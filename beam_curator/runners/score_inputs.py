@@ -8,13 +8,13 @@ from typing import Annotated, TypeVar
 import msgspec
 from apache_beam.io.filesystems import FileSystems
 
-from beam_curator.diarization.rttm import LATEST, RttmError, RttmTurn, parse_rttm
+from beam_curator.diarization.rttm import LATEST, LineError, RttmTurn, parse_rttm
 from beam_curator.intervals import Span
 from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, Manifest
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import number_of
 from beam_curator.scoring.recordings import Speakers, recordings_of
-from beam_curator.scoring.uem import UemError, parse_uem
+from beam_curator.scoring.uem import parse_uem
 from beam_curator.set_kinds import DIARIZE, SET_KINDS
 from beam_curator.transforms import storage
 from beam_curator.transforms.listing import NoInputError, is_output_set, list_inputs
@@ -242,5 +242,5 @@ def _read(path: str, parse: Callable[[str], T]) -> T:
             f"{path}: byte {data[err.start]:#04x} at position {err.start} is not UTF-8: convert the file, "
             "or give one that is text"
         ) from err
-    except (RttmError, UemError) as err:
+    except LineError as err:
         raise UsageError(f"{path}, {err}") from err

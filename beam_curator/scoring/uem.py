@@ -6,30 +6,13 @@ The format is that of NIST's evaluations (Un-partitioned Evaluation Map, in the 
 
 from __future__ import annotations
 
-import math
-
-from beam_curator.diarization.rttm import LATEST, unescape_field
-from beam_curator.intervals import Seconds, Span
+from beam_curator.diarization.rttm import LATEST, LineError, seconds_in, unescape_field
+from beam_curator.intervals import Span
 from beam_curator.scoring.recordings import united_spans
 
 
-class UemError(ValueError):
-    """A line of a UEM that cannot be read: value, expectation and cure, with its number.
-
-    Attributes:
-      line_number: counted from 1.
-      message: the value found and what was expected.
-      cure: what to do about it.
-    """
-
-    def __init__(self, line_number: int, message: str, cure: str) -> None:
-        super().__init__(line_number, message, cure)
-        self.line_number = line_number
-        self.message = message
-        self.cure = cure
-
-    def __str__(self) -> str:
-        return f"line {self.line_number}: {self.message}: {self.cure}"
+class UemError(LineError):
+    """A line of a UEM that cannot be read."""
 
 
 def parse_uem(text: str) -> dict[str, tuple[Span, ...]]:
@@ -62,19 +45,9 @@ def _span(fields: list[str], number: int) -> Span:
         what = f"{len(fields)} fields, expected 4: recording, channel, start, end"
         cure = "mend the line, and escape blanks in names as %20" if len(fields) > 4 else "mend the line"
         raise UemError(number, what, cure)
-    start, end = _time(fields[2], "start", number), _time(fields[3], "end", number)
+    start, end = (seconds_in(fields[place], what, number, UemError) for place, what in ((2, "start"), (3, "end")))
     if end <= start:
         raise UemError(number, f"end {fields[3]}, expected more than the start {fields[2]}", "mend the line")
     if end > LATEST:
         raise UemError(number, f"end {fields[3][:40]}, expected {LATEST:g} s or less", "mend the line")
     return start, end
-
-
-def _time(field: str, what: str, number: int) -> Seconds:
-    try:
-        value = math.nan if "_" in field else float(field)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise UemError(number, f"{what} {field[:40]!r}, expected seconds, 0 or more", "mend the line")
-    return value
