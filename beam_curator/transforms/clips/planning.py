@@ -6,7 +6,6 @@ from typing import Any, Literal, NamedTuple, cast
 
 import apache_beam as beam
 import msgspec
-import zstandard
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from beam_curator.blocks import BlockRef, FailureBlock, Line, LineBlock
@@ -20,6 +19,7 @@ from beam_curator.json_lines import encode, parse_object
 from beam_curator.tar_members import nemo_member
 from beam_curator.transforms.clips.recordings import recording_of
 from beam_curator.transforms.metrics import Count, collector_paused, timed
+from beam_curator.transforms.packed_rows import compressed, decompressed
 
 ROW_STAGE, INTERVAL_STAGE = "plan", "interval"
 
@@ -54,7 +54,7 @@ def pack(ref: BlockRef, part: int, recording: str, requests: Sequence[tuple[int,
         position=(ref.ordinal, part, requests[0][0]),
         n_blocks=ref.n_blocks,
         claim=claim_of(recording, [request for _, request in requests]),
-        packed=zstandard.ZstdCompressor(level=1).compress(encode(rows)),
+        packed=compressed(encode(rows)),
     )
 
 
@@ -63,7 +63,7 @@ def unpack(packs: Iterable[Pack]) -> list[tuple[Position, ClipRequest]]:
     placed = []
     for item in sorted(packs, key=_position):
         ordinal, part, _ = item.position
-        rows = msgspec.json.decode(zstandard.ZstdDecompressor().decompress(item.packed))
+        rows = msgspec.json.decode(decompressed(item.packed))
         for offset, combo, index, start, end, unit, fields in rows:
             request = ClipRequest(fields=fields, combo=combo, index=index, start=start, end=end, unit=unit)
             placed.append(((ordinal, part, offset), request))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
-import zstandard
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
 from beam_curator.blocks import FailureBlock, LineBlock
@@ -25,6 +24,7 @@ from beam_curator.transforms.job_sets import Reading
 from beam_curator.transforms.listing import list_manifests_of, list_recordings
 from beam_curator.transforms.manifests import ReadManifests
 from beam_curator.transforms.metrics import Count, CountBlocks, collector_paused, timed
+from beam_curator.transforms.packed_rows import PackedRow, compressed
 
 ROW_STAGE = "plan"
 FILES_A_BLOCK = 1000
@@ -32,46 +32,23 @@ FILES_A_BLOCK = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(PackedRow):
     """One row that asks for a recording; small, since it crosses a shuffle.
 
     Attributes:
       name: that the id of the recording is made of.
-      recording: full name of the recording.
       start: where its piece begins, seconds.
       end: where it ends, seconds; None for the end of the recording.
-      source: the manifest, or the recording itself.
-      position: ordinal and part of its block, and its byte offset.
-      n_blocks: number of blocks of the job.
-      packed: the row, compressed.
     """
 
     name: str
-    recording: str
     start: Seconds
     end: Seconds | None
-    source: str
-    position: tuple[int, int, int]
-    n_blocks: int
-    packed: bytes
 
     @property
     def identity(self) -> str:
         """What tells the recording, or the piece of it, from all others."""
         return identity_of(self.recording, self.start, self.end)
-
-    @property
-    def offset(self) -> int:
-        """Byte offset of the row in its source."""
-        return self.position[2]
-
-    def text(self) -> bytes:
-        """Return the row as JSON."""
-        return zstandard.ZstdDecompressor().decompress(self.packed)
-
-    def fields(self) -> dict[str, Any]:
-        """Return the row."""
-        return parse_object(self.text())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +200,7 @@ def row_of_line(raw: bytes, source: str, position: tuple[int, int, int], n_block
         source=source,
         position=position,
         n_blocks=n_blocks,
-        packed=_packed(raw),
+        packed=compressed(raw),
     )
 
 
@@ -249,14 +226,10 @@ class _ListFn(beam.DoFn):
                 source=file.name,
                 position=(block, place, 0),
                 n_blocks=n_blocks,
-                packed=_packed(encode({"audio_filepath": full})),
+                packed=compressed(encode({"audio_filepath": full})),
             )
         yield _counted("read.rows", len(files))
         yield _counted("plan.rows", len(files))
-
-
-def _packed(raw: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=1).compress(raw)
 
 
 def tasks_of(group: tuple[str, Iterable[Row]]) -> Iterator[tuple[str, Task]]:

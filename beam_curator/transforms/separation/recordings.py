@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
-import zstandard
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
 from beam_curator.blocks import FailureBlock, LineBlock
@@ -25,46 +24,24 @@ from beam_curator.transforms.job_sets import Reading
 from beam_curator.transforms.manifests import ReadManifests
 from beam_curator.transforms.metrics import Count, CountBlocks, collector_paused, timed
 from beam_curator.transforms.output_set import OutputTarget, WriteFailures
+from beam_curator.transforms.packed_rows import PackedRow, compressed
 
 ROW_STAGE = "plan"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnsRow:
+class TurnsRow(PackedRow):
     """One row that names a recording and says who speaks when in it; it crosses a shuffle.
 
     Attributes:
       wanted_id: that its recording would like to go by.
-      recording: full name of the recording.
       turns_hash: of its turns; rows with the same turns of the same recording share their tracks.
       n_speakers: who have at least one turn.
-      source: the manifest.
-      position: ordinal and part of its block, and its byte offset.
-      n_blocks: number of blocks of the job.
-      packed: the row, compressed.
     """
 
     wanted_id: str
-    recording: str
     turns_hash: str
     n_speakers: int
-    source: str
-    position: tuple[int, int, int]
-    n_blocks: int
-    packed: bytes
-
-    @property
-    def offset(self) -> int:
-        """Byte offset of the row in its source."""
-        return self.position[2]
-
-    def text(self) -> bytes:
-        """Return the row as JSON."""
-        return zstandard.ZstdDecompressor().decompress(self.packed)
-
-    def fields(self) -> dict[str, Any]:
-        """Return the row."""
-        return parse_object(self.text())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +191,7 @@ def row_of_line(
         source=source,
         position=position,
         n_blocks=n_blocks,
-        packed=zstandard.ZstdCompressor(level=1).compress(raw),
+        packed=compressed(raw),
     )
     counts = {
         "plan.rows": 1,
