@@ -1,10 +1,13 @@
-"""Models that are made once for all tests of a run; only tests that ask for one wait for it."""
+"""Models that are made once for all tests of a run, for those that ask for one; and Beam as commands start it."""
 
 from pathlib import Path
 
 import pytest
 
+from beam_curator.runners.beam_memos import keep_memos
 from tests.sortformers import Model, shared_model
+
+keep_memos()
 
 
 @pytest.fixture(scope="session")

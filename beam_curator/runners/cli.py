@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
+from beam_curator.runners.beam_start import start_beam
 from beam_curator.runners.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from beam_curator.runners.job_options import JOBS
 from beam_curator.runners.logs import quieten
@@ -205,6 +206,7 @@ def split_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str]) -
         elif name in parser._option_string_actions:
             ours.append(name + equals + value)
         else:
+            start_beam(arguments)
             flag, takes_value = _beam_flag(given, parser)
             beams.append(flag + equals + value)
             if takes_value and not equals and remaining:
@@ -239,7 +241,9 @@ def run(arguments: Sequence[str]) -> int:
     ours, beams = split_arguments(parser, rest)
     if beams and not COMMANDS[name].takes_beam_options:
         raise UsageError(f"unknown flag {beams[0]} of {name}{nearest(beams[0], parser._option_string_actions)}")
-    return COMMANDS[name].run(parser.parse_intermixed_args(ours), beams)
+    parsed = parser.parse_intermixed_args(ours)
+    start_beam(rest)
+    return COMMANDS[name].run(parsed, beams)
 
 
 def settle_threads() -> None:

@@ -17,6 +17,7 @@ import zstandard
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from beam_curator.beam_imports import import_store
 from beam_curator.output_set import FileRecord, WrittenFile, is_temporary
 
 SCHEMES = ("gs", "s3")
@@ -34,7 +35,7 @@ class UnknownSchemeError(ValueError):
 
 
 def is_remote(path: str) -> bool:
-    """Tell whether a path names an object store.
+    """Tell whether a path names an object store; Beam can then serve it, where what it needs is installed.
 
     Raises:
       UnknownSchemeError: it has a scheme, but none that is allowed.
@@ -44,6 +45,7 @@ def is_remote(path: str) -> bool:
         return False
     if scheme not in SCHEMES:
         raise UnknownSchemeError(f"scheme {scheme}:// in {path} is not allowed: use a local path, gs:// or s3://")
+    import_store(scheme)
     return True
 
 

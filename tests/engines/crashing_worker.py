@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from beam_curator.output_set import WrittenFile
-from beam_curator.runners.engines.worker_pool import work
+from beam_curator.runners.engines.worker import work
 from beam_curator.transforms import atomic_files, output_set
 from beam_curator.transforms.clips import index
 from beam_curator.transforms.diarization.diarizing import TurnWriter

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -24,10 +23,9 @@ from apache_beam.portability.api import (
 )
 from google.protobuf import json_format, text_format
 
-_LOOK_EVERY = 0.3
 _ANSWER_WITHIN = 30.0
 _END_WITHIN = 10.0
-_WORKER = "import sys; from beam_curator.runners.engines.worker_pool import work; work(int(sys.argv[1]))"
+_WORKER = "import sys; from beam_curator.runners.engines.worker import work; work(int(sys.argv[1]))"
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
@@ -143,21 +141,3 @@ def run_pool(port: int, host: str) -> None:
     finally:
         pool.stop_all()
         server.stop(0)
-
-
-def work(pool: int) -> None:
-    """Be a worker: Beam's own, which also ends when its pool does."""
-    threading.Thread(target=_end_with, args=(pool,), daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from beam_curator.runners.logs import quieten
-
-    quieten(verbose=False)
-    from apache_beam.runners.worker import sdk_worker_main
-
-    sdk_worker_main.main([])
-
-
-def _end_with(pool: int) -> None:
-    while os.getppid() == pool:
-        time.sleep(_LOOK_EVERY)
-    os.kill(os.getpid(), signal.SIGKILL)
