@@ -204,15 +204,7 @@ def resolve_engine(run: RunOptions, beam_arguments: Sequence[str], command: str 
     preset = PRESETS[run.runner]
     _refuse(run)
     streaming = any(option.name == "streaming" for option in given)
-    wanted = JOB_PRESETS.get(command, {})
-    offered = {
-        **preset["options"],
-        **(preset.get("streaming", {}) if streaming else {}),
-        **wanted.get(run.runner, {}),
-        **(_gpu_options(run.gpu) | dict(wanted.get("gpu", {})) if run.gpu is not None else {}),
-    }
-    if run.runner == "dataflow" and (run.gpu is not None or _excludes_hints(given)):
-        del offered["resource_hints"]
+    offered = _offered(run, given, command, streaming=streaming)
     chosen = list(given)
     known = {"jobs": str(run.jobs), "gpu": str(run.gpu)} | {option.name: option.value for option in given}
     for name, (template, why) in offered.items():
@@ -223,6 +215,24 @@ def resolve_engine(run: RunOptions, beam_arguments: Sequence[str], command: str 
     if run.runner == "flink" and streaming:
         _refuse_no_checkpoints(engine)
     return engine
+
+
+def _offered(
+    run: RunOptions, given: Sequence[EngineOption], command: str, *, streaming: bool
+) -> dict[str, tuple[str, str]]:
+    """Return the options of a preset: of the runner, of the command on it, and of a GPU."""
+    preset, wanted = PRESETS[run.runner], JOB_PRESETS.get(command, {})
+    offered = {
+        **preset["options"],
+        **(preset.get("streaming", {}) if streaming else {}),
+        **wanted.get(run.runner, {}),
+        **(_gpu_options(run.gpu) | dict(wanted.get("gpu", {})) if run.gpu is not None else {}),
+    }
+    if run.runner == "dataflow" and (run.gpu is not None or _excludes_hints(given)):
+        del offered["resource_hints"]
+    if run.runner == "flink" and _is_cluster(given):  # which starts tasks again, and must not find a dead worker kept
+        del offered["environment_cache_millis"]
+    return offered
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
@@ -258,6 +268,10 @@ def _is_set(name: str, value: str, given: Sequence[EngineOption]) -> bool:
         key = value.partition("=")[0]
         return any(option.name in (name, name.removesuffix("s")) and key in option.value for option in given)
     return any(option.name in same for option in given)
+
+
+def _is_cluster(given: Sequence[EngineOption]) -> bool:
+    return any(option.name == "flink_master" and option.value not in LOCAL_MASTERS for option in given)
 
 
 def _gpu_options(gpu: str) -> dict[str, tuple[str, str]]:

@@ -57,6 +57,14 @@ def test_jobs_are_the_parallelism_of_flink_and_its_worker_processes_follow() -> 
     assert (flink.value("parallelism"), flink.value("sdk_worker_parallelism")) == ("2", "2")
 
 
+def test_workers_are_kept_between_stages_only_where_no_task_is_started_again() -> None:
+    for inside in (engine(runner="flink"), engine("--flink_master=[auto]", runner="flink")):
+        assert inside.value("environment_cache_millis") == "600000"
+    assert engine("--flink_master=flink:8081", runner="flink").value("environment_cache_millis") is None
+    chosen = engine("--flink_master=flink:8081", "--environment_cache_millis=5000", runner="flink")
+    assert chosen.value("environment_cache_millis") == "5000"
+
+
 def test_jobs_are_the_workers_of_the_direct_runner() -> None:
     assert engine(jobs=4).arguments() == ["--direct_num_workers=4"]
 
