@@ -10,6 +10,7 @@ Only commands and their own workers import Beam this way. In a program that uses
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -38,10 +39,9 @@ def import_beam(arguments: Sequence[str] = ()) -> None:
     """
     if "apache_beam" in sys.modules:
         return
-    manager = ModuleType(_MODEL_MANAGER)
-    vars(manager)["ModelManager"] = None
-    sys.modules.setdefault(_MODEL_MANAGER, manager)
-    hidden = [name for name in (*_UNUSED, *(() if _is_for_dataflow(arguments) else _CLOUD)) if name not in sys.modules]
+    leave_out_model_manager()
+    logging.getLogger("apache_beam.io.mongodbio").setLevel(logging.ERROR)  # it warns of what is left out
+    hidden = [name for name in (*_UNUSED, *(() if is_for_dataflow(arguments) else _CLOUD)) if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None stands for a missing module
     try:
         importlib.import_module("apache_beam")
@@ -50,7 +50,14 @@ def import_beam(arguments: Sequence[str] = ()) -> None:
             sys.modules.pop(name, None)
 
 
-def _is_for_dataflow(arguments: Sequence[str]) -> bool:
+def leave_out_model_manager() -> None:
+    """Put an empty module in place of RunInference's manager of models, which imports torch and scipy."""
+    manager = ModuleType(_MODEL_MANAGER)
+    vars(manager)["ModelManager"] = None
+    sys.modules.setdefault(_MODEL_MANAGER, manager)
+
+
+def is_for_dataflow(arguments: Sequence[str]) -> bool:
     """Tell whether a command line, or the config file that it names, mentions Dataflow."""
     configs = [text.removeprefix("--config=") for text in arguments if text.startswith("--config=")]
     configs += [text for flag, text in pairwise(arguments) if flag == "--config"]

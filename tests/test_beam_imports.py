@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from beam_curator.runners.beam_options import known_flags
+from beam_curator.beam_imports import is_for_dataflow
 
 UNUSED = ("pandas", "pymongo", "google.cloud.bigquery", "google.cloud.dataflow", "google.auth", "torch", "scipy")
 LOADED = f"print(json.dumps([name for name in {UNUSED} if name in sys.modules]))"
 needs_google = pytest.mark.skipif(find_spec("google.cloud.storage") is None, reason="needs beam-curator[gcp]")
 
 
-def said(*lines: str, arguments: tuple[str, ...] = (), cwd: Path | None = None) -> Any:
+def said(*lines: str, arguments: tuple[str, ...] = ()) -> Any:
     """Load Beam as a command with these arguments does, run lines, and return what they print as JSON."""
     start = f"import json, sys; from beam_curator.runners.beam_start import start_beam; start_beam({list(arguments)!r})"
     code = "\n".join([start, *lines])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=cwd)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
@@ -61,7 +61,6 @@ def test_a_store_is_served_once_a_path_names_it() -> None:
     assert said(*look) == [False, "GCSFileSystem", True]
 
 
-@needs_google
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -74,14 +73,22 @@ def test_a_store_is_served_once_a_path_names_it() -> None:
         (["--config", "missing.yaml"], False),
     ],
 )
-def test_googles_clients_are_there_for_dataflow(arguments: list[str], expected: bool, tmp_path: Path) -> None:
+def test_a_job_for_dataflow_is_told_by_its_command_line(
+    arguments: list[str], expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "job.yaml").write_text("run:\n  runner: dataflow\n")
-    look = (
-        "from apache_beam.runners.dataflow.dataflow_runner import dataflow_api as api; print(json.dumps(bool(api)))"
-    )
-    assert said(look, arguments=tuple(arguments), cwd=tmp_path) is expected
+    monkeypatch.chdir(tmp_path)
+    assert is_for_dataflow(arguments) is expected
+
+
+@needs_google
+@pytest.mark.parametrize(("arguments", "expected"), [([], False), (["--runner", "dataflow"], True)])
+def test_googles_clients_are_there_for_dataflow(arguments: list[str], expected: bool) -> None:
+    look = "from apache_beam.runners.dataflow.dataflow_runner import dataflow_api as api; print(json.dumps(bool(api)))"
+    assert said(look, arguments=tuple(arguments)) is expected
 
 
 def test_the_flags_are_those_of_the_whole_beam() -> None:
-    look = "from beam_curator.runners.beam_options import known_flags; print(json.dumps(known_flags()))"
-    assert said(look) == known_flags()
+    look = "import json; from beam_curator.runners.beam_options import known_flags; print(json.dumps(known_flags()))"
+    whole = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert said(look) == json.loads(whole.stdout)

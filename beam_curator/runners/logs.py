@@ -6,7 +6,6 @@ import threading
 
 NOISE = (
     "apitools not found",
-    "Could not find a compatible bson package",
     "This output type hint will be ignored",
     "direct_num_workers is not equal to 1",
     "No session file found",
