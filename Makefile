@@ -1,5 +1,7 @@
 # make demo   from a recording to turns, tracks, training windows, clips and embeddings (core only, no download of weights)
-# make test   run all tests
+# make test   run the tests; those on real engines are skipped where an engine is missing
+# make test-core   the tests that need neither torch nor NeMo nor an engine, in an environment of their own
+# make test-all    run the slow tests, too: long kills, all moments of a crash, every preset beside NeMo
 # make check  lint, format, types, tests
 # make bench  speed and memory, as ratios
 # make bench-clips    cutting of clips beside libsndfile alone, as ratios
@@ -8,25 +10,33 @@
 # make engines        install Prism and Flink's job server into a cache (Go, Java and Maven needed)
 # make bench-engines  the same job on Flink and Prism, as ratios
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
+TEST := $(VENV)/.test-installed
+INSTALL := pip install --quiet --disable-pip-version-check --no-compile --constraint requirements.lock --editable
 ROUND_TABLE := --target-window-duration 60 --min-bandwidth 2000 --no-truncation
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
-.PHONY: demo test check lint bench bench-clips bench-tracks bench-diarize bench-engines engines lock clean
+.PHONY: demo dev test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-engines engines lock clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(CORE): $(BIN)/pip pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable .
+	$(BIN)/$(INSTALL) .
 	touch $@
 
-$(DEV): $(BIN)/pip pyproject.toml requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+$(TEST): $(BIN)/pip pyproject.toml requirements.lock
+	$(BIN)/$(INSTALL) '.[test]'
 	touch $@ $(CORE)
+
+$(DEV): $(BIN)/pip pyproject.toml requirements.lock
+	$(BIN)/$(INSTALL) '.[dev]'
+	touch $@ $(CORE) $(TEST)
+
+dev: $(DEV)
 
 demo: $(CORE)
 	$(BIN)/beam-curator diarize examples/round_table.opus --output demo_output/turns --bandwidth --embeddings --overwrite
@@ -39,8 +49,15 @@ demo: $(CORE)
 		echo "demo_output/$$set:"; ls demo_output/$$set | sed 's/^/  /'; done
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/engines
-	$(BIN)/python -m pytest tests/engines --durations 0 --durations-min 1 -v
+	$(BIN)/python tools/run_tests.py
+
+test-all: export BEAM_CURATOR_SLOW := 1
+test-all: test
+
+test-core:
+	$(MAKE) VENV=.venv-core .venv-core/.test-installed
+	.venv-core/bin/python -m pytest -n auto --dist worksteal --durations 10 --durations-min 1 \
+		--ignore tests/engines --ignore tests/faults --ignore tests/templates
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -71,4 +88,4 @@ lock: $(DEV)
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
 
 clean:
-	rm -rf $(VENV) demo_output examples/audio
+	rm -rf .venv .venv-core demo_output examples/audio

@@ -1,6 +1,8 @@
-"""Models that are made once for all tests of a run, for those that ask for one; and Beam as commands start it."""
+"""What all tests share: slow ones are left out unless asked for, models are made once, Beam is as commands start it."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,3 +34,35 @@ def tiny_streaming(streaming_model: Model) -> Path:
 def tiny_offline(offline_model: Model) -> Path:
     """The other one as NeMo saves it."""
     return offline_model.nemo
+
+
+SLOW = os.environ.get("BEAM_CURATOR_SLOW") == "1"
+_N_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests that are marked slow, unless BEAM_CURATOR_SLOW=1."""
+    slow = [] if SLOW else [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+    config.stash[_N_LEFT_OUT] = len(slow)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that started this one, if there is one, how many were left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["n_left_out"] = session.config.stash[_N_LEFT_OUT]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the number from a process of pytest-xdist; each of them has looked at all tests."""
+    node.config.stash[_N_LEFT_OUT] = getattr(node, "workeroutput", {}).get("n_left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many were left out."""
+    n_left_out = config.stash.get(_N_LEFT_OUT, 0)
+    if n_left_out:
+        terminalreporter.write_line(f"{n_left_out} slow tests left out: make test-all runs them, too")

@@ -66,6 +66,8 @@ def write_mixed(path: Path) -> Path:
 _SMALL_BLOCKS = """
 import sys
 from beam_curator.runners import cli
+from beam_curator.runners.beam_start import start_beam
+start_beam()
 from beam_curator.transforms.manifests import ReadManifests
 ReadManifests.__init__.__kwdefaults__["block_bytes"] = int(sys.argv.pop(1))
 cli.main()

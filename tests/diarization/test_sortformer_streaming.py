@@ -315,8 +315,14 @@ DIFFERENCES: dict[tuple[str, bool], float] = {}
 SECONDS = {"very-high": 220.0, "high": 220.0, "yaml": 220.0, "low": 40.0, "ultra-low": 30.0}
 
 
-@pytest.mark.parametrize("asynchronous", [False, True])
-@pytest.mark.parametrize("name", SECONDS)
+CASES = [
+    pytest.param(name, rule, marks=() if (name, rule) in {("very-high", False), ("low", True)} else pytest.mark.slow)
+    for name in SECONDS
+    for rule in (False, True)
+]
+
+
+@pytest.mark.parametrize(("name", "asynchronous"), CASES)
 def test_probabilities_are_nemos(nemo: Any, name: str, asynchronous: bool) -> None:
     wave = talk(SECONDS[name], seed=5)
     parameters = replace(PARAMETERS[name], asynchronous=asynchronous)

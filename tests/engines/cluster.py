@@ -1,4 +1,4 @@
-"""A Flink cluster of separate processes on loopback: one JobManager, and TaskManagers that come and go."""
+"""A Flink cluster of separate processes on loopback: a JobManager, TaskManagers that come and go, and a job server."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ MEMORY = {
 }
 """What Flink's shell scripts would work out: a TaskManager that is started without them needs all of it."""
 
+QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""For processes that live for minutes and share two cores."""
+
 
 class FlinkCluster:
     """A cluster that is started from the job server's jar, which holds Flink.
@@ -46,18 +49,19 @@ class FlinkCluster:
         self._jar = jar
         self.folder = folder
         self._started = 0
-        self.job_manager: subprocess.Popen[bytes] | None = None
         self.task_managers: dict[str, subprocess.Popen[bytes]] = {}
         self.port, rpc_port = free_port(), free_port()
         self.address = f"localhost:{self.port}"
         self._configure(rpc_port)
-        self.job_manager = self._java(
-            "jobmanager",
-            "-Xmx400m",
-            "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
-            "--executionMode",
-            "cluster",
-        )
+        self._servers = [
+            self._java(
+                "jobmanager",
+                "-Xmx400m",
+                "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
+                *("--configDir", str(self.folder / "conf"), "--executionMode", "cluster"),
+            )
+        ]
+        self.job_endpoint = self._start_job_server()
         for _ in range(n_task_managers):
             self.start_task_manager()
         wait_until(lambda: self.n_slots() == n_task_managers, 60, f"{n_task_managers} slots at {self.address}")
@@ -76,6 +80,7 @@ class FlinkCluster:
             "taskmanager.bind-host": "localhost",
             "taskmanager.numberOfTaskSlots": 1,
             "io.tmp.dirs": self.folder / "tmp",
+            "classloader.resolve-order": "parent-first",  # Beam is here already, and stays loaded from job to job
             "heartbeat.interval": 1000,
             "heartbeat.timeout": 8000,
             "restart-strategy.type": "fixed-delay",
@@ -87,14 +92,20 @@ class FlinkCluster:
 
     def _java(self, log: str, heap: str, entry: str, *arguments: str) -> subprocess.Popen[bytes]:
         opens = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in OPENED]
-        command = ["java", *opens, heap, f"-Djava.io.tmpdir={self.folder}/tmp", "-cp", self._jar, entry]
+        command = ["java", *opens, *QUICK, heap, f"-Djava.io.tmpdir={self.folder}/tmp", "-cp", self._jar, entry]
         with (self.folder / f"{log}.log").open("wb") as stream:
             return subprocess.Popen(
-                [*command, "--configDir", str(self.folder / "conf"), *arguments],
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+                [*command, *arguments], stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
             )
+
+    def _start_job_server(self) -> str:
+        """Start a job server that serves all jobs which do not start one of their own; return where it answers."""
+        ports = {name: free_port() for name in ("job", "artifact", "expansion")}
+        flags = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
+        place = ["--flink-master", self.address, "--artifacts-dir", str(self.folder / "artifacts")]
+        entry = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+        self._servers.append(self._java("jobserver", "-Xmx600m", entry, *flags, *place))
+        return f"localhost:{ports['job']}"
 
     def start_task_manager(self) -> str:
         """Start one more; return its name."""
@@ -105,6 +116,7 @@ class FlinkCluster:
             name,
             "-Xmx512m",
             "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
+            *("--configDir", str(self.folder / "conf")),
             *memory,
             "-D",
             f"taskmanager.resource-id={name}",
@@ -147,7 +159,7 @@ class FlinkCluster:
 
     def stop(self) -> None:
         """End all processes by their ids."""
-        for process in [*self.task_managers.values(), *([self.job_manager] if self.job_manager else [])]:
+        for process in [*self.task_managers.values(), *self._servers]:
             process.kill()
             process.wait()
 

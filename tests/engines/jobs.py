@@ -73,10 +73,18 @@ class EngineJobs:
         assert os.listdir(self.temp) == []
 
 
-def on_flink(cluster: FlinkCluster, parallelism: int = 2) -> list[str]:
-    """Return the flags that send a job to a cluster."""
+def on_flink(cluster: FlinkCluster, *, own_server: bool = False, worker_dies: bool = False) -> list[str]:
+    """Return the flags that send a job to a cluster.
+
+    Args:
+      cluster: where to.
+      own_server: through a job server that the job starts, as it does for users, not through the cluster's.
+      worker_dies: start workers for each stage anew: Flink does not notice that one it keeps is dead.
+    """
     one_each = "--sdk_worker_parallelism=1"  # a TaskManager here has one slot
-    return ["--runner", "flink", "--flink-master", cluster.address, "--jobs", str(parallelism), one_each]
+    flags = ["--runner", "flink", "--flink-master", cluster.address, "--jobs", "2", one_each]
+    flags += [] if own_server else [f"--job_endpoint={cluster.job_endpoint}"]
+    return flags + ([] if worker_dies else ["--environment_cache_millis=60000"])
 
 
 def check_names(output: Path, manifest: bytes) -> None:

@@ -18,8 +18,6 @@ from tests.engines.recordings import write_meetings, write_pieces, write_talks
 from tests.fakes_models import write_band_model
 from tests.manifests import line_of, speech, write_lines, write_mixed
 
-pytestmark = pytest.mark.slow
-
 BLOCK_BYTES = 400_000
 N_ENTRIES = 4000
 
@@ -76,10 +74,22 @@ def test_a_task_manager_is_killed_in_the_middle_of_the_job(
         print(f"  after {flink.failures(job)}; same set")
 
 
-MOMENTS = [(command, kind.__name__) for command, kinds in KINDS.items() for kind in kinds]
+ALWAYS = {
+    ("windows", "in_the_middle_of_a_block"),
+    ("extract", "in_the_middle_of_a_recording"),
+    ("extract", "in_the_index"),
+    ("separate", "before_the_manifest"),
+    ("diarize", "after_the_manifest"),
+}
+"""One moment of each phase; the others are slow, as a job takes Flink ten seconds and more."""
+
+MOMENTS = [
+    pytest.param(case, marks=() if case in ALWAYS else pytest.mark.slow, id=" ".join(case))
+    for case in ((command, kind.__name__) for command, kinds in KINDS.items() for kind in kinds)
+]
 
 
-@pytest.fixture(params=MOMENTS, ids=" ".join)
+@pytest.fixture(params=MOMENTS)
 def crashing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Path, int]]:
     """Serve a pool of workers of which one kills itself; give the command, its flag file and port."""
     command, moment = request.param
@@ -117,7 +127,7 @@ def test_a_worker_kills_itself_once(
     expected = jobs.manifest_of(manifest, "expected", *options, block_bytes=2000, command=command)
     before = set(flink.jobs())
     external = ["--environment_type=EXTERNAL", f"--environment_config=localhost:{port}"]
-    flags = [*options, *on_flink(flink), *external]
+    flags = [*options, *on_flink(flink, worker_dies=True), *external]
     assert jobs.manifest_of(manifest, "out", *flags, block_bytes=2000, command=command) == expected
     assert flag.exists()
     check_names(jobs.folder / "out", expected)
@@ -129,7 +139,7 @@ def test_a_worker_kills_itself_once(
 def test_the_driver_is_killed_and_the_command_given_again(
     runner: str, large: Path, expected: bytes, jobs: EngineJobs, request: pytest.FixtureRequest
 ) -> None:
-    flags = on_flink(request.getfixturevalue("flink")) if runner == "flink" else ["--runner", "prism"]
+    flags = on_flink(request.getfixturevalue("flink"), own_server=True) if runner == "flink" else ["--runner", "prism"]
     output = jobs.folder / "out"
     process = jobs.start(large, output, *FLAGS, *flags, block_bytes=BLOCK_BYTES)
     wait_for_rows(process, output)
@@ -146,7 +156,7 @@ def test_the_driver_is_killed_and_the_command_given_again(
 def test_ctrl_c_cancels_the_job_on_the_cluster(large: Path, flink: FlinkCluster, jobs: EngineJobs) -> None:
     before = set(flink.jobs())
     output = jobs.folder / "out"
-    process = jobs.start(large, output, *FLAGS, *on_flink(flink), block_bytes=BLOCK_BYTES)
+    process = jobs.start(large, output, *FLAGS, *on_flink(flink, own_server=True), block_bytes=BLOCK_BYTES)
     wait_for_rows(process, output)
     (job,) = set(flink.jobs()) - before
     process.send_signal(signal.SIGINT)

@@ -11,8 +11,6 @@ from tests.engines.jobs import EngineJobs, check_names, on_flink
 from tests.engines.recordings import write_talk_rows, write_talks
 from tests.sortformers import Model
 
-pytestmark = pytest.mark.slow
-
 FLAGS = {"direct with two workers": ["--jobs", "2"], "prism": ["--runner", "prism"]}
 OPTIONS = {"folder": [], "rows": ["--shards", "4", "--uem", "--overlap-view", "--bandwidth", "--embeddings"]}
 BLOCK_BYTES = 300

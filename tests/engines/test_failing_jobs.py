@@ -9,8 +9,6 @@ from tests.engines.cluster import wait_until
 from tests.engines.jobs import EngineJobs
 from tests.manifests import line_of, speech, write_lines
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.parametrize("runner", ["direct", "prism", "flink"])
 def test_another_run_takes_the_directory_over(runner: str, tmp_path: Path, jobs: EngineJobs) -> None:

@@ -12,8 +12,6 @@ from tests.engines.jobs import EngineJobs, check_names, on_flink
 from tests.engines.recordings import write_meetings, write_pieces
 from tests.manifests import write_mixed
 
-pytestmark = pytest.mark.slow
-
 OPTIONS = {
     "row": ("windows", []),
     "row, shards": ("windows", ["--shards", "4"]),
@@ -23,6 +21,10 @@ OPTIONS = {
     "clips in tars": ("extract", ["--shards", "4", "--output-format", "flac", "--pack", "webdataset"]),
     "tracks": ("separate", ["--shards", "4", "--output-format", "flac"]),
 }
+SLOW = {("flink", "row"), ("flink", "row, shards"), ("flink", "audio file"), *(("direct", name) for name in OPTIONS)}
+"""A job takes Flink ten seconds: one of windows, with more to it, is enough where time is short. On the direct runner the
+only difference is a process of its own."""
+
 FLAGS = {"direct": ["--runner", "direct"], "direct with two workers": ["--jobs", "2"], "prism": ["--runner", "prism"]}
 
 
@@ -65,8 +67,14 @@ def test_the_jobs_are_of_several_blocks_with_failures_of_each_stage(expected: di
     assert (kinds["clips"], kinds["tar"]) == (3, 4)
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("engine", [*FLAGS, "flink"])
+CASES = [
+    pytest.param(engine, options, marks=pytest.mark.slow if (engine, options) in SLOW else ())
+    for engine in (*FLAGS, "flink")
+    for options in OPTIONS
+]
+
+
+@pytest.mark.parametrize(("engine", "options"), CASES)
 def test_the_manifest_is_the_same(
     engine: str,
     options: str,

@@ -14,8 +14,6 @@ from tests.engines.cluster import FlinkCluster
 from tests.engines.jobs import EngineJobs, check_names, on_flink
 from tests.manifests import write_mixed
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -25,7 +23,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bare")
     sdist = Stager._build_setup_package(str(ROOT / "setup.py"), str(folder))
     venv.create(folder / "venv", with_pip=True)
-    pip = [str(folder / "venv/bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(folder / "venv/bin/python"), "-m", "pip", "install", "--quiet", "--no-compile"]
     subprocess.run([*pip, "--constraint", str(ROOT / "requirements.lock"), sdist], check=True, cwd=folder)
     return folder
 

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.faults.works import Work
+
 COMMAND = str(Path(sys.executable).with_name("beam-curator"))
-SLOW = os.environ.get("BEAM_CURATOR_SLOW") == "1"
+N_AGAIN = 3
+"""Tars that may be written again: two hold a recording of which a piece failed, one was not yet whole."""
 
 
 def start(command: str, manifest: Path, output: Path, *flags: str, **settings: Any) -> subprocess.Popen[str]:
@@ -114,3 +117,17 @@ def wait_for_no_process_about(text: str, seconds: float) -> list[str]:
     while (left := processes_about(text)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return left
+
+
+def check_kept(
+    work: Work, before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]], damaged: Sequence[str] = ()
+) -> str:
+    """Fail where a file that was whole was written again; tell how many were not."""
+    there = {name for name in before if work.keeps(name)}
+    written = sorted(name for name in there if after[name] != before[name])
+    if "--pack" not in work.flags:
+        assert written == sorted(damaged)
+    elif "extraction_summary.json" not in before:  # in the commit the hidden parts go, by which a tar is known
+        assert len(written) <= N_AGAIN, written
+    parts = sum(name.endswith(".part.beam_curator.tmp") for name in before)
+    return f"{len(there)} files and {parts} hidden parts in place; {len(there) - len(written)} not written again"

@@ -13,8 +13,6 @@ import soundfile
 from tests.faults.jobs import COMMAND, expected_names, files_in, finish, names_in, start, state_of
 from tests.faults.works import WORKS, write_talks
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def talks(tmp_path: Path) -> Path:

@@ -1,7 +1,7 @@
-"""SIGKILL at many moments of a real job, the same command again, and the same set comes out.
+"""SIGKILL at many moments of a long job, the same command again, and the same set comes out.
 
-BEAM_CURATOR_SLOW=1 gives 10 moments of a job of at least 10 s, fewer for tars, BEAM_CURATOR_KILLS=30 as many as it
-says; otherwise there are a few of a shorter one. Moments that last milliseconds are looked for in short jobs.
+There are 10 moments of a job of at least 10 s, fewer for tars; BEAM_CURATOR_KILLS=30 gives as many as it says. Moments
+that last milliseconds are looked for in short jobs. `test_moments.py` has the quick tests.
 """
 
 import json
@@ -18,7 +18,7 @@ import pytest
 
 from tests.faults.jobs import (
     COMMAND,
-    SLOW,
+    check_kept,
     expected_names,
     files_in,
     finish,
@@ -30,14 +30,10 @@ from tests.faults.jobs import (
 )
 from tests.faults.works import WORKS, Work, write_talks
 
-pytestmark = pytest.mark.slow
-
-MIN_SECONDS = 10.0 if SLOW else 2.0
-N_KILLS = int(os.environ.get("BEAM_CURATOR_KILLS", "10" if SLOW else "4"))
+MIN_SECONDS = 10.0
+N_KILLS = int(os.environ.get("BEAM_CURATOR_KILLS", "10"))
 N_MOMENTS = dict.fromkeys(WORKS, N_KILLS) | {"extract into tars": min(N_KILLS, 6)}
 N_STRAYS = 20_000
-N_AGAIN = 3
-"""Tars that may be written again: two hold a recording of which a piece failed, one was not yet whole."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ def baseline_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Bas
     @cache
     def find(name: str) -> Baseline:
         folder = tmp_path_factory.mktemp("baseline")
-        size = WORKS[name].slow_size if SLOW else WORKS[name].size
+        size = WORKS[name].slow_size
         for _ in range(5):
             measured = measure(WORKS[name], folder, size)
             if measured.seconds >= MIN_SECONDS:
@@ -104,20 +100,7 @@ def run_again(baseline: Baseline, output: Path, damaged: Sequence[str] = ()) -> 
     return check_kept(baseline.work, before, state_of(output), damaged)
 
 
-def check_kept(
-    work: Work, before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]], damaged: Sequence[str]
-) -> str:
-    """Fail where a file that was whole was written again; tell how many were not."""
-    there = {name for name in before if work.keeps(name)}
-    written = sorted(name for name in there if after[name] != before[name])
-    if "--pack" not in work.flags:
-        assert written == sorted(damaged)
-    elif "extraction_summary.json" not in before:  # in the commit the hidden parts go, by which a tar is known
-        assert len(written) <= N_AGAIN, written
-    parts = sum(name.endswith(".part.beam_curator.tmp") for name in before)
-    return f"{len(there)} files and {parts} hidden parts in place; {len(there) - len(written)} not written again"
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "moment"), [(name, moment) for name in WORKS for moment in range(N_MOMENTS[name])])
 def test_the_same_command_finishes_a_killed_job(
     name: str, moment: int, baseline_of: Callable[[str], Baseline], tmp_path: Path
@@ -153,6 +136,7 @@ def _written(output: Path) -> Callable[[], bool]:
     return (output / "_MANIFEST.json").exists
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["windows", "extract", "diarize", "separate"])
 @pytest.mark.parametrize("inside", [_sweeping, _writing, _written])
 def test_the_same_command_finishes_a_job_killed_in_its_commit(

@@ -33,7 +33,6 @@ def manifest(tmp_path: Path) -> Path:
     return WORK.write(tmp_path, WORK.size)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("flags", [WORK.flags, ("--output-format", "wav", "--overwrite")])
 def test_a_second_job_on_the_same_output_is_refused(flags: tuple[str, ...], manifest: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
@@ -48,7 +47,6 @@ def test_a_second_job_on_the_same_output_is_refused(flags: tuple[str, ...], mani
     assert files_in(output) == expected_names(output)
 
 
-@pytest.mark.slow
 def test_a_run_that_lost_its_directory_stops(manifest: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     process = start("extract", manifest, output, *WORK.flags)
@@ -62,7 +60,6 @@ def test_a_run_that_lost_its_directory_stops(manifest: Path, tmp_path: Path) -> 
     assert "_MANIFEST.json" not in names_in(output)
 
 
-@pytest.mark.slow
 def test_an_orphaned_worker_puts_nothing_into_the_set_of_another_run(manifest: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     process = start("extract", manifest, output, "--jobs", "2", *WORK.flags)

@@ -10,7 +10,12 @@ import pytest
 from tests.faults.jobs import expected_names, files_in, finish, kill, start, wait_for_no_process_about
 from tests.faults.works import WORKS, Work
 
-pytestmark = pytest.mark.slow
+
+def one_of(default: str) -> list[object]:
+    """Return the commands that a test is run for: one always, the others where there is time."""
+    others = ["windows", "extract", "diarize", "separate"]
+    others.remove(default)
+    return [default, *(pytest.param(name, marks=pytest.mark.slow) for name in others)]
 
 
 def wait_for_workers(output: Path, work: Work) -> list[int]:
@@ -24,18 +29,14 @@ def wait_for_workers(output: Path, work: Work) -> list[int]:
     raise AssertionError("the workers did not start")
 
 
-@pytest.fixture(params=["windows", "extract", "diarize", "separate"])
-def work(request: pytest.FixtureRequest) -> Work:
-    return WORKS[request.param]
+def write_input(work: Work, folder: Path) -> Path:
+    return work.write(folder, 4 * work.size if work.command == "windows" else 2 * work.size)
 
 
-@pytest.fixture
-def manifest(work: Work, tmp_path: Path) -> Path:
-    return work.write(tmp_path, 4 * work.size if work.command == "windows" else 2 * work.size)
-
-
-def test_a_killed_worker_ends_the_job_with_an_error(work: Work, manifest: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out"
+@pytest.mark.parametrize("command", one_of("extract"))
+def test_a_killed_worker_ends_the_job_with_an_error(command: str, tmp_path: Path) -> None:
+    work, output = WORKS[command], tmp_path / "out"
+    manifest = write_input(work, tmp_path)
     process = start(work.command, manifest, output, "--jobs", "2", *work.options(manifest))
     os.kill(wait_for_workers(output, work)[0], signal.SIGKILL)
     begin = time.monotonic()
@@ -52,8 +53,10 @@ def test_a_killed_worker_ends_the_job_with_an_error(work: Work, manifest: Path, 
     assert files_in(output) == expected_names(output)
 
 
-def test_workers_end_with_their_killed_driver(work: Work, manifest: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out"
+@pytest.mark.parametrize("command", one_of("diarize"))
+def test_workers_end_with_their_killed_driver(command: str, tmp_path: Path) -> None:
+    work, output = WORKS[command], tmp_path / "out"
+    manifest = write_input(work, tmp_path)
     process = start(work.command, manifest, output, "--jobs", "2", *work.options(manifest))
     wait_for_workers(output, work)
     kill(process)

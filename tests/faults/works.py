@@ -110,6 +110,7 @@ class Work:
       command: what is run.
       flags: its options.
       write: makes its input in a folder, of so many entries or so many seconds a recording; returns the input.
+      least_size: that the smallest job has in which something happens at every moment.
       size: that a quick job has.
       slow_size: that a job of at least 10 s has.
       kept: paths of files, below the output, that the same command keeps, once they are there.
@@ -118,6 +119,7 @@ class Work:
     command: str
     flags: tuple[str, ...]
     write: Callable[[Path, int], Path]
+    least_size: int
     size: int
     slow_size: int
     kept: str
@@ -135,14 +137,17 @@ class Work:
 
 
 WORKS = {
-    "windows": Work("windows", ("--layout", "spans"), write_talks, 9_000, 60_000, r"(windows|failures)-.+\.jsonl"),
+    "windows": Work(
+        "windows", ("--layout", "spans"), write_talks, 4_000, 9_000, 60_000, r"(windows|failures)-.+\.jsonl"
+    ),
     "extract": Work(
-        "extract", ("--output-format", "flac"), write_recordings, 60, 300, r"\d\d_(speaker_\d_)?segment_\d{3}\.flac"
+        "extract", ("--output-format", "flac"), write_recordings, 9, 60, 300, r"\d\d_(speaker_\d_)?segment_\d{3}\.flac"
     ),
     "extract into tars": Work(
         "extract",
         ("--output-format", "flac", "--pack", "nemo-tar", "--shards", "16"),
         write_recordings,
+        9,
         60,
         300,
         r"audio_\d+\.tar",
@@ -151,9 +156,12 @@ WORKS = {
         "diarize",
         ("--model-path", MODEL, "--latency", "ultra-low", "--embeddings"),
         write_speakers,
+        4,
         8,
         60,
         r"rttm/\d\d\.rttm",
     ),
-    "separate": Work("separate", ("--output-format", "flac"), write_meetings, 60, 300, r"tracks/\d\d_speaker_\d\.flac"),
+    "separate": Work(
+        "separate", ("--output-format", "flac"), write_meetings, 9, 60, 300, r"tracks/\d\d_speaker_\d\.flac"
+    ),
 }

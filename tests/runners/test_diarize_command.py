@@ -325,10 +325,10 @@ class TestSameSet:
 class TestInterrupted:
     @pytest.fixture(scope="class")
     def long_talks(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """A folder of four short recordings and two of 10 minutes: whichever comes first, a long one is left."""
+        """A folder of four short recordings and two of 4 minutes: whichever comes first, a long one is left."""
         folder = tmp_path_factory.mktemp("long")
         for number in range(6):
-            soundfile.write(folder / f"{number}.wav", talk(600.0 if number > 3 else 2.0, seed=number), 16000)
+            soundfile.write(folder / f"{number}.wav", talk(250.0 if number > 3 else 2.0, seed=number), 16000)
         return folder
 
     @pytest.fixture(scope="class")

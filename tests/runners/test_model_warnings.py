@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.fakes_models import write_band_model, write_sound
 from tests.manifests import run_process
+from tests.transforms.test_yaml_main import run_yaml
 
 ROOT = Path(__file__).parents[2]
 FORBIDDEN = (
@@ -56,7 +55,6 @@ def test_beam_yaml_says_it_too(tmp_path: Path) -> None:
     providers = [{"include": str(ROOT / "beam_curator" / "providers.yaml")}]
     pipeline = {"pipeline": {"type": "chain", "transforms": [{"type": "Diarize", "config": step}]}}
     (tmp_path / "job.yaml").write_text(json.dumps(pipeline | {"providers": providers}))
-    command = [sys.executable, "-m", "apache_beam.yaml.main", f"--yaml_pipeline_file={tmp_path / 'job.yaml'}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = run_yaml(tmp_path / "job.yaml", ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count(f"ModelUseWarning: {FORBIDDEN}\n") == 1

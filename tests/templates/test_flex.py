@@ -305,6 +305,8 @@ def test_what_cannot_be_launched_ends_with_a_message_and_code_2(arguments: list[
 
 WITHOUT_CREDENTIALS = """
 import runpy, socket, sys
+from beam_curator.runners.beam_start import start_beam
+start_beam(["--runner=dataflow"])
 from apache_beam.internal.gcp import auth
 auth.get_service_credentials = lambda options: None
 resolve = socket.getaddrinfo
@@ -338,7 +340,9 @@ def launched(name: str) -> Iterator[tuple[Any, "subprocess.CompletedProcess[str]
         yield store, process
 
 
-@each_job
+@pytest.mark.parametrize(
+    "name", [name if name in MACHINES else pytest.param(name, marks=pytest.mark.slow) for name in flex.TEMPLATES]
+)
 def test_a_launch_leaves_the_job_where_dataflow_looks_for_it(name: str, launched: Any) -> None:
     store, process = launched
     assert process.returncode == 0, process.stderr

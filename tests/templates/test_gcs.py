@@ -16,6 +16,9 @@ from tests.templates.fake_gcs import FakeStore, fake_gcs
 TALKS = Path(__file__).parents[2] / "examples" / "talks.jsonl"
 OUT = "bucket/out/"
 WITHOUT_CREDENTIALS = """
+import sys
+from beam_curator.runners.beam_start import start_beam
+start_beam(sys.argv)
 from apache_beam.internal.gcp import auth
 auth.get_service_credentials = lambda options: None
 from beam_curator.runners.cli import main

@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[3]
 
 RESOLVE = """
 import sys
+from beam_curator.runners.beam_start import start_beam
+start_beam()
 from beam_curator.transforms.diarization.model_files import resolve_model
 try:
     found = resolve_model(sys.argv[1], None, sys.argv[2] or None, sha256=sys.argv[3] or None)

@@ -86,15 +86,15 @@ def test_each_speaker_gets_a_track_and_a_row(talk: Path, tmp_path: Path) -> None
 def test_tracks_keep_rate_channels_and_depth(
     name: str, subtype: str, expected: dict[str, str], output_format: Any, compact: bool, tmp_path: Path
 ) -> None:
-    write_noise(tmp_path / name, 40, subtype, 11025, 8)
-    rows = write_rows(tmp_path / "m.jsonl", row(name, [0.1, 20.00003, "ana"], [30, 39.9, "ana"], [21, 29, "bo"]))
+    write_noise(tmp_path / name, 12, subtype, 11025, 8)
+    rows = write_rows(tmp_path / "m.jsonl", row(name, [0.1, 6.00003, "ana"], [9, 11.9, "ana"], [6.3, 8.7, "bo"]))
     rules = SeparationRules(compact=compact)
     out = separate_here([rows], tmp_path / "out", separation=rules, output_format=output_format)
     assert assert_tracks_hold_what_rows_say(out, tmp_path) == 2
     for each in tracks_in(out):
         info = soundfile.info(out / each["audio_filepath"])
         assert (info.samplerate, info.channels, info.subtype) == (11025, 8, expected[output_format])
-        assert compact == (info.frames < 40 * 11025)
+        assert compact == (info.frames < 12 * 11025)
 
 
 def test_float_wav_keeps_what_lies_beyond_full_scale(tmp_path: Path) -> None:
