@@ -1,5 +1,6 @@
 """What all tests share: slow ones are left out unless asked for, models are made once, Beam is as commands start it."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
     config.stash[_N_LEFT_OUT] = len(slow)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is loaded by now out of the collections of garbage, which would walk over it a thousand times."""
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

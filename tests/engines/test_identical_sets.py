@@ -22,8 +22,7 @@ OPTIONS = {
     "tracks": ("separate", ["--shards", "4", "--output-format", "flac"]),
 }
 SLOW = {("flink", "row"), ("flink", "row, shards"), ("flink", "audio file"), *(("direct", name) for name in OPTIONS)}
-"""A job takes Flink ten seconds: one of windows, with more to it, is enough where time is short. On the direct runner the
-only difference is a process of its own."""
+"""A job takes Flink ten seconds: one of windows is enough. On the direct runner it is only a process of its own."""
 
 FLAGS = {"direct": ["--runner", "direct"], "direct with two workers": ["--jobs", "2"], "prism": ["--runner", "prism"]}
 
