@@ -73,10 +73,17 @@ def shape_of(lines: list[str]) -> list[str]:
     return [re.sub(r"[ -]+", " ", re.sub(r"\d[\d,.]*", "0", line)).rstrip() for line in lines]
 
 
+def blocks_of(text: str) -> list[tuple[str, list[str]]]:
+    """Return the commands that a text shows, and the lines below each."""
+    return [
+        (line, said.splitlines()) for line, said in re.findall(r"^\$ (.+)\n((?:(?!\$ |```).*\n)*)", text, re.MULTILINE)
+    ]
+
+
 def test_the_readme_shows_what_comes_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme.partition("## Five minutes of use")[2].partition("\n## ")[0]
-    shown = re.findall(r"^\$ (.+)\n((?:(?!\$ |```).*\n)*)", section, re.MULTILINE)
+    first_screen, _, rest = readme.partition("## Five minutes of use")
+    shown = blocks_of(rest.partition("\n## ")[0])
     assert [command.split()[0] for command, _ in shown] == ["beam-curator", "head", *["beam-curator"] * 3]
     for line, lines in shown:
         command, _, filtered = line.partition(" | ")
@@ -85,4 +92,8 @@ def test_the_readme_shows_what_comes_out(folder: Path, capsys: pytest.CaptureFix
         else:
             assert cli.run(shlex.split(command)[1:]) == 0
             printed = capsys.readouterr().out.splitlines()
-        assert shape_of(printed[-1:] if filtered == "tail -1" else printed) == shape_of(lines.splitlines())
+        assert shape_of(printed[-1:] if filtered == "tail -1" else printed) == shape_of(lines)
+    last_lines = {command.removesuffix(" | tail -1"): lines[-1:] for command, lines in shown}
+    summary = {command.removesuffix(" | tail -1"): lines for command, lines in blocks_of(first_screen)}
+    assert len(summary) == 4
+    assert summary.items() <= last_lines.items()
