@@ -31,7 +31,7 @@ _WRITTEN = {
 
 
 def kept_subtype(codec: str, audio_format: str) -> str:
-    """Return what samples of a recording are written as, so that they keep the depth that they came with.
+    """Return the subtype to write a recording's samples in, so that they keep the depth that they came with.
 
     Samples are float32 between reading and writing. That holds 8, 16 and 24 bits exactly, so those come back bit for
     bit. Of 32-bit integers and doubles 24 significant bits are left when they have been read: wav keeps these as

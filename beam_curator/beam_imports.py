@@ -74,7 +74,7 @@ def _text_of(path: str) -> str:
 
 @cache
 def import_store(scheme: str) -> None:
-    """Import what serves `gs://` or `s3://`, unless Beam has done so; nothing happens where it is not installed."""
+    """Import Beam's file system for `gs://` or `s3://`; do nothing where it is loaded already or cannot be imported."""
     if STORES[scheme] in sys.modules:
         return
     try:

@@ -80,7 +80,7 @@ def _plan_plain(entries: Sequence[Entry], rules: WindowRules) -> list[WindowPlan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Windows:
-    """What becomes of each start segment.
+    """Start segments by outcome: a window, or the kind of rule that rejected them.
 
     Attributes:
       kept: indices of the start segments that give a window; int64 [n_windows].

@@ -259,7 +259,7 @@ def _lines(
 
 
 def _skip_line(stream: BinaryIO, offset: int) -> tuple[int, bytes]:
-    """Read on to the line's end; return the offset behind it and what was read beyond."""
+    """Read on to the end of the line; return the offset after it and the bytes read beyond it."""
     while chunk := stream.read(CHUNK_BYTES):
         newline = chunk.find(b"\n")
         if newline >= 0:

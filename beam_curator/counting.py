@@ -1,4 +1,4 @@
-"""What is counted of each block: pure functions, so that the books can be checked by hand.
+"""Counts of each block: pure functions, so that the books can be checked by hand.
 
 Names are `stage.what`; durations are whole microseconds (`_us`), whose sum does not depend on the order of blocks.
 """
@@ -37,7 +37,7 @@ def microseconds(seconds: Seconds) -> int:
 
 
 def count_lines(block: LineBlock) -> dict[str, int]:
-    """Count what was read: rows and their bytes."""
+    """Count the rows that were read, and their bytes."""
     return {"read.rows": len(block.lines), "read.bytes": sum(len(line.raw) + 1 for line in block.lines)}
 
 

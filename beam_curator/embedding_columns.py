@@ -1,4 +1,4 @@
-"""Embeddings as columns: what every Parquet file of embeddings here looks like."""
+"""Embeddings as columns: the form of every Parquet file of embeddings here."""
 
 from __future__ import annotations
 

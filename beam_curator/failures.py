@@ -1,4 +1,4 @@
-"""What can be wrong with a row, and the record that says so."""
+"""The reasons for which a row can fail, and the record of a failure."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def sum_left_to_right(values: Iterable[Seconds]) -> Seconds:
 
 
 def intersection(a: Span, b: Span) -> Seconds:
-    """Return the length in seconds of what two spans share, 0 where they only touch.
+    """Return the length in seconds of the part that two spans share, 0 where they only touch.
 
     Example:
       >>> intersection((0.0, 10.0), (5.0, 15.0)), intersection((0.0, 10.0), (10.0, 20.0))

@@ -1,4 +1,4 @@
-"""Lines of JSON: bytes to objects with an error that names what is wrong, and back."""
+"""Lines of JSON: bytes to objects, with an error that names the problem, and back."""
 
 from __future__ import annotations
 

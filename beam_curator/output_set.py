@@ -151,7 +151,7 @@ def is_ours(name: str, kinds: Sequence[str]) -> bool:
 
 
 def config_sha256(command: str, config: Config) -> str:
-    """Hash what decides the rows of a job."""
+    """Return the SHA-256 of the command and the options that decide the rows of a job, in hexadecimal."""
     text = json.dumps([command, config], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -230,7 +230,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """`_RUN.json`: which run is writing into a directory, and what it set out to do.
+    """`_RUN.json`: the run that is writing into a directory, and the job that it set out to do.
 
     Attributes:
       token: of the run; a rename by any other run is refused.
@@ -265,7 +265,7 @@ class RunRecord:
 
 
 def differences(manifest: Manifest, config: Config, inputs: Sequence[InputRecord]) -> list[str]:
-    """Say in words how a complete set differs from what a job would write now; nothing where it is the same."""
+    """Say in words how a complete set differs from the one that a job would write now; nothing where it is the same."""
     found = []
     for section in sorted({*manifest.config, *config}):
         old, new = manifest.config.get(section, {}), json.loads(json.dumps(config.get(section, {})))

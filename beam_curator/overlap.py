@@ -85,7 +85,7 @@ def _compete(
     alive: list[bool],
     threshold: float,
 ) -> None:
-    """Strike from `alive` what span `i` beats among the later ones that begin before its end, or `i` itself."""
+    """Strike from `alive` the later spans that begin before span `i` ends and lose to it, or `i` itself if it loses."""
     end, duration, distance = ends[i], durations[i], distances[i]
     for j in range(i + 1, len(starts)):
         if not alive[j]:

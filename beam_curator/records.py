@@ -25,7 +25,7 @@ _NO_WORDS: list[Any] = []
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One manifest row: its fields as they came, and what the rules read of its segments as columns.
+    """One manifest row: its fields as they came, and as columns the values of its segments that the rules read.
 
     Attributes:
       fields: the whole row, untouched, in the order of its keys.

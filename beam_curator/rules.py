@@ -1,4 +1,4 @@
-"""What rule classes share: options that document themselves, and problems reported together."""
+"""Common parts of rule classes: options that document themselves, and problems reported together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def raise_problems(subject: str, problems: Sequence[str]) -> None:
 
 
 def number_problems(rules: object, limits: dict[str, tuple[float, float]]) -> list[str]:
-    """Check that named fields are finite numbers within inclusive limits; return what is wrong, one text each."""
+    """Check that named fields are finite numbers within inclusive limits; return the problems, one text each."""
     problems = []
     for name, (low, high) in limits.items():
         value = getattr(rules, name)

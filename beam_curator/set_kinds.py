@@ -1,4 +1,4 @@
-"""Kinds of output sets: what the files of a command are called, and how its books balance."""
+"""Kinds of output sets: the names of a command's files, and the balance of its books."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from beam_curator.output_set import FAILURES, FileRecord, UnbalancedBooksError, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """One equation of the books: what was counted on the way in is what was counted out and what writers wrote.
+    """One equation of the books: the count on the way in equals the count dropped plus the rows that writers wrote.
 
     Attributes:
       what: the thing that is counted, in the plural.
@@ -52,7 +52,7 @@ def _rows_of(kind: str, rows: Mapping[str, int]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetKind:
-    """What the sets of one command hold.
+    """The contents of the sets of one command.
 
     Attributes:
       command: the command that writes them.

@@ -205,7 +205,7 @@ def _decode(block: bytes, position: int) -> tarfile.TarInfo:
 
 
 def _extended_fields(file: BinaryIO, header: tarfile.TarInfo, position: int, n_bytes: int) -> dict[str, str]:
-    """Return what an extended header says of the name, the size and the holes of the member behind it."""
+    """Return the fields of an extended header on the name, the size and the holes of the member after it."""
     if header.size > MAX_HEADER_BYTES:
         raise _damaged(
             f"the header before byte {position} claims {header.size} bytes, expected {MAX_HEADER_BYTES} at most"
@@ -219,7 +219,7 @@ def _extended_fields(file: BinaryIO, header: tarfile.TarInfo, position: int, n_b
 
 
 def _pax_records(text: bytes, position: int) -> dict[str, str]:
-    """Return what counts here of an extended header: records `LENGTH KEY=VALUE\\n`, their own length included."""
+    """Return the relevant fields of an extended header: records `LENGTH KEY=VALUE\\n`, their own length included."""
     records, start = dict[str, str](), 0
     while start < len(text) and text[start]:  # for tar, too, a NUL ends the records
         found = _PAX_RECORD.match(text, start)

@@ -201,7 +201,7 @@ def _word_error(where: str, word: Any) -> EntryError:
 
 
 def record_loss(plan: WindowPlan, entry: Entry, rules: WindowRules, first: int, stop: int, cut: int) -> None:
-    """Count an attempt that gave no window, and what stood where the scan stopped."""
+    """Count an attempt that gave no window, and the obstacle at which its scan stopped."""
     counts, duration = plan.counts, entry.ends[first] - entry.starts[first]
     following = min(stop, len(entry.starts) - 1)
     counts.lost_win += 1

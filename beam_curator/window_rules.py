@@ -1,4 +1,4 @@
-"""What makes a training window: the rules, their defaults and limits."""
+"""The rules for training windows, with their defaults and limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from beam_curator.rules import number_problems, option, raise_problems
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowRules:
-    """What makes a training window. Names and defaults are the reference's.
+    """The rules for training windows. Names and defaults are the reference's.
 
     Raises:
       ValueError: all rules that cannot hold, each with value, limit and cure.

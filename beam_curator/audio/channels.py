@@ -91,7 +91,7 @@ class Resampler:
             )
 
     def resample(self, samples: Samples, *, last: bool) -> Samples:
-        """Take the next piece; return what it and those before give by now.
+        """Resample the next piece; return the samples that are ready by now.
 
         Args:
           samples: float32 [n_samples, n_channels]; may be empty.

@@ -1,4 +1,4 @@
-"""What the header of an uncompressed file claims, beside what is there: libsndfile says nothing of a difference."""
+"""Claims of an uncompressed file's header beside its real contents: libsndfile does not report a difference."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DataClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ChunkLayout:
-    """How chunks follow each other: first one, width of id and length, byte order, padding, what the length counts."""
+    """How chunks follow each other: start, widths of id and length, byte order, padding, bytes that a length counts."""
 
     first: int
     id_bytes: int

@@ -1,4 +1,4 @@
-"""Write clips: wav and flac in 16 bits or what is asked for, ogg vorbis; the same samples give the same bytes."""
+"""Encoding of clips: wav and flac in 16 bits or another subtype, ogg vorbis; the same samples give the same bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ADD_PEAK_CHUNK = 0x1050
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """What a format holds, and how many samples libsndfile gets at once: what Vorbis makes of them depends on it."""
+    """The limits of a format, and the samples that libsndfile gets at once: their number affects Vorbis's output."""
 
     max_channels: int
     max_sample_rate: int
@@ -155,7 +155,7 @@ class AudioEncoder:
             self._write(block)
 
     def finish(self) -> int:
-        """Write what is left; return the number of samples of the clip.
+        """Write the samples left over; return the number of samples of the clip.
 
         Raises:
           EntryError: there are none (`empty_audio`), or the format cannot hold so many (`not_encodable`).
@@ -199,7 +199,7 @@ class AudioEncoder:
 
     @contextmanager
     def _naming_errors(self) -> Iterator[None]:
-        """Say what libsndfile refuses; an error of the file comes before that."""
+        """Turn a refusal by libsndfile into an error that names the cause; an error of the file takes precedence."""
         import soundfile
 
         try:
@@ -269,7 +269,7 @@ def _leave_out_peaks(sound: Any) -> None:
 
 
 class _Blocks:
-    """Cuts pieces of any lengths into blocks of one length, and refuses what no format holds.
+    """Blocks of one length, cut from pieces of any lengths; samples that no format holds are refused.
 
     A block is a view of the piece that holds all of it, else of memory that the next block overwrites.
     """
@@ -297,7 +297,7 @@ class _Blocks:
                 yield self.rest()
 
     def rest(self) -> Samples:
-        """Return what is not in a block yet, and forget it."""
+        """Return the samples that are not in a block yet, and forget them."""
         n, self._n_held = self._n_held, 0
         return self._held[:n]
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 
 
 class WritableFile(Protocol):
-    """What a sink writes to: an open seekable binary file."""
+    """The target of a sink: an open seekable binary file."""
 
     def write(self, data: bytes, /) -> object:
         """Write bytes at the position."""
@@ -52,7 +52,7 @@ class SourceFile:
         self.size = len(prefix) + max(0, file.seek(0, os.SEEK_END) - start)
 
     def behind(self, start: int, prefix: bytes = b"") -> SourceFile:
-        """Return a view of what follows byte `start` of this one, with other bytes in front."""
+        """Return a view of this file from byte `start` on, with other bytes in front."""
         if start < len(self._prefix):
             return SourceFile(self._file, start=self._start, prefix=prefix + self._prefix[start:])
         return SourceFile(self._file, start=self._start + start - len(self._prefix), prefix=prefix)
@@ -68,7 +68,7 @@ class SourceFile:
         return self._position
 
     def read(self, n_bytes: int = -1) -> bytes:
-        """Read and return up to `n_bytes` bytes, all that follow where it is negative; raise what the file raises."""
+        """Read and return up to `n_bytes` bytes, or the rest where it is negative; errors of the file are passed on."""
         here = self._position
         left = max(0, self.size - here)
         n_bytes = left if n_bytes < 0 else min(n_bytes, left)

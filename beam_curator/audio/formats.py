@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: never by its name."""
+"""Recognition of a file's format by its first bytes, never by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a recording before its samples are read."""
+"""Properties of a recording that are known before its samples are read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from beam_curator.failures import EntryError, FailureCode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioInfo:
-    """What a recording is and how much of it is there.
+    """The properties of a recording, and how much of it is there.
 
     Attributes:
       sample_rate: samples a second and channel.

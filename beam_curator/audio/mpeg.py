@@ -68,7 +68,7 @@ def frame_header(header: bytes) -> FrameHeader | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MpegStream:
-    """What to give to libsndfile for an mp3, and what to expect of it.
+    """The view of an mp3 that libsndfile is given, and the number of samples to expect from it.
 
     Attributes:
       view: the file as libsndfile should see it.

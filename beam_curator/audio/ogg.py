@@ -1,4 +1,4 @@
-"""Ogg pages: what an Ogg file holds, and writing one with a fixed serial number (RFC 3533)."""
+"""Ogg pages: checking those of a file, and writing them with a fixed serial number (RFC 3533)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def page_checksum(page: bytes) -> int:
 
 @dataclass(slots=True, kw_only=True)
 class OggLayout:
-    """What the pages of an Ogg file say.
+    """The layout of an Ogg file, as its pages give it.
 
     Attributes:
       chained: another stream follows the first one, as in radio recordings; libsndfile reads the first alone.
@@ -72,7 +72,7 @@ def ogg_layout(source: SourceFile) -> OggLayout:
 
 
 def _page_damage(page: bytes, layout: OggLayout, here: int) -> str | None:
-    """Check one page and note what it says; return what is wrong with it."""
+    """Check one page and note its place in the stream; return the damage found, None where there is none."""
     if int.from_bytes(page[22:26], "little") != page_checksum(page):
         return f"the page at byte {here} does not match its checksum"
     serial, begins, ends = page[14:18], page[5] & 2, page[5] & 4

@@ -1,4 +1,4 @@
-"""Open a recording, read all of it or spans, and refuse what is not there."""
+"""Opening recordings, and reading them whole or in spans; asking for missing samples is an error."""
 
 from __future__ import annotations
 

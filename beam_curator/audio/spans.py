@@ -162,7 +162,7 @@ class ForwardSpans:
         return block
 
     def close(self) -> None:
-        """Let the decoder and what was kept go; the file stays open."""
+        """Release the decoder and the samples that were kept; the file stays open."""
         if self._decoder is not None:
             self._decoder.close()
         self._decoder = None
@@ -171,5 +171,5 @@ class ForwardSpans:
 
 
 def _cut(first: int, block: Samples, start: int, stop: int) -> Samples:
-    """Return what a block that begins at sample `first` has of `[start, stop)`."""
+    """Return the samples of `[start, stop)` that lie in a block beginning at sample `first`."""
     return block[max(0, start - first) : max(0, stop - first)]

@@ -1,4 +1,4 @@
-"""What clips are cut, how they are called, and what is written about them: pure, without audio and without files."""
+"""Requests for clips, their names, and the descriptions written about them: pure, without audio and without files."""
 
 from beam_curator.clips.naming import (
     NameClaim,

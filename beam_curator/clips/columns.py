@@ -1,4 +1,4 @@
-"""Columns of an index: their order of first appearance, and what kind of values they hold."""
+"""Columns of an index: their order of first appearance, and the kinds of their values."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ MAX_SAMPLE_RATE = 384_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutRules:
-    """What is cut out of a recording, and how clips are made of it."""
+    """The options that decide which pieces are cut out of a recording, and how clips are made of them."""
 
     what: str = option(
         "auto",

@@ -1,4 +1,4 @@
-"""From a request to the samples of its recording: where a piece begins and ends, and what is made of it."""
+"""From a request to the samples of its recording: where a piece begins and ends, and how it is mixed and resampled."""
 
 from __future__ import annotations
 

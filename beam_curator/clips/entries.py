@@ -173,7 +173,7 @@ def _values(fields: Fields, without: frozenset[str], kept: tuple[str, ...] = ())
 
 
 def _common_fields(entry: Fields, keys: EntryKeys) -> Fields:
-    """Return what every clip of an entry inherits from it."""
+    """Return the fields that every clip of an entry inherits from it."""
     return _values(entry, _ABOUT_THE_ENTRY | {keys.audio, *keys.own}, keys.kept)
 
 
@@ -201,7 +201,7 @@ def _request_of_item(path: str, common: Fields, entry_speaker: Any, keys: EntryK
 def _request_of_span(
     fields: Fields, item: Fields, common: Fields, keys: EntryKeys, piece: Interval, span: Span
 ) -> ClipRequest:
-    """Fill the fields of a piece: its speaker and text, other values of its own, its metrics, what is common to all."""
+    """Make the request for a piece with its speaker and text, its other values, its metrics, and the common fields."""
     speaker = _first_known(item.get("speaker"), item.get("speaker_id"))
     if speaker is not None:
         fields["speaker_id"] = speaker

@@ -63,7 +63,7 @@ def safe_stem(name: str) -> str:
 
 
 def safe_label(speaker_id: Any) -> str:
-    """Return what stands for a speaker in file names: at most 40 bytes, by the rules of `safe_stem`.
+    """Return the label of a speaker in file names: at most 40 bytes, by the rules of `safe_stem`.
 
     As in the reference every `speaker_` is taken out of a text. null is "unknown"; other values are their JSON text,
     where the reference fails.

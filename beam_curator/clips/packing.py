@@ -1,4 +1,4 @@
-"""Packs of clips: tar shards that append only and come out the same twice, and what names hold inside them."""
+"""Packs of clips: append-only tar shards that are the same bytes every time, and names that are safe inside them."""
 
 from __future__ import annotations
 

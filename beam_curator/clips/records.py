@@ -1,4 +1,4 @@
-"""What is to be cut: a request for one clip, or why one of a row's clips cannot be asked for."""
+"""The request for one clip, and the record of a piece of a row that cannot be requested."""
 
 from __future__ import annotations
 

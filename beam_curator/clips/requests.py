@@ -69,7 +69,7 @@ def detect_combo(rows: Sequence[Mapping[str, Any]]) -> int:
 def requests_of_row(
     row: Mapping[str, Any], what: What = "auto", keys: EntryKeys = _DEFAULT_KEYS, *, member: str | None = None
 ) -> list[ClipRequest | BadInterval]:
-    """Return what is to be cut for one row, in time order, and which of its pieces cannot be.
+    """Return the requests for the clips of one row, in time order, and the pieces that cannot be cut.
 
     A row of combo 2 or 4 is one piece. A row of combo 3 has one for each of its turns, an entry one for each item of
     the list that is cut; these may be none, and one that is wrong stands as a `BadInterval` beside the others. Times

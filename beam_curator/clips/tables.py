@@ -1,4 +1,4 @@
-"""What is written about clips: their rows, metadata.csv, and the summary."""
+"""The descriptions of clips that are written: their rows, metadata.csv, and the summary."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _CHUNK_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutFacts:
-    """What is known of a clip once it is written.
+    """Facts about a clip that has been written.
 
     Attributes:
       extracted_path: its path, as rows show it.
@@ -75,7 +75,7 @@ class CutFacts:
 
 
 def clip_row(fields: Mapping[str, Any], index: int, cut: CutFacts) -> Fields:
-    """Return the row of a clip: the fields of its request, then what the cut adds.
+    """Return the row of a clip: the fields of its request, then those that the cut adds.
 
     An input's own value under one of `CUT_KEYS` (rows of the reference carry the recording's `sample_rate`) moves, in
     its place, to the same key with `input_` before it: nothing is lost, and `fields_before_cut` brings it back.
@@ -252,7 +252,7 @@ def totals_of(rows: Iterable[Mapping[str, Any]], before: ExtractionTotals | None
 
 
 def extraction_summary(totals: ExtractionTotals, *, manifest_path: str, output_dir: str, output_format: str) -> Fields:
-    """Return what extraction_summary.json says, in the reference's order.
+    """Return the contents of extraction_summary.json, in the reference's order.
 
     Example:
       >>> extraction_summary(ExtractionTotals(n_clips=1, duration_sec=1.005), manifest_path="m.jsonl",

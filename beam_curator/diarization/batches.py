@@ -92,7 +92,7 @@ def _called(call: Callable[[list[Item]], Sequence[Result]], part: list[Item]) ->
 
 
 def _smaller(part: list[Item], err: Exception, limit: BatchLimit) -> list[list[Item]]:
-    """Return what to try instead of a part that failed, last first."""
+    """Return the smaller parts to try instead of one that failed, the last part first."""
     if not isinstance(err, MemoryError):
         return [[item] for item in reversed(part)]
     limit.lower(len(part))
@@ -107,7 +107,7 @@ def _checked(found: Sequence[Result], n_items: int) -> Sequence[Result]:
 
 
 def _released(err: Exception) -> Exception:
-    """Let go of what the frames of a traceback hold: a whole batch, of which memory may just have lacked."""
+    """Clear the frames of an error's traceback: they hold a whole batch, and memory may just have run out."""
     traceback.clear_frames(err.__traceback__)
     return err
 

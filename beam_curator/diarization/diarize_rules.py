@@ -1,4 +1,4 @@
-"""The options of diarization: which model, how it walks, how it is run, and what is written of what it says."""
+"""The options of diarization: the model, its walk through a recording, its turns, the way it is run, and its files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ORIGIN_KEY = "_origin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
-    """Which model listens, and on what."""
+    """The model that listens, and the backend and device that run it."""
 
     model_name: str = option(
         DEFAULT_MODEL,
@@ -49,7 +49,7 @@ class ModelOptions:
         "", "model here: a .nemo file, or a folder of an exported model or of transformers; wins over the name"
     )
     cache_dir: str = option("", "directory that models are kept in (default: that of the hub's own client)")
-    sha256: str = option("", "what the model file must hash to; another one is never loaded", flag="model-sha256")
+    sha256: str = option("", "expected SHA-256 of the model file; any other file is refused", flag="model-sha256")
     backend: str = option(
         "auto", "onnx needs no torch; nemo takes any .nemo; auto: what the model is made for", choices=BACKENDS
     )
@@ -143,7 +143,7 @@ class InferenceOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiarizeRules:
-    """What is heard of a recording, and what is written about it."""
+    """Which recordings and channels are heard, and which results are written about them."""
 
     filepath_key: str = option("audio_filepath", "key that names the recording in rows of a manifest")
     diar_segments_key: str = option("diar_segments", "key that the turns go under")

@@ -18,7 +18,7 @@ _OWN_ROW = frozenset({"recording_id", "num_speakers", "speakers_saturated", "exc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryFacts:
-    """What is known of a recording that was diarized.
+    """Facts about a recording that was diarized.
 
     Attributes:
       recording_id: names its files.

@@ -1,4 +1,4 @@
-"""What is known of published models: whose they are, what they may be used for, what they can do."""
+"""Facts about published models: their owners, their permitted and intended uses, and their abilities."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ TITANET_MODEL = "nvidia/speakerverification_en_titanet_large"
 
 
 def known_model(name: str) -> KnownModel | None:
-    """Return what is known of a model, None for a model of somebody else's.
+    """Return the known facts about a model, None for a model that is not listed here.
 
     Args:
       name: `org/name`, or `org/name@revision`.
@@ -187,7 +187,7 @@ def latencies_of(family: Family) -> Mapping[str, Seconds]:
 
 
 def warning_of(model: KnownModel) -> str | None:
-    """Return what has to be said before a model is used: what it is not for, and what is; None if nothing.
+    """Return the warning to give before a model is used, which names a model to take instead; None if it needs none.
 
     Example:
       >>> print(warning_of(KNOWN_MODELS["nvidia/diar_sortformer_4spk-v1"]))

@@ -116,7 +116,7 @@ class MelFrontEnd:
         return out
 
     def _group(self, audio: Floats, start: int, low: int, high: int) -> Floats:
-        """Return frames [low, high), and what fills their last block; `low` begins a block."""
+        """Return frames [low, high), and the frames after them that fill the last block; `low` begins a block."""
         rules = self.rules
         n_frames = -(-(high - low) // _BLOCK) * _BLOCK
         begin = low * rules.hop_length - self._before

@@ -1,4 +1,4 @@
-"""What a diarization model is, as data, and the two functions that a backend gives for it."""
+"""A diarization model: its properties as data, and the two functions that a backend provides for it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class CacheRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """What has to be known of a model besides its two functions.
+    """The properties of a model that are needed besides its two functions.
 
     Attributes:
       n_speakers: slots for speakers.
@@ -149,7 +149,7 @@ def _part(kind: Any, values: Mapping[str, Any]) -> Any:
 
 
 class Encoded(NamedTuple):
-    """What `encode` makes of embeddings.
+    """The results that a model computes from embeddings.
 
     Attributes:
       probabilities: float32 [..., n_frames, n_speakers].
@@ -214,7 +214,7 @@ class Backend(Protocol):
 
 
 def encoded(backend: Backend, embeddings: Floats, lengths: Lengths, *, keeps_frames: bool) -> list[Encoded]:
-    """Ask a backend, and return what it says of each item, without what is behind the item's end.
+    """Run a backend, and return its results for each item, without the padding after the item's end.
 
     Raises:
       ValueError: a probability is not finite.
@@ -234,4 +234,4 @@ def encoded(backend: Backend, embeddings: Floats, lengths: Lengths, *, keeps_fra
 
 
 class OutOfMemoryError(MemoryError):
-    """A backend lacks memory for what it was asked to do at once."""
+    """A lack of memory in a backend for the items that it was given at once."""

@@ -1,4 +1,4 @@
-"""What a model says of a recording."""
+"""The probabilities that a model gives for a recording, and the identity of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rows ask to be diarized, and the ids that recordings go by."""
+"""The recordings that rows ask to be diarized, and the ids that they go by."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATH_CURE = "name the key that holds the path with --filepath-key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What one row asks for: a recording, or a piece of it.
+    """The request of one row: a recording, or a piece of it.
 
     Attributes:
       path: of the recording, as the row has it.
@@ -34,7 +34,7 @@ class Asked:
 
 
 def asked_by(row: Mapping[str, Any], filepath_key: str, *, member: str | None = None) -> Asked:
-    """Return what a row asks for.
+    """Return the recording, or the piece of one, that a row asks for.
 
     A row with `offset` is one piece of its recording, as in manifests of NeMo: `duration` says how long, and null or
     no `duration` means to the end. Without `offset` it is the whole recording, whatever `duration` says.
@@ -103,7 +103,7 @@ _LARGEST = 1e300
 
 
 def identity_of(recording: str, start: Seconds, end: Seconds | None) -> str:
-    """Return what tells a recording, or a piece of one, from all others.
+    """Return a text that distinguishes a recording, or a piece of one, from all others.
 
     Example:
       >>> identity_of("/a.wav", 0.0, None), identity_of("/a.wav", 1.5, 3.5)

@@ -46,7 +46,7 @@ class SoloPart:
 
 
 def plan_solo_parts(turns: Sequence[Turn], begin: Seconds = 0.0) -> list[SoloPart]:
-    """Return what of turns is said by one speaker alone, in order of time.
+    """Return the parts of turns in which one speaker talks alone, in order of time.
 
     Args:
       turns: of the recording, in any order.
@@ -75,7 +75,9 @@ def _in_equal_parts(first: int, stop: int, turn: int) -> Iterator[SoloPart]:
 
 
 def cut_solo_parts(pieces: Iterable[Floats], parts: Sequence[SoloPart]) -> Iterator[tuple[SoloPart, Floats]]:
-    """Yield parts with their samples as soon as they are heard, float32 [n_samples]; what is behind the end is not.
+    """Yield each part with its samples, float32 [n_samples], as soon as they are heard.
+
+    Samples beyond the end are missing; a part that is left with less than `SHORTEST` seconds is omitted.
 
     Args:
       pieces: float32 [n_samples] each, at 16 kHz, which follow one another.

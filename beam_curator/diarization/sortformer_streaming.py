@@ -45,7 +45,7 @@ class _Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """What the model says to a step.
+    """The model's answer to a step.
 
     Attributes:
       embeddings: float32 [n_frames, embedding_size] of the chunk with its context.
@@ -102,7 +102,7 @@ class StreamingSortformer:
         return StreamState.empty(self._origin, self.config, keeps_predictions=self.parameters.asynchronous)
 
     def state_from_bytes(self, data: bytes) -> StreamState:
-        """Read what `StreamState.to_bytes` wrote for the same model and parameters.
+        """Read a state that `StreamState.to_bytes` wrote for the same model and parameters.
 
         Raises:
           ValueError: it is damaged, of another version, of another model or of other parameters.
@@ -114,7 +114,7 @@ class StreamingSortformer:
     def push(
         self, states: Sequence[StreamState], pieces: Sequence[Floats], last: Sequence[bool]
     ) -> list[Floats | Exception]:
-        """Let streams hear some more samples, and return what is decided by now.
+        """Let streams hear some more samples, and return the frames that are decided by now.
 
         The streams that have a full chunk take a step together, until none has one. A stream that fails (its samples
         are not finite, the model fails on it) does so alone: its result is the exception, what was decided in the
@@ -265,7 +265,7 @@ class StreamingSortformer:
 
 
 def _hear(states: Sequence[StreamState], pieces: Sequence[Floats], last: Sequence[bool]) -> dict[int, Exception]:
-    """Give each stream its samples; return what is wrong with them, by stream."""
+    """Give each stream its samples; return the error of each stream whose samples are wrong, by index."""
     failed: dict[int, Exception] = {}
     for index, state in enumerate(states):
         try:

@@ -183,7 +183,7 @@ def highest(scores: Floats, count: int) -> NDArray[np.intp]:
 
 
 def _nth_element(scores: list[float], count: int) -> list[int]:
-    """Return what stands before `count` after std::nth_element with "greater" (libstdc++, bits/stl_algo.h)."""
+    """Return the first `count` indices after std::nth_element with "greater" (libstdc++, bits/stl_algo.h)."""
     order = list(range(len(scores)))
     first, last = 0, len(order)
     for _ in range(2 * (len(order).bit_length() - 1)):

@@ -18,7 +18,7 @@ from beam_curator.intervals import Seconds, Span
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SpeakerEmbeddings:
-    """What the voices of a recording are like.
+    """The voices of a recording as embeddings.
 
     Attributes:
       speakers: float32 [width] of length 1 for each speaker that has a turn; None for one who never talks alone.
@@ -88,7 +88,7 @@ def _frames_within(span: Span, frame_step: Seconds, begin: Seconds, n_frames: in
 
 
 def parts_in(spans: Sequence[Span], turn: Turn) -> Iterator[Span]:
-    """Yield what of spans, which are sorted and apart, lies within a turn."""
+    """Yield the parts of sorted, separate spans that lie within a turn."""
     place = max(bisect_right(spans, (turn.start, math.inf)) - 1, 0)
     while place < len(spans) and spans[place][0] < turn.end:
         start, end = max(spans[place][0], turn.start), min(spans[place][1], turn.end)

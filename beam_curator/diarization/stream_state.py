@@ -1,4 +1,4 @@
-"""What a streaming Sortformer remembers of one stream: plain arrays, and their form in bytes."""
+"""The state of one stream in a streaming Sortformer: plain arrays, and their form in bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COUNTERS = ("n_samples", "audio_start", "position", "n_silence")
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class StreamState:
-    """What has to be known of a stream to go on with it. Its size does not grow with what was heard, frames apart.
+    """The state that is needed to go on with a stream. Apart from `frames`, it does not grow with the audio heard.
 
     Attributes:
       origin: which model and parameters it belongs to, as JSON.
@@ -90,7 +90,7 @@ class StreamState:
         return self.audio[0]
 
     def take_frames(self) -> list[Floats]:
-        """Return the encoder's frames of what was decided since the call before, float32 [n, width] each."""
+        """Return the encoder's frames that were decided since the previous call, float32 [n, width] each."""
         taken, self.frames = self.frames, []
         return taken
 
@@ -147,7 +147,7 @@ class StreamState:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> StreamState:
-        """Read what `to_bytes` wrote.
+        """Read a state that `to_bytes` wrote.
 
         Raises:
           ValueError: it is something else, damaged, or of another version.

@@ -1,4 +1,4 @@
-"""Who spoke when: from frame probabilities to turns, and what several turns say together."""
+"""Who spoke when: turns from frame probabilities, and the overlaps, the solo speech and the speakers of turns."""
 
 from __future__ import annotations
 

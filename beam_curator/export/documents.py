@@ -42,7 +42,7 @@ class ClipWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedClip:
-    """What the audio file of a clip holds.
+    """The properties of a clip's audio file.
 
     Attributes:
       sample_rate: in Hz.
@@ -61,7 +61,7 @@ class EncodedClip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipMeta:
-    """What `metas/v0/<uuid>.json` says of a clip.
+    """The contents of a clip's document, `metas/v0/<uuid>.json`.
 
     Attributes:
       span_uuid: id of the clip; see `clip_uuid`.
@@ -100,7 +100,7 @@ class ClipMeta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingMeta:
-    """What `processed_audios/<relative path>.json` says of a recording.
+    """The contents of a recording's document, `processed_audios/<relative path>.json`.
 
     Attributes:
       audio: path or URI of the recording, as the entry writes it.
@@ -127,7 +127,7 @@ class RecordingMeta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedClip:
-    """What the document of a chunk counts of one clip.
+    """The facts about one clip that the document of its chunk counts.
 
     Attributes:
       uuid: id of the clip.
@@ -150,7 +150,7 @@ class ExportedClip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkMeta:
-    """What `processed_clip_chunks/<relative path>_<chunk>.json` is made of.
+    """The data from which a chunk's document, `processed_clip_chunks/<relative path>_<chunk>.json`, is made.
 
     Attributes:
       audio: path or URI of the recording, as the entry writes it.

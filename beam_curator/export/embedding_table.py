@@ -82,7 +82,7 @@ class EmbeddingTable:
         return None
 
     def get_many(self, clips: Sequence[str]) -> list[Embedding | EntryError | None]:
-        """Return for each id what `get` returns, or the error that it raises, so that one bad vector fails alone.
+        """Return for each id the result of `get`, or the error that it raises, so that one bad vector fails alone.
 
         The file is read in its own order, whatever that of the ids.
         """
@@ -167,7 +167,7 @@ class EmbeddingTable:
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """Turn what pyarrow says of a damaged file into one kind of error."""
+        """Turn pyarrow's various errors about a damaged file into one kind of error."""
         import pyarrow as pa
 
         try:

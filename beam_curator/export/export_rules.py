@@ -1,4 +1,4 @@
-"""What an export writes besides the clips."""
+"""The options that decide which files an export writes besides the clips."""
 
 from __future__ import annotations
 

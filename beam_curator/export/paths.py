@@ -92,7 +92,7 @@ def name_bytes(name: str) -> bytes:
 
 
 def _parts_below(recording: str, input_path: str) -> list[str]:
-    """Split what follows `input_path` into its parts; refuse what is not below it."""
+    """Split the rest of a recording's path after `input_path` into its parts; refuse a recording outside of it."""
     name_bytes(recording)
     shown = readable_name(recording)[:200]
     prefix = input_path if input_path.endswith("/") or not input_path else f"{input_path}/"
@@ -149,7 +149,7 @@ def _mark(hashed: str) -> str:
 
 
 def _cleaned(name: str, ending: str) -> str:
-    """Replace what is unsafe in a name, and shorten it to the longest part allowed with its ending."""
+    """Replace the unsafe characters in a name, and shorten it until, with its ending, it fits into a part of a path."""
     composed = unicodedata.normalize("NFC", name)
     clean = "".join(character if _is_safe_character(character) else "_" for character in composed)
     if clean[:1] in {"", ".", "-", " "}:

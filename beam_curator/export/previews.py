@@ -176,7 +176,7 @@ def draw_envelope(
 
 
 def preview_audio(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
-    """Return what a preview lets one hear: channels mixed, at 16 kHz or the clip's own rate where that is lower.
+    """Return the sound of a preview: channels mixed, at 16 kHz or the clip's own rate where that is lower.
 
     Args:
       samples: float32 [n_samples, n_channels].
@@ -195,7 +195,7 @@ def preview_audio(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
 
 
 class PreviewSound:
-    """Makes what `preview_audio` returns piece by piece, bit for bit the same, with flat memory.
+    """The sound of `preview_audio` made piece by piece: bit for bit the same, with flat memory.
 
     Attributes:
       sample_rate: of what it makes, in Hz.
@@ -209,7 +209,7 @@ class PreviewSound:
         self._resampler = Resampler(sample_rate, self.sample_rate, n_channels=1)
 
     def add(self, samples: Samples, *, last: bool = False) -> Samples:
-        """Take the next piece; return what it and those before give by now.
+        """Take the next piece; return the samples that are ready by now.
 
         Args:
           samples: float32 [n_samples, n_channels]; may be empty.

@@ -1,4 +1,4 @@
-"""What named keys of a row say about its clip: rejections, transcripts and scores; and clips in chunks."""
+"""Rejections, transcripts and scores of a clip, from named keys of its row; and clips in chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of exported clips: those of cut clips, with what else was written."""
+"""Rows of exported clips: those of cut clips, with the keys that an export adds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ADDED = frozenset(EXPORT_KEYS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportFacts:
-    """What a row says of an exported clip besides what it says of a cut one.
+    """The facts that the row of an exported clip states besides those of a cut one.
 
     Attributes:
       span_uuid: id of the clip.

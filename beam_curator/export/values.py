@@ -14,7 +14,7 @@ from beam_curator.export.row_keys import TEXT_MODEL, missing_transcripts, reject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipValues:
-    """What the row of a clip says about it.
+    """The values of a clip that its row holds.
 
     Attributes:
       filtered_by: rules that rejected it; none where it passed.

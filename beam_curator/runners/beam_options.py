@@ -25,7 +25,7 @@ def known_flags() -> dict[str, bool]:
 
 
 class _Lenient:
-    """Stands for a parser: takes what Beam's option classes add, without their own helpers' extras."""
+    """A stand-in for Beam's parser, which adds the flags of option classes to a plain one, without groups."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._parser = parser

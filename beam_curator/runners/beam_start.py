@@ -1,4 +1,4 @@
-"""How commands and their workers load Beam: without what no job uses, and so that it works nothing out twice."""
+"""Loading Beam for commands and their workers: without unused libraries, and with a memory for repeated work."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ def _merge_json(path: str, values: Mapping[str, Any]) -> None:
 
 
 def _missed(requirement: Mapping[str, Any], metrics: Mapping[str, Any]) -> str | None:
-    """Return what a requirement wanted and what came out, where that is not enough."""
+    """Say how the metrics miss a requirement; None where they meet it."""
     name = requirement["metric"]
     if name not in metrics:
         return f"{name} is not a metric{nearest(name, metrics)}"

@@ -19,7 +19,7 @@ from beam_curator.runners.options import UsageError, add_flags, nearest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One command: what it says of itself, its flags, and what runs it."""
+    """One command: its line of help, its flags, and the function that runs it."""
 
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]

@@ -81,7 +81,7 @@ class Parameter:
         return found | _PATHS.get(self.name, {})
 
     def arguments(self, value: str) -> list[str]:
-        """Return what a value is on the command line; nothing where it is empty or what the command does anyway.
+        """Return the arguments that pass a value to the command; none for an empty text or a switch at its default.
 
         Raises:
           UsageError: neither true nor false, where that is asked for.

@@ -1,4 +1,4 @@
-"""Running a job: from a command line to a complete set, and what is said about it."""
+"""Running a job: from a command line to a complete set and a report on it."""
 
 import argparse
 import sys
@@ -76,7 +76,7 @@ def _failed(job: Job, err: Exception) -> int:
 
 
 def _tidy(job: Job) -> None:
-    """Make up for what a run that was killed right after its commit left undone."""
+    """Finish the cleanup and the summary of a run that was killed right after its commit."""
     output = job.output
     text = storage.read_bytes(storage.join(output, MANIFEST_NAME))
     if text is None or storage.size_of(storage.join(output, RUN_NAME)) is None:
@@ -111,7 +111,7 @@ def report(job: Job, finished: Finished | None) -> int:
 
 
 def _judged(job: Job, stages: Sequence[Stage]) -> int:
-    """Tell the exit code from the failures: of rows, and of what rows gave, each against their number."""
+    """Check the failures, by kind such as rows or clips, against `--tolerate`; return the exit code."""
     failures: dict[str, tuple[int, int]] = {}
     for stage in stages:
         n_failed, n = failures.get(stage.what_in, (0, stage.n_in))

@@ -30,10 +30,10 @@ from beam_curator.window_rules import WindowRules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputOptions:
-    """What is read."""
+    """How the inputs are read."""
 
     max_line_bytes: int = option(MAX_LINE_BYTES, "longest line that is read, bytes; longer ones become failures")
-    keep_duplicates: bool = option(False, "read a file that is listed twice twice")
+    keep_duplicates: bool = option(False, "read a file each time it is listed")
 
     def __post_init__(self) -> None:
         raise_problems("input", [] if self.max_line_bytes > 0 else ["max_line_bytes must be positive: raise it"])
@@ -68,7 +68,7 @@ class OverlapOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions:
-    """What is written."""
+    """The layout, format and number of the files of rows."""
 
     layout: str = option("full", "full: windows hold their segments; spans: index ranges only", choices=LAYOUTS)
     row_format: str = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
@@ -121,7 +121,7 @@ _TOLERATE = re.compile(r"[0-9]+|([0-9]*\.)?[0-9]+%")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipOutputOptions:
-    """What is written."""
+    """The formats of clips and rows, and how they are indexed, packed and merged."""
 
     output_format: str = option("wav", "format of the clips", choices=AUDIO_FORMATS)
     row_format: str = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
@@ -137,7 +137,7 @@ class ClipOutputOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackOutputOptions:
-    """What is written."""
+    """The formats of tracks and rows, and the number of the files of rows."""
 
     output_format: str = option(
         "wav", "format of the tracks; wav and flac keep the bit depth of the recording", choices=AUDIO_FORMATS
@@ -151,7 +151,7 @@ class TrackOutputOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowOutputOptions:
-    """What is written."""
+    """The format and number of the files of rows."""
 
     row_format: str = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
     shards: int = option(0, "merge the rows into at most so many files; 0: one per block of manifest")

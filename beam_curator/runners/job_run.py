@@ -1,4 +1,4 @@
-"""Running one job: an engine, a pipeline, progress while it runs, and what it left."""
+"""Running one job: an engine, a pipeline, progress while it runs, and the outcome."""
 
 import glob
 import os
@@ -34,7 +34,7 @@ class JobFailedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """What a job left: counts, the files of its set, Beam's distributions and timings in seconds."""
+    """The outcome of a job: counts, the files of its set, Beam's distributions and timings in seconds."""
 
     counts: dict[str, int]
     files: tuple[FileRecord, ...]
@@ -109,7 +109,7 @@ def run_job(
 
 
 def _finished(output: str, metrics: Any, timing: dict[str, float], *, noted: dict[str, int] | None) -> Finished:
-    """Read what is committed, unless nothing was written: workers' notes stand for the counts then."""
+    """Read the committed manifest; where nothing was written, the workers' notes stand for its counts."""
     if noted is not None:
         return Finished(counts=noted, files=(), metrics=metrics, timing=timing)
     manifest = _manifest_of(output)
@@ -179,7 +179,7 @@ def _metrics_of(result: Any) -> Any:
 
 
 def said_by(err: Exception) -> str:
-    """Return what an engine's error says, without the path of steps, processes and languages that it went through.
+    """Return the message of an engine's error, without its path through steps, processes and languages.
 
     Engines in other languages pass on the text of a worker's traceback; what counts is the line below its last frame.
 

@@ -1,4 +1,4 @@
-"""Logging: what engines say is kept below warnings, and known noise out altogether."""
+"""Logging: messages of engines below warnings are hidden, and so is known noise."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ NOISE = (
 
 
 class _NoiseFilter(logging.Filter):
-    """Keeps out known noise, and the engine's tracebacks: the command says in one line what failed."""
+    """A filter for known noise and for the engine's tracebacks: the command reports a failure in one line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno == logging.ERROR and "apache_beam" in (record.name, *record.pathname.split(os.sep)):

@@ -1,4 +1,4 @@
-"""`beam-curator models`: which models there are, what is known of each, and what is done with one before a job."""
+"""`beam-curator models`: list the known models, show one, or export a .nemo file before a job."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ _WIDTH = 120
 
 
 def add_models_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the arguments of the command."""
     parser.add_argument(
         "action", nargs="?", default="list", metavar="ACTION", help=f"one of: {', '.join(_ACTIONS)} (default: list)"
     )
@@ -35,7 +35,7 @@ def add_models_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_models_command(arguments: argparse.Namespace) -> int:
-    """Do what was asked for; return the exit code.
+    """Run the action that was asked for; return the exit code.
 
     Raises:
       UsageError: something is missing, not installed, or not what it should be.

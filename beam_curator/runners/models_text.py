@@ -1,4 +1,4 @@
-"""What `beam-curator models` says of models: for people as a table or a list, for programs as JSON."""
+"""The output of `beam-curator models`: for people as a table or a list, for programs as JSON."""
 
 import json
 import os
@@ -163,7 +163,7 @@ def _size(model: ModelDescription) -> str:
 
 
 def _n_bytes(model: ModelDescription) -> int | None:
-    """Return the size of what is installed, else of what was published, bytes."""
+    """Return the size of the installed model, else of the published one, bytes."""
     if model.installed is not None:
         return model.installed.n_bytes
     return model.published.n_bytes if model.published is not None else None
@@ -206,7 +206,7 @@ def list_json(models: Sequence[ModelDescription], others: Sequence[str], cache_d
 
 
 def model_json(model: ModelDescription) -> str:
-    """Render all that is known of a model as one JSON object; null is for what is not known, or not there."""
+    """Render all that is known of a model as one JSON object; null stands for unknown or missing."""
     return json.dumps(_values(model), indent=2, ensure_ascii=False)
 
 

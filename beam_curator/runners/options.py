@@ -37,7 +37,7 @@ def flag_of(field: dataclasses.Field[Any]) -> str:
 
 
 def add_flags(parser: argparse.ArgumentParser, sections: Sections) -> None:
-    """Add a flag for each option; what the user does not give stays out of the namespace."""
+    """Add a flag for each option; options that the user does not give stay out of the namespace."""
     for section, options in sections.items():
         group = parser.add_argument_group(f"{section} options")
         hints = get_type_hints(options)
@@ -76,7 +76,7 @@ def _metavar(kind: Any) -> str:
 
 
 class _Converter:
-    """Turns the text of a flag into an option's value; the class name is what argparse shows."""
+    """A converter from the text of a flag to an option's value; argparse shows its `__name__` in messages."""
 
     def __init__(self, kind: Any) -> None:
         self._kind = kind

@@ -1,4 +1,4 @@
-"""What a job would do, in words: `--plan` and `--show-options`. Nothing is run or written."""
+"""The plan of a job in words: `--plan` and `--show-options`. Nothing is run or written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = 20
 
 
 def plan_text(job: Job, files: Sequence[InputFile]) -> str:
-    """Say what would be read and written, and by which options."""
+    """Return the plan of a job: the files that would be read and written, the engine and the options."""
     blocks = plan_blocks([with_form(file) for file in files])
     n_bytes = sum(file.size for file in files)
     n_files, n_blocks = number_of(len(files), "files"), number_of(len(blocks), "blocks")
@@ -28,7 +28,7 @@ def plan_text(job: Job, files: Sequence[InputFile]) -> str:
 
 
 def outline(job: Job) -> list[str]:
-    """Say where the rows would go, what would do the work, and the options that decide."""
+    """Return the lines of a plan about the output, the engine and the options."""
     options = {
         section: {field.name: _shown(getattr(values, field.name)) for field in dataclasses.fields(values)}
         for section, values in job.options.items()

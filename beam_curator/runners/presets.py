@@ -1,4 +1,4 @@
-"""Runners by name: what each really is, and the engine options it starts from. Data, and how it is resolved.
+"""Runners by name: the engine behind each, the options that it starts from, and how they are resolved.
 
 What a user sets wins over a preset, always. `beam-curator windows --show-options` prints the outcome.
 """
@@ -174,7 +174,7 @@ class Engine:
 
     @property
     def accelerator(self) -> str | None:
-        """What Dataflow's workers have besides a processor, such as `type:nvidia-l4;count:1;…`; None for nothing."""
+        """The accelerator of Dataflow's workers, such as `type:nvidia-l4;count:1;…`; None where they have none."""
         given = [option.value for option in self.options if option.name in _SERVICE_OPTIONS]
         found = [part.partition("=")[2] for value in given for part in value.split(",") if ACCELERATOR in part]
         return found[-1] if found else None
@@ -185,7 +185,7 @@ class Engine:
 
 
 def resolve_engine(run: RunOptions, beam_arguments: Sequence[str], command: str = "") -> Engine:
-    """Put a runner's options together: what the user set, and what its preset adds.
+    """Put a runner's options together: those that the user set, and those that its preset adds.
 
     Args:
       run: which runner, and how.

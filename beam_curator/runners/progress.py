@@ -72,7 +72,7 @@ def _notes_path(scratch: str, worker: str) -> str:
 
 
 def read_progress(scratch: str) -> tuple[dict[str, int], float | None]:
-    """Add up what the workers left: counts, and when the first of them came (seconds since the epoch)."""
+    """Add up the workers' notes: counts, and when the first of them came (seconds since the epoch)."""
     counts: Counter[str] = Counter()
     first: list[float] = []
     for path in glob.glob(_notes_path(glob.escape(scratch), "*")):

@@ -36,7 +36,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What to do with the directory.
+    """The state of the output directory, and the tokens of its runs.
 
     Attributes:
       state: "complete" (nothing to do), "resume" (an earlier attempt left parts) or "fresh".
@@ -156,7 +156,7 @@ def _parts_match(pattern: list[str], parts: list[str]) -> bool:
 
 
 def prepare(directory: str, kind: SetKind, config: Config, files: Sequence[InputFile], *, overwrite: bool) -> Prepared:
-    """Decide what to do with the directory, and mark it as this run's.
+    """Decide whether to do nothing, resume or begin afresh, and mark the directory as this run's.
 
     The caller holds the lock. An old manifest goes before anything is written; files of another job are removed once
     `_RUN.json` says so, which a run that is killed in between makes up for.
@@ -242,7 +242,7 @@ def _clear(directory: str, kinds: Sequence[SetKind]) -> None:
 def _refuse_difference(
     directory: str, manifest_text: bytes, command: str, config: Config, files: Sequence[InputFile]
 ) -> None:
-    """Refuse where a complete set is not what this job would write, or no longer whole."""
+    """Refuse a complete set that this job would not write, or that is no longer whole."""
     try:
         manifest = Manifest.from_json(manifest_text)
     except NotAnOutputSetError as err:

@@ -106,7 +106,7 @@ def _folders_around(output: str) -> Iterator[str]:
 
 
 def _speak_of(pairing: Pairing, *, strict: bool) -> None:
-    """Name what has no counterpart."""
+    """Name the recordings without reference or hypothesis."""
     if pairing.without_reference:
         n, names = len(pairing.without_reference), named(pairing.without_reference)
         what = f"{number_of(n, 'recordings')} of the hypothesis without reference"
@@ -154,7 +154,7 @@ def _deliver(report: ScoreReport, form: str, output: str | None) -> None:
 
 
 def _write(output: str, data: bytes) -> None:
-    """Put a report in place; where a link stands, at what it points to."""
+    """Put a report in place; a link is followed to its target."""
     path = output if storage.is_remote(output) else os.path.realpath(output)
     directory, slash, name = path.rpartition("/")
     directory = directory or slash
@@ -168,7 +168,7 @@ def _write(output: str, data: bytes) -> None:
 
 
 def _printable(text: str) -> str:
-    """Escape what the encoding of standard output cannot hold."""
+    """Escape the characters that the encoding of standard output lacks."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 

@@ -1,4 +1,4 @@
-"""What `beam-curator score` reads: RTTM and UEM in files, globs, directory trees, and output sets of `diarize`."""
+"""The inputs of `beam-curator score`: RTTM and UEM in files, globs, directory trees, and output sets of `diarize`."""
 
 import glob
 import os
@@ -43,7 +43,7 @@ class _Segment(msgspec.Struct, frozen=True):
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """What is read of a row of `diarize`."""
+    """The parts of a row of `diarize` that scoring reads."""
 
     recording_id: str
     segments: list[_Segment]
@@ -103,7 +103,7 @@ def _check(given: str) -> None:
 
 
 def _listed(given: str, extension: str) -> list[str]:
-    """List what is named: a file whatever it is called, of globs and directories what has the extension."""
+    """List the files of an input: a single file by any name, in globs and directories only those with the extension."""
     nested = next(_sets_below(given), None)
     if nested is not None:
         raise UsageError(
@@ -183,7 +183,7 @@ def _turns_of(path: str) -> dict[str, Speakers]:
 
 
 def _turns_of_set(directory: str) -> Iterator[File[Speakers]]:
-    """Yield what each row of a set says: by its RTTM, or by its segments where it has none."""
+    """Yield the turns of each recording of a set: from its RTTM, or from its segments where it has none."""
     seen = set()
     for row in _rows_of_set(directory):
         name = row.recording_id

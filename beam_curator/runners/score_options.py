@@ -9,7 +9,7 @@ _INPUTS = "an .rttm file, a directory tree or a glob of them, or an output set o
 
 
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the arguments of the command."""
     parser.add_argument("reference", metavar="REF", help=f"who speaks when: {_INPUTS}")
     parser.add_argument("hypothesis", metavar="HYP", help=f"what is scored: {_INPUTS}")
     parser.add_argument(

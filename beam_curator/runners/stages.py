@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """What went into one stage and what came out.
+    """One stage of a job: its input and its output, in numbers.
 
     Attributes:
       name: of the stage.
@@ -39,13 +39,13 @@ def failures_of(counts: Mapping[str, int], stage: str) -> dict[str, int]:
 
 
 def dropped_of(counts: Mapping[str, int], stage: str) -> dict[str, int]:
-    """Return what a stage dropped by reason."""
+    """Return the number of pieces that a stage dropped, by reason."""
     prefix = f"{stage}.dropped."
     return {name[len(prefix) :]: n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}
 
 
 def read_stage(counts: Mapping[str, int]) -> Stage:
-    """Return the first stage of every job over manifests: rows that were read, and what could not be."""
+    """Return the first stage of every job over manifests: rows that were read, and failures to read."""
     rows = counts.get("read.rows", 0)
     unreadable = counts.get("read.failures", 0) + counts.get("file.failures", 0)
     return Stage(

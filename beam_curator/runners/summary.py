@@ -72,7 +72,7 @@ def peak_memory_mb() -> dict[str, float]:
 
 
 def summary_json(stages: Sequence[Stage], counts: Mapping[str, int], timing: Mapping[str, float]) -> dict[str, object]:
-    """Return what `summary.json` holds: it is not part of the set and differs from run to run."""
+    """Return the contents of `summary.json`, which is not part of the set and differs from run to run."""
     return {
         "stages": [
             {**asdict(stage), "hours": None if stage.seconds is None else stage.seconds / 3600} for stage in stages

@@ -20,7 +20,7 @@ from beam_curator.transforms.storage import UnknownSchemeError
 
 
 def run_verify_command(directory: str) -> int:
-    """Check a set and say what is wrong; return the exit code.
+    """Check a set and print its problems; return the exit code.
 
     Raises:
       UsageError: the directory holds no set.
@@ -75,7 +75,7 @@ _FILES_OF_ROW: dict[str, Callable[[dict[str, Any]], Iterable[WrittenFile]]] = {
 
 
 def _problems_beside(directory: str, path: str, command: str) -> Iterator[str]:
-    """Compare the files that rows name with what they say of them."""
+    """Yield the problems of the files that rows name: those missing, and those changed."""
     for row in read_row_file(path):
         for file in _FILES_OF_ROW[command](row):
             if storage.size_of(storage.join(directory, file.name)) is None:

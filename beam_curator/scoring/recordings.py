@@ -35,7 +35,7 @@ def united_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def recordings_of(turns: Iterable[RttmTurn]) -> dict[str, Speakers]:
-    """Sort turns by recording and speaker; what one speaker says twice at a time is united.
+    """Group turns by recording and speaker; turns of one speaker that overlap are united.
 
     Example:
       >>> turns = [("a", 0.0, 2.0), ("a", 1.0, 3.0), ("b", 5.0, 6.0)]

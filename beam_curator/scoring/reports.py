@@ -1,4 +1,4 @@
-"""What is said about scores: a table for people, JSON and CSV for programs."""
+"""Reports of scores: a table for people, JSON and CSV for programs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def in_order(scores: Iterable[RecordingScore], order: str) -> tuple[RecordingSco
 
 
 def render_report_table(report: ScoreReport) -> str:
-    """Render a report for people: what was compared; per condition a table, its totals and how speakers were counted.
+    """Render a report for people: the two sides; per condition a table, its totals and how speakers were counted.
 
     A column "speakers" has those of the reference and those of the hypothesis; a dash stands for no hypothesis at all,
     and for a rate where the reference has no speech.

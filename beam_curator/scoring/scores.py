@@ -1,4 +1,4 @@
-"""Scores of recordings, and what they are together."""
+"""Scores of single recordings, and of all of them together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from beam_curator.intervals import Seconds, sum_left_to_right
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """What is left out of the scoring.
+    """The parts of recordings that are left out of the scoring.
 
     Attributes:
       collar: seconds on each side of every boundary of a reference turn, as in md-eval's `-c`. pyannote.metrics takes

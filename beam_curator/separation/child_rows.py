@@ -49,7 +49,7 @@ SATURATED_KEY = "speakers_saturated"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackFacts:
-    """What is known of a track that was made.
+    """Facts about a track that was made.
 
     Attributes:
       speaker: whose it is, with what became of their speech.
@@ -131,7 +131,7 @@ def _own_values(facts: TrackFacts) -> dict[str, Any]:
 
 
 def time_in_seconds(time: SpeakerTime) -> dict[str, float]:
-    """Return what became of a speaker's time as a row has it, in seconds.
+    """Return the account of a speaker's time as a row has it, in seconds.
 
     Example:
       >>> time_in_seconds(SpeakerTime(spoken_us=1_500_000, kept_us=1_500_000))["spoken"]

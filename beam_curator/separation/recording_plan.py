@@ -1,4 +1,4 @@
-"""What becomes of one recording: the tracks that are made of it, and why speakers have none."""
+"""The plan for one recording: the tracks that are made of it, and why some speakers have none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUTSIDE = "outside"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingPlan:
-    """What becomes of one recording.
+    """The tracks that are made of one recording, and the speakers without a track.
 
     Attributes:
       speakers: who have a track, in natural order.

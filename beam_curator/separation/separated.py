@@ -1,4 +1,4 @@
-"""Share out the speech of a recording: which spans go on the track of each speaker, and what became of the rest.
+"""Shares of a recording's speech: the spans that go on the track of each speaker, and an account of the rest.
 
 The reference's steps in their order, with its numbers, but for this:
 
@@ -39,7 +39,7 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeakerTime:
-    """What became of the time of a speaker, in whole microseconds.
+    """An account of a speaker's time, in whole microseconds.
 
     `spoken_us == kept_us + overlapped_us + buffer_us + too_short_us`, and the spans of the speaker last
     `kept_us + gaps_us + padding_us`, exactly.
@@ -70,7 +70,7 @@ class SpeakerTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeakerSpans:
-    """What goes on the track of one speaker.
+    """The spans that go on the track of one speaker.
 
     Attributes:
       speaker: their name.
@@ -155,7 +155,7 @@ def _speaker_spans(
     kept: Sequence[_Piece],
     padded: Sequence[MicroSpan],
 ) -> SpeakerSpans:
-    """Sum up what each step left of a speaker's time."""
+    """Return the spans of a speaker, with the sums of the time that each step left."""
     speech = sum(piece.speech for piece in kept)
     on_track = sum(piece.end - piece.start for piece in kept)
     time = SpeakerTime(
@@ -178,7 +178,7 @@ def _length(spans: Iterable[MicroSpan]) -> int:
 
 
 def _shares(talk: _Pieces, whole: Iterable[Stretch], rules: SeparationRules) -> _Pieces:
-    """Return what is each speaker's own: all, what they say alone, or what nobody began later to say."""
+    """Return each speaker's share: all of their speech, that spoken alone, or that in which they began last."""
     if not rules.exclude_overlaps and rules.overlap_policy == "all":
         return talk
     shares: dict[str, list[MicroSpan]] = {speaker: [] for speaker in talk}

@@ -14,7 +14,7 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeparationRules:
-    """What of a speaker's turns goes on their track. Names and defaults are the reference's.
+    """Which parts of a speaker's turns go on their track. Names and defaults are the reference's.
 
     Its code and its documentation differ in two places; both are here by name, and the default is
     `buffer_mode="shrink_at_overlaps"` (code) and `overlap_policy="all"` (documentation).

@@ -33,7 +33,7 @@ class SpeakerTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnsOfRow:
-    """What a row says about who speaks when.
+    """The turns of a row: who speaks when.
 
     Attributes:
       key: where it was found.

@@ -14,7 +14,7 @@ from beam_curator.intervals import Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackPlan:
-    """What of a recording is on one track.
+    """The parts of a recording that are on one track.
 
     Attributes:
       kept: `[first, stop)` in samples of the recording, ascending, none empty.
@@ -157,7 +157,7 @@ class _Cutter:
         self._at = 0
 
     def next(self, first: int, piece: Samples, silence: Samples) -> list[Samples]:
-        """Return what a piece that begins at sample `first` puts on the track."""
+        """Return the samples that a piece, which begins at sample `first`, puts on the track."""
         cuts = self._cuts(first, first + len(piece))
         if self._compact:
             return [piece[start:stop] for start, stop in cuts]
@@ -171,7 +171,7 @@ class _Cutter:
         return [laid]
 
     def _cuts(self, first: int, stop: int) -> list[tuple[int, int]]:
-        """Return what of samples `[first, stop)` is kept, counted from `first`."""
+        """Return the kept parts of samples `[first, stop)`, counted from `first`."""
         cuts = []
         while self._at < len(self._kept) and self._kept[self._at][0] < stop:
             kept_first, kept_stop = self._kept[self._at]

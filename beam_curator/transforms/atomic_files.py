@@ -51,7 +51,7 @@ def replace_unless_changed(directory: str, name: str, data: bytes) -> None:
 
 
 class AtomicFile:
-    """A file that appears under its name whole, or not at all; hashes what is written.
+    """A file that appears under its name whole, or not at all; hashes its contents.
 
     Use as a context manager; an exception inside leaves no file. `sha256` and `n_bytes` are valid after the block.
     Large files are hashed and written by a second thread while the caller renders on: hashing and system calls leave
@@ -62,7 +62,7 @@ class AtomicFile:
       name: of the file.
       check: called right before the file gets its name; may raise to prevent it.
       sync: wait until a local file is on the disk before it gets its name.
-      hashed: hash what is written; else `sha256` is that of nothing.
+      hashed: hash the contents; else `sha256` is the hash of no bytes.
     """
 
     def __init__(

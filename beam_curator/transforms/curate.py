@@ -30,7 +30,7 @@ from beam_curator.window_rules import WindowRules
 
 
 class ChosenWindows(NamedTuple):
-    """What `ChooseWindows` returns: blocks of planned rows with their choice, failures, and counts as they arise.
+    """The result of `ChooseWindows`: blocks of planned rows with their choice, failures, and counts as they arise.
 
     Failures and counts are left apart by stage: a Flatten would break the fusion, and hold them back to the end.
     """
@@ -49,7 +49,7 @@ class ChooseWindows(beam.PTransform[PBegin, Any]):
       overlap_rules: which windows stay; by default nearest to the window target, at most half shared.
       overlap_scope: "row" or "audio_file".
       max_line_bytes: longer lines become failures.
-      keep_duplicates: read a file that is listed twice twice.
+      keep_duplicates: read a file each time it is listed.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class ChooseWindows(beam.PTransform[PBegin, Any]):
 
 
 class CuratedWindows(NamedTuple):
-    """What `CurateWindows` returns: records of the files, counts as they arise, and their sums once committed."""
+    """The result of `CurateWindows`: records of the files, counts as they arise, and their sums once committed."""
 
     files: PCollection[FileRecord]
     counts: tuple[PCollection[Count], ...]
@@ -128,7 +128,7 @@ class CurateWindows(beam.PTransform[PBegin, Any]):
         self._form = RowForm(row_format=row_format, layout=layout)
 
     def config(self) -> Config:
-        """Return what decides the rows, as the manifest holds it."""
+        """Return the settings that determine the rows, as the manifest records them."""
         choose = self._choose
         return {
             "input": {"max_line_bytes": choose.max_line_bytes, "keep_duplicates": choose.keep_duplicates},

@@ -1,4 +1,4 @@
-"""What every job over recordings begins and ends with: what is read, and the commit of what was written."""
+"""The parts that all jobs over recordings share: the inputs, the resulting set, and its commit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from beam_curator.transforms.output_set import CommitOutputSet, OutputTarget
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a job reads.
+    """The inputs of a job, and how they are read.
 
     Attributes:
       inputs: files, globs, directory trees or output sets.
       max_line_bytes: longer lines become failures.
-      keep_duplicates: read a file that is listed twice twice.
+      keep_duplicates: read a file each time it is listed.
     """
 
     inputs: tuple[str, ...]
@@ -30,12 +30,12 @@ class Reading:
     keep_duplicates: bool
 
     def config(self) -> dict[str, Any]:
-        """Return what of it decides the rows."""
+        """Return the reading options that determine the rows."""
         return {"max_line_bytes": self.max_line_bytes, "keep_duplicates": self.keep_duplicates}
 
 
 class JobSet(NamedTuple):
-    """What a job leaves: records of its files, counts as they arise, and their sums once the set is committed.
+    """The result of a job: records of its files, counts as they arise, and their sums once the set is committed.
 
     Attributes:
       files: of the set.

@@ -39,7 +39,7 @@ def list_inputs(
 
     Args:
       inputs: files, globs, directories (searched as trees), local or in an object store.
-      keep_duplicates: read a file that is listed twice twice.
+      keep_duplicates: read a file each time it is listed.
       extensions: of the files that are looked for in directories.
 
     Returns:
@@ -162,7 +162,7 @@ def _local_names(given: str, extensions: tuple[str, ...]) -> list[str]:
 
 
 def _checked(names: list[str]) -> list[str]:
-    """Refuse what cannot be read twice, or named in a result."""
+    """Return the names, but refuse files that cannot be read twice or named in a result."""
     for name in names:
         if storage.is_remote(name):
             continue

@@ -39,7 +39,7 @@ class ReadManifests(beam.PTransform[PBegin, Any]):
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
       max_line_bytes: longer lines become failures and are never held whole.
-      keep_duplicates: read a file that is listed twice twice.
+      keep_duplicates: read a file each time it is listed.
       block_bytes: about how much one block holds.
       list_files: tells which files the inputs mean.
 
@@ -165,7 +165,7 @@ def _ordinal(block: FailureBlock) -> int:
 
 
 def read_rows(ref: BlockRef, max_line_bytes: int) -> Iterator[LineBlock | Failure]:
-    """Open the file of a block and read its rows; what stops the reading is the last failure."""
+    """Read the rows of a block from its file; an error that stops the reading is yielded last, as a failure."""
     compressed = InputFile(name=ref.source, size=0).compressed
     behind = ref.start
     try:

@@ -17,7 +17,7 @@ Count = tuple[str, int]
 
 @contextmanager
 def timed(stage: str) -> Iterator[None]:
-    """Time what happens inside, for the summary: a distribution of microseconds, one value a block."""
+    """Time the body of a `with` statement for the summary: one value in a distribution of microseconds."""
     begin = time.perf_counter()
     yield
     took(stage, time.perf_counter() - begin)
@@ -41,7 +41,7 @@ def collector_paused() -> Iterator[None]:
 
 
 class CountBlocks(beam.PTransform[PCollection[Any], PCollection[Count]]):
-    """Count what each block holds; the counts travel as a PCollection, because Beam's metrics are not exact.
+    """Count the contents of each block; the counts travel as a PCollection, because Beam's metrics are not exact.
 
     Args:
       count: a pure function from a block to numbers by name.

@@ -235,7 +235,7 @@ def merged_before(directory: str, template: FileRecord, parts: Sequence[FileReco
 
 
 class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mapping[str, int]]]):
-    """Check the books, sweep what does not belong to the set, and put `_MANIFEST.json` in place.
+    """Check the books, delete leftover files, and put `_MANIFEST.json` in place.
 
     The step runs at least once and does the same each time.
 

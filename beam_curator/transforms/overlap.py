@@ -121,7 +121,7 @@ def _ref_and_rules(block: EntryBlock) -> tuple[int, tuple[BlockRef, WindowRules]
 
 
 class _ReadAgainFn(beam.DoFn):
-    """Read and plan a block once more, and attach what was chosen for its rows."""
+    """Read and plan a block once more, and attach the windows chosen for its rows."""
 
     def __init__(self, rules: OverlapRules, max_line_bytes: int) -> None:
         self._rules = rules

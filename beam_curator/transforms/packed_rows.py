@@ -41,10 +41,10 @@ class PackedRow:
 
 
 def compressed(raw: bytes) -> bytes:
-    """Compress what crosses a shuffle: zstd at its fastest level."""
+    """Compress bytes that cross a shuffle, with zstd at level 1."""
     return zstandard.ZstdCompressor(level=1).compress(raw)
 
 
 def decompressed(packed: bytes) -> bytes:
-    """Return what was `compressed`."""
+    """Return the bytes that were given to `compressed`."""
     return zstandard.ZstdDecompressor().decompress(packed)

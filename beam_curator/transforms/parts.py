@@ -32,7 +32,7 @@ _NO_TABLES: Mapping[str, WriteRows] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartKind:
-    """What the rows are that a job leaves of each recording.
+    """The kind of rows that a job writes for each recording.
 
     Attributes:
       rows: kind of their files.
@@ -40,8 +40,8 @@ class PartKind:
       count: tells what is counted of a row, besides the row itself.
       files_of: tells which files belong to a row.
       columns_of: tells which columns of an index a row fills; None where there is no index.
-      tables: what else is left of a recording, as tables of their own: their kinds, and how many rows the recording's
-        first row asks them for.
+      tables: kinds of the other rows of a recording, which have tables of their own, and how many of them the
+        recording's first row asks for.
     """
 
     rows: str
@@ -59,7 +59,7 @@ class PartKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What came of one recording.
+    """The outcome of one recording.
 
     Attributes:
       files: hidden files of rows, of tables, and of dead letters where there are any.
@@ -124,7 +124,7 @@ class PartWriter:
             self._tables[table].append(encode(row))
 
     def _count(self, what: str, n: int) -> None:
-        """Count something besides rows; what is not there leaves no trace in the books."""
+        """Add to a count other than that of rows; zero leaves no trace in the books."""
         if n:
             self._counts[f"{self._kind.stage}.{what}"] += n
 
@@ -161,7 +161,7 @@ class PartWriter:
         return Part(files=tuple(files), columns=self._columns.columns(), counts=tuple(sorted(self._counts.items())))
 
     def kept(self, n_requests: int, *, synced: bool = False) -> Part | None:
-        """Return what an earlier attempt left of this recording, if it is whole: all files, each as its row says.
+        """Return the outcome of an earlier attempt, if it is whole: all files are there, each as its row says.
 
         They are not trusted by their names alone: without an fsync, a crash of the machine may leave any bytes
         behind.
@@ -192,7 +192,7 @@ class PartWriter:
         return self._part([*(table.record for table in tables if table is not None), rows.record])
 
     def _table_left(self, table: str, rows: Sequence[dict[str, Any]]) -> "_TableLeft | None":
-        """Return what an earlier attempt left of a table; None where it is not there, or damaged."""
+        """Return a table that an earlier attempt left; None if it is missing or damaged."""
         left = self._left(table)
         n_asked = self._kind.tables[table](rows[0]) if rows else 0
         if left is None or len(left.rows) > n_asked:
@@ -200,7 +200,7 @@ class PartWriter:
         return _TableLeft(left.record, n_asked - len(left.rows))
 
     def _left(self, kind: str) -> "_Left | None":
-        """Return what a hidden file of an earlier attempt holds; None where it is not there, or damaged."""
+        """Return the contents of a hidden file that an earlier attempt left; None if it is missing or damaged."""
         text = storage.read_bytes(storage.join(self._target.directory, self._name(kind)))
         rows = _rows_in(text) if text is not None else None
         if text is None or rows is None:
@@ -212,7 +212,7 @@ class PartWriter:
 
 
 class _Left(NamedTuple):
-    """What a hidden file holds."""
+    """The rows of a hidden file, and its record."""
 
     rows: list[dict[str, Any]]
     record: FileRecord
@@ -243,7 +243,7 @@ class Shard(NamedTuple):
 
 
 class MergedParts(NamedTuple):
-    """What `MergeParts` returns: files of rows with their columns, files of letters and tables, and counts."""
+    """The result of `MergeParts`: files of rows with their columns, files of letters and tables, and counts."""
 
     rows: PCollection[Shard]
     others: PCollection[Shard]
@@ -349,7 +349,7 @@ def _position(part: Shard) -> tuple[int, ...]:
 
 
 class Merged(NamedTuple):
-    """What came of the recordings of a job, as files of its set: rows, dead letters, and counts."""
+    """The merged parts of a job: files of rows with their columns, records of all merged files, and counts."""
 
     rows: PCollection[Shard]
     files: tuple[PCollection[FileRecord], ...]
@@ -363,7 +363,7 @@ def merged_parts(
     write: WriteRows,
     tables: Mapping[str, WriteRows] = _NO_TABLES,
 ) -> Merged:
-    """Merge what recordings left into the files of the set; see `MergeParts`."""
+    """Merge the hidden files of recordings into files of the set; see `MergeParts`."""
     merged = parts | "Merge rows" >> MergeParts(target, row_format, write, tables)
     files = (
         merged.rows | "Row files" >> beam.Map(_record_of),

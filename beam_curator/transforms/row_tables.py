@@ -71,7 +71,7 @@ class RowTable:
 
 
 class StreamOf(io.RawIOBase):
-    """What Parquet and Avro writers want of a file, over an `AtomicFile`."""
+    """The file interface that Parquet and Avro writers need, over an `AtomicFile`."""
 
     def __init__(self, file: AtomicFile) -> None:
         self._file = file

@@ -35,7 +35,7 @@ class UnknownSchemeError(ValueError):
 
 
 def is_remote(path: str) -> bool:
-    """Tell whether a path names an object store; Beam can then serve it, where what it needs is installed.
+    """Tell whether a path names an object store; Beam can then serve it, if the packages for it are installed.
 
     Raises:
       UnknownSchemeError: it has a scheme, but none that is allowed.
@@ -154,7 +154,7 @@ def size_of(path: str) -> int | None:
 
 
 def identity_of(path: str) -> str:
-    """Return what tells cheaply whether a file changed: its size and its time of change."""
+    """Return a cheap fingerprint of a file: its size and its time of change."""
     if is_remote(path):
         found = FileSystems.match([path])[0].metadata_list
         return f"{found[0].size_in_bytes} {found[0].last_updated_in_seconds}" if found else "absent"

@@ -43,7 +43,7 @@ class ExtractClips(beam.PTransform[PBegin, PCollection[CountRow]]):
       index: csv: metadata.csv; parquet: metadata.parquet besides
       pack: plain files, or tar shards for WebDataset or NeMo
       max_line_bytes: longest line that is read, bytes; longer ones become failures
-      keep_duplicates: read a file that is listed twice twice
+      keep_duplicates: read a file each time it is listed
 
     Returns:
       Rows of `name` and `value`: the counts of the job, once the set is complete.
@@ -128,7 +128,7 @@ class ExportClips(beam.PTransform[PBegin, PCollection[CountRow]]):
       row_format: format of the rows
       shards: merge the rows into at most so many files; 0: one per block of manifest
       max_line_bytes: longest line that is read, bytes; longer ones become failures
-      keep_duplicates: read a file that is listed twice twice
+      keep_duplicates: read a file each time it is listed
 
     Returns:
       Rows of `name` and `value`: the counts of the job, once the set is complete.

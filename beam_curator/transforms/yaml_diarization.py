@@ -70,7 +70,7 @@ class Diarize(beam.PTransform[PBegin, PCollection[CountRow]]):
         once
       model_path: model here: a .nemo file, or a folder of an exported model or of transformers; wins over the name
       cache_dir: directory that models are kept in (default: that of the hub's own client)
-      model_sha256: what the model file must hash to; another one is never loaded
+      model_sha256: expected SHA-256 of the model file; any other file is refused
       backend: onnx needs no torch; nemo takes any .nemo; auto: what the model is made for
       device: cpu or cuda; auto: a GPU where there is one
       autocast: numbers that a GPU computes with (nemo)
@@ -107,7 +107,7 @@ class Diarize(beam.PTransform[PBegin, PCollection[CountRow]]):
       timeout: seconds after which a recording is given up; 0: never
       max_offline_seconds: longest recording for a model that hears all at once; 0: from the memory that is free
       max_line_bytes: longest line that is read, bytes; longer ones become failures
-      keep_duplicates: read a file that is listed twice twice
+      keep_duplicates: read a file each time it is listed
       row_format: format of the rows
       shards: merge the rows into at most so many files; 0: one per block of manifest
 
@@ -164,7 +164,7 @@ class DiarizeRecordings(beam.PTransform[PCollection[Any], Any]):
         once
       model_path: model here: a .nemo file, or a folder of an exported model or of transformers; wins over the name
       cache_dir: directory that models are kept in (default: that of the hub's own client)
-      model_sha256: what the model file must hash to; another one is never loaded
+      model_sha256: expected SHA-256 of the model file; any other file is refused
       backend: onnx needs no torch; nemo takes any .nemo; auto: what the model is made for
       device: cpu or cuda; auto: a GPU where there is one
       autocast: numbers that a GPU computes with (nemo)

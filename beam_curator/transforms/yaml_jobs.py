@@ -58,7 +58,7 @@ class ChooseWindows(beam.PTransform[PBegin, Any]):
       overlap_scope: row: windows of one entry compete; audio_file: those of all entries of one recording
       layout: full: windows hold their segments; spans: index ranges only
       max_line_bytes: longest line that is read, bytes; longer ones become failures
-      keep_duplicates: read a file that is listed twice twice
+      keep_duplicates: read a file each time it is listed
       error_handling: where rows go that fail; without it, the first of them ends the job.
 
     Returns:
@@ -143,7 +143,7 @@ class CurateWindows(beam.PTransform[PBegin, PCollection[CountRow]]):
       row_format: format of the rows
       shards: merge the rows into at most so many files; 0 leaves one file per block
       max_line_bytes: longest line that is read, bytes; longer ones become failures
-      keep_duplicates: read a file that is listed twice twice
+      keep_duplicates: read a file each time it is listed
 
     Returns:
       Rows of `name` and `value`: the counts of the job, once the set is complete.

@@ -44,7 +44,7 @@ class SeparateSpeakers(beam.PTransform[PBegin, PCollection[CountRow]]):
       row_format: format of the rows
       shards: merge the rows into at most so many files; 0: one per block of manifest
       max_line_bytes: longest line that is read, bytes; longer ones become failures
-      keep_duplicates: read a file that is listed twice twice
+      keep_duplicates: read a file each time it is listed
 
     Returns:
       Rows of `name` and `value`: the counts of the job, once the set is complete.

@@ -49,7 +49,7 @@ class ReadManifests(beam.PTransform[PBegin, Any]):
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
       max_line_bytes: longest line that is read, bytes; longer ones become failures
-      keep_duplicates: read a file that is listed twice twice
+      keep_duplicates: read a file each time it is listed
       error_handling: where lines go that fail; without it, the first of them ends the job.
 
     Returns:

@@ -1,1 +1,1 @@
-"""What stands behind a runner's name: the processes that a job needs, started, watched and ended."""
+"""The engines behind the names of runners: the processes that a job needs, started, watched and ended."""

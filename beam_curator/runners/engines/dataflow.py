@@ -1,4 +1,4 @@
-"""Google Cloud Dataflow: what a job needs there, and what it would look like, found out without a network."""
+"""Google Cloud Dataflow: checks of a job and a preview of it, both without a network."""
 
 import contextlib
 import importlib.util
@@ -178,7 +178,7 @@ def job_text(engine: Engine, transform: beam.PTransform[Any, Any]) -> str:
 
 
 def hints_of(pipeline: Any) -> list[str]:
-    """Return what steps of a job ask of their workers, as `--resource_hints` has it.
+    """Return the resource hints of the steps of a job, each as `name=value`.
 
     Args:
       pipeline: Beam's proto, as `translate` leaves it.
@@ -195,7 +195,7 @@ def _lines(name: str, value: object) -> list[str]:
 
 
 def top_steps(pipeline: Any) -> list[str]:
-    """Return the steps of a job as it was put together, each with what it is made of.
+    """Return the top-level steps of a job, each with its parts.
 
     Args:
       pipeline: Beam's proto, as `translate` leaves it.

@@ -1,4 +1,4 @@
-"""Flink's REST interface, for what did not reach a batch job through Beam's job server: its end.
+"""Flink's REST interface, to cancel jobs: through Beam's job server, a cancellation did not reach batch jobs.
 
 Source: Flink's documentation, REST API, `/jobs/overview` and `PATCH /jobs/:jobid?mode=cancel`.
 """

@@ -114,7 +114,7 @@ class GuardedJobServer(job_server.JobServer):
         self._process: GuardedProcess | None = None
 
     def start(self) -> beam_job_api_pb2_grpc.JobServiceStub:
-        """Start the server and return what speaks to it, once the workers' pool answers too."""
+        """Start the server and return a client of its job service, once the workers' pool answers too."""
         if self._process is None:
             self._process = GuardedProcess(self._command, self._folder, verbose=self._verbose)
         channel = self._process.wait_for(self._endpoint)

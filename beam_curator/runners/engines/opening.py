@@ -46,7 +46,7 @@ class FoundEngine:
     def opened(
         self, scratch: str, *, jobs: int, verbose: bool, run: str = "", earlier: str | None = None
     ) -> Iterator[Any]:
-        """Start what the engine needs and give the runner; what was started is ended with the body.
+        """Start the processes that the engine needs and give the runner; they end with the body.
 
         Args:
           scratch: a local directory that the workers of this machine share.
@@ -87,7 +87,7 @@ def _cancel(found: FoundEngine, runner: Any, name: str) -> None:
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[str]:
-    """Keep what Beam leaves in temporary folders in one of our own, and remove it."""
+    """Keep Beam's temporary files in a folder of our own, and remove it at the end."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="beam_curator-", ignore_cleanup_errors=True) as folder:
         tempfile.tempdir = folder
@@ -128,7 +128,7 @@ def _nothing() -> None:
 
 @contextlib.contextmanager
 def _pool(options: PipelineOptions, folder: str, verbose: bool) -> Iterator[Callable[[], None]]:
-    """Start a worker pool on this machine and point the job at it; give what waits until the pool answers."""
+    """Start a worker pool on this machine and point the job at it; give a function that waits until it answers."""
     from beam_curator.runners.engines.job_servers import GuardedProcess, free_port
 
     port = free_port()
@@ -142,7 +142,7 @@ def _pool(options: PipelineOptions, folder: str, verbose: bool) -> Iterator[Call
 
 
 def find_engine(engine: Engine) -> FoundEngine:
-    """Find what an engine needs, before anything is written or started.
+    """Find the programs that an engine needs, before anything is written or started.
 
     Raises:
       UsageError: something is missing, or its options cannot work; the message says how to cure it.

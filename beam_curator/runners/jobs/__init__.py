@@ -1,4 +1,4 @@
-"""One module per job of the command line: its options made into work, and what is said about it."""
+"""One module per job of the command line: its options made into work, and the texts about it."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Job(ABC):
 
     @property
     def lister(self) -> Lister:
-        """What tells which files the inputs mean."""
+        """The function that lists the files of the inputs."""
         return list_inputs
 
     def beside(self) -> tuple[str, ...]:
@@ -69,21 +69,21 @@ class Job(ABC):
         return ()
 
     def problem(self) -> str | None:
-        """Say what the job needs besides its inputs and is not there, as far as that can be told before it runs."""
+        """Return the reason why the job cannot run, its inputs aside, as far as it shows beforehand; None for none."""
         return None
 
     def notices(self) -> list[str]:
-        """Say what a person should know before the job begins."""
+        """Return the lines that a person should read before the job begins."""
         return []
 
     def config(self) -> Config:
-        """Return what decides the rows."""
+        """Return the options that decide the rows, by section."""
         config: Config = self.transform(self.target()).config()
         return config
 
     @abstractmethod
     def plan_lines(self) -> list[str]:
-        """Say what would be written."""
+        """List the files that would be written, as patterns."""
 
     @staticmethod
     @abstractmethod
@@ -99,10 +99,10 @@ class Job(ABC):
 
     @abstractmethod
     def result(self, stages: Sequence[Stage]) -> str:
-        """Say in a few words what came out."""
+        """Sum up the outcome in a few words."""
 
     def hint(self, counts: Mapping[str, int]) -> str | None:
-        """Say why nothing came out, where one reason explains it, and what to do."""
+        """Return advice on the outcome, such as why nothing came out and how to change that; None for no advice."""
         del counts
         return None
 

@@ -1,4 +1,4 @@
-"""What jobs that cut clips say of themselves."""
+"""Stages, progress, hints and results of jobs that cut clips."""
 
 from collections.abc import Mapping, Sequence
 
@@ -66,7 +66,7 @@ def clamped_hint(counts: Mapping[str, int]) -> str | None:
 
 
 def clip_result(stages: Sequence[Stage]) -> str:
-    """Say in a few words what came out."""
+    """Sum up the outcome in a few words: rows, clips and seconds of audio."""
     return (
         f"{number_of(stages[1].n_in, 'rows')}, {number_of(stages[2].n_out, 'clips')}, {stages[2].seconds or 0:,.1f} s"
     )

@@ -26,7 +26,7 @@ class ExportJob(Job):
 
     @property
     def rules(self) -> ExportRules:
-        """What is written."""
+        """The rules of the export."""
         rules: ExportRules = self.options["export"]
         return rules
 

@@ -91,7 +91,7 @@ class SeparateJob(Job):
 
 
 def separation_hint(counts: Mapping[str, int]) -> str | None:
-    """Say what a person should know of the tracks of a job.
+    """Return advice on the tracks of a job; None where there is none.
 
     Example:
       >>> separation_hint({"separate.silent": 2, "separate.rows": 2})

@@ -73,10 +73,10 @@ def recording_from(name: str, packs: Iterable[Pack], *, marked: bool) -> Recordi
 
 
 class CutClips(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], Any]):
-    """Open each recording once, cut what is asked for, and write clips and rows.
+    """Open each recording once, cut the clips that are asked for, and write them with their rows.
 
     Returns:
-      What came of each recording, and counts of clips while it is worked on, for people.
+      The outcome of each recording, and counts of clips for people while it is worked on.
 
     Args:
       target: where to.
@@ -151,7 +151,7 @@ def cut_recording(
 
 
 def progress_of(facts: CutFacts) -> Iterator[Count]:
-    """Yield what is counted of a clip for people, while its recording is worked on."""
+    """Yield the progress counts of one clip: the clip itself, and its audio in microseconds."""
     yield "progress.clips", 1
     yield "progress.audio_us", round(facts.n_samples * 1e6 / facts.sample_rate)
 
@@ -197,7 +197,7 @@ class CutClip:
     n_channels: int
 
     def facts(self, path: str) -> CutFacts:
-        """Return what a row says of the clip."""
+        """Return the properties of the clip that its row records."""
         return CutFacts(
             extracted_path=path,
             sha256=self.clip.sha256,
@@ -214,7 +214,7 @@ class CutClip:
 def _cut_in_time_order(
     recording: Recording, rules: CutRules, output_format: AudioFormat
 ) -> Iterator[tuple[int, CutClip | EntryError]]:
-    """Yield each request's number and what came of it."""
+    """Yield each request's number with its clip or its error."""
     requests = [request for _, request in recording.requests]
     try:
         with open_recording(recording.name, rules.allowed_root) as reader:
@@ -229,7 +229,7 @@ def _cut_in_time_order(
 def cut_clip(
     reader: AudioReader, request: ClipRequest, rules: CutRules, output_format: AudioFormat
 ) -> CutClip | EntryError:
-    """Cut and encode one clip; what is wrong with it is returned."""
+    """Cut and encode one clip; an `EntryError` is returned, not raised."""
     try:
         cut = cut_of(request, reader.info, rules)
         return CutClip(

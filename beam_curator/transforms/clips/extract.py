@@ -42,7 +42,7 @@ class ExtractClips(beam.PTransform[PBegin, Any]):
       index: "csv", or "parquet" for metadata.parquet besides.
       pack: "none", or "webdataset" or "nemo-tar" for tar shards.
       max_line_bytes: longer lines become failures.
-      keep_duplicates: read a file that is listed twice twice.
+      keep_duplicates: read a file each time it is listed.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ExtractClips(beam.PTransform[PBegin, Any]):
         self._pack = pack
 
     def config(self) -> Config:
-        """Return what decides the rows, as the manifest holds it."""
+        """Return the settings that determine the rows, as the manifest records them."""
         return {
             "clips": config_of(self._rules),
             "input": self._reading.config(),

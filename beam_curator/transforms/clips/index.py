@@ -45,7 +45,7 @@ _ARROW = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "text": 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexOptions:
-    """What is written about a set of clips.
+    """Options of the index that is written for a set of clips.
 
     Attributes:
       inputs: of the job, as given.
@@ -96,7 +96,7 @@ def _name(shard: Shard) -> str:
 
 
 def write_index(target: OutputTarget, shards: Sequence[Shard], options: IndexOptions) -> Iterator[FileRecord]:
-    """Write the tables and the summary; yield what belongs to the set.
+    """Write the tables and the summary; yield the records of the files that belong to the set.
 
     The summary names the output directory, as the reference's does, so it is left out of the set: two runs of one job
     into two directories are the same set.

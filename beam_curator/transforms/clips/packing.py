@@ -34,7 +34,7 @@ Grouped = tuple[str, list[Pack], bool]
 
 
 class PackedClips(NamedTuple):
-    """What `PackClips` returns: rows of each recording, the tar shards with their manifests, and counts for people."""
+    """The result of `PackClips`: rows of each recording, the tar shards with their manifests, and counts for people."""
 
     parts: PCollection[Part]
     shards: PCollection[FileRecord]
@@ -52,7 +52,7 @@ class PackClips(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], Any]):
       rules: how clips are cut.
       output_format: of the clips.
       pack: "webdataset" or "nemo-tar".
-      keep_duplicates: the job reads a file that is listed twice twice.
+      keep_duplicates: the job reads a file each time it is listed.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class _PackFn(beam.DoFn):
         return names + ([(nemo_manifest_name(number), MANIFEST_KIND)] if self._pack == "nemo-tar" else [])
 
     def _kept(self, number: int, recordings: Sequence[Recording]) -> tuple[list[Part], list[FileRecord]] | None:
-        """Return what an earlier attempt left of this shard, if all of it is in place: shards are synced to disk."""
+        """Return the shard of an earlier attempt, if all its files are in place: shards are synced to disk."""
         directory = self._target.directory
         paths = [storage.join(directory, name) for name, _ in self._names(number)]
         if not self._target.resume or any(storage.size_of(path) is None for path in paths):

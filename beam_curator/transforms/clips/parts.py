@@ -1,4 +1,4 @@
-"""What the rows of clips are, for the files that recordings leave."""
+"""Rows of clips as parts of their set: their files and their counts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ def clip_file(row: dict[str, Any]) -> tuple[WrittenFile, ...]:
 
 
 def count_clip(row: dict[str, Any]) -> Iterator[Count]:
-    """Yield what is counted of the row of a clip."""
+    """Yield the counts of a clip's row: microseconds of audio, bytes, and whether it was clamped."""
     yield "audio_us", round(row["n_samples"] * 1e6 / row["sample_rate"])
     yield "bytes", row["n_bytes"]
     if row.get("clamped"):

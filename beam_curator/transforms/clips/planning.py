@@ -75,7 +75,7 @@ def _position(item: Pack) -> Position:
 
 
 class PlannedClips(NamedTuple):
-    """What `PlanClips` returns.
+    """The result of `PlanClips`.
 
     Attributes:
       packs: requests by recording.
@@ -153,7 +153,7 @@ def _block(block: LineBlock, stage: str, failures: list[Failure]) -> FailureBloc
 
 @dataclass(slots=True)
 class BlockPlan:
-    """What the rows of one block ask for.
+    """The requests, failures and counts of the rows of one block.
 
     Attributes:
       requests: recording to byte offsets and requests.
@@ -192,7 +192,7 @@ def _by_code(stage: str, failures: list[Failure]) -> dict[str, int]:
 
 
 def plan_clips(block: LineBlock, rules: CutRules, keys: EntryKeys | None = None) -> BlockPlan:
-    """Tell what the rows of one block ask for; by default clips have no keys that hold lists or objects."""
+    """Plan the clips that the rows of one block ask for; by default they have no keys that hold lists or objects."""
     keys = keys if keys is not None else EntryKeys(audio=rules.audio_key)
     plan = BlockPlan(requests={}, rows_failed=[], intervals_failed=[])
     for line in block.lines:

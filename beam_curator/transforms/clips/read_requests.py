@@ -1,4 +1,4 @@
-"""What every job that cuts clips begins with: from manifests to requests."""
+"""The first steps of every job that cuts clips: from manifests to requests."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from beam_curator.transforms.output_set import OutputTarget, WriteFailures
 
 
 class Requested(NamedTuple):
-    """What `ReadRequests` returns: requests by recording, files of dead letters that are written, and counts."""
+    """The result of `ReadRequests`: requests by recording, records of the files of dead letters, and counts."""
 
     packs: PCollection[tuple[str, Pack]]
     letters: tuple[PCollection[FileRecord], ...]
@@ -25,7 +25,7 @@ class Requested(NamedTuple):
 
 
 class ReadRequests(beam.PTransform[PBegin, Any]):
-    """Read manifests, and tell which pieces of which recordings their rows ask for; write what cannot be read.
+    """Read manifests, and find the pieces of recordings that their rows ask for; write failures as dead letters.
 
     Args:
       reading: what is read.

@@ -67,7 +67,7 @@ def _check_place(path: str, allowed_root: Sequence[str]) -> None:
 
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
-    """Open a file; what the system says of one that cannot be opened becomes an error of the row."""
+    """Open a file; a failure to open it becomes an error of the row."""
     try:
         is_file = storage.is_remote(path) or stat.S_ISREG(os.stat(path).st_mode)
         stream = storage.open_raw(path) if is_file else None

@@ -213,7 +213,7 @@ class ClipFiles:
         self._in_flight.append(self._uploads.submit(self._put, name, clip))
 
     def remove(self, name: str) -> None:
-        """Remove what an earlier attempt may have left under the name of a clip that failed now.
+        """Remove the file that an earlier attempt may have left under the name of a clip that has failed now.
 
         Raises:
           ForeignRunError: another run has taken over the directory.

@@ -55,7 +55,7 @@ class Diarize(beam.PTransform[PBegin, Any]):
       inference: how many recordings at once, threads, timeout.
       row_format: "jsonl", "parquet" or "avro".
       max_line_bytes: longer lines of manifests become failures.
-      keep_duplicates: read a file that is listed twice twice.
+      keep_duplicates: read a file each time it is listed.
       beside: local files of the model, which are hashed into the manifest of the set.
       handler: another model of RunInference in place of ours: `RecordingSource` to `Probabilities` or an EntryError.
       embedding_handler: another one in place of ours for `rules.embedding_model`: `Diarized` to `SpeakerEmbeddings` or
@@ -96,7 +96,7 @@ class Diarize(beam.PTransform[PBegin, Any]):
         self._warns = warns
 
     def config(self) -> Config:
-        """Return what decides the rows, as the manifest holds it."""
+        """Return the settings that decide the rows, as the manifest holds them."""
         return {
             "diarization": config_of(self._rules) | self._config_of_embeddings(),
             "model": self._config_of_models(),
@@ -132,7 +132,7 @@ class Diarize(beam.PTransform[PBegin, Any]):
         )
 
     def _config_of_embeddings(self) -> dict[str, Any]:
-        """Return what of the model for embeddings decides them: not where it lies, since its file is hashed."""
+        """Return the config of an embedding model given by its path: the file name alone, since the file is hashed."""
         path = embedding_path(self._rules)
         return {"embedding_model": os.path.basename(path.rstrip("/"))} if path else {}
 
@@ -166,7 +166,7 @@ EMBEDDED = "mean of the embeddings of speech in which one speaker talks alone"
 
 
 class Handlers(NamedTuple):
-    """What listens to recordings of any length, and what to short ones, if that is another model."""
+    """The handler for recordings of any length, and the one for short recordings if another model hears those."""
 
     any_length: ModelHandler[Any, Any, Any]
     short: ModelHandler[Any, Any, Any] | None
@@ -191,14 +191,14 @@ def handlers_of(
 
 
 class _Listened(NamedTuple):
-    """What came of recordings, and counts for people as each of them is done."""
+    """The parts that were written for recordings, and counts that show the progress after each of them."""
 
     parts: PCollection[Part]
     progress: tuple[PCollection[Count], ...]
 
 
 class _ListenToTasks(beam.PTransform[PCollection[Task], Any]):
-    """Listen to the recordings of tasks, and write what comes of each."""
+    """Listen to the recordings of tasks, and write the results of each one."""
 
     def __init__(
         self,
@@ -238,7 +238,7 @@ class _ListenToTasks(beam.PTransform[PCollection[Task], Any]):
 
 
 def progress_of(part: Part) -> Iterator[Count]:
-    """Yield what is counted of a recording for people; the books wait until all of them are done."""
+    """Yield the counts of a recording that show progress. The books wait until all recordings are done."""
     for name, n in part.counts:
         if name in _SHOWN:
             yield f"progress.{name}", n
@@ -268,7 +268,7 @@ class HearRecordings(beam.PTransform[PCollection[Ready], PCollection[PredictionR
 
 
 class _ByLength(beam.PartitionFn):
-    """Tells recordings that a model may hear at once: without a limit, those well below what memory allows."""
+    """Partition into long and short recordings. Where no limit is given, short ones fit into memory with a margin."""
 
     def __init__(self, max_seconds: float) -> None:
         self._max_seconds = max_seconds
@@ -295,7 +295,7 @@ class _Model(beam.PTransform[PCollection[Ready], PCollection[PredictionResult]])
 
 
 class _Batch(beam.PTransform[PCollection[Ready], PCollection[list[Ready]]]):
-    """Put recordings of similar length together, within a budget of seconds; what meets is small, and stays fused."""
+    """Batch recordings of similar length, within a budget of seconds. Elements are small, and the step stays fused."""
 
     def __init__(self, inference: InferenceOptions) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""From what a model says of recordings to rows and files."""
+"""From a model's results for recordings to rows and files."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -34,9 +34,9 @@ _KINDS = (_RTTM, _UEM, _CTM) = (".rttm", ".uem", ".ctm")
 
 
 class WriteTurns(beam.PTransform[PCollection[PredictionResult], PCollection[Part]]):
-    """Make turns of what a model says, and write the rows and files of each recording.
+    """Find turns in a model's results, and write the rows and files of each recording.
 
-    Elements are results of a model that tells who speaks when, or of one that embeds the speakers of what such a model
+    Elements are results of a model that tells who speaks when, or of one that embeds the speakers that such a model
     found before.
 
     Args:
@@ -133,7 +133,7 @@ def letters_of(task: Task, error: EntryError) -> Iterator[Failure]:
 
 
 class TurnWriter:
-    """Writes what came of each recording: files, rows, dead letters.
+    """Writer of the results of each recording: files, rows, dead letters.
 
     Args:
       target: of the job.
@@ -156,7 +156,7 @@ class TurnWriter:
         self._files.close()
 
     def write_failed(self, task: Task, error: EntryError) -> Part:
-        """Write the dead letters of the rows that ask for a recording; what an earlier attempt left of it goes."""
+        """Write the dead letters of the rows that ask for a recording. Files left by an earlier attempt are deleted."""
         if self._target.resume and self._rules.rttm_out_dir:
             self._target.check()
             storage.delete(self._target.directory, [f"{self._stem(task)}{kind}" for kind in _KINDS])
@@ -169,7 +169,7 @@ class TurnWriter:
         return f"{self._rules.rttm_out_dir}/{task.recording_id}"
 
     def write(self, ready: Ready, heard: Probabilities | EntryError) -> Part:
-        """Write what a model says of a recording."""
+        """Write a model's result for a recording."""
         try:
             diarized = diarized_of(ready, heard, self._rules, self._turns)
         except EntryError as err:
@@ -183,7 +183,7 @@ class TurnWriter:
         return self.write_diarized(replace(diarized, embeddings=embeddings))
 
     def write_diarized(self, diarized: Diarized) -> Part:
-        """Write the turns of a recording, and what was made of them."""
+        """Write the rows, files and embeddings of a recording whose turns were found."""
         task = diarized.ready.task
         try:
             rows = list(embedding_rows(diarized))

@@ -37,12 +37,12 @@ _CHECKED_MEL_FRAMES = ((8, 1), (240, 1504, 777), (4864, 13))
 
 
 class ExportError(RuntimeError):
-    """A model went through the exporter, but its graphs do not do what the model does."""
+    """A model went through the exporter, but its graphs and the model give different results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedModel:
-    """What was written.
+    """An exported model: its config, its files, and how far its graphs are from NeMo.
 
     Attributes:
       config: of the model.
@@ -127,7 +127,7 @@ def _refuse_other_model(directory: str, config: ModelConfig, *, overwrite: bool)
 
 
 def _put_in_place(temporary: str, directory: str) -> None:
-    """Give a directory its name; what had it before goes, or comes back."""
+    """Give a directory its final name. A directory of that name is replaced, or restored if that fails."""
     old = f"{temporary}.old"
     if os.path.isdir(directory):
         os.rename(directory, old)
@@ -236,7 +236,7 @@ def _traceable(model: Any) -> Iterator[None]:
 
 
 def _computed_positions(position_encoding: Any) -> Any:
-    """Return what stands in for NeMo's `RelPositionalEncoding`: sines and cosines of T - 1, …, -(T - 1) over rates.
+    """Return a stand-in for NeMo's `RelPositionalEncoding`: sines and cosines of T - 1, …, -(T - 1) times rates.
 
     Raises:
       NotAModelError: the model has positions of another kind.

@@ -1,4 +1,4 @@
-"""From what a model says of a recording to turns, and what else is made of them."""
+"""From a model's result for a recording to its turns, and to their bandwidths and embeddings."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diarized:
-    """What a model says of a recording.
+    """A recording with its turns, and with their bandwidths and embeddings if asked for.
 
     Attributes:
       ready: the recording.
@@ -62,11 +62,11 @@ class Diarized:
 
     @property
     def begin(self) -> Seconds:
-        """When what was heard begins, in the time of the turns."""
+        """Start of the part that was heard, in seconds from the beginning of the whole recording."""
         return self.ready.first / self.ready.sample_rate
 
     def pieces(self) -> Iterator[Floats]:
-        """Decode what was heard once more; see `RecordingSource.pieces`."""
+        """Decode the same part of the recording again; see `RecordingSource.pieces`."""
         return self.ready.pieces()
 
     def speaker_name(self, speaker: int) -> str:
@@ -84,7 +84,7 @@ class Diarized:
 
 
 def diarized_of(ready: Ready, heard: Probabilities | EntryError, rules: DiarizeRules, turns: TurnRules) -> Diarized:
-    """Make turns of what a model says of a recording.
+    """Return a recording with the turns found in a model's result for it.
 
     Raises:
       EntryError: the model failed, gave nothing to make embeddings of, or the recording is not there any more when its
@@ -142,7 +142,7 @@ def _later(time: Seconds, by: Seconds) -> Seconds:
 
 
 class FindTurns(beam.PTransform[PCollection[PredictionResult], Any]):
-    """Make turns of what a model says of recordings, before another model hears them.
+    """Find the turns in a model's results for recordings, before another model hears the recordings.
 
     Returns:
       By tag: `found` recordings, and `unheard` ones.

@@ -24,7 +24,7 @@ Frames = NDArray[np.float16]
 
 
 class Heard(NamedTuple):
-    """What a model says of a recording.
+    """A model's result for a recording.
 
     Attributes:
       probabilities: float32 [n_frames, n_speakers].
@@ -55,7 +55,7 @@ def listener_of(
     *,
     keeps_frames: bool = False,
 ) -> Listener:
-    """Return what puts recordings before a model of either family.
+    """Return a listener that puts recordings before a model of either family.
 
     Args:
       backend: the model.
@@ -129,7 +129,7 @@ def _result(found: Encoded | Exception) -> Heard | EntryError:
 
 
 def halved(frames: Floats) -> Frames:
-    """Return frames in half precision; what is beyond its range becomes the largest number of it.
+    """Return frames in half precision. Numbers beyond its range are clipped.
 
     Example:
       >>> halved(np.float32([[0.5, -1e9]])).tolist()
@@ -246,7 +246,7 @@ class _Round:
 
 
 def failed(err: Exception) -> EntryError:
-    """Say what became of a recording that a model could not hear."""
+    """Return the error for a recording that a model could not hear."""
     if isinstance(err, EntryError):
         return err
     if isinstance(err, OutOfMemoryError):
@@ -281,10 +281,10 @@ def longest_offline(free_bytes: int) -> float:
 
 
 def free_memory(root: str = "/") -> int:
-    """Return how many bytes of memory this process may still take: what the machine has, or its control group.
+    """Return how many bytes of memory this process may still take, by the limits of the machine and its control group.
 
-    What a group holds of files that were read and are not in use counts as free, as the kernel lets go of it. Where
-    there is no /proc, half of the machine's memory is taken for free.
+    Memory that a group holds for files that were read and are not in use counts as free, as the kernel releases it.
+    Where there is no /proc, half of the machine's memory is taken for free.
 
     Args:
       root: where /proc and /sys lie.

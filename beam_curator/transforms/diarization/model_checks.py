@@ -1,4 +1,4 @@
-"""What can be told of a model before a job begins, without loading it."""
+"""Checks of models, and notices about them, before a job begins and without loading them."""
 
 import os
 import warnings
@@ -104,7 +104,7 @@ class ModelUseWarning(UserWarning):
 
 
 def notices_of(options: ModelOptions, *, look_up: bool = True) -> list[str]:
-    """Return what a person should know of the chosen models: which they are, and what they must not be used for.
+    """Return the notices about the chosen models: which ones "auto" takes, and warnings about restricted uses.
 
     Args:
       options: which model.

@@ -1,4 +1,4 @@
-"""From options to the handlers of models, and what of the choice decides the rows."""
+"""From options to the handlers of models, and to the settings of models that decide the rows."""
 
 import os
 from collections.abc import Iterator
@@ -43,11 +43,11 @@ class ChosenModels:
 
 
 def chosen_models(model: ModelOptions) -> ChosenModels:
-    """Return the models that options stand for; "auto" takes what is installed, by the length of recordings.
+    """Return the models that options stand for; "auto" takes installed models, by the length of recordings.
 
-    Of the installed models a streaming one listens to what is long, and one that hears a recording at once to what is
-    short; if there is only one, it listens to all. Where none is installed, the default model is taken, if what runs it
-    is there.
+    Of the installed models, a streaming one listens to long recordings, and one that hears a recording at once listens
+    to short ones. If there is only one, it listens to all. Where none is installed, the default model is taken, if it
+    can be run here.
 
     Raises:
       ModelNotFoundError: "auto", and nothing is installed; or the model of this package is named, and is not there.
@@ -92,7 +92,7 @@ def installed_models(cache_dir: str) -> Iterator[tuple[ModelLocation, Family]]:
 def handler_of(
     model: ModelOptions, parameters: StreamingParameters, inference: InferenceOptions, *, keeps_frames: bool = False
 ) -> ModelHandler[Any, Any, Any]:
-    """Return the handler for a model; `keeps_frames` is for what embeddings are pooled from: see `check_embeddings`."""
+    """Return the handler for a model; `keeps_frames` keeps frames to pool embeddings from: see `check_embeddings`."""
     if not is_nemotron(model):
         return SortformerModelHandler(model, parameters=parameters, inference=inference, keeps_frames=keeps_frames)
     return NemotronModelHandler(
@@ -134,7 +134,7 @@ def _name_of(model: ModelOptions) -> str:
 
 
 def embedding_handler_of(rules: DiarizeRules, model: ModelOptions, inference: InferenceOptions) -> TitaNetModelHandler:
-    """Return the handler for the model that makes embeddings, on what the other model is on."""
+    """Return the handler for the model that makes embeddings, on the device of the model that listens."""
     path = embedding_path(rules)
     return TitaNetModelHandler(
         TITANET_MODEL if path else rules.embedding_model,
@@ -171,9 +171,9 @@ def is_nemotron(model: ModelOptions) -> bool:
 
 
 def config_of_model(model: ModelOptions) -> dict[str, Any]:
-    """Return what of the choice of a model decides the rows; files of a local one are hashed beside it.
+    """Return the settings of a model that decide the rows; the files of a local one are hashed beside them.
 
-    A model of this package is told by the hash of its checksums, as its path says nothing.
+    A model of this package is identified by the hash of its checksums, as its path says nothing.
     """
     packaged = None if model.model_path else packaged_model(model.model_name)
     name = os.path.basename(model.model_path.rstrip("/")) if model.model_path else model.model_name

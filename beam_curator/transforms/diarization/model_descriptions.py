@@ -1,4 +1,4 @@
-"""What can be told of models without loading them, and without what runs them: published ones, and files here."""
+"""Descriptions of published models and of model files here, without loading them or the libraries that run them."""
 
 import json
 import os
@@ -64,7 +64,7 @@ class InstalledModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDescription:
-    """What is told of a model. None is for what is not known, and for what models of its kind do not have.
+    """The known facts about a model. None stands for an unknown fact, or for one that models of its kind lack.
 
     Attributes:
       name: the published one's, or the path that was asked about.
@@ -110,7 +110,7 @@ def describe_known(model: KnownModel, cache_dir: str, *, revision: str = "", has
 
 
 def describe_path(path: str) -> ModelDescription:
-    """Describe a local model by what its files say; they are hashed.
+    """Describe a local model by the contents of its files. A single file of weights is hashed.
 
     Raises:
       ModelNotFoundError: there is nothing.
@@ -185,7 +185,7 @@ def _installed(location: ModelLocation, *, hashed: bool) -> InstalledModel:
 
 
 def can_run(location: ModelLocation) -> bool:
-    """Tell whether what runs a model is installed."""
+    """Check whether the library that runs a model is installed."""
     needs = {"onnx": "onnxruntime", "nemo": "nemo", "transformers": "transformers"}[location.kind]
     return find_spec(needs) is not None
 
@@ -237,7 +237,7 @@ def _hash_of(model: KnownModel) -> str | None:
 
 
 def _hash_beside(folder: str) -> str:
-    """Return what the checksums of an exported model say of its weights; nothing is hashed."""
+    """Return the hash of an exported model's weights, read from its checksums; nothing is hashed."""
     lines: list[str] = []
     with suppress(OSError), open(os.path.join(folder, CHECKSUMS), encoding="utf-8", errors="replace") as stream:
         lines = stream.read().splitlines()
@@ -245,7 +245,7 @@ def _hash_beside(folder: str) -> str:
 
 
 def _made_of(config: ModelConfig, named: KnownModel | None) -> KnownModel | None:
-    """Tell what an exported model was made of: by hash, else by the name of the folder, else by that of the file."""
+    """Return the published source of an exported model: by hash, else by its folder's name, else by the file's name."""
     same = (model for model in KNOWN_MODELS.values() if config.sha256 and config.sha256 == model.sha256)
     return next(same, named or _of_file(str(config.name)))
 
@@ -258,14 +258,14 @@ def _named(path: str) -> KnownModel | None:
 
 
 def _of_file(name: str) -> KnownModel | None:
-    """Look a name up among those of the hub; what else is called as the model of this package may be anything."""
+    """Look a file name up among the models of the hub. Packaged models are omitted: any file may have their names."""
     stem = name.removesuffix(".nemo")
     published = (model for model in KNOWN_MODELS.values() if not model.packaged)
     return next((model for model in published if model.name.rpartition("/")[2] == stem), None)
 
 
 def family_of(location: ModelLocation) -> Family:
-    """Tell what a model is, without loading it.
+    """Return the family of a model, without loading it.
 
     Raises:
       NotAModelError: it does not say.
@@ -302,7 +302,7 @@ def _facts_of_exported(location: ModelLocation, family: Family) -> _Facts:
 
 
 def _facts_of_nemotron(location: ModelLocation, family: Family) -> _Facts:
-    """Read the configuration; what it leaves out is as published."""
+    """Return the facts that the configuration states. The missing ones are as published."""
     with open(os.path.join(location.path, CONFIG), encoding="utf-8") as stream:
         config = json.load(stream)
     known = next(model for model in KNOWN_MODELS.values() if model.family == family)
@@ -330,7 +330,7 @@ def _whole(config: Mapping[str, Any], section: str, key: str) -> int | None:
 
 
 def _is_number(value: object) -> bool:
-    """Tell a number above 0 from what else a configuration may hold; it is finite."""
+    """Check whether a value of a configuration is a number above 0 and not above `_MOST`, thus finite."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= _MOST
 
 

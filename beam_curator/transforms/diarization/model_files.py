@@ -1,4 +1,4 @@
-"""From what a user names as a model to files on this machine, checked before anything loads them.
+"""From the name or path of a model to files on this machine, checked before anything loads them.
 
 A path wins over a name. Paths in object stores are copied once into a cache; a name is looked up in the cache of
 huggingface_hub first, so that workers do not ask the hub for what is there, and a machine without a network works.
@@ -113,7 +113,7 @@ def resolve_model(
 
 
 def locate(path: str, *, name: str, revision: str = "") -> ModelLocation:
-    """Tell what a local file or folder is.
+    """Return the location and kind of the model in a local file or folder.
 
     Raises:
       ModelNotFoundError: there is nothing.

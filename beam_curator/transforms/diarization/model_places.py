@@ -1,6 +1,6 @@
-"""The folders that models lie in: those put there by hand, what the hub's client fetched, and this package.
+"""The folders of models that were put there by hand, fetched by the hub's client, or installed with this package.
 
-And the files of a folder on the hub that one is made of.
+Also the choice of the files to fetch from a repository of the hub.
 """
 
 import os
@@ -46,7 +46,9 @@ def packaged_folder(name: str) -> str:
 
 
 def files_needed(names: Sequence[str], *, prefers_nemo: bool) -> list[str]:
-    """Choose what to fetch of a repository that may hold a model in both forms: only Nemotron is run by transformers.
+    """Return the files to fetch from a repository that may hold a model both as a `.nemo` file and for transformers.
+
+    Only Nemotron is run by transformers.
 
     Args:
       names: of the files in it.

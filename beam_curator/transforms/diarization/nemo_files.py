@@ -39,7 +39,7 @@ class NemoClass(NamedTuple):
 
     @property
     def cure(self) -> str:
-        """What to do about a file that holds another one."""
+        """Advice for a file that holds a model of another class."""
         return f"give a .nemo file of a {self.what}"
 
 
@@ -78,7 +78,7 @@ def restore_nemo(path: str, kind: NemoClass, device: Device = "auto", *, verbose
 
 
 def check_nemo(path: str, kind: NemoClass) -> None:
-    """Check what a `.nemo` file says that it holds, without reading its weights.
+    """Check that the config of a `.nemo` file names a model of this kind, without reading the weights.
 
     Raises:
       NotAModelError: it is no `.nemo` file of this kind, or a damaged one.
@@ -89,7 +89,7 @@ def check_nemo(path: str, kind: NemoClass) -> None:
 
 @contextmanager
 def quiet_nemo(*, verbose: bool = False) -> Iterator[None]:
-    """Keep what NeMo and its telemetry say below errors off the terminal, and Python's warnings meanwhile.
+    """Keep Python's warnings and the logs of NeMo and its telemetry off the terminal. NeMo's errors are still shown.
 
     Raises:
       ModuleNotFoundError: NeMo is not installed.

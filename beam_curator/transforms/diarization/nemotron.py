@@ -122,5 +122,5 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
         return self._device.startswith("cuda")
 
     def get_resource_hints(self) -> dict[str, Any]:
-        """Return what a worker has to have."""
+        """Return the resources that a worker needs."""
         return {"accelerator": self._accelerator} if self._device.startswith("cuda") else {}

@@ -161,7 +161,7 @@ def _first_ones(counts: Sequence[int], width: int, device: Any) -> Any:
 
 
 def _result_of(found: Floats | Exception, samples: Floats) -> Result:
-    """Turn what a recording alone raised into what is said of it."""
+    """Return the result of a recording; an exception that it raised alone becomes an EntryError."""
     if isinstance(found, MemoryError):
         return EntryError(
             FailureCode.OUT_OF_MEMORY,

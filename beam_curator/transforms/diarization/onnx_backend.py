@@ -18,7 +18,7 @@ FILES = (PRE_ENCODE, ENCODE, CONFIG, MEL_FILTERS)
 
 
 class _Names(NamedTuple):
-    """What a graph takes and gives."""
+    """The names of a graph's inputs and outputs."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -105,7 +105,7 @@ def load_onnx(directory: str, n_threads: int | None = None, device: Device = "au
 
 
 def imported_onnxruntime() -> Any:
-    """Return onnxruntime, imported so that it reports to nobody what runs here.
+    """Return onnxruntime, imported with its telemetry switched off by default.
 
     Its official builds send events to Microsoft from 1.31 on, also on Linux, and keep an id of the machine below
     `~/.cache/Microsoft`, unless this variable says before the import that they shall not (Privacy.md in the package).

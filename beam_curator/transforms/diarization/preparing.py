@@ -1,4 +1,4 @@
-"""From tasks to what a model listens to: recordings that were looked into."""
+"""From tasks to recordings that were looked into and that a model can listen to."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def _refused(task: Task, error: EntryError) -> _Refused:
 
 
 def writer_of(target: OutputTarget, task: Task, rules: DiarizeRules) -> PartWriter:
-    """Return what collects the rows of a task; a recording that goes by two names is two tasks."""
+    """Return the writer that collects the rows of a task. A recording that goes by two names is two tasks."""
     first = task.rows[0]
     kind = TURNS_WITH_EMBEDDINGS if rules.embeddings else TURNS
     return PartWriter(kind, target, f"{task.recording_id}\n{first.identity}", first.position, first.n_blocks)
@@ -100,7 +100,7 @@ class _PrepareFn(beam.DoFn):
 
 
 def look_into(task: Task, rules: DiarizeRules) -> Ready:
-    """Open the recording of a task and tell what there is to listen to.
+    """Open the recording of a task, and return the part of it to listen to.
 
     Raises:
       EntryError: it cannot be opened, or the piece asked for is not there.

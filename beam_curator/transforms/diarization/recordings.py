@@ -1,4 +1,4 @@
-"""Reading what is to be diarized: recordings themselves, or manifests that name them, to one task a recording."""
+"""Reading the recordings to diarize, or manifests that name them, into one task for each recording."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -47,7 +47,7 @@ class Row(PackedRow):
 
     @property
     def identity(self) -> str:
-        """What tells the recording, or the piece of it, from all others."""
+        """A key that tells the recording, or the piece of it, from all others."""
         return identity_of(self.recording, self.start, self.end)
 
 
@@ -60,7 +60,7 @@ class Task:
 
 
 class ReadTasks(NamedTuple):
-    """What `ReadRecordings` returns: tasks, blocks of failures by stage, and counts."""
+    """The results of `ReadRecordings`: tasks, blocks of failures by stage, and counts."""
 
     tasks: PCollection[Task]
     failures: tuple[PCollection[FailureBlock], ...]
@@ -68,7 +68,7 @@ class ReadTasks(NamedTuple):
 
 
 class ReadRecordings(beam.PTransform[PBegin, Any]):
-    """Read what is to be diarized, and give each recording its id.
+    """Read the recordings to diarize, or manifests that name them, and give each recording its id.
 
     Rows that name the same recording meet, so that it is heard once.
 

@@ -60,7 +60,7 @@ def write_turn_rows(file: AtomicFile, rows: Iterable[dict[str, Any]], row_format
 
 
 def count_entry(row: dict[str, Any]) -> Iterator[Count]:
-    """Yield what is counted of an entry."""
+    """Yield the counts of an entry; times are in microseconds."""
     segments = row["segments"]
     yield "audio_us", round(_seconds_heard(row) * 1e6)
     yield "segments", len(segments)
@@ -73,7 +73,7 @@ def count_entry(row: dict[str, Any]) -> Iterator[Count]:
 
 
 def _seconds_heard(row: dict[str, Any]) -> Seconds:
-    """Return the length of what the row of an entry asked for: a piece, or all of its recording."""
+    """Return the length in seconds of the piece that the row of an entry asked for, or of its whole recording."""
     start, end = piece_of({"offset": row.get("input_offset"), "duration": row.get("input_duration")})
     duration: Seconds = row["duration"]
     return (duration if end is None else min(end, duration)) - start

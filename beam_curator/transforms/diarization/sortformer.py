@@ -22,7 +22,7 @@ from beam_curator.transforms.metrics import timed, took
 
 
 class ModelFacts(NamedTuple):
-    """What workers have to know of a loaded model.
+    """The facts about a loaded model that workers need.
 
     Attributes:
       config: of the model.
@@ -40,7 +40,7 @@ class ModelFacts(NamedTuple):
 
 
 class SortformerModel:
-    """The functions of a loaded model: what workers share, also through a proxy to another process.
+    """The functions of a loaded model. Workers share them, also through a proxy to another process.
 
     Args:
       backend: the model.
@@ -55,7 +55,7 @@ class SortformerModel:
         self._load_seconds = load_seconds
 
     def describe(self) -> "ModelFacts":
-        """Return what workers have to know of the model."""
+        """Return the facts about the model that workers need."""
         return ModelFacts(
             config=self._backend.config,
             mel_filters=self._backend.mel_filters,
@@ -205,7 +205,7 @@ class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, Sortformer
         return self._model.device == "cuda"
 
     def get_resource_hints(self) -> dict[str, Any]:
-        """Return what a worker has to have."""
+        """Return the resources that a worker needs."""
         return {"accelerator": self._accelerator} if self._accelerator else {}
 
 

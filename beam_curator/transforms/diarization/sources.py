@@ -21,7 +21,7 @@ PIECES_AHEAD = 2
 
 
 class Source(Protocol):
-    """What a model listens to.
+    """A source of samples that a model listens to.
 
     Attributes:
       seconds: how long it is, as far as is known before it is decoded.

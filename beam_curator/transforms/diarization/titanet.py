@@ -46,14 +46,14 @@ class SpokenTurns(Source, Protocol):
 
 
 class TitaNetFacts(NamedTuple):
-    """What workers have to know of a loaded model: which one it is, and how long it took to load."""
+    """The facts about a loaded model that workers need: its identity, and how many seconds it took to load."""
 
     identity: ModelIdentity
     load_seconds: float
 
 
 class TitaNetModel:
-    """A loaded model: what workers share, also through a proxy to another process.
+    """A loaded model. Workers share it, also through a proxy to another process.
 
     One call runs at a time.
 
@@ -75,7 +75,7 @@ class TitaNetModel:
         self._lock = threading.Lock()
 
     def describe(self) -> TitaNetFacts:
-        """Return what workers have to know of the model."""
+        """Return the facts about the model that workers need."""
         return self._facts
 
     def embed(self, waveforms: Floats, lengths: Lengths) -> Floats:
@@ -248,7 +248,7 @@ class TitaNetModelHandler(ModelHandler[SpokenTurns, PredictionResult, TitaNetMod
         return self._device == "cuda"
 
     def get_resource_hints(self) -> dict[str, Any]:
-        """Return what a worker has to have."""
+        """Return the resources that a worker needs."""
         return {"accelerator": self._accelerator} if self._accelerator else {}
 
 

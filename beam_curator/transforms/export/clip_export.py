@@ -28,11 +28,11 @@ from beam_curator.transforms.export.tree_files import TreeFiles
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedClip:
-    """What came of one clip.
+    """The outcome of one clip.
 
     Attributes:
       row: of the clip.
-      document: what the document of its chunk says of it.
+      document: its entry in the document of its chunk.
       counts: for the books.
     """
 
@@ -223,7 +223,7 @@ class ClipExport:
         return FinishedClip(row=row, document=self._document(clip), counts=counts)
 
     def _document(self, clip: MadeClip) -> ExportedClip:
-        """Return what the document of the chunk says of a clip: in a dry run the same as else."""
+        """Return a clip's entry in the document of its chunk; a dry run does not change it."""
         start, stop = clip.made.cut.first, clip.made.cut.stop
         return ExportedClip(
             uuid=clip.plan.span_uuid,

@@ -31,7 +31,7 @@ class MarkCollidingPaths(beam.PTransform[PCollection[tuple[str, Pack]], PCollect
 
 
 def claim_path(item: tuple[str, Pack], input_path: str) -> Iterator[tuple[str, str]]:
-    """Yield what the path of a recording is grouped by; one that has none there will fail, and claims nothing."""
+    """Yield a recording under the key of its path; one without a relative path will fail, and claims nothing."""
     try:
         yield claim_key(relative_path(item[0], input_path)), item[0]
     except EntryError:

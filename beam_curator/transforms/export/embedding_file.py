@@ -26,7 +26,7 @@ class EmbeddingFile:
         self._stack = ExitStack()
 
     def find(self, clips: Sequence[str]) -> list[Embedding | EntryError | None]:
-        """Return the embedding of each clip, what is wrong with it, or None where there is none.
+        """Return for each clip its embedding, an error if that cannot be used, or None if there is none.
 
         Raises:
           EmbeddingFileError: the file is not there, or is no table of embeddings.

@@ -56,7 +56,7 @@ class ExportClips(beam.PTransform[PBegin, Any]):
       rejected_key: key of a row that names the rules that rejected it.
       score_keys: keys of a row that are written as scores.
       max_line_bytes: longer lines become failures.
-      keep_duplicates: read a file that is listed twice twice.
+      keep_duplicates: read a file each time it is listed.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class ExportClips(beam.PTransform[PBegin, Any]):
         return (path,) if path is not None and self._rules.generate_embeddings else ()
 
     def config(self) -> Config:
-        """Return what decides the rows, as the manifest holds it."""
+        """Return the settings that determine the rows, as the manifest records them."""
         export = config_of(self._rules)
         return {
             "export": {name: value for name, value in export.items() if name not in _DOES_NOT_DECIDE},

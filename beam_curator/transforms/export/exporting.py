@@ -45,7 +45,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class ExportedRecordings(NamedTuple):
-    """What `ExportRecordings` returns: rows of each recording, the files that describe it, and counts for people."""
+    """The result of `ExportRecordings`: rows of each recording, the files that describe it, and counts for people."""
 
     parts: PCollection[Part]
     documents: PCollection[FileRecord]
@@ -123,7 +123,7 @@ def _document(record: FileRecord) -> _Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportTools:
-    """What stays the same for all recordings of a worker.
+    """The rules and tools that all recordings of a worker share.
 
     Attributes:
       rules: what is written.
@@ -141,11 +141,11 @@ class ExportTools:
 def export_recording(
     recording: Recording, tools: ExportTools, writer: ExportWriter, *, distinct: bool
 ) -> Iterator[Count]:
-    """Write all clips of a recording and what describes them; where it cannot be opened, each request fails.
+    """Write all clips of a recording and the files that describe them; if it cannot be opened, each request fails.
 
     Args:
-      recording: what is asked of it.
-      tools: what writes.
+      recording: the recording and its requests.
+      tools: the rules, and the tools to write with.
       writer: takes rows, dead letters and records of documents.
       distinct: mark the names of its documents.
 

@@ -1,4 +1,4 @@
-"""What came of one recording: its rows, its dead letters, its documents, and how an earlier attempt is known again."""
+"""The outcome of one recording: its rows, dead letters and documents, and how an earlier attempt is recognized."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _EXPORTED = replace(CLIPS, files_of=files_of_row, columns_of=None)
 
 
 class ExportedRecording(NamedTuple):
-    """What came of one recording: files of its rows and counts, and the files of the tree that describe it."""
+    """The outcome of one recording: files of its rows, counts, and the files of the tree that describe it."""
 
     part: Part
     documents: tuple[FileRecord, ...]
@@ -33,7 +33,7 @@ class ExportedRecording(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
-    """What rows do not say about a recording that is done.
+    """The facts about a finished recording that its rows do not hold.
 
     Attributes:
       n_requests: clips that were asked for.
@@ -49,13 +49,13 @@ class Journal:
 
 
 class ExportWriter:
-    """Collects what comes of one recording.
+    """Collects the rows, dead letters, counts and documents of one recording.
 
     The hidden file of rows is put in place last: once it is there, everything else is.
 
     Args:
       target: of the job.
-      recording: what is asked of it.
+      recording: the recording and its requests.
     """
 
     def __init__(self, target: OutputTarget, recording: Recording) -> None:
@@ -101,7 +101,7 @@ class ExportWriter:
         return _with_journal(self._parts.write(), journal)
 
     def kept(self) -> ExportedRecording | None:
-        """Return what an earlier attempt left, if it is whole: all files of its clips, and what describes them."""
+        """Return the outcome of an earlier attempt, if it is whole: its clips with the files that describe them."""
         journal = self._journal()
         if journal is None or journal.n_requests != self._n_requests or not self._are_whole(journal.documents):
             return None

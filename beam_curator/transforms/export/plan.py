@@ -33,7 +33,7 @@ class PlannedClip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportPlan:
-    """What is to be done with the requests for one recording.
+    """The plan for the requests of one recording.
 
     Attributes:
       clips: in order of time; of equal ones that of the first row.
@@ -73,5 +73,5 @@ def plan_export(recording: Recording, info: AudioInfo, cut_rules: CutRules, rule
 
 
 def place_of(item: tuple[Position, ClipRequest]) -> tuple[Position, int]:
-    """Return what requests are put in the order of the manifest by."""
+    """Return the key that sorts requests into the order of the manifest."""
     return item[0], item[1].index

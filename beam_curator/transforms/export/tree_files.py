@@ -41,7 +41,7 @@ class TreeFiles:
         return written
 
     def remove(self, name: str) -> None:
-        """Remove what an earlier attempt may have left under a name."""
+        """Remove the file that an earlier attempt may have left under a name."""
         self._files.remove(name)
 
     def flush(self) -> None:

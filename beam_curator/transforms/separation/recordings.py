@@ -1,4 +1,4 @@
-"""Reading what is to be separated: rows with turns, to one task for each recording and its turns."""
+"""Reading the recordings to separate: from rows with turns to one task for each recording and its turns."""
 
 import hashlib
 from collections import Counter
@@ -60,7 +60,7 @@ class SeparationTask:
 
 
 class ReadTurns(NamedTuple):
-    """What `ReadTurnRows` returns: tasks, files of dead letters that are written, and counts."""
+    """The result of `ReadTurnRows`: tasks, records of the files of dead letters, and counts."""
 
     tasks: PCollection[SeparationTask]
     letters: tuple[PCollection[FileRecord], ...]
@@ -68,7 +68,7 @@ class ReadTurns(NamedTuple):
 
 
 class ReadTurnRows(beam.PTransform[PBegin, Any]):
-    """Read manifests, and make a task of each recording and its turns; write what cannot be read.
+    """Read manifests, and make a task of each recording and its turns; write failures as dead letters.
 
     Rows whose recordings could share an id meet, so that no two share the name of a track.
 
@@ -139,7 +139,7 @@ class _PlanFn(beam.DoFn):
 
 
 class RowsPlan(NamedTuple):
-    """What the rows of a block ask for: rows with turns, rows that cannot be understood, and counts."""
+    """The plan for the rows of a block: rows with turns, rows that cannot be understood, and counts."""
 
     rows: list[TurnsRow]
     failures: list[Failure]
@@ -166,7 +166,7 @@ def plan_rows(block: LineBlock, rules: SeparateRules) -> RowsPlan:
 def row_of_line(
     raw: bytes, source: str, position: tuple[int, int, int], n_blocks: int, rules: SeparateRules
 ) -> tuple[TurnsRow, dict[str, int]]:
-    """Tell which recording a line of a manifest names, and what is counted of its turns.
+    """Return a line of a manifest as a row with the full name of its recording, and the counts of its turns.
 
     Args:
       raw: the line.
@@ -204,7 +204,7 @@ def row_of_line(
 
 
 def hash_of(turns: Iterable[SpeakerTurn]) -> str:
-    """Return what tells turns from others; their order does not matter."""
+    """Return a hash of turns that does not depend on their order."""
     listed = sorted((float(turn.start) + 0.0, float(turn.end) + 0.0, turn.speaker) for turn in turns)  # -0.0 is 0
     return hashlib.blake2b(encode(listed), digest_size=16).hexdigest()
 

@@ -60,7 +60,7 @@ def write_track_rows(file: AtomicFile, rows: Iterable[dict[str, Any]], row_forma
 
 
 def count_track(row: dict[str, Any]) -> Iterator[Count]:
-    """Yield what is counted of the row of a track."""
+    """Yield the counts of a track's row: its spans, and their length in microseconds."""
     yield "spans", len(row["segments"])
     yield "spans_us", round(row["duration"] * 1e6)
 

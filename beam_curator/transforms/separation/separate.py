@@ -37,7 +37,7 @@ class SeparateSpeakers(beam.PTransform[PBegin, Any]):
       output_format: "wav", "flac" or "ogg".
       row_format: "jsonl", "parquet" or "avro".
       max_line_bytes: longer lines become failures.
-      keep_duplicates: read a file that is listed twice twice.
+      keep_duplicates: read a file each time it is listed.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class SeparateSpeakers(beam.PTransform[PBegin, Any]):
         self._row_format: RowFormat = row_format
 
     def config(self) -> Config:
-        """Return what decides the rows, as the manifest holds it."""
+        """Return the settings that determine the rows, as the manifest records them."""
         return {
             "separation": config_of(self._separation),
             "rows": config_of(self._rules),

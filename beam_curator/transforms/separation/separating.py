@@ -35,7 +35,7 @@ class SeparateTasks(beam.PTransform[PCollection[SeparationTask], Any]):
     """Open each recording, and write a track and a row for each of its speakers.
 
     Returns:
-      What came of each recording, and counts while it is worked on, for people.
+      The outcome of each recording, and counts for people while it is worked on.
 
     Args:
       target: where to.
@@ -117,7 +117,7 @@ class Separation:
         self._n_tracks = 0
 
     def run(self) -> Part:
-        """Make the tracks, and return what came of the recording; what an earlier attempt made of it stays."""
+        """Make the tracks, and return the outcome of the recording; one that an earlier attempt completed is kept."""
         asked = self._task.rows[0]
         try:
             with open_recording(asked.recording, self._rules.allowed_root) as reader:
@@ -139,7 +139,7 @@ class Separation:
         return writer.write()
 
     def progress(self) -> Iterator[Count]:
-        """Yield what is counted for people once the recording is done."""
+        """Yield the progress counts of a finished recording: rows, tracks, and microseconds of audio."""
         yield "progress.rows", len(self._parents)
         yield "progress.tracks", self._n_tracks
         yield "progress.audio_us", round(self._seconds * 1e6)
@@ -150,7 +150,7 @@ class Separation:
         return PartWriter(TRACKS, self._target, key, first.position, first.n_blocks)
 
     def _writer(self, plan: RecordingPlan) -> PartWriter:
-        """Return what collects the rows; it has counted what no row says, once for each parent."""
+        """Return a writer of rows; it already has the counts that no row holds, once for each parent."""
         writer = self._empty_writer()
         counts = Counter(f"dropped.{reason}" for reason in plan.dropped.values())
         counts["dropped"] = len(plan.dropped)
