@@ -75,13 +75,15 @@ def test_a_task_manager_is_killed_in_the_middle_of_the_job(
 
 
 ALWAYS = {
-    ("windows", "in_the_middle_of_a_block"),
     ("extract", "in_the_middle_of_a_recording"),
     ("extract", "in_the_index"),
     ("separate", "before_the_manifest"),
     ("diarize", "after_the_manifest"),
 }
-"""One moment of each phase; the others are slow, as a job takes Flink ten seconds and more."""
+"""One moment of each phase; the others are slow, as a job takes Flink ten seconds and more.
+
+In the middle of a block of windows a TaskManager is killed.
+"""
 
 MOMENTS = [
     pytest.param(case, marks=() if case in ALWAYS else pytest.mark.slow, id=" ".join(case))

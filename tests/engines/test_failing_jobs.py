@@ -10,7 +10,7 @@ from tests.engines.jobs import EngineJobs
 from tests.manifests import line_of, speech, write_lines
 
 
-@pytest.mark.parametrize("runner", ["direct", "prism", "flink"])
+@pytest.mark.parametrize("runner", ["direct", "prism", pytest.param("flink", marks=pytest.mark.slow)])
 def test_another_run_takes_the_directory_over(runner: str, tmp_path: Path, jobs: EngineJobs) -> None:
     manifest = write_lines(tmp_path / "a.jsonl", [line_of(speech(100, f"{number}.wav")) for number in range(1500)])
     output = jobs.folder / "out"

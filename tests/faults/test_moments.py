@@ -22,8 +22,14 @@ from tests.manifests import run
 
 START = ("marking", "planning")
 MOMENTS = ("planning", "first_file", "middle_file", "last_file", "merge", "sweep", "manifest", "committed")
-CASES = [("windows", "marking"), *((name, moment) for name in WORKS for moment in MOMENTS)]
-CASES.remove(("windows", "merge"))  # each of its files has its name at once
+EVERYWHERE = ("middle_file", "merge", "manifest")
+"""Moments at which each command is killed; at the others it is a job of blocks and one of recordings, or where slow."""
+
+CASES = [
+    pytest.param(name, moment, marks=() if name in ("windows", "extract") or moment in EVERYWHERE else pytest.mark.slow)
+    for name, moment in [("windows", "marking"), *((name, moment) for name in WORKS for moment in MOMENTS)]
+    if (name, moment) != ("windows", "merge")  # each of its files has its name at once
+]
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,9 @@ def scores_of(out: Path) -> tuple[RecordingScore, ...]:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("latency", LATENCIES)
+    @pytest.mark.parametrize(
+        "latency", [pytest.param(name, marks=() if name == "low" else pytest.mark.slow) for name in LATENCIES]
+    )
     def test_voices_never_heard(self, latency: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("diarize", HELD_OUT / "audio", "--output", tmp_path / "out", "--latency", latency) == 0
         assert capsys.readouterr().err.count("model demo is for demonstration and tests only") == 1

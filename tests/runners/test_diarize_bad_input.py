@@ -101,11 +101,12 @@ class TestRecordings:
             assert (out / "rttm" / f"{name}.rttm").read_bytes() == b""
             assert by_id(out)[name]["num_speakers"] == 0
 
-    def test_a_real_model_bears_them_too(self, streaming_model: Model, offline_model: Model, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("family", ["streaming", pytest.param("offline", marks=pytest.mark.slow)])
+    def test_a_real_model_bears_them_too(self, family: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+        model: Model = request.getfixturevalue(f"{family}_model")
         write_odd(tmp_path / "in")
-        for name, model in (("streaming", streaming_model), ("offline", offline_model)):
-            out = diarize(tmp_path / "in", tmp_path / name, model=model.onnx)
-            assert len(entries_in(out)) == len(ODD)
+        out = diarize(tmp_path / "in", tmp_path / "out", model=model.onnx)
+        assert len(entries_in(out)) == len(ODD)
 
     def test_one_that_may_not_be_read_is_one_failure(self, band: Path, tmp_path: Path) -> None:
         for name in ("closed.wav", "open.wav"):

@@ -70,7 +70,7 @@ def thirty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_thirty(tmp_path_factory.mktemp("thirty") / "in")
 
 
-@pytest.fixture(scope="module", params=["onnx", "nemo"])
+@pytest.fixture(scope="module", params=["onnx", pytest.param("nemo", marks=pytest.mark.slow)])
 def done(
     request: pytest.FixtureRequest, thirty: Path, streaming_model: Model, tmp_path_factory: pytest.TempPathFactory
 ) -> Done:

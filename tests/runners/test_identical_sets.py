@@ -33,6 +33,10 @@ OPTIONS = {
     "avro, shards": ["--row-format", "avro", "--shards", "4"],
 }
 
+SLOW = pytest.mark.slow
+RARE = ("audio file", "parquet, shards", "avro", "avro, shards")
+"""Options that differ from others of these in one thing that another test has."""
+
 
 def write_set(directory: Path, manifest: Path, *options: str) -> bytes:
     """Write a set in this process and return its manifest."""
@@ -64,7 +68,7 @@ def json_rows(directory: Path) -> list[str]:
 
 @pytest.mark.usefixtures("small_blocks")
 class TestSmallBlocks:
-    @pytest.mark.parametrize("name", OPTIONS)
+    @pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW if name in RARE else ()) for name in OPTIONS])
     def test_again_and_with_every_bundle_repeated(self, manifest: Path, tmp_path: Path, name: str) -> None:
         first = write_set(tmp_path / "first", manifest, *OPTIONS[name])
         if name == "plain":

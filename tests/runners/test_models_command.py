@@ -125,6 +125,7 @@ def test_export_says_what_it_wrote(nemo: Path, tmp_path: Path, capfd: pytest.Cap
     assert last.endswith(" of embeddings")
 
 
+@pytest.mark.slow
 def test_export_may_be_repeated(nemo: Path, tmp_path: Path) -> None:
     assert [run("export", nemo, tmp_path / "model") for _ in range(2)] == [0, 0]
     assert run("export", "--overwrite", nemo, tmp_path / "model") == 0

@@ -285,12 +285,20 @@ def test_flags_without_a_value_are_written_as_beam_takes_them() -> None:
     ("arguments", "message"),
     [
         (["--output=gs://c"], r"the following arguments are required: --input"),
-        ([*PATHS, "--truncation=maybe"], r"parameter truncation is 'maybe', expected true or false"),
-        ([*PATHS, "--min_speakers=two"], r"argument --min-speakers: invalid whole number value: 'two'"),
-        ([*PATHS, "--layout=fat"], r"argument --layout: invalid choice: 'fat'"),
+        pytest.param(
+            [*PATHS, "--truncation=maybe"],
+            r"parameter truncation is 'maybe', expected true or false",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            [*PATHS, "--min_speakers=two"],
+            r"argument --min-speakers: invalid whole number value: 'two'",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param([*PATHS, "--layout=fat"], r"argument --layout: invalid choice: 'fat'", marks=pytest.mark.slow),
         ([*PATHS, "--min_speakers=7"], r"min_speakers 7 exceeds max_speakers 5"),
         ([*PATHS, "--min_speeker=7"], r"unknown flag --min_speeker: did you mean --min-speakers\?"),
-        (["--input=", "--output=gs://c"], r"no INPUT given"),
+        pytest.param(["--input=", "--output=gs://c"], r"no INPUT given", marks=pytest.mark.slow),
         pytest.param(PATHS, r"--project is missing; --region is missing; .*sdk_container_image", marks=needs_google),
     ],
 )

@@ -61,6 +61,7 @@ def test_the_template_gives_the_rows_and_failures_of_the_command(tmp_path: Path)
     assert [json.loads(line)["code"] for line in set(letters) - set(expected)] == ["bad_utf8"]
 
 
+@pytest.mark.slow
 def test_the_template_runs_from_its_own_folder_with_another_target(tmp_path: Path) -> None:
     write_lines(tmp_path / "a.jsonl", [line_of(speech(6))])
     run("windows", tmp_path / "a.jsonl", "--output", tmp_path / "command", "--target-window-duration", "80")

@@ -144,6 +144,7 @@ def test_loading_changes_neither_folder_nor_random_numbers(streaming_model: Mode
     assert (os.getcwd(), random.getstate()) == (folder, state)
 
 
+@pytest.mark.slow
 def test_loading_is_silent(streaming_model: Model) -> None:
     script = (
         "import sys; from beam_curator.transforms.diarization.nemo_backend import load_nemo; "
