@@ -20,14 +20,15 @@ PAGE = (ROOT / "docs" / "yaml.md").read_text(encoding="utf-8")
 
 
 QUICKLY = """
-import runpy
+import runpy, sys
+sys.modules["vertexai"] = None
 from beam_curator.beam_imports import leave_out_model_manager
 leave_out_model_manager()
 from beam_curator.runners.beam_memos import keep_memos
 keep_memos()
 runpy.run_module("apache_beam.yaml.main", run_name="__main__")
 """
-"""Beam's command, without the 5 s that its libraries for models take to load."""
+"""Beam's command, without the 10 s that its libraries for models take to load."""
 
 
 def run_yaml(
