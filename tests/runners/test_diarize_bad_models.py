@@ -16,7 +16,7 @@ from beam_curator.runners.options import UsageError
 from beam_curator.transforms.diarization.onnx_backend import CHECKSUMS, checksums_of
 from tests.fakes_models import Speech, write_band_model, write_sound
 from tests.manifests import run, run_process
-from tests.sortformers import Model
+from tests.sortformers import Model, need_nemo
 
 TALK: list[Speech] = [(0.8, 1.6, 0), (1.2, 2.0, 1), (2.4, 3.2, 2)]
 
@@ -180,6 +180,7 @@ class TestModels:
         )
 
     def test_a_hub_out_of_reach(self, talk: Path, tmp_path: Path) -> None:
+        need_nemo()
         environment = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_CACHE": str(tmp_path / "cache")}
         arguments = ("diarize", talk, "--output", tmp_path / "out")
         for name in ("nvidia/diar_streaming_sortformer_4spk-v2.1", "nobody/nothing"):
