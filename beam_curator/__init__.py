@@ -1,12 +1,12 @@
 """Speech-data curation: the pure core. Transforms are in `beam_curator.transforms`."""
 
-from beam_curator.curation import curate_entry
+from beam_curator.entries.entry import Entry
 from beam_curator.failures import EntryError, Failure, FailureCode
-from beam_curator.overlap import OverlapRules, keep_non_overlapping
-from beam_curator.records import Entry
-from beam_curator.rendering import expand_window
-from beam_curator.training_windows import build_training_windows
-from beam_curator.window_rules import WindowRules
+from beam_curator.windows.overlap import OverlapRules, keep_non_overlapping
+from beam_curator.windows.rendering import expand_window
+from beam_curator.windows.row_windows import curate_entry
+from beam_curator.windows.training_windows import build_training_windows
+from beam_curator.windows.window_rules import WindowRules
 
 __all__ = [
     "Entry",

@@ -20,7 +20,7 @@ from make_manifest import dense_entry, write_manifest
 from measuring import COMMAND, Report, run_job
 
 from beam_curator import Entry, WindowRules
-from beam_curator.block_planning import plan_block
+from beam_curator.windows.block_planning import plan_block
 
 FLOOR = Path(__file__).with_name("floor.py")
 

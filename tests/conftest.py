@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from beam_curator.beam_imports import leave_out_model_manager
+from beam_curator.files.beam_imports import leave_out_model_manager
 from beam_curator.runners.beam_memos import keep_memos
 from tests.sortformers import Model, shared_model
 

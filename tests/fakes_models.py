@@ -15,8 +15,9 @@ from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOption
 from beam_curator.diarization.models import Encoded, Floats, Lengths, MelRules, ModelConfig, OutOfMemoryError
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.diarization.turns import Turn
-from beam_curator.transforms.diarization.onnx_backend import CHECKSUMS, checksums_of
-from beam_curator.transforms.diarization.sortformer import SortformerModel, SortformerModelHandler
+from beam_curator.models.onnx_backend import CHECKSUMS, checksums_of
+from beam_curator.models.sortformer import SortformerModel
+from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler
 
 TONES = (500, 1000, 1500, 2000)
 """Hz: speaker k talks with tone k, which is heard as such also at 8 kHz."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from beam_curator.overlap import OverlapRules
-from beam_curator.window_rules import WindowRules
+from beam_curator.windows.overlap import OverlapRules
+from beam_curator.windows.window_rules import WindowRules
 
 Object = dict[str, Any]
 

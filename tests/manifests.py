@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from beam_curator.blocks import BlockRef
 from beam_curator.runners import cli
+from beam_curator.sets.blocks import BlockRef
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference" / "alm"
 SAMPLE = REFERENCE / "sample_input.jsonl"
@@ -68,7 +68,7 @@ import sys
 from beam_curator.runners import cli
 from beam_curator.runners.beam_start import start_beam
 start_beam()
-from beam_curator.transforms.manifests import ReadManifests
+from beam_curator.transforms.jobs.manifests import ReadManifests
 ReadManifests.__init__.__kwdefaults__["block_bytes"] = int(sys.argv.pop(1))
 cli.main()
 """

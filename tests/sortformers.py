@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.transforms.diarization.export import ExportedModel, export_sortformer
+from beam_curator.models.onnx_export import ExportedModel, export_sortformer
 from benchmarks.random_sortformer import make_sortformer
 
 REQUIRED = os.environ.get("BEAM_CURATOR_REQUIRE_NEMO") == "1"

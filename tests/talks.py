@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from beam_curator.overlap import OverlapRules
-from beam_curator.records import Entry
-from beam_curator.window_rules import WindowRules
+from beam_curator.entries.entry import Entry
+from beam_curator.windows.overlap import OverlapRules
+from beam_curator.windows.window_rules import WindowRules
 
 RULES = WindowRules(target_window_duration=10.0, tolerance=0.2, min_speakers=2, max_speakers=3)
 OVERLAP = OverlapRules(overlap_percentage=50, target_duration=10.0)

@@ -21,12 +21,12 @@ from beam_curator.diarization.diarize_rules import ENTRY_KEYS
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
 from beam_curator.diarization.turn_rules import TURN_PRESETS
 from beam_curator.failures import FAILURE_DOCS
+from beam_curator.models.listening import longest_offline
 from beam_curator.runners import cli, exit_codes
 from beam_curator.runners.reference import with_tables
-from beam_curator.separation.separated import separate_speakers
 from beam_curator.separation.separation_rules import SeparationRules
+from beam_curator.separation.shares import separate_speakers
 from beam_curator.separation.speaker_turns import SpeakerTurn
-from beam_curator.transforms.diarization.listening import longest_offline
 from tests.fakes_models import write_band_model, write_sound
 from tests.sortformers import Model
 

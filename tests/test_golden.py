@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from beam_curator.curation import curate_entry
-from beam_curator.overlap import OverlapRules, keep_non_overlapping
-from beam_curator.training_windows import build_training_windows
-from beam_curator.window_rules import WindowRules
+from beam_curator.windows.overlap import OverlapRules, keep_non_overlapping
+from beam_curator.windows.row_windows import curate_entry
+from beam_curator.windows.training_windows import build_training_windows
+from beam_curator.windows.window_rules import WindowRules
 from tests.talks import as_json, line
 
 REFERENCE = Path(__file__).resolve().parents[1].parent / "shared" / "reference" / "alm"

@@ -1,7 +1,8 @@
-"""core <- transforms <- runners, seen from fresh interpreters."""
+"""The plan of the house: each room imports those below it alone, seen in the source and at run time."""
 
 from __future__ import annotations
 
+import ast
 import json
 import pkgutil
 import subprocess
@@ -13,6 +14,8 @@ from types import ModuleType
 import pytest
 
 import beam_curator
+import beam_curator.files
+import beam_curator.models
 import beam_curator.runners
 import beam_curator.transforms
 from beam_curator.runners.job_options import JOBS
@@ -32,7 +35,26 @@ print(json.dumps(found))
 """
 
 
-FLOORS = ("beam_curator.transforms", "beam_curator.runners")
+ROOMS = (
+    ("intervals", "failures", "rules", "audio_formats"),
+    ("audio",),
+    ("entries",),
+    ("recordings",),
+    ("sets",),
+    ("windows",),
+    ("clips",),
+    ("diarization",),
+    ("separation", "export", "scoring"),
+    ("files",),
+    ("models",),
+    ("transforms",),
+    ("runners",),
+)
+"""From the ground up; rooms beside each other do not know each other."""
+
+LEVELS = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+HANDS = ("beam_curator.files", "beam_curator.models")
+FLOORS = (*HANDS, "beam_curator.transforms", "beam_curator.runners")
 
 
 def modules_of(package: ModuleType) -> list[str]:
@@ -41,12 +63,30 @@ def modules_of(package: ModuleType) -> list[str]:
 
 
 CORE = [name for name in modules_of(beam_curator) if not name.startswith(FLOORS)]
+FILES = modules_of(beam_curator.files)
+BACKENDS = modules_of(beam_curator.models)
 TRANSFORMS = modules_of(beam_curator.transforms)
 RUNNERS = modules_of(beam_curator.runners)
 MODELS = ("torch", "onnxruntime", "nemo", "transformers")
 """Libraries that run models: loaded by what loads a model, when it does."""
-WITH_MODELS = ("beam_curator.transforms.diarization", "beam_curator.transforms.yaml_diarization")
+WITH_MODELS = ("beam_curator.transforms.diarization", "beam_curator.transforms.yaml.diarize_jobs")
 """Modules that need Beam's RunInference, which itself loads torch where that is installed."""
+
+
+def imports_of(path: Path) -> list[str]:
+    """Return the modules of ours that a file imports, anywhere in it."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    found = [(node.module or "", [alias.name for alias in node.names]) for node in nodes]
+    return [
+        name
+        for module, names in found
+        for name in ([f"{module}.{name}" for name in names] if module == "beam_curator" else [module])
+        if name.startswith("beam_curator.")
+    ]
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
 
 
 def what_comes_along(modules: Sequence[str], forbidden: Sequence[str]) -> dict[str, list[str]]:
@@ -74,7 +114,7 @@ SCORERS = ("pyannote", "scipy", "pandas", "sklearn")
     ("module", "forbidden"),
     [
         ("beam_curator", ["apache_beam", "torch", "numpy", "pyarrow", "yaml", "zstandard", "fastavro", *MEDIA]),
-        ("beam_curator.block_planning", ["apache_beam", "torch", "pyarrow", "yaml", *MEDIA]),
+        ("beam_curator.windows.block_planning", ["apache_beam", "torch", "pyarrow", "yaml", *MEDIA]),
         ("beam_curator.runners.cli", ["apache_beam", "torch", "numpy", "pyarrow", *MEDIA]),
         ("beam_curator.diarization.diarize_rules", ["apache_beam", "torch", "numpy", "pyarrow", *MEDIA]),
         ("beam_curator.runners.score_options", ["apache_beam", "numpy", *SCORERS]),
@@ -86,15 +126,40 @@ def test_importing_is_cheap(module: str, forbidden: list[str]) -> None:
     assert what_comes_along([module], forbidden) == {}
 
 
-def test_every_file_is_on_a_floor() -> None:
+def test_every_file_is_in_a_room() -> None:
     paths = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "beam_curator").rglob("*.py")]
     names = {".".join(path.parts).removesuffix(".__init__") for path in paths} - {"beam_curator"}
-    assert names == {*CORE, *FLOORS, *TRANSFORMS, *RUNNERS}
+    assert names == {*CORE, *FLOORS, *FILES, *BACKENDS, *TRANSFORMS, *RUNNERS}
+    assert {room_of(name) for name in names} == set(LEVELS)
 
 
-def test_the_core_knows_neither_beam_nor_the_floors_above() -> None:
+def test_imports_go_down_only() -> None:
+    wrong = []
+    for path in (ROOT / "beam_curator").rglob("*.py"):
+        parts = path.relative_to(ROOT / "beam_curator").with_suffix("").parts
+        for name in imports_of(path) if parts != ("__init__",) else ():
+            room = room_of(name)
+            if room != parts[0] and LEVELS[room] >= LEVELS[parts[0]]:
+                wrong.append(f"{'.'.join(parts)} imports {name}")
+    assert wrong == []
+
+
+def test_the_core_knows_neither_beam_nor_files_nor_models() -> None:
     assert len(CORE) >= 14
     assert what_comes_along(CORE, [*FLOORS, "apache_beam", "pyarrow", "yaml", "PIL", *MODELS]) == {}
+
+
+def test_hands_know_no_pipeline() -> None:
+    assert len(FILES) >= 9
+    assert len(BACKENDS) >= 9
+    pipelines = ["beam_curator.transforms", "beam_curator.runners", "apache_beam", *MODELS]
+    assert what_comes_along([*FILES, *BACKENDS], pipelines) == {}
+
+
+def test_every_module_of_transforms_needs_beam() -> None:
+    paths = [path for path in (ROOT / "beam_curator" / "transforms").rglob("*.py") if path.name != "__init__.py"]
+    without = [str(path.relative_to(ROOT)) for path in paths if "apache_beam" not in path.read_text()]
+    assert without == []
 
 
 def test_transforms_do_not_know_runners() -> None:
@@ -124,7 +189,7 @@ def without_models(*modules: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_no_module_needs_what_runs_models_to_be_imported() -> None:
-    done = without_models(*CORE, *TRANSFORMS, *RUNNERS)
+    done = without_models(*CORE, *FILES, *BACKENDS, *TRANSFORMS, *RUNNERS)
     assert done.returncode == 0, done.stderr
     assert "import of torch halted" in without_models("beam_curator", "torch").stderr
 
@@ -142,8 +207,10 @@ def test_every_job_has_its_class() -> None:
 
 
 def test_what_comes_along_is_noticed_where_it_first_does() -> None:
-    found = what_comes_along(["string", "beam_curator.overlap", "beam_curator.curation"], ["beam_curator.rules"])
-    assert found == {"beam_curator.overlap": ["beam_curator.rules"]}
+    found = what_comes_along(
+        ["string", "beam_curator.windows.overlap", "beam_curator.windows.row_windows"], ["beam_curator.rules"]
+    )
+    assert found == {"beam_curator.windows.overlap": ["beam_curator.rules"]}
 
 
 @pytest.mark.parametrize("name", ["transforms", "runners"])

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from beam_curator.overlap import OverlapRules
 from beam_curator.rules import config_of, number_problems, option, raise_problems
-from beam_curator.window_rules import WindowRules
+from beam_curator.windows.overlap import OverlapRules
+from beam_curator.windows.window_rules import WindowRules
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from beam_curator.output_set import FileRecord, UnbalancedBooksError
-from beam_curator.set_kinds import DIARIZE, EXPORT, EXTRACT, SEPARATE, WINDOWS, Balance, SetKind
+from beam_curator.sets.output_set import FileRecord, UnbalancedBooksError
+from beam_curator.sets.set_kinds import DIARIZE, EXPORT, EXTRACT, SEPARATE, WINDOWS, Balance, SetKind
 
 ENDING = ": nothing was committed; run the same command again, and report this if it stays"
 

@@ -8,14 +8,10 @@ from beam_curator.clips.naming import (
     name_prefix,
     number_names,
     recordings_to_mark,
-    safe_label,
-    safe_stem,
     sort_requests,
-    stem_of,
-    stem_with_mark,
 )
 from beam_curator.clips.records import BadInterval, ClipRequest
-from beam_curator.clips.requests import WHATS, What, combo_of, detect_combo, requests_of_row, resolve_recording
+from beam_curator.clips.requests import WHATS, What, combo_of, detect_combo, requests_of_row
 from beam_curator.clips.tables import (
     CUT_KEYS,
     CutFacts,
@@ -31,6 +27,8 @@ from beam_curator.clips.tables import (
     summary_text,
     totals_of,
 )
+from beam_curator.recordings.row_paths import resolve_recording
+from beam_curator.recordings.safe_names import safe_label, safe_stem, stem_of, stem_with_mark
 
 __all__ = [
     "CUT_KEYS",

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from beam_curator.clips.records import BadInterval, ClipRequest, Fields, Interval
+from beam_curator.entries.entry import MAX_SECONDS
+from beam_curator.entries.json_lines import kind_of
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Span
-from beam_curator.json_lines import kind_of
-from beam_curator.records import MAX_SECONDS
 
 MAX_TIME = MAX_SECONDS
 """Times beyond this, in whatever unit, are refused, as in entries."""

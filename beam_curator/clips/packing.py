@@ -7,7 +7,7 @@ import re
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
 
-from beam_curator.tar_members import MemberSpan
+from beam_curator.recordings.tar_members import MemberSpan
 
 PACKS = ("none", "webdataset", "nemo-tar")
 """Containers of clips: plain files, WebDataset shards, or a NeMo tarred dataset."""

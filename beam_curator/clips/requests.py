@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os.path
-import posixpath
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, get_args
 
-from beam_curator.clips.entries import (
+from beam_curator.clips.entry_pieces import (
     EntryKeys,
     request_of_manifest_row,
     requests_of_diar_segments,
@@ -26,8 +24,7 @@ from beam_curator.clips.interval_lists import (
 from beam_curator.clips.records import BadInterval, ClipRequest, Fields, Interval
 from beam_curator.clips.tables import fields_before_cut
 from beam_curator.failures import EntryError, FailureCode
-from beam_curator.row_paths import path_in
-from beam_curator.tar_members import member_locator, split_locator
+from beam_curator.recordings.row_paths import path_in
 
 What = Literal["auto", "rows", "segments", "diar_segments", "filtered_windows"]
 WHATS: tuple[str, ...] = get_args(What)
@@ -166,33 +163,3 @@ def _request_of_turn(row: Fields, turn: Interval) -> ClipRequest:
     if isinstance(turn.item, dict) and turn.item.get("speaker") is not None:
         fields["speaker_id"] = turn.item["speaker"]
     return ClipRequest(fields=fields, combo=3, index=turn.index, start=start_ms, end=end_ms, unit="ms")
-
-
-def resolve_recording(path: str, source: str) -> str:
-    """Return the path of a recording, a relative one taken from the folder of its manifest, never from the cwd.
-
-    A pure matter of text: nothing is looked up, and of `PATH.tar::MEMBER` the member stays. Absolute paths and such
-    with a scheme stay as they are. `..` goes up a folder, in a store not above its bucket. The rule is NeMo's for
-    relative paths in manifests.
-
-    Args:
-      path: as the row has it.
-      source: path or uri of the manifest.
-
-    Example:
-      >>> resolve_recording("../audio/a.wav", "/data/lists/m.jsonl"), resolve_recording("a.wav", "gs://b/m/x.jsonl")
-      ('/data/audio/a.wav', 'gs://b/m/a.wav')
-      >>> resolve_recording("/x/../a.wav", "/data/m.jsonl"), resolve_recording("audio/a.wav", "lists/m.jsonl")
-      ('/x/../a.wav', 'lists/audio/a.wav')
-    """
-    archive, member = split_locator(path)
-    if "://" in archive or os.path.isabs(archive):
-        return path
-    scheme, mark, place = source.partition("://")
-    if mark:
-        bucket, _, name = place.partition("/")
-        folder = posixpath.join("/", posixpath.dirname(name))
-        full = f"{scheme}://{bucket}" + posixpath.normpath(posixpath.join(folder, archive))
-    else:
-        full = os.path.normpath(os.path.join(os.path.dirname(source), archive))
-    return full if member is None else member_locator(full, member)

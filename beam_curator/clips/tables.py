@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from beam_curator.clips.naming import speaker_text
 from beam_curator.clips.records import Fields
+from beam_curator.entries.own_keys import moved_aside, moved_back
 from beam_curator.intervals import Seconds
-from beam_curator.own_keys import moved_aside, moved_back
-from beam_curator.tar_members import split_locator
+from beam_curator.recordings.safe_names import speaker_text
+from beam_curator.recordings.tar_members import split_locator
 
 STRUCTURAL_KEYS = frozenset(
     {"filename", "original_file", "original_start_ms", "original_end_ms", "duration_ms", "start_sec", "end_sec"}

@@ -9,7 +9,7 @@ from beam_curator.diarization.known_models import DEFAULT_MODEL
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS, StreamingParameters
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.rules import number_problems, option, raise_problems
-from beam_curator.set_kinds import DIARIZE
+from beam_curator.sets.set_kinds import DIARIZE
 
 AUTO_MODEL = "auto"
 BACKENDS = ("auto", "onnx", "nemo")

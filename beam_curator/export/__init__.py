@@ -3,6 +3,7 @@
 Previews and embeddings, which need NumPy, are in `beam_curator.export.previews` and `beam_curator.export.embeddings`.
 """
 
+from beam_curator.export.document_paths import claim_key, relative_path
 from beam_curator.export.documents import (
     ChunkMeta,
     ClipMeta,
@@ -14,7 +15,6 @@ from beam_curator.export.documents import (
     render_clip_meta,
     render_recording_meta,
 )
-from beam_curator.export.paths import claim_key, relative_path
 from beam_curator.export.row_keys import (
     CLIPS_PER_CHUNK,
     chunks_of,

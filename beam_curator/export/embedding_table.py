@@ -9,9 +9,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from beam_curator.embedding_columns import Embedding
 from beam_curator.export.embeddings import check_vector
 from beam_curator.failures import EntryError, FailureCode
+from beam_curator.sets.embedding_columns import Embedding
 
 CACHE_BYTES = 8 << 20
 """About how many bytes of rows are held at a time: a row group, or a part of one that is larger."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from beam_curator.embedding_columns import PARQUET_OPTIONS, Embedding, embedding_schema, embedding_table
+from beam_curator.entries.json_lines import kind_of
 from beam_curator.failures import EntryError, FailureCode
-from beam_curator.json_lines import kind_of
+from beam_curator.sets.embedding_columns import PARQUET_OPTIONS, Embedding, embedding_schema, embedding_table
 
 
 def embedding_of(row: Mapping[str, Any], key: str) -> Embedding | None:

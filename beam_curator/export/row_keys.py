@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from beam_curator.entries.json_lines import kind_of
 from beam_curator.failures import EntryError, FailureCode
-from beam_curator.json_lines import kind_of
 
 CLIPS_PER_CHUNK = 256
 TEXT_MODEL = "text"

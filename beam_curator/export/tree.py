@@ -10,7 +10,7 @@ import hashlib
 import re
 import uuid
 
-from beam_curator.export.paths import name_bytes
+from beam_curator.export.document_paths import name_bytes
 
 PREVIEWS, METAS = "previews", "metas/v0"
 PROCESSED_AUDIOS, PROCESSED_CLIP_CHUNKS = "processed_audios", "processed_clip_chunks"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beam_curator.embedding_columns import Embedding
 from beam_curator.export.embeddings import embedding_of
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.export.row_keys import TEXT_MODEL, missing_transcripts, rejection_of, scores_of, transcripts_of
+from beam_curator.sets.embedding_columns import Embedding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

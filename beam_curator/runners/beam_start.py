@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from beam_curator.beam_imports import import_beam
+from beam_curator.files.beam_imports import import_beam
 
 
 def start_beam(arguments: Sequence[str] = ()) -> None:

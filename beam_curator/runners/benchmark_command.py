@@ -17,7 +17,8 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_curator.blocks import CHUNK_BYTES, MAX_DOCUMENT_BYTES, InputFile, split_document
+from beam_curator.files import atomic_files, storage
+from beam_curator.files.listing import with_form
 from beam_curator.runners import cli, exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.opening import find_engine
@@ -27,8 +28,7 @@ from beam_curator.runners.jobs.windows import WindowsJob
 from beam_curator.runners.options import UsageError, nearest, read_config
 from beam_curator.runners.run_directory import locked, prepare
 from beam_curator.runners.summary import peak_memory_mb
-from beam_curator.transforms import atomic_files, storage
-from beam_curator.transforms.listing import with_form
+from beam_curator.sets.blocks import CHUNK_BYTES, MAX_DOCUMENT_BYTES, InputFile, split_document
 
 DEFAULT_RESULTS = "./benchmark"
 _COMPARISONS = {"min_value": operator.ge, "max_value": operator.le, "exact_value": operator.eq}

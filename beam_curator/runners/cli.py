@@ -19,12 +19,16 @@ from beam_curator.runners.options import UsageError, add_flags, nearest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One command: its line of help, its flags, and the function that runs it."""
+    """One command: its line of help, its flags, and the function that runs it.
+
+    Those that build no pipeline need Beam for object stores only.
+    """
 
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, list[str]], int]
     takes_beam_options: bool = True
+    needs_beam: bool = True
 
 
 def _add_job_arguments(parser: argparse.ArgumentParser, job: str) -> None:
@@ -133,12 +137,14 @@ COMMANDS = {
         add_arguments=_add_verify_arguments,
         run=_run_verify,
         takes_beam_options=False,
+        needs_beam=False,
     ),
     "models": Command(
         help="list the known models, show one, or export a .nemo, so that it runs without NeMo and torch",
         add_arguments=_add_models_arguments,
         run=_run_models,
         takes_beam_options=False,
+        needs_beam=False,
     ),
     "benchmark": Command(
         help="time the windows job on a manifest repeated N times",
@@ -150,6 +156,7 @@ COMMANDS = {
         add_arguments=_add_score_arguments,
         run=_run_score,
         takes_beam_options=False,
+        needs_beam=False,
     ),
     "worker-pool": Command(
         help="start worker processes for a cluster that asks for them",
@@ -242,7 +249,8 @@ def run(arguments: Sequence[str]) -> int:
     if beams and not COMMANDS[name].takes_beam_options:
         raise UsageError(f"unknown flag {beams[0]} of {name}{nearest(beams[0], parser._option_string_actions)}")
     parsed = parser.parse_intermixed_args(ours)
-    start_beam(rest)
+    if COMMANDS[name].needs_beam or any("://" in argument for argument in rest):
+        start_beam(rest)
     return COMMANDS[name].run(parsed, beams)
 
 

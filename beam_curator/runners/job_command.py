@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_curator.blocks import InputFile
-from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, SUMMARY_NAME, Manifest
+from beam_curator.files import storage
 from beam_curator.runners import exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.opening import find_engine
@@ -19,7 +18,8 @@ from beam_curator.runners.plans import options_text, outline, plan_text
 from beam_curator.runners.run_directory import finish, locked, prepare
 from beam_curator.runners.stages import Stage, number_of
 from beam_curator.runners.summary import render_reasons, render_table, summary_json, times_of
-from beam_curator.transforms import storage
+from beam_curator.sets.blocks import InputFile
+from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, SUMMARY_NAME, Manifest
 
 
 def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_arguments: list[str]) -> int:

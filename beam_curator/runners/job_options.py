@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from beam_curator.audio_formats import AUDIO_FORMATS
-from beam_curator.blocks import MAX_LINE_BYTES
 from beam_curator.clips.cut_rules import INDEXES, CutRules
 from beam_curator.clips.packing import PACKS
 from beam_curator.diarization.diarize_rules import (
@@ -18,14 +17,15 @@ from beam_curator.diarization.diarize_rules import (
     TurnOptions,
 )
 from beam_curator.export.export_rules import ExportRules
-from beam_curator.output_set import ROW_EXTENSIONS
-from beam_curator.overlap import OVERLAP_SCOPES, OverlapRules
-from beam_curator.rendering import LAYOUTS
 from beam_curator.rules import option, raise_problems
 from beam_curator.runners.options import Sections
 from beam_curator.separation.separate_rules import SeparateRules
 from beam_curator.separation.separation_rules import SeparationRules
-from beam_curator.window_rules import WindowRules
+from beam_curator.sets.blocks import MAX_LINE_BYTES
+from beam_curator.sets.output_set import ROW_EXTENSIONS
+from beam_curator.windows.overlap import OVERLAP_SCOPES, OverlapRules
+from beam_curator.windows.rendering import LAYOUTS
+from beam_curator.windows.window_rules import WindowRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

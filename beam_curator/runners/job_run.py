@@ -14,8 +14,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_curator.blocks import InputFile
-from beam_curator.output_set import LOCK_NAME, MANIFEST_NAME, FileRecord, Manifest, live_name
+from beam_curator.files import storage
+from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners import exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.local_workers import watched
@@ -24,8 +24,8 @@ from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.progress import NoteProgress, Progress, read_progress
 from beam_curator.runners.run_directory import Prepared
-from beam_curator.transforms import storage
-from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.sets.blocks import InputFile
+from beam_curator.sets.output_set import LOCK_NAME, MANIFEST_NAME, FileRecord, Manifest, live_name
 
 
 class JobFailedError(RuntimeError):

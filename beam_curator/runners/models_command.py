@@ -51,8 +51,8 @@ def run_models_command(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     if arguments.model is not None:
         raise UsageError(f"models list takes no model: beam-curator models show {arguments.model}")
+    from beam_curator.models.model_descriptions import describe_known, models_here
     from beam_curator.runners.models_text import list_json, list_text
-    from beam_curator.transforms.diarization.model_descriptions import describe_known, models_here
 
     cache_dir = arguments.cache_dir
     models = [describe_known(known, cache_dir) for known in KNOWN_MODELS.values()]
@@ -69,10 +69,10 @@ def _show(arguments: argparse.Namespace) -> int:
     if arguments.model is None or arguments.directory is not None:
         raise UsageError("models show takes one name, .nemo file or folder: beam-curator models show MODEL")
     from beam_curator.diarization.models import NotAModelError
+    from beam_curator.files.storage import is_remote
+    from beam_curator.models.model_descriptions import describe_known, describe_path
+    from beam_curator.models.model_files import ModelFileError, ModelNotFoundError
     from beam_curator.runners.models_text import model_json, model_text
-    from beam_curator.transforms.diarization.model_descriptions import describe_known, describe_path
-    from beam_curator.transforms.diarization.model_files import ModelFileError, ModelNotFoundError
-    from beam_curator.transforms.storage import is_remote
 
     name = arguments.model
     known = known_model(name)
@@ -107,7 +107,7 @@ def _export(arguments: argparse.Namespace) -> int:
     if arguments.model is None or arguments.directory is None:
         raise UsageError("models export takes a .nemo file and a directory: beam-curator models export MODEL.nemo DIR")
     from beam_curator.diarization.models import NotAModelError, OutOfMemoryError
-    from beam_curator.transforms.diarization.export import ExportedModel, ExportError, export_sortformer
+    from beam_curator.models.onnx_export import ExportedModel, ExportError, export_sortformer
 
     try:
         exported: ExportedModel = export_sortformer(

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from beam_curator.diarization.known_models import DEFAULT_MODEL, KNOWN_MODELS, KnownModel, warning_of
-from beam_curator.transforms.diarization.model_descriptions import InstalledModel, ModelDescription
-from beam_curator.transforms.diarization.model_places import REINSTALL_CURE, hub_folder, models_folder
+from beam_curator.models.model_descriptions import InstalledModel, ModelDescription
+from beam_curator.models.model_places import REINSTALL_CURE, hub_folder, models_folder
 
 _UNKNOWN = "not known"
 _NEMO = "pip install 'beam-curator[nemo]'"

@@ -28,7 +28,7 @@ def flag_of(field: dataclasses.Field[Any]) -> str:
     """Return the flag of an option, with `--no-` where the option is on by default.
 
     Example:
-      >>> from beam_curator.window_rules import WindowRules
+      >>> from beam_curator.windows.window_rules import WindowRules
       >>> flag_of(WindowRules.__dataclass_fields__["truncation"])
       '--no-truncation'
     """

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from beam_curator.blocks import InputFile, plan_blocks
+from beam_curator.files.listing import with_form
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.stages import number_of
-from beam_curator.transforms.listing import with_form
+from beam_curator.sets.blocks import InputFile, plan_blocks
 
 _SHOWN = 20
 

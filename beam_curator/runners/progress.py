@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from beam_curator.transforms.metrics import Count
+from beam_curator.sets.counting import Count
 
 Line = Callable[[Mapping[str, int], float, float], str]
 """Says how far a job is, from its counts, the share of the input that was read, and the seconds so far."""

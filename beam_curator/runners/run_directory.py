@@ -12,8 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from beam_curator.blocks import InputFile
-from beam_curator.output_set import (
+from beam_curator.files import atomic_files, storage
+from beam_curator.files.committing import folders_of
+from beam_curator.files.manifest_files import hash_input
+from beam_curator.runners.options import UsageError
+from beam_curator.sets.blocks import InputFile
+from beam_curator.sets.output_set import (
     LOCK_NAME,
     MANIFEST_NAME,
     RUN_NAME,
@@ -25,11 +29,7 @@ from beam_curator.output_set import (
     config_sha256,
     differences,
 )
-from beam_curator.runners.options import UsageError
-from beam_curator.set_kinds import SET_KINDS, SetKind
-from beam_curator.transforms import atomic_files, storage
-from beam_curator.transforms.manifests import hash_input
-from beam_curator.transforms.output_set import folders_of
+from beam_curator.sets.set_kinds import SET_KINDS, SetKind
 
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 

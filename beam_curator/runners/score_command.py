@@ -8,13 +8,17 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from beam_curator.files import storage
+from beam_curator.files.atomic_files import write_bytes
+from beam_curator.files.listing import is_output_set
+from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.intervals import Span
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.score_inputs import read_turns, read_uem
 from beam_curator.runners.stages import number_of
 from beam_curator.scoring.measuring import score_recordings
-from beam_curator.scoring.recordings import Pairing, Recordings, named, pair_recordings
+from beam_curator.scoring.pairing import Pairing, Recordings, named, pair_recordings
 from beam_curator.scoring.reports import (
     ScoreReport,
     ScoreTable,
@@ -24,10 +28,6 @@ from beam_curator.scoring.reports import (
     render_report_table,
 )
 from beam_curator.scoring.scores import Conditions, weighted_rates
-from beam_curator.transforms import storage
-from beam_curator.transforms.atomic_files import write_bytes
-from beam_curator.transforms.listing import is_output_set
-from beam_curator.transforms.storage import UnknownSchemeError
 
 _EVAL = "pip install 'beam-curator[eval]'"
 _RENDERERS = {"table": render_report_table, "json": render_report_json, "csv": render_report_csv}

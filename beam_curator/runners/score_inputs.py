@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, TypeVar
 
 import msgspec
-from apache_beam.io.filesystems import FileSystems
 
 from beam_curator.diarization.rttm import LATEST, LineError, RttmTurn, parse_rttm
+from beam_curator.files import storage
+from beam_curator.files.listing import NoInputError, is_output_set, list_inputs
+from beam_curator.files.object_stores import file_systems
+from beam_curator.files.row_tables import read_row_file
+from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.intervals import Span
-from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, Manifest
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import number_of
-from beam_curator.scoring.recordings import Speakers, recordings_of
+from beam_curator.scoring.pairing import Speakers, recordings_of
 from beam_curator.scoring.uem import parse_uem
-from beam_curator.set_kinds import DIARIZE, SET_KINDS
-from beam_curator.transforms import storage
-from beam_curator.transforms.listing import NoInputError, is_output_set, list_inputs
-from beam_curator.transforms.row_tables import read_row_file
-from beam_curator.transforms.storage import UnknownSchemeError
+from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, Manifest
+from beam_curator.sets.set_kinds import DIARIZE, SET_KINDS
 
 RTTM, UEM = ".rttm", ".uem"
 
@@ -150,7 +150,7 @@ def _sets_below(given: str) -> Iterator[str]:
 def _remote_records(given: str) -> Iterator[str]:
     given = given.rstrip("/")
     is_glob = bool(_GLOB_CHARACTERS & set(given))
-    for metadata in FileSystems.match([given if is_glob else f"{given}/**"])[0].metadata_list:
+    for metadata in file_systems().match([given if is_glob else f"{given}/**"])[0].metadata_list:
         if _is_record(metadata.path, "" if is_glob else given):
             yield metadata.path
 

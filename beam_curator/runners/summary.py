@@ -9,9 +9,9 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from beam_curator.counting import DROP_TEXTS
 from beam_curator.failures import FAILURE_DOCS
 from beam_curator.runners.stages import Stage, number_of
+from beam_curator.sets.counting import DROP_TEXTS
 from beam_curator.transforms.metrics import NAMESPACE
 
 

@@ -4,19 +4,19 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from beam_curator.diarization.entries import files_of_entry
-from beam_curator.export.rows import files_of_row
-from beam_curator.output_set import MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError, WrittenFile
+from beam_curator.diarization.turn_entries import files_of_entry
+from beam_curator.export.export_rows import files_of_row
+from beam_curator.files import storage
+from beam_curator.files.clip_rows import clip_file
+from beam_curator.files.row_files import count_rows
+from beam_curator.files.row_tables import read_row_file
+from beam_curator.files.storage import UnknownSchemeError
+from beam_curator.recordings.tar_members import split_locator
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import number_of
-from beam_curator.set_kinds import DIARIZE, EXPORT, EXTRACT, SEPARATE, SET_KINDS
-from beam_curator.tar_members import split_locator
-from beam_curator.transforms import storage
-from beam_curator.transforms.clips.parts import clip_file
-from beam_curator.transforms.row_files import count_rows
-from beam_curator.transforms.row_tables import read_row_file
-from beam_curator.transforms.storage import UnknownSchemeError
+from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError, WrittenFile
+from beam_curator.sets.set_kinds import DIARIZE, EXPORT, EXTRACT, SEPARATE, SET_KINDS
 
 
 def run_verify_command(directory: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from beam_curator.intervals import Span
-from beam_curator.scoring.recordings import Pairing, Recordings, Speakers, extent_of, named
+from beam_curator.scoring.pairing import Pairing, Recordings, Speakers, extent_of, named
 from beam_curator.scoring.scores import Conditions, RecordingScore
 
 if TYPE_CHECKING:

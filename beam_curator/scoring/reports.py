@@ -11,7 +11,7 @@ from typing import Any
 from beam_curator.clips.tables import csv_text
 from beam_curator.diarization.rttm import escape_field
 from beam_curator.intervals import sum_left_to_right
-from beam_curator.scoring.recordings import Pairing
+from beam_curator.scoring.pairing import Pairing
 from beam_curator.scoring.scores import (
     Conditions,
     Rates,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from beam_curator.diarization.rttm import LATEST, LineError, seconds_in, unescape_field
 from beam_curator.intervals import Span
-from beam_curator.scoring.recordings import united_spans
+from beam_curator.scoring.pairing import united_spans
 
 
 class UemError(LineError):

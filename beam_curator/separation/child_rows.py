@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from beam_curator.diarization.diarize_rules import ORIGIN_KEY
-from beam_curator.diarization.entries import row_before
-from beam_curator.output_set import WrittenFile
-from beam_curator.own_keys import PIECE_KEYS, moved_aside
-from beam_curator.separation.separated import SpeakerSpans, SpeakerTime
+from beam_curator.diarization.turn_entries import row_before
+from beam_curator.entries.own_keys import PIECE_KEYS, moved_aside
+from beam_curator.separation.shares import SpeakerSpans, SpeakerTime
 from beam_curator.separation.talk import MICROSECONDS
 from beam_curator.separation.tracks import TrackPlan
+from beam_curator.sets.output_set import WrittenFile
 
 LEFT_OUT_KEYS = (
     "audio",

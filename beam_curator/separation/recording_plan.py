@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from beam_curator.audio import AudioInfo
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
-from beam_curator.separation.separated import SpeakerSpans, separate_speakers
 from beam_curator.separation.separation_rules import SeparationRules
+from beam_curator.separation.shares import SpeakerSpans, separate_speakers
 from beam_curator.separation.speaker_turns import SpeakerTurn, clamp_turns
 from beam_curator.separation.tracks import TrackPlan, track_plan
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from beam_curator.clips.interval_lists import check_forward, span_of
+from beam_curator.entries.json_lines import kind_of
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
-from beam_curator.json_lines import kind_of
 
 NO_SPEAKER = "no-speaker"
 """Label of pieces in which nobody talks, as taggers of the reference fill gaps with them."""

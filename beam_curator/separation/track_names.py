@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-from beam_curator.clips.naming import MARK_DIGITS, folded, safe_label, safe_stem, stem_with_mark
+from beam_curator.recordings.recording_ids import is_recording_id
+from beam_curator.recordings.safe_names import folded, safe_label, safe_stem, stem_with_mark
 
 _BETWEEN = "_speaker_"
-_ID = re.compile(rf"([^~]+)(?:~[0-9a-f]{{8}})?(?:~[0-9a-f]{{{MARK_DIGITS}}})?")
-"""What `ids_of` makes: a text, the mark of one that was made safe, the mark of one that was not alone."""
 
 
 def track_names(recording_id: str, speakers: Iterable[str], audio_format: str) -> dict[str, str]:
@@ -19,8 +17,8 @@ def track_names(recording_id: str, speakers: Iterable[str], audio_format: str) -
     A name is `<recording id>_speaker_<speaker>.<format>`, its parts made safe as in names of clips; the label of
     `speaker_0` is `0`. Speakers whose names would be one in a file system that ignores case are marked with a hash,
     all of them. As no label holds `_speaker_`, names of different stems differ; stems do where recording ids come from
-    `beam_curator.diarization.recordings.ids_of`, which come out as they are. Any other id is made safe and marked with
-    a hash of itself.
+    `recordings.recording_ids`, which come out as they are. Any other id is made safe and marked with a hash
+    of itself.
 
     Args:
       recording_id: any text.
@@ -40,17 +38,6 @@ def track_names(recording_id: str, speakers: Iterable[str], audio_format: str) -
     return {
         speaker: f"{stem}{_BETWEEN}{label}.{audio_format}" for speaker, label in _different_labels(speakers).items()
     }
-
-
-def is_recording_id(text: str) -> bool:
-    """Tell whether a text may be an id that a job of diarization gave: such are safe in names of files as they are.
-
-    Example:
-      >>> is_recording_id("talk 1"), is_recording_id("talk~3d6fbda23a2c7fa9"), is_recording_id("a/b")
-      (True, True, False)
-    """
-    made = _ID.fullmatch(text)
-    return made is not None and safe_stem(made[1]) == made[1]
 
 
 def _stem_of(recording_id: str) -> str:

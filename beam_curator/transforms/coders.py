@@ -10,7 +10,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_curator.blocks import EntryBlock, FailureBlock, LineBlock
+from beam_curator.sets.blocks import FailureBlock, LineBlock
+from beam_curator.windows.entry_blocks import EntryBlock
 
 
 class BlockCoder(beam.coders.Coder):

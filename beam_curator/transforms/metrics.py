@@ -2,17 +2,18 @@
 
 import gc
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
-from apache_beam.pvalue import PCollection
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from beam_curator.sets.counting import Count
 
 NAMESPACE = "beam_curator"
-Count = tuple[str, int]
-"""A name such as "build.windows" and a number to add to it."""
 
 
 @contextmanager
@@ -61,3 +62,29 @@ class _CountFn(beam.DoFn):
 
     def process(self, block: Any) -> Iterable[Count]:
         return [(name, n) for name, n in self._count(block).items() if n]
+
+
+_NOTE_EVERY = 0.5
+
+
+Noted = TaggedOutput[Literal["progress"], tuple[str, int]]
+
+
+def noted(counts: Iterator[Count]) -> Iterator[Noted]:
+    """Send counts to those who watch, added up, twice a second: each one by itself would cost more than its clip.
+
+    No books are kept with them.
+    """
+    sums: Counter[str] = Counter()
+    sent = time.monotonic()
+    for name, n in counts:
+        sums[name] += n
+        if time.monotonic() - sent > _NOTE_EVERY:
+            yield from map(_noted, sums.items())
+            sums.clear()
+            sent = time.monotonic()
+    yield from map(_noted, sums.items())
+
+
+def _noted(count: Count) -> Noted:
+    return TaggedOutput("progress", count)

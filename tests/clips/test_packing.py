@@ -24,7 +24,7 @@ from beam_curator.clips.packing import (
     shard_name,
     shard_patterns,
 )
-from beam_curator.tar_members import MemberFile, MemberSpan, nemo_member, read_index, split_locator
+from beam_curator.recordings.tar_members import MemberFile, MemberSpan, nemo_member, read_index, split_locator
 
 TAR_PACKS = [pack for pack in PACKS if pack != "none"]
 STEMS = st.one_of(st.text(min_size=1), st.text("a.-/_~sub0", min_size=1), st.text("é", min_size=90, max_size=110))

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from beam_curator.clips import WHATS, BadInterval, ClipRequest, What, combo_of, detect_combo, requests_of_row
 from beam_curator.clips.cut_rules import WHATS as OPTION_WHATS
-from beam_curator.clips.entries import EntryKeys
-from beam_curator.clips.requests import resolve_recording
+from beam_curator.clips.entry_pieces import EntryKeys
 from beam_curator.failures import EntryError, FailureCode
+from beam_curator.recordings.row_paths import resolve_recording
 
 ROW = {"original_file": "talks/a.wav", "original_start_ms": 500, "original_end_ms": 1250, "duration": 0.75, "mos": 3.5}
 TURNS = {

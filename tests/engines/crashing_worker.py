@@ -13,12 +13,13 @@ from beam_curator.runners.beam_start import start_beam
 
 start_beam()  # before anything loads the whole of Beam
 
-from beam_curator.output_set import WrittenFile  # noqa: E402
+from beam_curator.files import atomic_files  # noqa: E402
 from beam_curator.runners.engines.worker import work  # noqa: E402
-from beam_curator.transforms import atomic_files, output_set  # noqa: E402
+from beam_curator.sets.output_set import WrittenFile  # noqa: E402
+from beam_curator.transforms import output_set  # noqa: E402
 from beam_curator.transforms.clips import index  # noqa: E402
-from beam_curator.transforms.diarization.diarizing import TurnWriter  # noqa: E402
-from beam_curator.transforms.diarization.finding import Diarized  # noqa: E402
+from beam_curator.transforms.diarization.find_turns import Diarized  # noqa: E402
+from beam_curator.transforms.diarization.write_turns import TurnWriter  # noqa: E402
 
 
 def die_once(flag: str) -> None:

@@ -45,7 +45,7 @@ def expected(manifests: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
         output = tmp_path_factory.mktemp("expected") / "out"
         arguments = [command, str(manifests[command]), "--output", str(output), "--tolerate", "100%", *options]
         with pytest.MonkeyPatch.context() as patch:
-            from beam_curator.transforms.manifests import ReadManifests
+            from beam_curator.transforms.jobs.manifests import ReadManifests
 
             defaults = ReadManifests.__init__.__kwdefaults__
             assert defaults is not None

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from beam_curator.files.atomic_files import ForeignRunError
+from beam_curator.files.clip_files import ClipFiles, EncodedClip
+from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.run_directory import prepare
-from beam_curator.set_kinds import EXTRACT
-from beam_curator.transforms.atomic_files import ForeignRunError
-from beam_curator.transforms.clips.sinks import ClipFiles, EncodedClip
-from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.sets.set_kinds import EXTRACT
 from tests.faults.jobs import (
     expected_names,
     files_in,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.transforms.manifests import ReadManifests
+from beam_curator.transforms.jobs.manifests import ReadManifests
 from tests.manifests import write_mixed
 
 

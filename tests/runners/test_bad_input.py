@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from beam_curator.curation import curate_entry
-from beam_curator.overlap import OverlapRules
-from beam_curator.window_rules import WindowRules
+from beam_curator.windows.overlap import OverlapRules
+from beam_curator.windows.row_windows import curate_entry
+from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import (
     BAD_LINES,
     failures_in,

@@ -21,13 +21,13 @@ from beam_curator.diarization.models import Floats
 from beam_curator.diarization.speaker_embeddings import pool_embeddings
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
 from beam_curator.diarization.turns import Turn
+from beam_curator.models.model_places import packaged_folder
+from beam_curator.models.onnx_backend import CHECKSUMS, FILES, check_files, checksums_of
 from beam_curator.runners.score_inputs import read_turns
 from beam_curator.scoring.measuring import score_recordings
-from beam_curator.scoring.recordings import pair_recordings
+from beam_curator.scoring.pairing import pair_recordings
 from beam_curator.scoring.scores import Conditions, RecordingScore, weighted_rates
-from beam_curator.transforms.diarization.model_places import packaged_folder
-from beam_curator.transforms.diarization.onnx_backend import CHECKSUMS, FILES, check_files, checksums_of
-from beam_curator.transforms.diarization.sortformer import SortformerModelHandler
+from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler
 from tests.manifests import manifest_of, run
 from tests.transforms.diarization.turn_sets import check_set, entries_in
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from beam_curator.models.onnx_backend import CHECKSUMS, checksums_of
 from beam_curator.runners.options import UsageError
-from beam_curator.transforms.diarization.onnx_backend import CHECKSUMS, checksums_of
 from tests.fakes_models import Speech, write_band_model, write_sound
 from tests.manifests import run, run_process
 from tests.sortformers import Model, need_nemo

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import yaml
 
-from beam_curator.output_set import RunRecord
 from beam_curator.runners import cli
 from beam_curator.runners.engines.opening import find_engine
 from beam_curator.runners.job_run import JobFailedError, run_job
@@ -14,6 +13,7 @@ from beam_curator.runners.jobs.base import listed
 from beam_curator.runners.jobs.windows import WindowsJob
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.run_directory import prepare
+from beam_curator.sets.output_set import RunRecord
 from tests.manifests import (
     TALKS,
     figures_of,

@@ -5,7 +5,7 @@ from beam_curator.runners.job_run import said_by
 WORKER = """Traceback (most recent call last):
   File "apache_beam/runners/common.py", line 1512, in apache_beam.runners.common.DoFnRunner.process
     raise ForeignRunError("out")
-beam_curator.transforms.atomic_files.ForeignRunError: out now belongs to another run: this one stops writing
+beam_curator.files.atomic_files.ForeignRunError: out now belongs to another run: this one stops writing
 
 During handling of the above exception, another exception occurred:
 
@@ -18,7 +18,7 @@ JAVA = """Pipeline beam-curator-1 failed in state FAILED: java.lang.RuntimeExcep
 \tat org.apache.beam.runners.fnexecution.control.FnApiControlClient$ResponseStreamObserver.onNext(FnApi.java:185)
 Caused by: java.io.IOException: a reason below
 """
-OURS = "beam_curator.transforms.atomic_files.ForeignRunError: out now belongs to another run: this one stops writing"
+OURS = "beam_curator.files.atomic_files.ForeignRunError: out now belongs to another run: this one stops writing"
 SYSTEMS = "OSError: [Errno 28] No space left on device"
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from beam_curator.files import storage
+from beam_curator.files.atomic_files import AtomicFile, ForeignRunError
+from beam_curator.files.listing import NoInputError, list_inputs
+from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.options import UsageError
-from beam_curator.transforms import storage
-from beam_curator.transforms.atomic_files import AtomicFile, ForeignRunError
-from beam_curator.transforms.listing import NoInputError, list_inputs
-from beam_curator.transforms.output_set import OutputTarget
 from tests import fakes_filesystem as store
 from tests.manifests import line_of, rows_in, run, speech, write_lines
 

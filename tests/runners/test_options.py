@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from beam_curator.overlap import OverlapRules
 from beam_curator.runners.job_options import JOBS, OutputOptions, OverlapOptions, RunOptions
 from beam_curator.runners.options import (
     UsageError,
@@ -15,7 +14,8 @@ from beam_curator.runners.options import (
     read_config,
     resolve,
 )
-from beam_curator.window_rules import WindowRules
+from beam_curator.windows.overlap import OverlapRules
+from beam_curator.windows.window_rules import WindowRules
 
 SECTIONS = JOBS["windows"].sections
 

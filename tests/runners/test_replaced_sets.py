@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.blocks import InputFile
-from beam_curator.output_set import RunRecord, render_manifest
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.run_directory import prepare, refuse_overlap
-from beam_curator.set_kinds import SET_KINDS, WINDOWS, SetKind
+from beam_curator.sets.blocks import InputFile
+from beam_curator.sets.output_set import RunRecord, render_manifest
+from beam_curator.sets.set_kinds import SET_KINDS, WINDOWS, SetKind
 
 KIND_FILES = {
     "windows": ["windows-00000-of-00001.jsonl"],

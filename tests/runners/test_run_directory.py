@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.blocks import InputFile
-from beam_curator.output_set import Config, RunRecord, render_manifest
+from beam_curator.files.listing import list_inputs
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.run_directory import Prepared, finish, locked, prepare, refuse_overlap
-from beam_curator.set_kinds import EXPORT, EXTRACT, WINDOWS, SetKind
-from beam_curator.transforms.listing import list_inputs
+from beam_curator.sets.blocks import InputFile
+from beam_curator.sets.output_set import Config, RunRecord, render_manifest
+from beam_curator.sets.set_kinds import EXPORT, EXTRACT, WINDOWS, SetKind
 from tests.manifests import manifest_of, names_in, rows_in, run, state_of, write_lines, write_speech
 
 CONFIG: Config = {"windows": {"min_speakers": 2}}

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.output_set import Manifest
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.verify_command import find_problems
+from beam_curator.sets.output_set import Manifest
 from tests.manifests import line_of, run, run_process, speech, write_lines
 
 ROWS, LETTERS = "windows-00000-of-00001.jsonl", "failures-build-00000-of-00001.jsonl"

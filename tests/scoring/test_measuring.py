@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from beam_curator.diarization.rttm import RttmTurn
 from beam_curator.scoring.measuring import score_recording, score_recordings
-from beam_curator.scoring.recordings import Speakers, pair_recordings, recordings_of
+from beam_curator.scoring.pairing import Speakers, pair_recordings, recordings_of
 from beam_curator.scoring.scores import Conditions, RecordingScore
 
 Talk = list[tuple[int, int, str]]

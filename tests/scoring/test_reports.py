@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_curator.scoring.recordings import Pairing
+from beam_curator.scoring.pairing import Pairing
 from beam_curator.scoring.reports import (
     ScoreReport,
     ScoreTable,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from beam_curator.intervals import Seconds, Span
-from beam_curator.separation.separated import SpeakerSpans, separate_speakers
 from beam_curator.separation.separation_rules import SeparationRules
+from beam_curator.separation.shares import SpeakerSpans, separate_speakers
 from beam_curator.separation.speaker_turns import SpeakerTurn
 
 N_CELLS = 60

@@ -11,16 +11,16 @@ from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import cut_of
 from beam_curator.clips.records import ClipRequest
 from beam_curator.clips.requests import requests_of_row
-from beam_curator.diarization.entries import EntryFacts, diarized_entry
+from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry
 from beam_curator.diarization.turns import Turn
-from beam_curator.json_lines import encode
-from beam_curator.output_set import WrittenFile
-from beam_curator.records import Entry
+from beam_curator.entries.entry import Entry
+from beam_curator.entries.json_lines import encode
 from beam_curator.separation.child_rows import TrackFacts, child_row
-from beam_curator.separation.separated import separate_speakers
 from beam_curator.separation.separation_rules import SeparationRules
+from beam_curator.separation.shares import separate_speakers
 from beam_curator.separation.speaker_turns import turns_of_row
 from beam_curator.separation.tracks import pieces_of_track, track_plan
+from beam_curator.sets.output_set import WrittenFile
 
 TURNS = [[0, 10, 0], [4, 5, "speaker_1"], [12.5, 14, "speaker_1"]]
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_curator.intervals import Span
-from beam_curator.separation.separated import SpeakerSpans, separate_speakers
 from beam_curator.separation.separation_rules import SeparationRules
+from beam_curator.separation.shares import SpeakerSpans, separate_speakers
 from beam_curator.separation.speaker_turns import SpeakerTurn
 from beam_curator.separation.talk import microseconds
 from tests.separation.meetings import MEETINGS, N_CELLS, RULES, cells_of, separated, talk_cells

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from beam_curator.clips.naming import folded, safe_stem, stem_with_mark
-from beam_curator.diarization.recordings import ids_of
+from beam_curator.recordings.recording_ids import ids_of
+from beam_curator.recordings.safe_names import folded, safe_stem, stem_with_mark
 from beam_curator.separation.track_names import track_names
 
 

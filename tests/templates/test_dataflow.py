@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from beam_curator.overlap import OVERLAP_SCOPES
 from beam_curator.runners import cli
 from beam_curator.runners.beam_options import known_flags
 from beam_curator.runners.engines.dataflow import check_dataflow, job_description, job_text, top_steps, translate
@@ -19,6 +18,7 @@ from beam_curator.runners.jobs import kind_of_job
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.presets import FLINK_FLAGS, FLINK_OPTIONS, GPUS, JOB_PRESETS, PRESETS, resolve_engine
+from beam_curator.windows.overlap import OVERLAP_SCOPES
 
 pytestmark = pytest.mark.skipif(find_spec("google.cloud") is None, reason="needs beam-curator[gcp]")
 

@@ -6,8 +6,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_curator.blocks import Line, LineBlock
-from beam_curator.counting import count_lines
+from beam_curator.sets.blocks import Line, LineBlock
+from beam_curator.sets.counting import count_lines
 from beam_curator.transforms.metrics import NAMESPACE, CountBlocks, collector_paused, timed
 from tests.manifests import whole_file
 

@@ -22,7 +22,7 @@ PAGE = (ROOT / "docs" / "yaml.md").read_text(encoding="utf-8")
 QUICKLY = """
 import runpy, sys
 sys.modules["vertexai"] = None
-from beam_curator.beam_imports import leave_out_model_manager
+from beam_curator.files.beam_imports import leave_out_model_manager
 leave_out_model_manager()
 from beam_curator.runners.beam_memos import keep_memos
 keep_memos()

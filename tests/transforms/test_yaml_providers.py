@@ -17,10 +17,14 @@ from apache_beam.typehints.schemas import named_fields_from_element_type
 
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.export.export_rules import ExportRules
-from beam_curator.overlap import OverlapRules
 from beam_curator.runners.job_options import JOBS, InputOptions, OutputOptions, OverlapOptions
-from beam_curator.transforms import yaml_clips, yaml_diarization, yaml_jobs, yaml_separation, yaml_steps
-from beam_curator.window_rules import WindowRules
+from beam_curator.transforms.yaml import clip_jobs as yaml_clips
+from beam_curator.transforms.yaml import diarize_jobs as yaml_diarization
+from beam_curator.transforms.yaml import separate_jobs as yaml_separation
+from beam_curator.transforms.yaml import steps as yaml_steps
+from beam_curator.transforms.yaml import window_jobs as yaml_jobs
+from beam_curator.windows.overlap import OverlapRules
+from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import line_of, speech, write_lines
 
 yaml_provider = pytest.importorskip("apache_beam.yaml.yaml_provider")

@@ -15,10 +15,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
+from beam_curator.files import storage
 from beam_curator.runners.engines.opening import temporary_folder
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.presets import ACCELERATOR, Engine
-from beam_curator.transforms import storage
 
 WAYS_TO_WORKERS = ("sdk_container_image", "setup_file", "extra_package", "extra_packages", "requirements_file")
 """Options by which workers get beam_curator."""

@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from beam_curator.blocks import InputFile
-from beam_curator.output_set import Config, FileRecord
+from beam_curator.files import storage
+from beam_curator.files.listing import Lister, NoInputError, list_inputs
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.runners.beam_options import known_flags
 from beam_curator.runners.job_options import JOBS, RunOptions
 from beam_curator.runners.options import UsageError, nearest, origins, read_config, resolve
 from beam_curator.runners.presets import Engine, resolve_engine
 from beam_curator.runners.run_directory import refuse_overlap
 from beam_curator.runners.stages import Stage
-from beam_curator.set_kinds import SetKind
-from beam_curator.transforms import storage
-from beam_curator.transforms.listing import Lister, NoInputError, list_inputs
-from beam_curator.transforms.output_set import OutputTarget
-from beam_curator.transforms.storage import UnknownSchemeError
+from beam_curator.sets.blocks import InputFile
+from beam_curator.sets.output_set import Config, FileRecord
+from beam_curator.sets.set_kinds import SetKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from beam_curator.output_set import FileRecord
 from beam_curator.runners.stages import Stage, dropped_of, failures_of, number_of, read_stage, with_times
+from beam_curator.sets.output_set import FileRecord
 
 
 def clip_stages(

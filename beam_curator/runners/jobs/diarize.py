@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from beam_curator.diarization.diarize_rules import AUTO_MODEL, InferenceOptions, ModelOptions
-from beam_curator.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.files.listing import Lister, list_either
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.models.model_checks import check_embedding_model, check_model, notices_of
+from beam_curator.models.model_choice import check_embeddings, chosen_models, files_beside
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times
-from beam_curator.set_kinds import DIARIZE, EMBEDDING_TABLES, SetKind
-from beam_curator.transforms.diarization.diarize import Diarize
-from beam_curator.transforms.diarization.model_checks import check_embedding_model, check_model, notices_of
-from beam_curator.transforms.diarization.model_choice import check_embeddings, chosen_models, files_beside
-from beam_curator.transforms.listing import Lister, list_either
-from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.sets.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.sets.set_kinds import DIARIZE, EMBEDDING_TABLES, SetKind
+from beam_curator.transforms.diarization.diarize_recordings import Diarize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from beam_curator.export.export_rules import ExportRules
-from beam_curator.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.files import storage
+from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.jobs.clips import clamped_hint, clip_progress, clip_result, clip_stages
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import Stage, number_of
-from beam_curator.set_kinds import EXPORT, SetKind
-from beam_curator.transforms import storage
-from beam_curator.transforms.export.export import ExportClips
-from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.sets.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.sets.set_kinds import EXPORT, SetKind
+from beam_curator.transforms.export.export_clips import ExportClips
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from beam_curator.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.files import storage
+from beam_curator.files.listing import is_output_set
+from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.jobs.clips import clamped_hint, clip_progress, clip_result, clip_stages
 from beam_curator.runners.stages import Stage
-from beam_curator.set_kinds import EXTRACT, SetKind
-from beam_curator.transforms import storage
-from beam_curator.transforms.clips.extract import ExtractClips
-from beam_curator.transforms.listing import is_output_set
-from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.sets.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.sets.set_kinds import EXTRACT, SetKind
+from beam_curator.transforms.clips.extract_clips import ExtractClips
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

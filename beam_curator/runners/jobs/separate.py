@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from beam_curator.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.stages import Stage, dropped_of, failures_of, number_of, read_stage, with_times
 from beam_curator.separation.separate_rules import TRACKS_FOLDER
-from beam_curator.set_kinds import SEPARATE, SetKind
-from beam_curator.transforms.output_set import OutputTarget
-from beam_curator.transforms.separation.separate import SeparateSpeakers
+from beam_curator.sets.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.sets.set_kinds import SEPARATE, SetKind
+from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from beam_curator.counting import LOSSES
-from beam_curator.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times
-from beam_curator.set_kinds import WINDOWS, SetKind
-from beam_curator.transforms.curate import ChooseWindows, CurateWindows
-from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.sets.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.sets.set_kinds import WINDOWS, SetKind
+from beam_curator.transforms.windows.curate_windows import ChooseWindows, CurateWindows
+from beam_curator.windows.window_counts import LOSSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

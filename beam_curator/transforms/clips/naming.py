@@ -6,7 +6,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from beam_curator.clips.naming import NameClaim, claim_key, recordings_to_mark
-from beam_curator.transforms.clips.planning import Pack
+from beam_curator.clips.packs import Pack
 
 
 class MarkCollisions(beam.PTransform[PCollection[tuple[str, Pack]], PCollection[tuple[str, bool]]]):

@@ -9,23 +9,24 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from beam_curator.audio_formats import AudioFormat
-from beam_curator.blocks import plan_blocks
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.packing import TarWriter, nemo_manifest_name, nemo_row, shard_name
+from beam_curator.clips.packs import Pack, Recording, recording_from
+from beam_curator.entries.json_lines import encode
 from beam_curator.failures import EntryError
-from beam_curator.json_lines import encode
-from beam_curator.output_set import FileRecord
-from beam_curator.tar_members import split_locator
-from beam_curator.transforms import storage
-from beam_curator.transforms.atomic_files import AtomicFile
-from beam_curator.transforms.clips.cutting import Noted, Recording, failure_of, noted, recording_from, row_of
-from beam_curator.transforms.clips.parts import CLIPS
-from beam_curator.transforms.clips.planning import Pack
-from beam_curator.transforms.clips.tar_shards import TarShard
-from beam_curator.transforms.listing import list_inputs, with_form
-from beam_curator.transforms.metrics import Count, collector_paused, timed
-from beam_curator.transforms.output_set import OutputTarget
-from beam_curator.transforms.parts import Part, PartWriter
+from beam_curator.files import storage
+from beam_curator.files.atomic_files import AtomicFile
+from beam_curator.files.clip_cutting import failure_of, row_of
+from beam_curator.files.clip_rows import CLIPS
+from beam_curator.files.listing import list_inputs, with_form
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.part_files import Part, PartWriter
+from beam_curator.files.tar_shards import TarShard
+from beam_curator.recordings.tar_members import split_locator
+from beam_curator.sets.blocks import plan_blocks
+from beam_curator.sets.counting import Count
+from beam_curator.sets.output_set import FileRecord
+from beam_curator.transforms.metrics import Noted, collector_paused, noted, timed
 
 TAR_KIND, MANIFEST_KIND = "tar", "sharded-manifest"
 

@@ -7,13 +7,15 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
 from beam_curator.clips.cut_rules import CutRules
-from beam_curator.counting import count_failures, count_lines
-from beam_curator.output_set import FileRecord
-from beam_curator.transforms.clips.planning import Pack, PlanClips
-from beam_curator.transforms.job_sets import Reading
-from beam_curator.transforms.manifests import ReadManifests
-from beam_curator.transforms.metrics import Count, CountBlocks
-from beam_curator.transforms.output_set import OutputTarget, WriteFailures
+from beam_curator.clips.packs import Pack
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.sets.counting import Count, count_failures, count_lines
+from beam_curator.sets.output_set import FileRecord
+from beam_curator.transforms.clips.planning import PlanClips
+from beam_curator.transforms.jobs.job_sets import Reading
+from beam_curator.transforms.jobs.manifests import ReadManifests
+from beam_curator.transforms.jobs.writing import WriteFailures
+from beam_curator.transforms.metrics import CountBlocks
 
 
 class Requested(NamedTuple):

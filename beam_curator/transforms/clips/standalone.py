@@ -7,15 +7,15 @@ from typing import Any
 import apache_beam as beam
 
 from beam_curator.audio_formats import AudioFormat
-from beam_curator.blocks import MAX_LINE_BYTES, LineBlock, plan_blocks
 from beam_curator.clips.requests import detect_combo
+from beam_curator.entries.json_lines import parse_object
 from beam_curator.failures import EntryError
-from beam_curator.json_lines import parse_object
-from beam_curator.transforms import storage
-from beam_curator.transforms.clips.extract import ExtractClips
-from beam_curator.transforms.clips.index import SUMMARY_NAME
-from beam_curator.transforms.listing import list_inputs, with_form
-from beam_curator.transforms.manifests import read_rows
+from beam_curator.files import storage
+from beam_curator.files.clip_index import SUMMARY_NAME
+from beam_curator.files.listing import list_inputs, with_form
+from beam_curator.files.manifest_files import read_rows
+from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock, plan_blocks
+from beam_curator.transforms.clips.extract_clips import ExtractClips
 
 __all__ = ["detect_combo", "extract_segments", "load_manifests"]
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from beam_curator.export.paths import claim_key, relative_path
+from beam_curator.clips.packs import Pack
+from beam_curator.export.document_paths import claim_key, relative_path
 from beam_curator.failures import EntryError
-from beam_curator.transforms.clips.planning import Pack
 
 
 class MarkCollidingPaths(beam.PTransform[PCollection[tuple[str, Pack]], PCollection[tuple[str, bool]]]):

@@ -11,13 +11,13 @@ import fastavro
 import pyarrow.parquet as pq
 import pytest
 
-from beam_curator.output_set import FileRecord
+from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners import cli
 from beam_curator.runners.jobs import kind_of_job
 from beam_curator.runners.jobs.diarize import DiarizeJob
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.summary import render_reasons, render_table
-from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.sets.output_set import FileRecord
 from tests.fakes_models import Speech, segments_of, write_band_model, write_sound
 from tests.manifests import failures_in, lines_in, manifest_of, names_in, run, state_of
 from tests.transforms.clips.clip_sets import clip_rows, extract, samples_in, write_rows

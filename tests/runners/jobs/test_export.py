@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.output_set import FileRecord
+from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners import cli
 from beam_curator.runners.jobs import kind_of_job
 from beam_curator.runners.jobs.export import ExportJob
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.summary import render_reasons, render_table
-from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.sets.output_set import FileRecord
 
 COUNTS = {
     "read.rows": 12,

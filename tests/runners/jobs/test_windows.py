@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.curation import curate_entry
-from beam_curator.output_set import FileRecord
-from beam_curator.overlap import OverlapRules
 from beam_curator.runners import cli
 from beam_curator.runners.jobs import kind_of_job
 from beam_curator.runners.jobs.windows import WindowsJob
-from beam_curator.window_rules import WindowRules
+from beam_curator.sets.output_set import FileRecord
+from beam_curator.windows.overlap import OverlapRules
+from beam_curator.windows.row_windows import curate_entry
+from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import (
     REFERENCE,
     SAMPLE,

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from beam_curator.clips.cut_rules import CutRules
-from beam_curator.transforms.clips.cutting import Recording, cut_clip, cut_recording, recording_from
-from beam_curator.transforms.clips.parts import CLIPS
-from beam_curator.transforms.clips.planning import pack
-from beam_curator.transforms.clips.recordings import open_recording
-from beam_curator.transforms.clips.sinks import ClipFiles
-from beam_curator.transforms.output_set import OutputTarget
-from beam_curator.transforms.parts import PartWriter
+from beam_curator.clips.packs import Recording, pack, recording_from
+from beam_curator.files.clip_cutting import cut_clip, cut_recording
+from beam_curator.files.clip_files import ClipFiles
+from beam_curator.files.clip_rows import CLIPS
+from beam_curator.files.opened_recordings import open_recording
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.part_files import PartWriter
 from tests.manifests import lines_in, names_in, whole_file
 from tests.transforms.clips.clip_sets import request, samples_in, write_recording
 

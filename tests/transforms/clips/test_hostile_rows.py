@@ -14,17 +14,18 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from beam_curator.audio import encode_audio
-from beam_curator.blocks import Line, LineBlock
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.packing import TarWriter
-from beam_curator.transforms.clips.cutting import Recording, cut_recording, recording_from
+from beam_curator.clips.packs import Pack, Recording, pack, recording_from
+from beam_curator.files.clip_cutting import cut_recording
+from beam_curator.files.clip_files import ClipFiles
+from beam_curator.files.clip_planning import BlockPlan, plan_clips
+from beam_curator.files.clip_rows import CLIPS
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.part_files import Part, PartWriter
+from beam_curator.files.tar_shards import TarShard
+from beam_curator.sets.blocks import Line, LineBlock
 from beam_curator.transforms.clips.naming import claim_names, find_collisions
-from beam_curator.transforms.clips.parts import CLIPS
-from beam_curator.transforms.clips.planning import BlockPlan, Pack, pack, plan_clips
-from beam_curator.transforms.clips.sinks import ClipFiles
-from beam_curator.transforms.clips.tar_shards import TarShard
-from beam_curator.transforms.output_set import OutputTarget
-from beam_curator.transforms.parts import Part, PartWriter
 from tests.audio.corpus import in_16_bits, speech_like
 from tests.manifests import line_of, whole_file
 from tests.transforms.clips.clip_sets import extract, write_rows

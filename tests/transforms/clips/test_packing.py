@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from beam_curator.audio import decode_audio
+from beam_curator.clips.packs import pack
 from beam_curator.transforms.clips.packing import key_recording
-from beam_curator.transforms.clips.planning import pack
 from tests.manifests import manifest_of, run, whole_file, write_lines
 from tests.transforms.clips.clip_sets import (
     clip_names,

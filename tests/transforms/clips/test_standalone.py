@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from beam_curator.files.listing import NoInputError
 from beam_curator.transforms.clips.standalone import detect_combo, extract_segments, load_manifests
-from beam_curator.transforms.listing import NoInputError
 from tests import fakes_filesystem
 from tests.manifests import line_of, names_in, run
 from tests.transforms.clips.clip_sets import clip_rows, piece, summary_of, write_recording, write_rows

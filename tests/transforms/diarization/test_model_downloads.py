@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.transforms.diarization.model_files import ModelFileError, resolve_model
+from beam_curator.models.model_files import ModelFileError, resolve_model
 from tests.transforms.diarization.hub import COMMIT, Hub
 from tests.transforms.diarization.models_in_files import NEMO, TRANSFORMERS, nemo_bytes, sha256
 
@@ -21,7 +21,7 @@ RESOLVE = """
 import sys
 from beam_curator.runners.beam_start import start_beam
 start_beam()
-from beam_curator.transforms.diarization.model_files import resolve_model
+from beam_curator.models.model_files import resolve_model
 try:
     found = resolve_model(sys.argv[1], None, sys.argv[2] or None, sha256=sys.argv[3] or None)
     print(found.kind, found.path, found.revision)

@@ -10,9 +10,9 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_curator.transforms.diarization.diarize import Diarize
-from beam_curator.transforms.diarization.sortformer import SortformerModelHandler
-from beam_curator.transforms.output_set import OutputTarget
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.transforms.diarization.diarize_recordings import Diarize
+from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler
 from tests.fakes_models import BandHandler
 from tests.manifests import failures_in, lines_in, manifest_of, run
 

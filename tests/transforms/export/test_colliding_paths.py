@@ -6,8 +6,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_curator.blocks import BlockRef
-from beam_curator.transforms.clips.planning import Pack, pack
+from beam_curator.clips.packs import Pack, pack
+from beam_curator.sets.blocks import BlockRef
 from beam_curator.transforms.export.colliding_paths import MarkCollidingPaths, claim_path, find_collisions
 from tests.transforms.clips.clip_sets import request
 

@@ -13,8 +13,8 @@ import soundfile
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_curator.audio import Samples
-from beam_curator.transforms.output_set import OutputTarget
-from beam_curator.transforms.separation.separate import SeparateSpeakers
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers
 from tests.manifests import failures_in, line_of, lines_in, manifest_of, run, write_lines
 
 RATE = 8000

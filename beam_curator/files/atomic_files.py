@@ -1,0 +1,173 @@
+"""Writing files that appear under their names whole, or not at all.
+
+Local files are written under a temporary name, synced and renamed; in object stores an object appears only when its
+upload is complete.
+"""
+
+import hashlib
+import io
+import os
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+from beam_curator.files.object_stores import open_object
+from beam_curator.files.storage import gcs_bucket, is_gcs, is_remote, join
+from beam_curator.sets.output_set import temp_name
+
+_HANDOVER_BYTES = 8 << 20
+"""How much is handed to the writing thread at once: enough that waiting for the interpreter does not matter."""
+_WRITE_BYTES = 1 << 20
+
+
+class ForeignRunError(RuntimeError):
+    """Another run has taken over the output directory."""
+
+
+def write_bytes(directory: str, name: str, data: bytes) -> None:
+    """Put a small file in place at once: a reader sees the old one or the new one."""
+    with AtomicFile(directory, name) as file:
+        file.write_pieces([data])
+    if not is_remote(directory):
+        _sync_directory(directory)
+
+
+def replace_unless_changed(directory: str, name: str, data: bytes) -> None:
+    """Put a small file in place like `write_bytes`; in `gs://` only if nobody else does so at the same time.
+
+    There the upload carries the generation that was seen (0 for none) as its precondition, and fails if it is not met.
+    """
+    if not is_gcs(directory):
+        write_bytes(directory, name, data)
+        return
+    bucket, blob_name = gcs_bucket(join(directory, name))
+    seen = bucket.get_blob(blob_name)
+    generation = seen.generation if seen is not None else 0
+    bucket.blob(blob_name).upload_from_string(data, content_type="application/json", if_generation_match=generation)
+
+
+class AtomicFile:
+    """A file that appears under its name whole, or not at all; hashes its contents.
+
+    Use as a context manager; an exception inside leaves no file. `sha256` and `n_bytes` are valid after the block.
+    Large files are hashed and written by a second thread while the caller renders on: hashing and system calls leave
+    the interpreter free.
+
+    Args:
+      directory: where the file goes; it must exist.
+      name: of the file.
+      check: called right before the file gets its name; may raise to prevent it.
+      sync: wait until a local file is on the disk before it gets its name.
+      hashed: hash the contents; else `sha256` is the hash of no bytes.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        name: str,
+        check: Callable[[], None] | None = None,
+        *,
+        sync: bool = True,
+        hashed: bool = True,
+    ) -> None:
+        self._directory = directory
+        self._name = name
+        self._check = check
+        self._sync = sync
+        self._hashed = hashed
+        self._remote = is_remote(directory)
+        self._temp = join(directory, temp_name(name, uuid.uuid4().hex))
+        self._digest = hashlib.sha256()
+        self._buffer, self._spare = io.BytesIO(), io.BytesIO()
+        self._writer: ThreadPoolExecutor | None = None
+        self._in_flight: Future[None] | None = None
+        self.n_bytes = 0
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all bytes written, hexadecimal; valid once the file is closed."""
+        return self._digest.hexdigest()
+
+    def __enter__(self) -> "AtomicFile":
+        if self._remote:
+            path = join(self._directory, self._name)
+            self._stream = open_object(path, create=True)
+        else:
+            self._stream = open(self._temp, "xb", buffering=0)
+        return self
+
+    def write_pieces(self, pieces: Iterable[bytes | memoryview]) -> None:
+        """Write pieces one after the other."""
+        self._buffer.writelines(pieces)
+        if self._buffer.tell() >= _HANDOVER_BYTES:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Let the second thread have the full buffer, and go on with the other one once that is written."""
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="beam_curator_write")
+        self._wait()
+        self._in_flight = self._writer.submit(self._flush, self._buffer)
+        self._buffer, self._spare = self._spare, self._buffer
+
+    def _wait(self) -> None:
+        in_flight, self._in_flight = self._in_flight, None
+        if in_flight is not None:
+            in_flight.result()
+
+    def _flush(self, buffer: io.BytesIO) -> None:
+        """Hash and write a buffer; its memory is used again."""
+        with buffer.getbuffer() as whole, whole[: buffer.tell()] as view:
+            if self._hashed:
+                self._digest.update(view)
+            self.n_bytes += len(view)
+            position = 0
+            while position < len(view):
+                written = self._stream.write(view[position : position + _WRITE_BYTES])
+                position += written if written is not None else _WRITE_BYTES
+        buffer.seek(0)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._wait()
+            if error is None:
+                self._finish()
+        except BaseException:
+            self._abort()
+            raise
+        finally:
+            if self._writer is not None:
+                self._writer.shutdown()
+        if error is not None:
+            self._abort()
+
+    def _finish(self) -> None:
+        self._flush(self._buffer)
+        if self._sync and not self._remote:
+            os.fsync(self._stream.fileno())
+        if self._check is not None:
+            self._check()
+        self._stream.close()
+        if not self._remote:
+            os.replace(self._temp, join(self._directory, self._name))
+
+    def _abort(self) -> None:
+        if self._remote:
+            terminate = getattr(self._stream, "terminate", None)
+            if terminate is not None:
+                terminate()
+            return
+        self._stream.close()
+        Path(self._temp).unlink(missing_ok=True)
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

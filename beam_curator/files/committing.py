@@ -1,0 +1,46 @@
+"""The commit of an output set: checked books, no strays, and the manifest in place."""
+
+from collections.abc import Mapping, Sequence
+
+from beam_curator.files import atomic_files, storage
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.sets.output_set import (
+    MANIFEST_NAME,
+    Config,
+    FileRecord,
+    InputRecord,
+    render_manifest,
+)
+from beam_curator.sets.set_kinds import SetKind
+
+
+def commit(
+    target: OutputTarget,
+    kind: SetKind,
+    config: Config,
+    files: Sequence[FileRecord],
+    counts: Mapping[str, int],
+    inputs: Sequence[InputRecord],
+) -> None:
+    """Make the set complete; safe to repeat.
+
+    Raises:
+      UnbalancedBooksError: rows are missing or too many.
+      ForeignRunError: another run has taken over the directory.
+    """
+    once = {record.name: record for record in files}
+    kind.check_books(counts, once.values())
+    target.check()
+    storage.make_directory(target.directory)
+    strays = [name for name in storage.names_in(target.directory) if name not in once and kind.has_row_file(name)]
+    storage.delete(target.directory, strays)
+    for folder in folders_of(target.directory, kind):
+        below = storage.join(target.directory, folder)
+        storage.delete(below, list(storage.temporary_below(below)))
+    manifest = render_manifest(command=kind.command, config=config, inputs=inputs, counts=counts, files=once.values())
+    atomic_files.replace_unless_changed(target.directory, MANIFEST_NAME, manifest)
+
+
+def folders_of(directory: str, kind: SetKind) -> list[str]:
+    """Return the names of the sub-directories that belong to a set of this kind."""
+    return [name for name in storage.folders_in(directory) if kind.has_folder(name)] if kind.folders is not None else []

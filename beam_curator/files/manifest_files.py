@@ -1,0 +1,61 @@
+"""Manifests as files: their rows in blocks, and their hashes."""
+
+from collections.abc import Iterator, Sequence
+
+from beam_curator.failures import Failure, FailureCode
+from beam_curator.files import storage
+from beam_curator.sets.blocks import (
+    BlockRef,
+    InputFile,
+    LineBlock,
+    read_parts,
+)
+from beam_curator.sets.output_set import InputRecord
+
+FILE_STAGE = "file"
+
+
+def paths_of(inputs: Sequence[str]) -> tuple[str, ...]:
+    """Return a list of inputs as a tuple.
+
+    Raises:
+      TypeError: it is one string, which would be taken for a list of characters.
+    """
+    if isinstance(inputs, str):
+        raise TypeError(f"inputs {inputs!r} is one string, expected a list of paths: write [{inputs!r}]")
+    return tuple(inputs)
+
+
+def read_rows(ref: BlockRef, max_line_bytes: int) -> Iterator[LineBlock | Failure]:
+    """Read the rows of a block from its file; an error that stops the reading is yielded last, as a failure."""
+    compressed = InputFile(name=ref.source, size=0).compressed
+    behind = ref.start
+    try:
+        with storage.open_text(ref.source) as stream:
+            for item in read_parts(stream, ref, compressed=compressed, max_line_bytes=max_line_bytes):
+                if isinstance(item, LineBlock):
+                    behind = item.lines[-1].offset + len(item.lines[-1].raw)
+                yield item
+    except FileNotFoundError:
+        yield _file_failure(
+            FailureCode.NOT_FOUND, ref, behind, "the file is no longer there", "run again, or restore it"
+        )
+    except storage.DAMAGED as err:
+        cure = "fetch or compress the file again; the rows before the damage were read"
+        yield _file_failure(FailureCode.TRUNCATED_FILE, ref, behind, f"damaged after byte {behind}: {err}", cure)
+    except OSError as err:
+        cure = "check that it is a file and that you may read it"
+        yield _file_failure(FailureCode.NOT_READABLE, ref, behind, f"the file cannot be read: {err}", cure)
+
+
+def _file_failure(code: FailureCode, ref: BlockRef, offset: int, message: str, cure: str) -> Failure:
+    return Failure(code=code, stage=FILE_STAGE, source=ref.source, offset=offset, message=message, cure=cure)
+
+
+def hash_input(name: str) -> InputRecord:
+    """Read a file once and return its record."""
+    try:
+        n_bytes, sha256, _ = storage.hash_file(name)
+    except OSError:
+        return InputRecord(name=name, n_bytes=None, sha256=None)
+    return InputRecord(name=name, n_bytes=n_bytes, sha256=sha256)

@@ -1,0 +1,132 @@
+"""Opening the recordings that rows name: local files, objects of a store, members of tar files."""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import BinaryIO, cast
+
+from beam_curator.audio import AudioReader, open_audio
+from beam_curator.failures import EntryError, FailureCode, readable_name
+from beam_curator.files import storage
+from beam_curator.files.storage import UnknownSchemeError
+from beam_curator.recordings.row_paths import resolve_recording
+from beam_curator.recordings.tar_members import MemberFile, MemberSpan, find_member, read_index, split_locator
+from beam_curator.sets.output_set import MANIFEST_NAME, Manifest, NotAnOutputSetError
+from beam_curator.sets.set_kinds import SET_KINDS
+
+_MAX_LINEAGE = 16
+
+
+@contextmanager
+def open_recording(name: str, allowed_root: Sequence[str] = ()) -> Iterator[AudioReader]:
+    """Open a recording for reading.
+
+    Args:
+      name: a path, local or in an object store, or `PATH.tar::MEMBER`.
+      allowed_root: directories below which it must lie, links followed; none for anywhere.
+
+    Raises:
+      EntryError: it may not be read, is not there, or is not audio.
+    """
+    path, member = split_locator(name)
+    _check_place(path, allowed_root)
+    with _opened(path) as stream:
+        if member is None:
+            source = stream
+        else:
+            span = find_member(_tar_index(path, storage.identity_of(path)), member)
+            source = cast(BinaryIO, MemberFile(stream, span.offset, span.size))
+        try:
+            reader = open_audio(source)
+        except OSError as err:
+            raise _unreadable(path, err) from err
+        with reader:
+            yield reader
+
+
+def _check_place(path: str, allowed_root: Sequence[str]) -> None:
+    try:
+        storage.check_store(path)
+    except UnknownSchemeError as err:
+        raise EntryError(FailureCode.SCHEME_NOT_ALLOWED, str(err), "copy the recording to such a place") from err
+    if not allowed_root:
+        return
+    remote = storage.is_remote(path)
+    where = path if remote or "\0" in path else os.path.realpath(path)
+    roots = [root if "://" in root else os.path.realpath(root) for root in allowed_root]
+    inside = any(where.startswith(root.rstrip("/") + "/") for root in roots)
+    if not inside or (remote and ".." in path.split("/")):
+        raise EntryError(
+            FailureCode.PATH_OUTSIDE_ROOT,
+            f"{readable_name(path)} lies outside of {', '.join(allowed_root)}",
+            "name a recording below, or extend --allowed-root",
+        )
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    """Open a file; a failure to open it becomes an error of the row."""
+    try:
+        is_file = storage.is_remote(path) or stat.S_ISREG(os.stat(path).st_mode)
+        stream = storage.open_raw(path) if is_file else None
+    except (FileNotFoundError, NotADirectoryError, ValueError) as err:
+        raise EntryError(
+            FailureCode.NOT_FOUND,
+            f"there is no file {readable_name(path)}",
+            "relative names begin at the folder of their manifest, or at --audio-root; check the path",
+        ) from err
+    except OSError as err:
+        raise _unreadable(path, err) from err
+    if stream is None:
+        raise EntryError(FailureCode.NOT_READABLE, f"{readable_name(path)} is not a regular file", "name an audio file")
+    with stream:
+        yield stream
+
+
+def _unreadable(path: str, err: OSError) -> EntryError:
+    why = os.strerror(err.errno) if err.errno else str(err)
+    return EntryError(
+        FailureCode.NOT_READABLE, f"{readable_name(path)} cannot be opened: {why}", "check that you may read it"
+    )
+
+
+@lru_cache(maxsize=2)
+def _tar_index(path: str, identity: str) -> dict[str, MemberSpan]:
+    """Read where the members of a tar file lie; `identity` makes a changed file another one."""
+    del identity
+    with storage.open_raw(path) as stream:
+        return read_index(stream)
+
+
+@lru_cache(maxsize=1024)
+def base_of(source: str) -> str:
+    """Return the manifest whose folder relative paths of a file's rows begin at.
+
+    That is the file itself; but rows of an output set came from elsewhere, and their paths begin where they began in
+    the manifests that its job read, if those all lie in one folder; those of tracks lie in their set.
+    """
+    for _ in range(_MAX_LINEAGE):
+        folder = source.rpartition("/")[0] or "."
+        text = storage.read_bytes(storage.join(folder, MANIFEST_NAME))
+        if text is None:
+            break
+        try:
+            manifest = Manifest.from_json(text)
+        except NotAnOutputSetError:
+            break
+        if manifest.command in SET_KINDS and SET_KINDS[manifest.command].own_recordings:
+            break
+        inputs = [record for record in manifest.inputs if not record.beside]
+        if len({record.name.rpartition("/")[0] for record in inputs}) != 1:
+            break
+        source = inputs[0].name
+    return source
+
+
+def recording_of(path: str, source: str, audio_root: str = "") -> str:
+    """Return the full name of a recording of a row; relative names begin at `audio_root`, or where `base_of` says."""
+    if os.path.isabs(path):
+        return path
+    return resolve_recording(path, storage.join(audio_root, "_") if audio_root else base_of(source))

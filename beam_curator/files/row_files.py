@@ -1,0 +1,125 @@
+"""Row files: one format each for JSON lines, Parquet and Avro, whole or not at all, with equal bytes each time."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from beam_curator.files import storage
+from beam_curator.files.atomic_files import AtomicFile
+from beam_curator.files.row_tables import RowTable, count_table, read_table
+from beam_curator.sets.output_set import PART_SUFFIX, ROW_EXTENSIONS
+from beam_curator.windows.entry_blocks import PlannedEntry
+from beam_curator.windows.rendering import LAYOUTS, Layout, render_pieces
+from beam_curator.windows.window_rules import WindowRules
+
+RowFormat = Literal["jsonl", "parquet", "avro"]
+
+_SPAN = {
+    "type": "record",
+    "name": "Span",
+    "fields": [{"name": "start", "type": "double"}, {"name": "end", "type": "double"}],
+}
+WINDOWS_TABLE = RowTable.of(
+    "CuratedRow",
+    pa.schema(
+        [
+            pa.field("source", pa.string(), nullable=False),
+            pa.field("offset", pa.int64(), nullable=False),
+            pa.field("audio_filepath", pa.string()),
+            pa.field("audio_sample_rate", pa.float64(), nullable=False),
+            pa.field("n_segments", pa.int64(), nullable=False),
+            pa.field("n_windows", pa.int64(), nullable=False),
+            pa.field("n_filtered_windows", pa.int64(), nullable=False),
+            pa.field("truncation_events", pa.int64(), nullable=False),
+            pa.field("filtered", pa.list_(pa.struct([("start", pa.float64()), ("end", pa.float64())])), nullable=False),
+            pa.field("row", pa.large_string(), nullable=False),
+        ]
+    ),
+    filtered={"type": "array", "items": _SPAN},
+)
+"""Columns of a row of windows: what people query, and the whole row as JSON."""
+
+_COPY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowForm:
+    """How rows are written: file format, and windows in full or as index ranges."""
+
+    row_format: RowFormat = "jsonl"
+    layout: Layout = "full"
+
+    def __post_init__(self) -> None:
+        for value, known, name in (
+            (self.row_format, ROW_EXTENSIONS, "row format"),
+            (self.layout, LAYOUTS, "layout"),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} {value!r} is not known: use one of {', '.join(known)}")
+
+
+def row_pieces(row: PlannedEntry, source: str, rules: WindowRules, layout: Layout) -> list[bytes | memoryview]:
+    """Render a planned row; in layout `spans` it also says, under `_origin`, which line its indices mean.
+
+    Raises:
+      ValueError: the overlap filter has not seen the row.
+    """
+    if row.choice is None:
+        raise ValueError(f"the row at byte {row.offset} has no choice of windows: apply FilterOverlaps first")
+    origin = {"source": source, "offset": row.offset} if layout == "spans" else None
+    return render_pieces(row.entry, row.plan, row.choice, rules, layout, origin)
+
+
+def columns_of(row: PlannedEntry, source: str, rules: WindowRules, layout: Layout) -> dict[str, Any]:
+    """Return a row as columns, for Parquet and Avro."""
+    text = b"".join(row_pieces(row, source, rules, layout)).decode()
+    path = row.entry.fields["audio_filepath"]
+    plan, choice = row.plan, row.choice
+    return {
+        "source": source,
+        "offset": row.offset,
+        "audio_filepath": path if isinstance(path, str) else None,
+        "audio_sample_rate": float(row.entry.sample_rate),
+        "n_segments": len(row.entry.segments),
+        "n_windows": len(plan.firsts),
+        "n_filtered_windows": len(choice.kept) if choice is not None else 0,
+        "truncation_events": plan.truncation_events,
+        "filtered": [
+            {"start": float(plan.starts[k]), "end": float(plan.ends[k])} for k in (choice.survivors if choice else ())
+        ],
+        "row": text,
+    }
+
+
+def write_lines(file: AtomicFile, rows: Iterable[Sequence[bytes | memoryview]]) -> None:
+    """Write rows in pieces as lines."""
+    for pieces in rows:
+        file.write_pieces([*pieces, b"\n"])
+
+
+def write_rows(file: AtomicFile, rows: Sequence[PlannedEntry], source: str, rules: WindowRules, form: RowForm) -> None:
+    """Write the rows of one block in the format and layout asked for."""
+    if form.row_format == "jsonl":
+        write_lines(file, (row_pieces(row, source, rules, form.layout) for row in rows))
+        return
+    columns = (columns_of(row, source, rules, form.layout) for row in rows)
+    WINDOWS_TABLE.write(file, columns, form.row_format)
+
+
+def count_rows(path: str) -> int:
+    """Count the rows of a finished file."""
+    return storage.hash_file(path)[2] if path.endswith(".jsonl") else count_table(path)
+
+
+def merge_files(file: AtomicFile, paths: Sequence[str], table: RowTable = WINDOWS_TABLE) -> None:
+    """Put the rows of several files of one format into one, in order."""
+    extension = paths[0].removesuffix(PART_SUFFIX).rpartition(".")[2]
+    if extension == "jsonl":
+        for path in paths:
+            with storage.open_raw(path) as stream:
+                while chunk := stream.read(_COPY_BYTES):
+                    file.write_pieces([chunk])
+        return
+    table.write(file, (row for path in paths for row in read_table(path)), extension)

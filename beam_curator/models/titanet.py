@@ -1,0 +1,121 @@
+"""TitaNet, which embeds voices: loaded, and shared by workers."""
+
+import os
+import threading
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats, Lengths, NotAModelError
+from beam_curator.diarization.probabilities import ModelIdentity
+from beam_curator.models.model_files import ModelLocation, resolve_model
+from beam_curator.models.nemo_files import Device, NemoClass, RestoredModel, restore_nemo
+from beam_curator.models.torch_running import computing, with_memory_errors
+
+TITANET = NemoClass("EncDecSpeakerLabelModel", "TitaNet")
+
+
+class TitaNetFacts(NamedTuple):
+    """The facts about a loaded model that workers need: its identity, and how many seconds it took to load."""
+
+    identity: ModelIdentity
+    load_seconds: float
+
+
+class TitaNetModel:
+    """A loaded model. Workers share it, also through a proxy to another process.
+
+    One call runs at a time.
+
+    Args:
+      restored: NeMo's model.
+      identity: which one it is.
+      n_threads: for torch on CPU; None leaves them as they are.
+      load_seconds: how long it took to load.
+    """
+
+    def __init__(
+        self, restored: RestoredModel, identity: ModelIdentity, n_threads: int | None = None, load_seconds: float = 0.0
+    ) -> None:
+        self._model = restored.model
+        self._model.preprocessor.featurizer.dither = 0.0
+        self._device = str(next(self._model.parameters()).device)
+        self._facts = TitaNetFacts(identity, load_seconds)
+        self._n_threads = n_threads
+        self._lock = threading.Lock()
+
+    def describe(self) -> TitaNetFacts:
+        """Return the facts about the model that workers need."""
+        return self._facts
+
+    def embed(self, waveforms: Floats, lengths: Lengths) -> Floats:
+        """Embed voices.
+
+        Args:
+          waveforms: float32 [n_items, n_samples] at 16 kHz, padded at the end of each item.
+          lengths: int64 [n_items], samples of each item.
+
+        Returns:
+          float32 [n_items, width].
+
+        Raises:
+          OutOfMemoryError: there is not enough memory for so much at once.
+        """
+
+        def compute() -> Floats:
+            import torch
+
+            given = [torch.from_numpy(np.ascontiguousarray(values)).to(self._device) for values in (waveforms, lengths)]
+            _, embeddings = self._model.forward(input_signal=given[0], input_signal_length=given[1])
+            return np.ascontiguousarray(embeddings.float().cpu().numpy())
+
+        with self._lock, computing(self._device, self._n_threads):
+            return with_memory_errors(compute)
+
+
+def load_titanet(
+    path: str, device: Device = "auto", n_threads: int | None = None, *, name: str = "", revision: str = ""
+) -> TitaNetModel:
+    """Load a TitaNet, or another model of NeMo's for speaker labels, from a `.nemo` file. No pickle in it is run.
+
+    Args:
+      path: of the file.
+      device: "auto" takes a GPU where there is one.
+      n_threads: for torch on CPU; None leaves them as they are.
+      name: what it goes by; "" for the name of its file.
+      revision: the hub's commit; "" for none.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      NotAModelError: it is no `.nemo` file of a TitaNet, or one that does not hear 16 kHz.
+      ValueError: a GPU was asked for, and there is none.
+      OutOfMemoryError: the model does not fit into memory.
+      ModuleNotFoundError: NeMo is not installed.
+    """
+    begin = time.perf_counter()
+    restored = restore_nemo(path, TITANET, device)
+    sample_rate = restored.model.preprocessor.featurizer.sample_rate
+    if sample_rate != MODEL_SAMPLE_RATE:
+        raise NotAModelError(f"{path} hears {sample_rate} Hz, expected {MODEL_SAMPLE_RATE}: give another model")
+    identity = ModelIdentity(name or os.path.basename(path), revision, restored.sha256, "nemo")
+    return TitaNetModel(restored, identity, n_threads, time.perf_counter() - begin)
+
+
+def locate_titanet(name: str, path: str | None = None, cache_dir: str | None = None) -> ModelLocation:
+    """Find a TitaNet, and fetch it where it has to be.
+
+    Args:
+      name: a hub id, used where there is no path.
+      path: a `.nemo` file, or a folder with one.
+      cache_dir: where downloads go.
+
+    Raises:
+      ModelNotFoundError: it is not there, and cannot be had.
+      ModelFileError: it is damaged.
+      NotAModelError: it is no `.nemo` file.
+    """
+    location = resolve_model(name, path, cache_dir)
+    if location.kind != "nemo":
+        raise NotAModelError(f"{location.path} is no .nemo file: {TITANET.cure}")
+    return location

@@ -1,0 +1,72 @@
+"""The recording that a row names."""
+
+from __future__ import annotations
+
+import os.path
+import posixpath
+from collections.abc import Mapping
+from typing import Any
+
+from beam_curator.entries.json_lines import kind_of
+from beam_curator.failures import EntryError, FailureCode
+from beam_curator.recordings.tar_members import member_locator, split_locator
+
+
+def path_in(row: Mapping[str, Any], key: str, cure: str) -> str:
+    """Return the path that a row has under a key.
+
+    Args:
+      row: of a manifest.
+      key: that names the recording.
+      cure: what else can be done where the key is absent.
+
+    Raises:
+      EntryError: the key is absent, or holds no path.
+
+    Example:
+      >>> path_in({"audio_filepath": "a.wav"}, "audio_filepath", "name another key")
+      'a.wav'
+    """
+    if key not in row:
+        raise EntryError(
+            FailureCode.MISSING_KEY,
+            f"key '{key}' is absent, expected the path of the recording",
+            f"add '{key}', or {cure}",
+        )
+    path = row[key]
+    if not isinstance(path, str) or not path:
+        found = "empty" if path == "" else kind_of(path)
+        raise EntryError(
+            FailureCode.BAD_TYPE, f"{key} is {found}, expected the path of the recording", "write the path as a string"
+        )
+    return path
+
+
+def resolve_recording(path: str, source: str) -> str:
+    """Return the path of a recording, a relative one taken from the folder of its manifest, never from the cwd.
+
+    A pure matter of text: nothing is looked up, and of `PATH.tar::MEMBER` the member stays. Absolute paths and such
+    with a scheme stay as they are. `..` goes up a folder, in a store not above its bucket. The rule is NeMo's for
+    relative paths in manifests.
+
+    Args:
+      path: as the row has it.
+      source: path or uri of the manifest.
+
+    Example:
+      >>> resolve_recording("../audio/a.wav", "/data/lists/m.jsonl"), resolve_recording("a.wav", "gs://b/m/x.jsonl")
+      ('/data/audio/a.wav', 'gs://b/m/a.wav')
+      >>> resolve_recording("/x/../a.wav", "/data/m.jsonl"), resolve_recording("audio/a.wav", "lists/m.jsonl")
+      ('/x/../a.wav', 'lists/audio/a.wav')
+    """
+    archive, member = split_locator(path)
+    if "://" in archive or os.path.isabs(archive):
+        return path
+    scheme, mark, place = source.partition("://")
+    if mark:
+        bucket, _, name = place.partition("/")
+        folder = posixpath.join("/", posixpath.dirname(name))
+        full = f"{scheme}://{bucket}" + posixpath.normpath(posixpath.join(folder, archive))
+    else:
+        full = os.path.normpath(os.path.join(os.path.dirname(source), archive))
+    return full if member is None else member_locator(full, member)

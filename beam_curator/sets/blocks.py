@@ -1,0 +1,351 @@
+"""Blocks: consecutive rows of one manifest, the unit of work, of retry and of output files.
+
+A block is a byte range of about four megabytes; a line belongs to the block in which it begins. Compressed files and
+pretty-printed documents cannot be entered in the middle and are one block each; what they hold is passed on in parts
+of a block's usual size, so that memory stays flat.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Literal
+
+from beam_curator.entries.json_lines import BYTE_ORDER_MARK, parse_object
+from beam_curator.failures import EntryError, Failure, FailureCode
+
+BLOCK_BYTES = 4 << 20
+CHUNK_BYTES = 1 << 20
+MAX_LINE_BYTES = 32 << 20
+"""The default of how long a line may be."""
+PAYLOAD_BYTES = 64 << 10
+"""How much of a line that is too long is kept for the dead letter."""
+MAX_DOCUMENT_BYTES = 256 << 20
+
+Form = Literal["lines", "document"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """One file to read: its name as the user gave or listed it, and its size in bytes."""
+
+    name: str
+    size: int
+    occurrence: int = 0
+    form: Form = "lines"
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the name says gzip or Zstandard."""
+        return self.name.lower().endswith((".gz", ".zst"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRef:
+    """Where a block lies: small, so that it may cross a shuffle.
+
+    Attributes:
+      source: the file.
+      occurrence: 0, or how many times the file was listed before.
+      ordinal: position among all blocks of the job, from 0.
+      n_blocks: number of blocks of the job.
+      start: first byte of the range.
+      stop: byte after the range; lines that begin before it belong to the block.
+      form: lines, or one JSON document (an object or an array of objects).
+    """
+
+    source: str
+    occurrence: int
+    ordinal: int
+    n_blocks: int
+    start: int
+    stop: int
+    form: Form = "lines"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A raw row and the byte offset at which it begins (in the decompressed text)."""
+
+    offset: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineBlock:
+    """Raw rows of one block, or of one part of it."""
+
+    ref: BlockRef
+    part: int
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureBlock:
+    """The dead letters of one stage for one block, or one part of it."""
+
+    ref: BlockRef
+    part: int
+    stage: str
+    failures: tuple[Failure, ...]
+
+
+def plan_blocks(files: Sequence[InputFile], block_bytes: int = BLOCK_BYTES) -> list[BlockRef]:
+    """Cut files into blocks and number them. An empty file has none.
+
+    Example:
+      >>> [(b.ordinal, b.n_blocks, b.start, b.stop) for b in plan_blocks([InputFile(name="a.jsonl", size=10)], 4)]
+      [(0, 3, 0, 4), (1, 3, 4, 8), (2, 3, 8, 10)]
+    """
+    ranges = [
+        (file, start, min(start + step, file.size))
+        for file in files
+        for step in [max(file.size, 1) if file.compressed or file.form == "document" else block_bytes]
+        for start in range(0, file.size, step)
+    ]
+    return [
+        BlockRef(
+            source=file.name,
+            occurrence=file.occurrence,
+            ordinal=ordinal,
+            n_blocks=len(ranges),
+            start=start,
+            stop=stop,
+            form=file.form,
+        )
+        for ordinal, (file, start, stop) in enumerate(ranges)
+    ]
+
+
+def sniff_form(name: str, head: bytes) -> Form:
+    """Tell from its beginning whether a `.json` file holds JSON lines or one document.
+
+    Args:
+      name: of the file; only `.json` files (compressed or not) can be documents.
+      head: the first CHUNK_BYTES of the decompressed text, or all of it.
+
+    Example:
+      >>> sniff_form("a.json", b'[{"a": 1}]'), sniff_form("a.json", b'{"a": 1}'), sniff_form("a.json", b'{')
+      ('document', 'lines', 'document')
+    """
+    plain = name.lower().removesuffix(".gz").removesuffix(".zst")
+    text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
+    if not plain.endswith(".json") or not text:
+        return "lines"
+    if text.startswith(b"["):
+        return "document"
+    first, newline, _ = text.partition(b"\n")
+    if not newline and len(head) >= CHUNK_BYTES:
+        return "lines"
+    return "lines" if _is_object(first) else "document"
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        parse_object(text)
+    except EntryError:
+        return False
+    return True
+
+
+def read_parts(
+    stream: BinaryIO, ref: BlockRef, *, compressed: bool, max_line_bytes: int
+) -> Iterator[LineBlock | Failure]:
+    """Read the rows of a block from its open file.
+
+    Args:
+      stream: the file's decompressed bytes; seekable unless `compressed`.
+      ref: which part of it.
+      compressed: read from the beginning to the end instead of a byte range.
+      max_line_bytes: longer lines become failures, and are never held whole.
+
+    Yields:
+      Parts with all their lines, in order, and a failure for each line that is too long. Where the stream raises, what
+      was read before comes first.
+    """
+    if ref.form == "document":
+        rows = _document_rows(stream, ref, max_line_bytes)
+    elif compressed:
+        rows = _lines(stream, ref, 0, None, max_line_bytes)
+    else:
+        rows = _range_lines(stream, ref, max_line_bytes)
+    lines: list[Line] = []
+    n_bytes = part = 0
+    try:
+        for row in rows:
+            if isinstance(row, Failure):
+                yield row
+                continue
+            lines.append(row)
+            n_bytes += len(row.raw)
+            if n_bytes >= BLOCK_BYTES and (compressed or ref.form == "document"):
+                yield LineBlock(ref=ref, part=part, lines=tuple(lines))
+                lines, n_bytes, part = [], 0, part + 1
+    except Exception:
+        if lines:
+            yield LineBlock(ref=ref, part=part, lines=tuple(lines))
+        raise
+    if lines:
+        yield LineBlock(ref=ref, part=part, lines=tuple(lines))
+
+
+def _range_lines(stream: BinaryIO, ref: BlockRef, max_line_bytes: int) -> Iterator[Line | Failure]:
+    """Read the lines that begin in the range: a line that is open at its start belongs to an earlier block."""
+    offset = ref.start
+    if offset:
+        stream.seek(offset - 1)
+        offset -= 1
+        while offset < ref.stop:
+            chunk = stream.read(min(CHUNK_BYTES, ref.stop - offset))
+            newline = chunk.find(b"\n")
+            if newline >= 0 or not chunk:
+                offset += newline + 1
+                break
+            offset += len(chunk)
+        if offset >= ref.stop or not chunk:
+            return
+        stream.seek(offset)
+    yield from _lines(stream, ref, offset, ref.stop, max_line_bytes)
+
+
+def _lines(
+    stream: BinaryIO, ref: BlockRef, offset: int, stop: int | None, max_line_bytes: int
+) -> Iterator[Line | Failure]:
+    """Split a stream that stands at a line's beginning into lines, up to the last one that begins before `stop`."""
+    size = CHUNK_BYTES if stop is None else stop - offset
+    pending = b""
+    while stop is None or offset < stop:
+        chunk = stream.read(size)
+        size = CHUNK_BYTES
+        pieces = (pending + chunk).split(b"\n")
+        pending = pieces.pop()
+        for piece in pieces:
+            if stop is not None and offset >= stop:
+                return
+            yield from _checked(piece, ref, offset, max_line_bytes)
+            offset += len(piece) + 1
+        if not chunk:
+            if pending and (stop is None or offset < stop):
+                yield from _checked(pending, ref, offset, max_line_bytes)
+            return
+        if len(pending) > max_line_bytes and (stop is None or offset < stop):
+            yield _too_long(pending, ref, offset, max_line_bytes, whole=False)
+            offset, pending = _skip_line(stream, offset + len(pending))
+
+
+def _skip_line(stream: BinaryIO, offset: int) -> tuple[int, bytes]:
+    """Read on to the end of the line; return the offset after it and the bytes read beyond it."""
+    while chunk := stream.read(CHUNK_BYTES):
+        newline = chunk.find(b"\n")
+        if newline >= 0:
+            return offset + newline + 1, chunk[newline + 1 :]
+        offset += len(chunk)
+    return offset, b""
+
+
+def _checked(raw: bytes, ref: BlockRef, offset: int, max_line_bytes: int) -> Iterator[Line | Failure]:
+    if len(raw) > max_line_bytes:
+        yield _too_long(raw, ref, offset, max_line_bytes)
+        return
+    if offset == 0:
+        raw = raw.removeprefix(BYTE_ORDER_MARK)
+    raw = raw.removesuffix(b"\r")
+    if raw and not raw.isspace():
+        yield Line(offset=offset, raw=raw)
+
+
+def _too_long(raw: bytes, ref: BlockRef, offset: int, max_line_bytes: int, *, whole: bool = True) -> Failure:
+    return Failure(
+        code=FailureCode.LINE_TOO_LONG,
+        stage="read",
+        source=ref.source,
+        offset=offset,
+        message=f"the line is longer than {max_line_bytes} bytes",
+        cure="split the entry, or raise --max-line-bytes",
+        payload=_beginning(raw),
+        payload_truncated=not whole or len(raw) > PAYLOAD_BYTES,
+    )
+
+
+def _beginning(raw: bytes) -> bytes:
+    """Cut a line down, between two characters if it is UTF-8."""
+    end = min(len(raw), PAYLOAD_BYTES)
+    while PAYLOAD_BYTES - 4 < end < len(raw) and raw[end] & 0xC0 == 0x80:
+        end -= 1
+    return raw[:end]
+
+
+def _document_rows(stream: BinaryIO, ref: BlockRef, max_line_bytes: int) -> Iterator[Line | Failure]:
+    """Read a whole JSON document: one object, an array of objects, or lines after all."""
+    data = stream.read(MAX_DOCUMENT_BYTES + 1)
+    stream.read(1)  # a damaged file gives what precedes the damage first, and raises now
+    if len(data) > MAX_DOCUMENT_BYTES:
+        failure = _too_long(data, ref, 0, MAX_DOCUMENT_BYTES, whole=False)
+        cure = "write one object a line (.jsonl): a document has to be held whole"
+        yield replace(failure, message=f"the document is larger than {MAX_DOCUMENT_BYTES} bytes", cure=cure)
+        return
+    for line in split_document(data):
+        yield from _checked(line.raw, ref, line.offset, max_line_bytes)
+
+
+def split_document(data: bytes) -> list[Line]:
+    """Split a document into its objects with their byte offsets.
+
+    An array gives its items; anything else that parses is one row. What does not parse is read as lines if any of
+    them holds an object, and is one broken row otherwise.
+
+    Example:
+      >>> [(line.offset, line.raw) for line in split_document(b'[{"a": 1},\\n {"a": 2}]')]
+      [(1, b'{"a": 1}'), (12, b'{"a": 2}')]
+    """
+    try:
+        text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
+        begin = len(data) - len(text.lstrip().encode())
+        if text.lstrip().startswith("["):
+            return _array_items(text, len(data) - len(text.encode()))
+        json.loads(text)
+        return [Line(offset=begin, raw=data[begin:].rstrip())]
+    except (ValueError, IndexError, RecursionError):
+        lines = _offsets(data)
+        if any(_is_object(line.raw.removeprefix(BYTE_ORDER_MARK)) for line in lines):
+            return lines
+        return [Line(offset=len(data) - len(data.lstrip()), raw=data.strip())]
+
+
+def _array_items(text: str, offset: int) -> list[Line]:
+    decoder = json.JSONDecoder()
+    items: list[Line] = []
+    position = _skip_space(text, text.index("[") + 1)
+    offset += len(text[:position].encode())
+    closed = text[position] == "]"
+    while not closed:
+        _, end = decoder.raw_decode(text, position)
+        raw = text[position:end].encode()
+        items.append(Line(offset=offset, raw=raw))
+        after = _skip_space(text, end)
+        closed = text[after] == "]"
+        if not closed and text[after] != ",":
+            raise ValueError(f"expected ',' or ']' at character {after}")
+        following = _skip_space(text, after + 1)
+        offset += len(raw) + len(text[end:following].encode())
+        position = following
+    if text[after + 1 if items else position + 1 :].strip():
+        raise ValueError("text after the array")
+    return items
+
+
+def _skip_space(text: str, position: int) -> int:
+    while position < len(text) and text[position] in " \t\r\n":
+        position += 1
+    if position >= len(text) and not text.rstrip().endswith("]"):
+        raise ValueError("the array is not closed")
+    return position
+
+
+def _offsets(data: bytes) -> list[Line]:
+    lines, offset = [], 0
+    for raw in data.split(b"\n"):
+        lines.append(Line(offset=offset, raw=raw))
+        offset += len(raw) + 1
+    return lines

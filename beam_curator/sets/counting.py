@@ -1,0 +1,46 @@
+"""Counts of each block: pure functions, so that the books can be checked by hand.
+
+Names are `stage.what`; durations are whole microseconds (`_us`), whose sum does not depend on the order of blocks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from beam_curator.intervals import Seconds
+from beam_curator.sets.blocks import FailureBlock, LineBlock
+
+DROP_TEXTS = {
+    "lost_bw": "the segment's own bandwidth is below min_bandwidth",
+    "lost_sr": "the entry's sample rate is below min_sample_rate",
+    "lost_spk": "too few or too many speakers",
+    "lost_win": "no run of segments from here fits the duration",
+    "overlap": "shares too much audio with a window nearer to the target",
+    "no_pieces": "the row names no piece to cut",
+    "duplicate": "the same piece of the same recording was asked for before",
+    "only_overlapped": "others talk all the time that the speaker does",
+    "too_short": "all pieces of the speaker beside overlaps are shorter than min_duration, or than the buffer",
+    "never_alone": "others talk all the time, or what is said alone is too short to be embedded",
+    "outside": "all turns of the speaker begin behind the end of the recording",
+}
+"""What each reason means by which something was dropped."""
+
+
+def microseconds(seconds: Seconds) -> int:
+    """Round a duration to whole microseconds."""
+    return round(seconds * 1e6)
+
+
+def count_lines(block: LineBlock) -> dict[str, int]:
+    """Count the rows that were read, and their bytes."""
+    return {"read.rows": len(block.lines), "read.bytes": sum(len(line.raw) + 1 for line in block.lines)}
+
+
+def count_failures(block: FailureBlock) -> dict[str, int]:
+    """Count dead letters, in all and by code."""
+    counts = Counter(f"{block.stage}.failures.{failure.code}" for failure in block.failures)
+    return {f"{block.stage}.failures": len(block.failures), **counts}
+
+
+Count = tuple[str, int]
+"""A name such as "build.windows" and a number to add to it."""

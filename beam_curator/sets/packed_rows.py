@@ -1,0 +1,50 @@
+"""Rows of manifests that cross a shuffle, compressed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import zstandard
+
+from beam_curator.entries.json_lines import parse_object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedRow:
+    """One row that names a recording.
+
+    Attributes:
+      recording: full name of the recording.
+      source: the manifest, or the recording itself.
+      position: ordinal and part of its block, and its byte offset.
+      n_blocks: number of blocks of the job.
+      packed: the row, compressed.
+    """
+
+    recording: str
+    source: str
+    position: tuple[int, int, int]
+    n_blocks: int
+    packed: bytes
+
+    @property
+    def offset(self) -> int:
+        """Byte offset of the row in its source."""
+        return self.position[2]
+
+    def text(self) -> bytes:
+        """Return the row as JSON."""
+        return decompressed(self.packed)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the row."""
+        return parse_object(self.text())
+
+
+def compressed(raw: bytes) -> bytes:
+    """Compress bytes that cross a shuffle, with zstd at level 1."""
+    return zstandard.ZstdCompressor(level=1).compress(raw)
+
+
+def decompressed(packed: bytes) -> bytes:
+    """Return the bytes that were given to `compressed`."""
+    return zstandard.ZstdDecompressor().decompress(packed)

@@ -1,0 +1,206 @@
+"""Kinds of output sets: the names of a command's files, and the balance of its books."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from beam_curator.sets.output_set import FAILURES, FileRecord, UnbalancedBooksError, is_ours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """One equation of the books: the count on the way in equals the count dropped plus the rows that writers wrote.
+
+    Attributes:
+      what: the thing that is counted, in the plural.
+      came: names of counts that add up to what came in.
+      dropped: names of counts of what left by a rule, or went on under another name.
+      written: kinds of files whose rows are the rest; "failures" stands for those of all stages.
+    """
+
+    what: str
+    came: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
+
+    def check(self, counts: Mapping[str, int], rows: Mapping[str, int]) -> None:
+        """Compare both sides.
+
+        Args:
+          counts: what stages counted, by name.
+          rows: what writers wrote, by kind of file.
+
+        Raises:
+          UnbalancedBooksError: they differ.
+        """
+        came = sum(counts.get(name, 0) for name in self.came)
+        gone = {name: counts.get(name, 0) for name in self.dropped}
+        written = {kind: _rows_of(kind, rows) for kind in self.written}
+        if came != sum(gone.values()) + sum(written.values()):
+            parts = ", ".join(f"{n} {name}" for name, n in (gone | written).items())
+            raise UnbalancedBooksError(
+                f"{came} {self.what} ({' + '.join(self.came)}), but {parts}: "
+                "nothing was committed; run the same command again, and report this if it stays"
+            )
+
+
+def _rows_of(kind: str, rows: Mapping[str, int]) -> int:
+    return sum(n for name, n in rows.items() if name == kind or name.startswith(f"{kind}-"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetKind:
+    """The contents of the sets of one command.
+
+    Attributes:
+      command: the command that writes them.
+      rows: kind of their row files.
+      balances: equations that hold before anything is committed.
+      beside: names of the other files directly in the directory: media and indexes.
+      folders: names of sub-directories that belong to the set as a whole.
+      tables: kinds of its other files of rows.
+      own_recordings: relative names of recordings in its rows begin at the set itself.
+    """
+
+    command: str
+    rows: str
+    balances: tuple[Balance, ...]
+    beside: re.Pattern[str] | None = None
+    folders: re.Pattern[str] | None = None
+    tables: tuple[str, ...] = ()
+    own_recordings: bool = False
+
+    def has_row_file(self, name: str) -> bool:
+        """Tell whether a name is that of a row file, of dead letters, or of something temporary."""
+        return is_ours(name, (self.rows, FAILURES, *self.tables))
+
+    def has_file_beside(self, name: str) -> bool:
+        """Tell whether a name is that of a media or index file of the set."""
+        return self.beside is not None and self.beside.fullmatch(name) is not None
+
+    def has_folder(self, name: str) -> bool:
+        """Tell whether a name is that of a sub-directory of the set."""
+        return self.folders is not None and self.folders.fullmatch(name) is not None
+
+    def check_books(self, counts: Mapping[str, int], files: Iterable[FileRecord]) -> None:
+        """Check all equations.
+
+        Raises:
+          UnbalancedBooksError: one does not hold.
+        """
+        rows: dict[str, int] = {}
+        for record in files:
+            rows[record.kind] = rows.get(record.kind, 0) + record.n_rows
+        for balance in self.balances:
+            balance.check(counts, rows)
+
+
+_READ = ("read.rows", "read.failures", "file.failures")
+
+WINDOWS = SetKind(
+    command="windows",
+    rows="windows",
+    balances=(
+        Balance(what="rows were read", came=_READ, written=("windows", FAILURES)),
+        Balance(what="rows were kept", came=("overlap.rows",), written=("windows",)),
+        Balance(what="rows failed", came=("build.failures",), written=(f"{FAILURES}-build",)),
+    ),
+)
+
+_PLANNED = (
+    Balance(
+        what="rows were read",
+        came=_READ,
+        dropped=("plan.rows", "plan.dropped"),
+        written=(f"{FAILURES}-file", f"{FAILURES}-read", f"{FAILURES}-plan"),
+    ),
+    Balance(
+        what="clips were planned",
+        came=("plan.clips",),
+        dropped=("cut.dropped",),
+        written=("clips", f"{FAILURES}-interval", f"{FAILURES}-cut"),
+    ),
+    Balance(what="clips were cut", came=("cut.clips",), written=("clips",)),
+)
+"""Rows give several clips each: both generations have books of their own."""
+
+EXTRACT = SetKind(
+    command="extract",
+    rows="clips",
+    balances=_PLANNED,
+    beside=re.compile(
+        r"(?!\.).+_segment_\d{3,}\.(wav|flac|ogg)|shard-\d{6,}\.tar|audio_\d+\.tar"
+        r"|metadata\.(csv|parquet)|manifest\.jsonl|extraction_summary\.json"
+    ),
+    folders=re.compile(r"sharded_manifests"),
+)
+
+EXPORT = SetKind(
+    command="export",
+    rows="clips",
+    balances=_PLANNED,
+    folders=re.compile(
+        r"clips|filtered_clips|previews|metas|processed_audios|processed_clip_chunks|[a-z0-9_-]+_embd(_parquet)?"
+    ),
+)
+
+EMBEDDING_TABLES = ("speaker-embeddings", "turn-embeddings")
+
+DIARIZE = SetKind(
+    command="diarize",
+    rows="turns",
+    balances=(
+        Balance(
+            what="rows were read",
+            came=_READ,
+            dropped=("plan.rows",),
+            written=(f"{FAILURES}-file", f"{FAILURES}-read", f"{FAILURES}-plan"),
+        ),
+        Balance(what="recordings were asked for", came=("plan.rows",), written=("turns", f"{FAILURES}-diarize")),
+        Balance(what="recordings were heard", came=("diarize.turns",), written=("turns",)),
+        *(
+            Balance(
+                what=f"{table} were asked for",
+                came=(f"diarize.{table}",),
+                dropped=(f"diarize.{table}.missing",),
+                written=(table,),
+            )
+            for table in EMBEDDING_TABLES
+        ),
+    ),
+    tables=EMBEDDING_TABLES,
+    folders=re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)?rttm[A-Za-z0-9_-]*"),
+)
+
+SEPARATE = SetKind(
+    command="separate",
+    rows="tracks",
+    balances=(
+        Balance(
+            what="rows were read",
+            came=_READ,
+            dropped=("plan.rows",),
+            written=(f"{FAILURES}-file", f"{FAILURES}-read", f"{FAILURES}-plan"),
+        ),
+        Balance(
+            what="recordings were asked for",
+            came=("plan.rows",),
+            dropped=("separate.rows",),
+            written=(f"{FAILURES}-separate",),
+        ),
+        Balance(
+            what="speakers were found",
+            came=("plan.speakers",),
+            dropped=("separate.dropped", "separate.speakers_failed"),
+            written=("tracks",),
+        ),
+        Balance(what="tracks were made", came=("separate.tracks",), written=("tracks",)),
+    ),
+    folders=re.compile(r"tracks"),
+    own_recordings=True,
+)
+
+SET_KINDS = {kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE, SEPARATE)}
+"""Command to what it writes."""

@@ -1,0 +1,47 @@
+"""From options to the handlers of models, for Beam's RunInference."""
+
+import os
+from typing import Any, cast
+
+from apache_beam.ml.inference.base import ModelHandler
+
+from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
+from beam_curator.diarization.known_models import TITANET_MODEL
+from beam_curator.diarization.streaming_parameters import StreamingParameters
+from beam_curator.models.model_choice import embedding_path, is_nemotron
+from beam_curator.models.nemo_files import Device
+from beam_curator.transforms.diarization.nemotron_handler import NemotronModelHandler
+from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler
+from beam_curator.transforms.diarization.titanet_handler import TitaNetModelHandler
+
+
+def handler_of(
+    model: ModelOptions, parameters: StreamingParameters, inference: InferenceOptions, *, keeps_frames: bool = False
+) -> ModelHandler[Any, Any, Any]:
+    """Return the handler for a model; `keeps_frames` keeps frames to pool embeddings from: see `check_embeddings`."""
+    if not is_nemotron(model):
+        return SortformerModelHandler(model, parameters=parameters, inference=inference, keeps_frames=keeps_frames)
+    return NemotronModelHandler(
+        model.model_name,
+        model_path=model.model_path or None,
+        cache_dir=model.cache_dir or None,
+        sha256=model.sha256 or None,
+        device=model.device,
+        threads=inference.threads or os.cpu_count() or 1,
+        max_batch_size=inference.inference_batch_size,
+        max_batch_seconds=inference.batch_seconds,
+        timeout=inference.timeout,
+    )
+
+
+def embedding_handler_of(rules: DiarizeRules, model: ModelOptions, inference: InferenceOptions) -> TitaNetModelHandler:
+    """Return the handler for the model that makes embeddings, on the device of the model that listens."""
+    path = embedding_path(rules)
+    return TitaNetModelHandler(
+        TITANET_MODEL if path else rules.embedding_model,
+        model_path=path or None,
+        cache_dir=model.cache_dir or None,
+        device=cast(Device, model.device),
+        threads=inference.threads or os.cpu_count() or 1,
+        timeout=inference.timeout,
+    )

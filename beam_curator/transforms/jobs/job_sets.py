@@ -1,0 +1,98 @@
+"""The parts that all jobs over recordings share: the inputs, the resulting set, and its commit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin, PCollection
+
+from beam_curator.files.listing import Lister, list_inputs
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.sets.counting import Count
+from beam_curator.sets.output_set import Config, FileRecord
+from beam_curator.sets.set_kinds import SetKind
+from beam_curator.transforms.jobs.manifests import HashInputs
+from beam_curator.transforms.jobs.writing import CommitOutputSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The inputs of a job, and how they are read.
+
+    Attributes:
+      inputs: files, globs, directory trees or output sets.
+      max_line_bytes: longer lines become failures.
+      keep_duplicates: read a file each time it is listed.
+    """
+
+    inputs: tuple[str, ...]
+    max_line_bytes: int
+    keep_duplicates: bool
+
+    def config(self) -> dict[str, Any]:
+        """Return the reading options that determine the rows."""
+        return {"max_line_bytes": self.max_line_bytes, "keep_duplicates": self.keep_duplicates}
+
+
+class JobSet(NamedTuple):
+    """The result of a job: records of its files, counts as they arise, and their sums once the set is committed.
+
+    Attributes:
+      files: of the set.
+      counts: stage by stage; those of `progress.*` are for people, and no books are kept with them.
+      committed: one element, the sums of the counts that books are kept with.
+    """
+
+    files: PCollection[FileRecord]
+    counts: tuple[PCollection[Count], ...]
+    committed: PCollection[dict[str, int]]
+
+
+class CommitJob(beam.PTransform[PBegin, Any]):
+    """Commit the set of a job once all its files are there.
+
+    Args:
+      target: where the files lie.
+      kind: of the set.
+      config: what decides the rows.
+      files: of the set, stage by stage.
+      counts: stage by stage.
+      reading: what was read.
+      progress: counts for people while a recording is worked on.
+      beside: other files that decide the rows.
+      list_files: tells which files the inputs mean.
+    """
+
+    def __init__(
+        self,
+        target: OutputTarget,
+        kind: SetKind,
+        config: Config,
+        *,
+        files: Sequence[PCollection[FileRecord]],
+        counts: Sequence[PCollection[Count]],
+        reading: Reading,
+        progress: Sequence[PCollection[Count]] = (),
+        beside: Sequence[str] = (),
+        list_files: Lister = list_inputs,
+    ) -> None:
+        super().__init__()
+        self._target = target
+        self._kind = kind
+        self._config = config
+        self._files = tuple(files)
+        self._counts = tuple(counts)
+        self._progress = tuple(progress)
+        self._hash = HashInputs(reading.inputs, beside=beside, list_files=list_files)
+
+    def expand(self, begin: PBegin) -> "JobSet":
+        files = self._files | "All files" >> beam.Flatten()
+        committed = files | "Commit output set" >> CommitOutputSet(
+            self._target,
+            kind=self._kind,
+            config=self._config,
+            counts=self._counts | "All counts" >> beam.Flatten(),
+            inputs=begin | "Hash inputs" >> self._hash,
+        )
+        return JobSet(files=files, counts=(*self._counts, *self._progress), committed=committed)

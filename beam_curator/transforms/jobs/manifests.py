@@ -1,0 +1,190 @@
+"""Reading manifests: inputs to blocks of raw rows."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
+
+from beam_curator.failures import Failure
+from beam_curator.files.listing import Lister, list_inputs, with_form
+from beam_curator.files.manifest_files import FILE_STAGE, hash_input, paths_of, read_rows
+from beam_curator.sets.blocks import (
+    BLOCK_BYTES,
+    MAX_LINE_BYTES,
+    BlockRef,
+    FailureBlock,
+    LineBlock,
+    plan_blocks,
+)
+from beam_curator.sets.output_set import InputRecord
+from beam_curator.transforms import coders as _coders  # noqa: F401  registers how blocks travel
+from beam_curator.transforms.metrics import timed
+
+BLOCKS, FAILURES, BROKEN_FILES = "blocks", "failures", "broken_files"
+
+Failed = TaggedOutput[Literal["failures"], FailureBlock]
+Broken = TaggedOutput[Literal["broken_files"], tuple[tuple[str, int], FailureBlock]]
+
+
+class ReadManifests(beam.PTransform[PBegin, Any]):
+    """Read manifests in blocks of raw rows.
+
+    Files are listed and cut into byte ranges inside the pipeline; only ranges cross the shuffle that spreads them.
+
+    Args:
+      inputs: files, globs, directory trees or output sets, local or in an object store.
+      max_line_bytes: longer lines become failures and are never held whole.
+      keep_duplicates: read a file each time it is listed.
+      block_bytes: about how much one block holds.
+      list_files: tells which files the inputs mean.
+
+    Returns:
+      Blocks of rows, and blocks of failures: files that cannot be read, lines that are too long.
+
+    Example:
+      >>> with beam.Pipeline("FnApiRunner") as pipeline:
+      ...     blocks, failures = pipeline | ReadManifests(["examples/talks.jsonl"])
+      ...     _ = blocks | beam.Map(lambda block: print(len(block.lines), "rows"))
+      7 rows
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        *,
+        max_line_bytes: int = MAX_LINE_BYTES,
+        keep_duplicates: bool = False,
+        block_bytes: int = BLOCK_BYTES,
+        list_files: Lister = list_inputs,
+    ) -> None:
+        super().__init__()
+        self._plan = _PlanBlocksFn(paths_of(inputs), keep_duplicates, block_bytes, list_files)
+        self._max_line_bytes = max_line_bytes
+
+    def expand(self, begin: PBegin) -> "tuple[PCollection[LineBlock], PCollection[FailureBlock]]":
+        refs: PCollection[BlockRef] = (
+            begin
+            | "Start" >> beam.Create([None])
+            | "Plan blocks" >> beam.ParDo(self._plan)
+            | "Spread blocks" >> _Spread()
+        )
+        read = refs | "Read rows" >> beam.ParDo(ReadRowsFn(self._max_line_bytes)).with_outputs(
+            FAILURES, BROKEN_FILES, main=BLOCKS
+        )
+        broken: PCollection[FailureBlock] = (
+            read[BROKEN_FILES] | "Group by file" >> beam.GroupByKey() | "First of file" >> beam.Map(first_of_file)
+        )
+        return read[BLOCKS], (read[FAILURES], broken) | "All unreadable" >> beam.Flatten()
+
+
+class _Spread(beam.PTransform[PCollection[BlockRef], PCollection[BlockRef]]):
+    """Break fusion; the ordinal is the key, so that two workers get every other block."""
+
+    def expand(self, refs: PCollection[BlockRef]) -> PCollection[BlockRef]:
+        keyed = refs | "Key by ordinal" >> beam.Map(_with_ordinal).with_output_types(tuple[int, BlockRef])
+        return keyed | "Spread" >> beam.transforms.util.ReshufflePerKey() | "Drop key" >> beam.Map(_second)
+
+
+def _with_ordinal(ref: BlockRef) -> tuple[int, BlockRef]:
+    return ref.ordinal, ref
+
+
+def _second(pair: tuple[int, BlockRef]) -> BlockRef:
+    return pair[1]
+
+
+class _PlanBlocksFn(beam.DoFn):
+    def __init__(self, inputs: tuple[str, ...], keep_duplicates: bool, block_bytes: int, list_files: Lister) -> None:
+        self._inputs = inputs
+        self._keep_duplicates = keep_duplicates
+        self._block_bytes = block_bytes
+        self._list_files = list_files
+
+    def process(self, _: None) -> Iterable[BlockRef]:
+        files, _repeated = self._list_files(self._inputs, keep_duplicates=self._keep_duplicates)
+        return plan_blocks([with_form(file) for file in files], self._block_bytes)
+
+
+class ReadRowsFn(beam.DoFn):
+    """Read the rows that one range holds; shared with the second reading that the overlap filter needs."""
+
+    def __init__(self, max_line_bytes: int) -> None:
+        self._max_line_bytes = max_line_bytes
+
+    def process(self, ref: BlockRef) -> Iterator[LineBlock | Failed | Broken]:
+        failures: list[Failure] = []
+        items = read_rows(ref, self._max_line_bytes)
+        while True:
+            with timed("read"):
+                item = next(items, None)
+            if item is None:
+                break
+            if isinstance(item, LineBlock):
+                yield item
+            elif item.stage == FILE_STAGE:
+                yield _broken(ref, item)
+            else:
+                failures.append(item)
+        if failures:
+            block = FailureBlock(ref=ref, part=0, stage="read", failures=tuple(failures))
+            yield _failed(block)
+
+
+def _broken(ref: BlockRef, failure: Failure) -> Broken:
+    block = FailureBlock(ref=ref, part=0, stage=FILE_STAGE, failures=(failure,))
+    return TaggedOutput("broken_files", ((ref.source, ref.occurrence), block))
+
+
+def _failed(block: FailureBlock) -> Failed:
+    return TaggedOutput("failures", block)
+
+
+def first_of_file(group: tuple[tuple[str, int], Iterable[FailureBlock]]) -> FailureBlock:
+    """Of the blocks of one file that could not be read, return the first: a file fails once."""
+    return min(group[1], key=_ordinal)
+
+
+def _ordinal(block: FailureBlock) -> int:
+    return block.ref.ordinal
+
+
+class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
+    """Hash the input files, for the manifest of the output set. Arguments as those of `ReadManifests`.
+
+    Args:
+      inputs: files, globs, directory trees or output sets, local or in an object store.
+      beside: other files that decide the rows.
+      list_files: tells which files the inputs mean.
+    """
+
+    def __init__(self, inputs: Sequence[str], *, beside: Sequence[str] = (), list_files: Lister = list_inputs) -> None:
+        super().__init__()
+        self._inputs = paths_of(inputs)
+        self._beside = paths_of(beside)
+        self._list_files = list_files
+
+    def expand(self, begin: PBegin) -> PCollection[InputRecord]:
+        return (
+            begin
+            | "Start" >> beam.Create([None])
+            | "List files" >> beam.ParDo(_ListFilesFn(self._inputs, self._beside, self._list_files))
+            | "Spread files" >> beam.Reshuffle()
+            | "Hash file" >> beam.Map(hash_input)
+            | "Mark what is beside" >> beam.Map(_marked, frozenset(self._beside))
+        )
+
+
+def _marked(record: InputRecord, beside: frozenset[str]) -> InputRecord:
+    return replace(record, beside=record.name in beside)
+
+
+class _ListFilesFn(beam.DoFn):
+    def __init__(self, inputs: tuple[str, ...], beside: tuple[str, ...], list_files: Lister) -> None:
+        self._inputs = inputs
+        self._beside = beside
+        self._list_files = list_files
+
+    def process(self, _: None) -> Iterable[str]:
+        return [*(file.name for file in self._list_files(self._inputs)[0]), *self._beside]

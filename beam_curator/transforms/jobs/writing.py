@@ -1,0 +1,204 @@
+"""Writing the output set: one file a block and kind, shards of them, and the commit that makes the set complete."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+import apache_beam as beam
+from apache_beam.pvalue import AsIter, PCollection
+
+from beam_curator.failures import render_failure
+from beam_curator.files import storage
+from beam_curator.files.atomic_files import AtomicFile
+from beam_curator.files.block_files import BlockWriter, key_by_shard, merged_before
+from beam_curator.files.committing import commit
+from beam_curator.files.output_target import OutputTarget, target_of
+from beam_curator.files.row_files import RowForm, RowFormat, merge_files, write_lines, write_rows
+from beam_curator.sets.blocks import FailureBlock
+from beam_curator.sets.counting import Count
+from beam_curator.sets.output_set import (
+    FAILURES,
+    PART_SUFFIX,
+    ROW_EXTENSIONS,
+    Config,
+    FileRecord,
+    InputRecord,
+    shard_file_name,
+)
+from beam_curator.sets.set_kinds import WINDOWS, SetKind
+from beam_curator.transforms.metrics import collector_paused, timed
+from beam_curator.windows.entry_blocks import EntryBlock
+from beam_curator.windows.rendering import Layout
+
+
+class WriteTrainingWindows(beam.PTransform[PCollection[EntryBlock], PCollection[FileRecord]]):
+    """Write the rows of each block into a file of its own, whole or not at all, and shards of them if asked.
+
+    Args:
+      target: where to; a plain path will do.
+      layout: "full", or "spans" for index ranges.
+      row_format: "jsonl", "parquet" or "avro".
+
+    Returns:
+      A record of each file as its writer saw it.
+    """
+
+    def __init__(self, target: OutputTarget | str, *, layout: Layout = "full", row_format: RowFormat = "jsonl") -> None:
+        super().__init__()
+        self._target = target_of(target)
+        self._form = RowForm(row_format=row_format, layout=layout)
+
+    def expand(self, blocks: PCollection[EntryBlock]) -> PCollection[FileRecord]:
+        files = blocks | "Write block" >> beam.ParDo(_WriteRowsFn(self._target, self._form))
+        return files | "Merge shards" >> _MergeShards(self._target)
+
+
+class _WriteRowsFn(beam.DoFn):
+    def __init__(self, target: OutputTarget, form: RowForm) -> None:
+        self._target = target
+        self._form = form
+
+    def process(self, block: EntryBlock) -> Iterator[FileRecord]:
+        writer = BlockWriter(self._target, WINDOWS.rows, block.ref, block.part, ROW_EXTENSIONS[self._form.row_format])
+        with timed("write"), collector_paused():
+            record = writer.kept()
+            if record is None:
+                with writer.file() as file:
+                    write_rows(file, block.rows, block.ref.source, block.rules, self._form)
+                record = writer.record(file, len(block.rows))
+        yield record
+
+
+class WriteFailures(beam.PTransform[PCollection[FailureBlock], PCollection[FileRecord]]):
+    """Write dead letters as JSON lines, one file for each block and stage that has any.
+
+    Args:
+      target: where to; a plain path will do.
+
+    Returns:
+      A record of each file as its writer saw it.
+    """
+
+    def __init__(self, target: OutputTarget | str) -> None:
+        super().__init__()
+        self._target = target_of(target)
+
+    def expand(self, blocks: PCollection[FailureBlock]) -> PCollection[FileRecord]:
+        files = blocks | "Write block" >> beam.ParDo(_WriteFailuresFn(self._target))
+        return files | "Merge shards" >> _MergeShards(self._target)
+
+
+class _WriteFailuresFn(beam.DoFn):
+    def __init__(self, target: OutputTarget) -> None:
+        self._target = target
+
+    def process(self, block: FailureBlock) -> Iterator[FileRecord]:
+        writer = BlockWriter(self._target, f"{FAILURES}-{block.stage}", block.ref, block.part, ".jsonl")
+        record = writer.kept()
+        if record is None:
+            with writer.file() as file:
+                write_lines(file, ([render_failure(failure)] for failure in block.failures))
+            record = writer.record(file, len(block.failures))
+        yield record
+
+
+class _MergeShards(beam.PTransform[PCollection[FileRecord], PCollection[FileRecord]]):
+    """Concatenate the blocks' files into shards, in order of the blocks; only their records are grouped."""
+
+    def __init__(self, target: OutputTarget) -> None:
+        super().__init__()
+        self._target = target
+
+    def expand(self, files: PCollection[FileRecord]) -> PCollection[FileRecord]:
+        if not self._target.n_shards:
+            return files
+        return (
+            files
+            | "Key by shard"
+            >> beam.Map(key_by_shard, self._target.n_shards).with_output_types(tuple[tuple[str, int], FileRecord])
+            | "Group parts" >> beam.GroupByKey()
+            | "Merge parts" >> beam.ParDo(_MergeFn(self._target))
+        )
+
+
+class _MergeFn(beam.DoFn):
+    def __init__(self, target: OutputTarget) -> None:
+        self._target = target
+
+    def process(self, group: tuple[tuple[str, int], Iterable[FileRecord]]) -> Iterator[FileRecord]:
+        (kind, shard), records = group
+        parts = sorted(records, key=lambda record: record.position)
+        extension = "." + parts[0].name.removesuffix(PART_SUFFIX).rpartition(".")[2]
+        name = shard_file_name(kind, shard, self._target.n_shards, extension)
+        template = FileRecord(name=name, n_bytes=0, sha256="", n_rows=0, kind=kind)
+        record = merged_before(self._target.directory, template, parts)
+        if record is None:
+            with timed("merge"), AtomicFile(self._target.directory, name, self._target.check) as file:
+                merge_files(file, [storage.join(self._target.directory, part.name) for part in parts])
+            record = replace(template, n_bytes=file.n_bytes, sha256=file.sha256)
+        yield replace(record, n_rows=sum(part.n_rows for part in parts))
+
+
+class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mapping[str, int]]]):
+    """Check the books, delete leftover files, and put `_MANIFEST.json` in place.
+
+    The step runs at least once and does the same each time.
+
+    Args:
+      target: where the files lie.
+      kind: what they are, and how the books balance.
+      config: what decides the rows, by section.
+      counts: what every stage counted.
+      inputs: the input files as they were read.
+
+    Returns:
+      One element: the summed counts.
+    """
+
+    def __init__(
+        self,
+        target: OutputTarget,
+        *,
+        kind: SetKind,
+        config: Config,
+        counts: PCollection[Count],
+        inputs: PCollection[InputRecord],
+    ) -> None:
+        super().__init__()
+        self._target = target
+        self._kind = kind
+        self._config = config
+        self._counts = counts
+        self._inputs = inputs
+
+    def expand(self, files: PCollection[FileRecord]) -> PCollection[Mapping[str, int]]:
+        totals = self._counts | "Add up counts" >> beam.CombinePerKey(sum)
+        return (
+            files.pipeline
+            | "Start commit" >> beam.Create([None])
+            | "Commit"
+            >> beam.ParDo(
+                _CommitFn(self._target, self._kind, self._config),
+                files=AsIter(files),
+                counts=AsIter(totals),
+                inputs=AsIter(self._inputs),
+            )
+        )
+
+
+class _CommitFn(beam.DoFn):
+    def __init__(self, target: OutputTarget, kind: SetKind, config: Config) -> None:
+        self._target = target
+        self._kind = kind
+        self._config = config
+
+    def process(
+        self,
+        _: None,
+        files: Iterable[FileRecord],
+        counts: Iterable[Count],
+        inputs: Iterable[InputRecord],
+    ) -> Iterator[Mapping[str, int]]:
+        totals = dict(counts)
+        with timed("commit"):
+            commit(self._target, self._kind, self._config, list(files), totals, list(inputs))
+        yield totals

@@ -1,0 +1,192 @@
+"""The composites that read like the product."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin, PCollection
+
+from beam_curator.files.manifest_files import paths_of
+from beam_curator.files.output_target import OutputTarget, target_of
+from beam_curator.files.row_files import RowForm, RowFormat, row_pieces
+from beam_curator.rules import config_of
+from beam_curator.sets.blocks import MAX_LINE_BYTES, FailureBlock, LineBlock
+from beam_curator.sets.counting import Count, count_failures, count_lines
+from beam_curator.sets.output_set import Config, FileRecord
+from beam_curator.sets.set_kinds import WINDOWS
+from beam_curator.transforms.jobs.manifests import HashInputs, ReadManifests
+from beam_curator.transforms.jobs.writing import CommitOutputSet, WriteFailures, WriteTrainingWindows
+from beam_curator.transforms.metrics import CountBlocks
+from beam_curator.transforms.windows.overlap import FilterOverlaps, OverlapScope
+from beam_curator.transforms.windows.training_windows import BuildTrainingWindows
+from beam_curator.windows.entry_blocks import EntryBlock
+from beam_curator.windows.overlap import OverlapRules
+from beam_curator.windows.rendering import Layout
+from beam_curator.windows.window_counts import count_kept, count_windows
+from beam_curator.windows.window_rules import WindowRules
+
+
+class ChosenWindows(NamedTuple):
+    """The result of `ChooseWindows`: blocks of planned rows with their choice, failures, and counts as they arise.
+
+    Failures and counts are left apart by stage: a Flatten would break the fusion, and hold them back to the end.
+    """
+
+    blocks: PCollection[EntryBlock]
+    failures: tuple[PCollection[FailureBlock], ...]
+    counts: tuple[PCollection[Count], ...]
+
+
+class ChooseWindows(beam.PTransform[PBegin, Any]):
+    """From manifests to training windows of which those that stay are chosen; nothing is written.
+
+    Args:
+      inputs: files, globs, directory trees or output sets, local or in an object store.
+      window_rules: what makes a window.
+      overlap_rules: which windows stay; by default nearest to the window target, at most half shared.
+      overlap_scope: "row" or "audio_file".
+      max_line_bytes: longer lines become failures.
+      keep_duplicates: read a file each time it is listed.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        *,
+        window_rules: WindowRules | None = None,
+        overlap_rules: OverlapRules | None = None,
+        overlap_scope: OverlapScope = "row",
+        max_line_bytes: int = MAX_LINE_BYTES,
+        keep_duplicates: bool = False,
+    ) -> None:
+        super().__init__()
+        self.inputs = paths_of(inputs)
+        self.window_rules = window_rules if window_rules is not None else WindowRules()
+        target = self.window_rules.target_window_duration
+        self.overlap_rules = overlap_rules if overlap_rules is not None else OverlapRules(target_duration=target)
+        self.overlap_scope: OverlapScope = overlap_scope
+        self.max_line_bytes = max_line_bytes
+        self.keep_duplicates = keep_duplicates
+
+    def expand(self, begin: PBegin) -> "ChosenWindows":
+        blocks, unreadable = begin | "Read manifests" >> ReadManifests(
+            self.inputs, max_line_bytes=self.max_line_bytes, keep_duplicates=self.keep_duplicates
+        )
+        windows, failed = blocks | "Build training windows" >> BuildTrainingWindows(self.window_rules)
+        kept = windows | "Filter overlaps" >> FilterOverlaps(
+            self.overlap_rules, self.overlap_scope, max_line_bytes=self.max_line_bytes
+        )
+        counts = (
+            blocks | "Count rows read" >> CountBlocks(count_lines),
+            unreadable | "Count unreadable" >> CountBlocks(count_failures),
+            failed | "Count failed" >> CountBlocks(count_failures),
+            windows | "Count windows" >> CountBlocks(count_windows),
+            kept | "Count kept" >> CountBlocks(count_kept),
+        )
+        return ChosenWindows(blocks=kept, failures=(unreadable, failed), counts=counts)
+
+
+class CuratedWindows(NamedTuple):
+    """The result of `CurateWindows`: records of the files, counts as they arise, and their sums once committed."""
+
+    files: PCollection[FileRecord]
+    counts: tuple[PCollection[Count], ...]
+    committed: PCollection[dict[str, int]]
+
+
+class CurateWindows(beam.PTransform[PBegin, Any]):
+    """From manifests to a complete output set of training windows.
+
+    Args:
+      chosen: what to read and which windows to choose; a list of inputs stands for the defaults.
+      target: where the set goes; a plain path will do.
+      layout: "full", or "spans" for index ranges.
+      row_format: "jsonl", "parquet" or "avro".
+
+    Example:
+      >>> import tempfile
+      >>> with beam.Pipeline("FnApiRunner") as pipeline:
+      ...     curated = pipeline | CurateWindows(["examples/talks.jsonl"], tempfile.mkdtemp())
+      ...     _ = curated.committed | beam.Map(lambda counts: print(counts["overlap.windows"], "windows kept"))
+      7 windows kept
+    """
+
+    def __init__(
+        self,
+        chosen: ChooseWindows | Sequence[str],
+        target: OutputTarget | str,
+        *,
+        layout: Layout = "full",
+        row_format: RowFormat = "jsonl",
+    ) -> None:
+        super().__init__()
+        self._choose = chosen if isinstance(chosen, ChooseWindows) else ChooseWindows(chosen)
+        self._target = target_of(target)
+        self._form = RowForm(row_format=row_format, layout=layout)
+
+    def config(self) -> Config:
+        """Return the settings that determine the rows, as the manifest records them."""
+        choose = self._choose
+        return {
+            "input": {"max_line_bytes": choose.max_line_bytes, "keep_duplicates": choose.keep_duplicates},
+            "windows": config_of(choose.window_rules),
+            "overlap": {**config_of(choose.overlap_rules), "scope": choose.overlap_scope},
+            "output": {**asdict(self._form), "shards": self._target.n_shards},
+        }
+
+    def expand(self, begin: PBegin) -> "CuratedWindows":
+        chosen = begin | "Choose windows" >> self._choose
+        rows = chosen.blocks | "Write training windows" >> WriteTrainingWindows(
+            self._target, layout=self._form.layout, row_format=self._form.row_format
+        )
+        unreadable, failed = chosen.failures
+        letters = (
+            unreadable | "Write unreadable" >> WriteFailures(self._target),
+            failed | "Write failed" >> WriteFailures(self._target),
+        )
+        files = (rows, *letters) | "All files" >> beam.Flatten()
+        committed = files | "Commit output set" >> CommitOutputSet(
+            self._target,
+            kind=WINDOWS,
+            config=self.config(),
+            counts=chosen.counts | "All counts" >> beam.Flatten(),
+            inputs=begin | "Hash inputs" >> HashInputs(self._choose.inputs),
+        )
+        return CuratedWindows(files=files, counts=chosen.counts, committed=committed)
+
+
+class SingleRow(NamedTuple):
+    """One row on its own: where it came from, and its JSON text."""
+
+    source: str
+    offset: int
+    row: str
+
+
+class ExplodeBlocks(beam.PTransform[PCollection[Any], PCollection[SingleRow]]):
+    """Turn blocks into single rows, for people who want them one by one.
+
+    Blocks of raw rows give the lines as they are; blocks after `FilterOverlaps` give result rows.
+
+    Args:
+      layout: of result rows: "full" or "spans".
+    """
+
+    def __init__(self, layout: Layout = "full") -> None:
+        super().__init__()
+        self._layout: Layout = RowForm(layout=layout).layout
+
+    def expand(self, blocks: PCollection[Any]) -> PCollection[SingleRow]:
+        return blocks | "Explode" >> beam.FlatMap(explode, self._layout).with_output_types(SingleRow)
+
+
+def explode(block: LineBlock | EntryBlock, layout: Layout) -> Iterator[SingleRow]:
+    """Yield the rows of a block."""
+    if isinstance(block, LineBlock):
+        for line in block.lines:
+            yield SingleRow(block.ref.source, line.offset, line.raw.decode("utf-8", "replace"))
+    else:
+        for row in block.rows:
+            text = b"".join(row_pieces(row, block.ref.source, block.rules, layout)).decode()
+            yield SingleRow(block.ref.source, row.offset, text)

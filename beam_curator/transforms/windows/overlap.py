@@ -1,0 +1,149 @@
+"""Filtering overlaps: within each row, or among all rows of one recording."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any, Literal
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+
+from beam_curator.files.manifest_files import read_rows
+from beam_curator.intervals import Seconds
+from beam_curator.sets.blocks import MAX_LINE_BYTES, BlockRef, LineBlock
+from beam_curator.transforms.metrics import collector_paused, timed
+from beam_curator.transforms.windows.training_windows import build_block
+from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
+from beam_curator.windows.overlap import OVERLAP_SCOPES, OverlapRules, survivors
+from beam_curator.windows.rendering import OverlapChoice
+from beam_curator.windows.row_windows import choose_in_row
+from beam_curator.windows.window_rules import WindowRules
+
+OverlapScope = Literal["row", "audio_file"]
+
+RowId = tuple[str, int, int]
+"""(source, occurrence, offset): rows compete in this order, so of equal windows the first stays."""
+RowSpans = tuple[RowId, int, tuple[Seconds, ...], tuple[Seconds, ...]]
+"""A row's id, its block's ordinal, and the starts and ends of its windows in seconds."""
+Choices = tuple[int, tuple[int, tuple[int, ...]]]
+"""A block's ordinal, and for one of its rows the offset and the positions of the windows that stay."""
+
+
+class FilterOverlaps(beam.PTransform[PCollection[EntryBlock], PCollection[EntryBlock]]):
+    """Decide which windows stay.
+
+    Args:
+      rules: how much audio two windows may share.
+      scope: "row" lets the windows of each entry compete with one another, as the reference does; "audio_file" those
+        of all entries of one recording. For the latter only times are grouped (GroupByKey on the audio file); the
+        rows are then read again by offset.
+      max_line_bytes: as given to `ReadManifests`; needed for the second reading.
+    """
+
+    def __init__(
+        self, rules: OverlapRules, scope: OverlapScope = "row", *, max_line_bytes: int = MAX_LINE_BYTES
+    ) -> None:
+        super().__init__()
+        if scope not in OVERLAP_SCOPES:
+            raise ValueError(f"overlap scope {scope!r} is not known: use one of {', '.join(OVERLAP_SCOPES)}")
+        self._rules = rules
+        self._scope = scope
+        self._max_line_bytes = max_line_bytes
+
+    def expand(self, blocks: PCollection[EntryBlock]) -> PCollection[EntryBlock]:
+        if self._scope == "row":
+            return blocks | "Choose in row" >> beam.ParDo(_ChooseInRowFn(self._rules))
+        choices = (
+            blocks
+            | "Take spans" >> beam.FlatMap(spans_by_audio_file).with_output_types(tuple[str, RowSpans])
+            | "Group by audio file" >> beam.GroupByKey()
+            | "Choose in file" >> beam.FlatMap(choose_in_file, self._rules).with_output_types(Choices)
+        )
+        refs = blocks | "Take refs" >> beam.Map(_ref_and_rules).with_output_types(
+            tuple[int, tuple[BlockRef, WindowRules]]
+        )
+        return (
+            {"refs": refs, "choices": choices}
+            | "Group by block" >> beam.CoGroupByKey()
+            | "Read again" >> beam.ParDo(_ReadAgainFn(self._rules, self._max_line_bytes))
+        )
+
+
+class _ChooseInRowFn(beam.DoFn):
+    def __init__(self, rules: OverlapRules) -> None:
+        self._rules = rules
+
+    def process(self, block: EntryBlock) -> Iterator[EntryBlock]:
+        with timed("overlap"), collector_paused():
+            chosen = tuple(_chosen(row, choose_in_row(row.plan, self._rules)) for row in block.rows)
+        yield replace(block, rows=chosen)
+
+
+def _chosen(row: PlannedEntry, choice: OverlapChoice) -> PlannedEntry:
+    return PlannedEntry(offset=row.offset, entry=row.entry, plan=row.plan, choice=choice)
+
+
+def audio_file_of(row: PlannedEntry, source: str) -> str | None:
+    """Return the recording of a row, a relative path taken from its manifest's folder; None where it has no path."""
+    path = row.entry.fields["audio_filepath"]
+    if not isinstance(path, str) or not path:
+        return None
+    if "://" in path or os.path.isabs(path):
+        return path
+    folder = source.rpartition("/")[0]
+    return os.path.abspath(os.path.join(folder, path)) if "://" not in folder else f"{folder}/{path}"
+
+
+def spans_by_audio_file(block: EntryBlock) -> Iterator[tuple[str, RowSpans]]:
+    """Yield the times of each row's windows under its recording; rows without a path take no part."""
+    ref = block.ref
+    for row in block.rows:
+        key = audio_file_of(row, ref.source)
+        if key is not None and row.plan.firsts:
+            row_id = (ref.source, ref.occurrence, row.offset)
+            yield key, (row_id, ref.ordinal, tuple(row.plan.starts), tuple(row.plan.ends))
+
+
+def choose_in_file(group: tuple[str, Iterable[RowSpans]], rules: OverlapRules) -> Iterator[Choices]:
+    """Let all windows of one recording compete; yield for each row the windows that stay, sorted by time."""
+    rows = sorted(group[1])
+    owners = [(number, position) for number, row in enumerate(rows) for position in range(len(row[2]))]
+    spans = [span for row in rows for span in zip(row[2], row[3], strict=True)]
+    kept: dict[int, list[int]] = {}
+    for index in survivors(spans, rules):
+        number, position = owners[index]
+        kept.setdefault(number, []).append(position)
+    for number, (row_id, ordinal, _, _) in enumerate(rows):
+        yield ordinal, (row_id[2], tuple(kept.get(number, ())))
+
+
+def _ref_and_rules(block: EntryBlock) -> tuple[int, tuple[BlockRef, WindowRules]]:
+    return block.ref.ordinal, (block.ref, block.rules)
+
+
+class _ReadAgainFn(beam.DoFn):
+    """Read and plan a block once more, and attach the windows chosen for its rows."""
+
+    def __init__(self, rules: OverlapRules, max_line_bytes: int) -> None:
+        self._rules = rules
+        self._max_line_bytes = max_line_bytes
+
+    def process(self, group: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[EntryBlock]:
+        refs = list(group[1]["refs"])
+        ref, rules = refs[0]
+        choices = dict(group[1]["choices"])
+        for item in read_rows(ref, self._max_line_bytes):
+            if isinstance(item, LineBlock):
+                with timed("overlap"), collector_paused():
+                    built, _failed_before = build_block(item, rules)
+                    rows = tuple(self._with_choice(row, ref.source, choices) for row in built.rows)
+                if rows:
+                    yield replace(built, rows=rows)
+
+    def _with_choice(self, row: PlannedEntry, source: str, choices: dict[int, tuple[int, ...]]) -> PlannedEntry:
+        kept = choices.get(row.offset)
+        if kept is not None:
+            return _chosen(row, OverlapChoice(survivors=kept, kept=sorted(kept)))
+        if row.plan.firsts and audio_file_of(row, source) is not None:
+            raise RuntimeError(f"no choice for the row at byte {row.offset} of {source}: it changed while it was read")
+        return _chosen(row, choose_in_row(row.plan, self._rules))

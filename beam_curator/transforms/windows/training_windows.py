@@ -1,0 +1,74 @@
+"""Building training windows: blocks of raw rows to blocks of planned entries."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from beam_curator.entries.entry import Entry
+from beam_curator.failures import EntryError, Failure
+from beam_curator.sets.blocks import FailureBlock, LineBlock
+from beam_curator.transforms.metrics import collector_paused, timed
+from beam_curator.windows.block_planning import plan_block
+from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
+from beam_curator.windows.window_rules import WindowRules
+
+BLOCKS, FAILURES = "blocks", "failures"
+STAGE = "build"
+
+
+class BuildTrainingWindows(beam.PTransform[PCollection[LineBlock], Any]):
+    """Parse the rows of each block and plan their training windows.
+
+    Args:
+      rules: what makes a window.
+
+    Returns:
+      Blocks of planned entries, and blocks of failures: rows that cannot be processed.
+    """
+
+    def __init__(self, rules: WindowRules) -> None:
+        super().__init__()
+        self._rules = rules
+
+    def expand(self, blocks: PCollection[LineBlock]) -> "tuple[PCollection[EntryBlock], PCollection[FailureBlock]]":
+        built = blocks | "Build" >> beam.ParDo(_BuildFn(self._rules)).with_outputs(FAILURES, main=BLOCKS)
+        return built[BLOCKS], built[FAILURES]
+
+
+class _BuildFn(beam.DoFn):
+    def __init__(self, rules: WindowRules) -> None:
+        self._rules = rules
+
+    def process(self, block: LineBlock) -> Iterator[EntryBlock | TaggedOutput[Literal["failures"], FailureBlock]]:
+        with timed(STAGE), collector_paused():
+            built, failures = build_block(block, self._rules)
+        if built.rows:
+            yield built
+        if failures:
+            failed = FailureBlock(ref=block.ref, part=block.part, stage=STAGE, failures=tuple(failures))
+            yield TaggedOutput("failures", failed)
+
+
+def build_block(block: LineBlock, rules: WindowRules) -> tuple[EntryBlock, list[Failure]]:
+    """Parse and plan the rows of one block; those that cannot be processed become failures."""
+    parsed: list[Entry | EntryError] = [_parse(line.raw) for line in block.lines]
+    plans = iter(plan_block([entry for entry in parsed if isinstance(entry, Entry)], rules))
+    rows: list[PlannedEntry] = []
+    failures: list[Failure] = []
+    for line, entry in zip(block.lines, parsed, strict=True):
+        plan = next(plans) if isinstance(entry, Entry) else entry
+        if isinstance(entry, Entry) and not isinstance(plan, EntryError):
+            rows.append(PlannedEntry(offset=line.offset, entry=entry, plan=plan))
+        elif isinstance(plan, EntryError):
+            source = block.ref.source
+            failures.append(Failure.from_error(plan, stage=STAGE, source=source, offset=line.offset, payload=line.raw))
+    return EntryBlock(ref=block.ref, part=block.part, rules=rules, rows=tuple(rows)), failures
+
+
+def _parse(line: bytes) -> Entry | EntryError:
+    try:
+        return Entry.from_json(line)
+    except EntryError as err:
+        return err

@@ -1,0 +1,295 @@
+"""Steps for Beam YAML: plain keyword arguments in, rows with a schema out, one row at a time.
+
+A type in YAML has the name of the library's transform that does the same to blocks; `beam_curator/providers.yaml` lists
+them, and `beam_curator.transforms.yaml.window_jobs` has those that do a whole job.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Optional, cast
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
+from apache_beam.typehints.schemas import named_fields_from_element_type
+
+from beam_curator.failures import Failure
+from beam_curator.rules import raise_problems
+from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock
+from beam_curator.transforms.jobs import manifests
+from beam_curator.transforms.yaml.yaml_rows import (
+    BuiltRow,
+    CuratedRow,
+    ErrorRow,
+    LineRow,
+    ManifestRow,
+    build_row,
+    error_row,
+    failures_of,
+    filter_row,
+    letter_of,
+    read_row,
+    refusal_of,
+)
+from beam_curator.windows.overlap import OverlapRules
+from beam_curator.windows.window_rules import WindowRules
+
+ErrorHandling = Optional[Mapping[str, str]]  # noqa: UP045  Beam's schemas do not understand `| None`
+"""None, or `{"output": NAME}`: the output that takes the rows that fail."""
+Outputs = PCollection[Any] | dict[str, PCollection[Any]]
+"""The rows; with error handling, the rows as `output` and the errors under the name given."""
+Failed = TaggedOutput[Literal["failures"], Failure]
+
+_MAIN = "output"
+_CURE = "read with ReadManifests, or name the columns so with MapToFields"
+_WINDOWS, _OVERLAP = WindowRules(), OverlapRules()  # where the defaults are stated
+
+
+class ReadManifests(beam.PTransform[PBegin, Any]):
+    """Read manifests line by line.
+
+    Args:
+      inputs: files, globs, directory trees or output sets, local or in an object store.
+      max_line_bytes: longest line that is read, bytes; longer ones become failures
+      keep_duplicates: read a file each time it is listed
+      error_handling: where lines go that fail; without it, the first of them ends the job.
+
+    Returns:
+      Rows of `source`, `offset` and `row`, the line itself.
+
+    Raises:
+      RowRefusedError: a line fails while the job runs, and there is no `error_handling`.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        *,
+        max_line_bytes: int = MAX_LINE_BYTES,
+        keep_duplicates: bool = False,
+        error_handling: ErrorHandling = None,
+    ) -> None:
+        super().__init__()
+        self._read = manifests.ReadManifests(
+            paths_of(inputs), max_line_bytes=checked_line_bytes(max_line_bytes), keep_duplicates=keep_duplicates
+        )
+        self._errors = error_output(error_handling)
+
+    def expand(self, begin: PBegin) -> "Outputs":
+        blocks, unreadable = begin | "Read blocks" >> self._read
+        read = blocks | "Take lines" >> beam.FlatMap(take_lines).with_outputs("failures", main="rows")
+        broken = unreadable | "Take failures" >> beam.FlatMap(failures_of)
+        return with_errors(read["rows"], (broken, read["failures"]), self._errors)
+
+
+def take_lines(block: LineBlock) -> Iterator[ManifestRow | Failed]:
+    """Yield the lines of a block as rows; those that are no text as failures."""
+    for line in block.lines:
+        row = read_row(block.ref.source, line)
+        yield TaggedOutput("failures", row) if isinstance(row, Failure) else row
+
+
+class BuildTrainingWindows(beam.PTransform[PCollection[Any], Any]):
+    """Build the training windows of each row.
+
+    Args:
+      target_window_duration: length a window aims at, seconds
+      tolerance: how far a window may be from the target, as a fraction of it
+      min_bandwidth: least metrics.bandwidth of a segment, Hz
+      min_sample_rate: least audio_sample_rate of an entry, Hz
+      min_speakers: fewest different speakers in a window
+      max_speakers: most different speakers in a window
+      truncation: cut the segment that crosses the upper limit of the duration at its last whole word
+      drop_fields: keys left out of the segments of a window
+      drop_fields_top_level: keys left out of the entry
+      error_handling: where rows go that fail; without it, the first of them ends the job.
+
+    Returns:
+      Rows of `source`, `offset`, columns to query, and `row` with `windows`, `stats` and
+      `truncation_events`.
+
+    Raises:
+      ValueError: rules that cannot hold, or rows without `source`, `offset` and `row`.
+      RowRefusedError: a row fails while the job runs, and there is no `error_handling`.
+    """
+
+    def __init__(
+        self,
+        *,
+        target_window_duration: float = _WINDOWS.target_window_duration,
+        tolerance: float = _WINDOWS.tolerance,
+        min_bandwidth: float = _WINDOWS.min_bandwidth,
+        min_sample_rate: float = _WINDOWS.min_sample_rate,
+        min_speakers: int = _WINDOWS.min_speakers,
+        max_speakers: int = _WINDOWS.max_speakers,
+        truncation: bool = _WINDOWS.truncation,
+        drop_fields: tuple[str, ...] = _WINDOWS.drop_fields,
+        drop_fields_top_level: tuple[str, ...] = _WINDOWS.drop_fields_top_level,
+        error_handling: ErrorHandling = None,
+    ) -> None:
+        super().__init__()
+        self._rules = WindowRules(
+            target_window_duration=target_window_duration,
+            tolerance=tolerance,
+            min_bandwidth=min_bandwidth,
+            min_sample_rate=min_sample_rate,
+            min_speakers=min_speakers,
+            max_speakers=max_speakers,
+            truncation=truncation,
+            drop_fields=drop_fields,
+            drop_fields_top_level=drop_fields_top_level,
+        )
+        self._errors = error_output(error_handling)
+
+    def expand(self, rows: PCollection[Any]) -> "Outputs":
+        check_columns(rows, "BuildTrainingWindows", ManifestRow._fields, _CURE)
+        built = rows | "Build row" >> beam.ParDo(_BuildRowFn(self._rules)).with_outputs("failures", main="rows")
+        return with_errors(built["rows"], (built["failures"],), self._errors)
+
+
+class _BuildRowFn(beam.DoFn):
+    def __init__(self, rules: WindowRules) -> None:
+        self._rules = rules
+
+    def process(self, row: Any) -> Iterator[BuiltRow | Failed]:
+        built = build_row(row, self._rules)
+        yield TaggedOutput("failures", built) if isinstance(built, Failure) else built
+
+
+class FilterOverlaps(beam.PTransform[PCollection[Any], Any]):
+    """Filter the windows of each row; the windows of one row compete with one another only.
+
+    Args:
+      overlap_percentage: of two windows that share at least this much of the shorter one, one goes;
+        0 means any overlap, percent
+      target_duration: the window nearer to this duration stays, seconds
+      error_handling: where rows go that fail; without it, the first of them ends the job.
+
+    Returns:
+      Rows of `source`, `offset`, columns to query, and `row` with `filtered_windows` and what goes
+      with it.
+
+    Raises:
+      ValueError: rules that cannot hold, or rows without `source`, `offset` and `row`.
+      RowRefusedError: a row fails while the job runs, and there is no `error_handling`.
+    """
+
+    def __init__(
+        self,
+        *,
+        overlap_percentage: float = _OVERLAP.overlap_percentage,
+        target_duration: float = _OVERLAP.target_duration,
+        error_handling: ErrorHandling = None,
+    ) -> None:
+        super().__init__()
+        self._rules = OverlapRules(overlap_percentage=overlap_percentage, target_duration=target_duration)
+        self._errors = error_output(error_handling)
+
+    def expand(self, rows: PCollection[Any]) -> "Outputs":
+        check_columns(rows, "FilterOverlaps", ManifestRow._fields, _CURE)
+        kept = rows | "Filter row" >> beam.ParDo(_FilterRowFn(self._rules)).with_outputs("failures", main="rows")
+        return with_errors(kept["rows"], (kept["failures"],), self._errors)
+
+
+class _FilterRowFn(beam.DoFn):
+    def __init__(self, rules: OverlapRules) -> None:
+        self._rules = rules
+
+    def process(self, row: Any) -> Iterator[CuratedRow | Failed]:
+        kept = filter_row(row, self._rules)
+        yield TaggedOutput("failures", kept) if isinstance(kept, Failure) else kept
+
+
+class RenderFailures(beam.PTransform[PCollection[Any], PCollection[LineRow]]):
+    """Render each error row as one line of JSON, the same that `beam-curator windows` writes: for WriteToText.
+
+    Returns:
+      Rows of one column, `line`.
+
+    Raises:
+      ValueError: the input is not an error output of these transforms.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def expand(self, rows: PCollection[Any]) -> PCollection[LineRow]:
+        check_columns(rows, "RenderFailures", ErrorRow._fields, "give it the error outputs of these transforms")
+        return rows | "Render" >> beam.Map(letter_of)
+
+
+def with_errors(rows: PCollection[Any], failures: Sequence[PCollection[Failure]], output: str | None) -> Outputs:
+    """Return rows, and failures as rows under a name; without a name, the first failure ends the job."""
+    collected = failures | "All failures" >> beam.Flatten()
+    if output is None:
+        _ = collected | "Refuse" >> beam.Map(refuse)
+        return rows
+    return {_MAIN: rows, output: collected | "Render errors" >> beam.Map(error_row)}
+
+
+def refuse(failure: Failure) -> None:
+    """End the job for a row that nobody wants to collect.
+
+    Raises:
+      RowRefusedError: always.
+    """
+    raise refusal_of(failure)
+
+
+def error_output(error_handling: ErrorHandling) -> str | None:
+    """Return the name in `{"output": NAME}`, or None.
+
+    Raises:
+      ValueError: it is anything else, or the name is taken.
+
+    Example:
+      >>> error_output({"output": "errors"})
+      'errors'
+    """
+    if error_handling is None:
+        return None
+    if not isinstance(error_handling, Mapping) or set(error_handling) != {"output"} or not error_handling["output"]:
+        raise ValueError(f"error_handling {error_handling!r} is not understood: write {{output: NAME}}")
+    if error_handling["output"] == _MAIN:
+        raise ValueError(
+            f"error_handling gives the errors the name of the rows, {_MAIN!r}: choose another, such as errors"
+        )
+    return error_handling["output"]
+
+
+def check_columns(rows: PCollection[Any], step: str, needed: Sequence[str], cure: str) -> None:
+    """Check that rows have the columns that a step reads.
+
+    Raises:
+      ValueError: a column is missing, or the rows have no schema.
+    """
+    try:
+        names = [name for name, _ in named_fields_from_element_type(cast(type, rows.element_type))]
+    except TypeError:
+        names = []
+    if not set(needed) <= set(names):
+        found = f"columns {', '.join(names)}" if names else "no schema"
+        raise ValueError(f"{step} needs rows with {', '.join(needed)}, but its input has {found}: {cure}")
+
+
+def paths_of(inputs: Sequence[str]) -> tuple[str, ...]:
+    """Return a list of inputs as paths.
+
+    Raises:
+      ValueError: it is no list of paths, or empty.
+    """
+    if isinstance(inputs, str):
+        raise ValueError(f"inputs {inputs!r} is one string, expected a list of paths: write [{inputs}]")
+    if not isinstance(inputs, Sequence) or not inputs or not all(isinstance(path, str) and path for path in inputs):
+        raise ValueError(f"inputs {inputs!r} is not a list of paths: name a manifest, a glob or a directory")
+    return tuple(path.removeprefix("file://") for path in inputs)
+
+
+def checked_line_bytes(max_line_bytes: int) -> int:
+    """Return the limit if it is one.
+
+    Raises:
+      ValueError: no line could be as short as that.
+    """
+    raise_problems(
+        "input", [] if max_line_bytes > 0 else [f"max_line_bytes {max_line_bytes} is not positive: raise it"]
+    )
+    return max_line_bytes

@@ -1,0 +1,320 @@
+"""Training windows: 1-3 minutes of consecutive segments that satisfy the rules.
+
+The algorithm is that of NVIDIA NeMo Curator's `ALMDataBuilderStage`: from each segment on, segments are added
+until the upper limit of the duration, a segment of low bandwidth, one speaker too many, or the end of the entry.
+`plan_entry` is its definition; `beam_curator.windows.block_planning` computes the same for many entries at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from beam_curator.entries.entry import MAX_SECONDS, Entry
+from beam_curator.entries.json_lines import kind_of
+from beam_curator.failures import EntryError, FailureCode
+from beam_curator.intervals import Seconds, sum_left_to_right
+from beam_curator.windows.window_rules import WindowRules
+
+NO_SPEAKER = "no-speaker"
+"""The label of a segment in which nobody speaks: no window reaches across it."""
+MIN_SEGMENTS_PER_WINDOW = 2
+N_SPEAKER_DURATIONS = 5
+NOT_CUT = -1
+"""In place of a number of words: the window ends with a whole segment."""
+
+_NO_METRICS: dict[str, Any] = {}
+
+
+@dataclass(slots=True, kw_only=True)
+class LossCounts:
+    """Start segments that gave no window, by reason, with their own seconds. Order and names are the reference's."""
+
+    lost_bw: int = 0
+    dur_lost_bw: Seconds = 0.0
+    lost_sr: int = 0
+    dur_lost_sr: Seconds = 0.0
+    lost_spk: int = 0
+    dur_lost_spk: Seconds = 0.0
+    lost_win: int = 0
+    dur_lost_win: Seconds = 0.0
+    lost_no_spkr: int = 0
+    dur_lost_no_spkr: Seconds = 0.0
+    lost_next_seg_bm: int = 0
+    dur_lost_next_seg_bm: Seconds = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class WindowPlan:
+    """The training windows of one entry as index ranges into its segments.
+
+    Window k holds `segments[firsts[k]:stops[k]]` and, where `cuts[k] >= 0`, also segment `stops[k]` cut down to its
+    `cuts[k]` earliest words. Columns are parallel lists, one item a window.
+
+    Attributes:
+      low_sample_rate: the entry was refused as a whole.
+      firsts: index of the first segment.
+      stops: index after the last whole segment.
+      cuts: number of words kept of the cut segment, NOT_CUT where there is none.
+      starts: start in seconds.
+      ends: end of the last segment in seconds.
+      speaker_durations: seconds of the five longest speakers, longest first, padded with 0.0.
+      losses: `(first, stop, cut, next)` of each attempt that `lost_win` counts; `next` is where the scan stopped.
+      counts: start segments without a window, by reason.
+      total_dur: summed length of all segments in seconds.
+      truncation_events: segments cut, also for attempts that failed afterwards.
+    """
+
+    low_sample_rate: bool = False
+    firsts: list[int] = field(default_factory=list)
+    stops: list[int] = field(default_factory=list)
+    cuts: list[int] = field(default_factory=list)
+    starts: list[Seconds] = field(default_factory=list)
+    ends: list[Seconds] = field(default_factory=list)
+    speaker_durations: list[list[Seconds]] = field(default_factory=list)
+    losses: list[tuple[int, int, int, int]] = field(default_factory=list)
+    counts: LossCounts = field(default_factory=LossCounts)
+    total_dur: Seconds = 0
+    truncation_events: int = 0
+
+
+def plan_entry(entry: Entry, rules: WindowRules) -> WindowPlan:
+    """Plan the training windows of one entry: the definition of the algorithm, in time linear in the windows.
+
+    Raises:
+      EntryError: a word of a segment that has to be cut lacks its end, or is not an object.
+    """
+    durations = [end - start for start, end in zip(entry.starts, entry.ends, strict=True)]
+    plan = WindowPlan(total_dur=sum_left_to_right(durations))
+    if entry.sample_rate < rules.min_sample_rate:
+        return refuse_sample_rate(plan, len(durations))
+    for first, duration in enumerate(durations):
+        if entry.bandwidths[first] < rules.min_bandwidth:
+            plan.counts.lost_bw += 1
+            plan.counts.dur_lost_bw += duration
+        else:
+            _attempt(plan, entry, rules, first)
+    return plan
+
+
+def refuse_sample_rate(plan: WindowPlan, n_segments: int) -> WindowPlan:
+    """Mark the plan of an entry whose sample rate is too low: no windows, all segments lost."""
+    plan.low_sample_rate = True
+    plan.counts.lost_sr = n_segments
+    plan.counts.dur_lost_sr = plan.total_dur
+    return plan
+
+
+def _attempt(plan: WindowPlan, entry: Entry, rules: WindowRules, first: int) -> None:
+    """Try to make a window that starts with segment `first`; record it or its loss."""
+    stop, cut, end, speakers = _scan(plan, entry, rules, first)
+    duration = end - entry.starts[first]
+    fits = rules.min_duration <= duration <= rules.max_duration
+    n_segments = stop - first + (cut != NOT_CUT)
+    bandwidth_dropped = "metrics" in rules.drop_fields and rules.min_bandwidth > 0
+    if not fits or n_segments < MIN_SEGMENTS_PER_WINDOW or bandwidth_dropped:
+        record_loss(plan, entry, rules, first, stop, cut)
+    elif not rules.min_speakers <= len(speakers) <= rules.max_speakers:
+        plan.counts.lost_spk += 1
+        plan.counts.dur_lost_spk += entry.ends[first] - entry.starts[first]
+    else:
+        longest = sorted(speakers.values(), reverse=True)[:N_SPEAKER_DURATIONS]
+        plan.firsts.append(first)
+        plan.stops.append(stop)
+        plan.cuts.append(cut)
+        plan.starts.append(entry.starts[first])
+        plan.ends.append(end)
+        plan.speaker_durations.append(longest + [0.0] * (N_SPEAKER_DURATIONS - len(longest)))
+
+
+def _scan(
+    plan: WindowPlan, entry: Entry, rules: WindowRules, first: int
+) -> tuple[int, int, Seconds, dict[Any, Seconds]]:
+    """Add segments from `first` on while the rules allow.
+
+    Returns:
+      Index after the last whole segment, words kept of a cut segment or NOT_CUT, end of the last segment added
+      (of segment `first` if none was), and seconds by speaker.
+    """
+    starts, ends, labels, bandwidths = entry.starts, entry.ends, entry.speakers, entry.bandwidths
+    latest, latest_start = rules.max_duration, starts[first] + rules.max_duration
+    counts_speakers = "speaker" not in rules.drop_fields
+    speakers: dict[Any, Seconds] = {}
+    end = ends[first]
+    for index in range(first, len(starts)):
+        if bandwidths[index] < rules.min_bandwidth:
+            return index, NOT_CUT, end, speakers
+        crosses = ends[index] - starts[first] > latest
+        if crosses:
+            if not rules.truncation or starts[index] >= latest_start:
+                return index, NOT_CUT, end, speakers
+            plan.truncation_events += 1
+            cut, cut_end = cut_words(entry, index, latest_start)
+        label = labels[index]
+        if label and (label == NO_SPEAKER or len(speakers) + (label not in speakers) > rules.max_speakers):
+            return index, NOT_CUT, end, speakers
+        end = cut_end if crosses else ends[index]
+        if label and counts_speakers:
+            speakers[label] = speakers.get(label, 0) + (end - starts[index])
+        if crosses:
+            return index, cut, end, speakers
+    return len(starts), NOT_CUT, end, speakers
+
+
+def cut_words(entry: Entry, index: int, latest: Seconds) -> tuple[int, Seconds]:
+    """Count the words of segment `index` that end by `latest`, and tell the end of the last of them in list order.
+
+    A segment without words has none to keep: it is cut to zero length, as in the reference.
+
+    Raises:
+      EntryError: a word is not an object or lacks a numeric end.
+    """
+    n_words, end = 0, entry.starts[index]
+    for position, word in enumerate(entry.segments[index].get("words", ())):
+        try:
+            if word["end"] <= latest:
+                if word["end"] < -MAX_SECONDS:
+                    raise TypeError("a time that cannot be reckoned with")
+                n_words, end = n_words + 1, word["end"]
+                _check_word(word.get("word"), f"segments[{index}].words[{position}]")
+        except (KeyError, TypeError) as err:
+            where = f"segments[{index}].words[{position}]"
+            raise _word_error(where, word) from err
+    return n_words, end
+
+
+def _check_word(text: Any, where: str) -> None:
+    if text and not isinstance(text, str):
+        raise EntryError(
+            FailureCode.BAD_TYPE, f"{where}.word is {kind_of(text)}, expected a string", "write the word as a string"
+        )
+
+
+def _word_error(where: str, word: Any) -> EntryError:
+    cure = "write the word's end time in seconds, or leave the words out"
+    if not isinstance(word, dict):
+        return EntryError(FailureCode.BAD_TYPE, f"{where} is {kind_of(word)}, expected an object", cure)
+    if "end" not in word:
+        return EntryError(FailureCode.MISSING_KEY, f"{where}.end is absent", cure)
+    found = repr(word["end"])[:24] if isinstance(word["end"], (int, float)) else kind_of(word["end"])
+    return EntryError(FailureCode.BAD_TIME, f"{where}.end is {found}, expected seconds", cure)
+
+
+def record_loss(plan: WindowPlan, entry: Entry, rules: WindowRules, first: int, stop: int, cut: int) -> None:
+    """Count an attempt that gave no window, and the obstacle at which its scan stopped."""
+    counts, duration = plan.counts, entry.ends[first] - entry.starts[first]
+    following = min(stop, len(entry.starts) - 1)
+    counts.lost_win += 1
+    counts.dur_lost_win += duration
+    if entry.segments[following].get("speaker", NO_SPEAKER) == NO_SPEAKER:
+        counts.lost_no_spkr += 1
+        counts.dur_lost_no_spkr += duration
+    elif entry.bandwidths[following] < rules.min_bandwidth:
+        counts.lost_next_seg_bm += 1
+        counts.dur_lost_next_seg_bm += duration
+    plan.losses.append((first, stop, cut, following))
+
+
+def truncated_segment(segment: dict[str, Any], n_words: int) -> dict[str, Any]:
+    """Return a copy of a segment cut down to its `n_words` earliest words.
+
+    Words keep their order in the list; `words`, `text` and `end` are set to what is left.
+
+    Example:
+      >>> truncated_segment({"start": 0.0, "end": 2.0, "words": [{"word": "a", "end": 0.5},
+      ...                    {"word": "b", "end": 2.0}]}, 1)
+      {'start': 0.0, 'end': 0.5, 'words': [{'word': 'a', 'end': 0.5}], 'text': 'a'}
+    """
+    if not n_words:
+        return {**segment, "words": [], "text": "", "end": segment["start"]}
+    latest = sorted(word["end"] for word in segment["words"])[n_words - 1]
+    kept = [word for word in segment["words"] if word["end"] <= latest]
+    text = " ".join(word["word"] for word in kept if word.get("word"))
+    return {**segment, "words": kept, "text": text, "end": kept[-1]["end"]}
+
+
+def build_training_windows(entry: dict[str, Any], rules: WindowRules) -> dict[str, Any]:
+    """Build the training windows of one entry, as the reference's builder returns them.
+
+    Args:
+      entry: one manifest row; never changed.
+      rules: what makes a window.
+
+    Returns:
+      The entry without the dropped keys, with `windows`, `stats` and `truncation_events`.
+
+    Raises:
+      EntryError: the entry lacks what the rules need; a row to put aside.
+
+    Example:
+      >>> talk = {"audio_filepath": "a.wav", "audio_sample_rate": 16000, "segments": [
+      ...     {"start": 0.0, "end": 5.0, "speaker": "a", "metrics": {"bandwidth": 8000}},
+      ...     {"start": 5.0, "end": 10.0, "speaker": "b", "metrics": {"bandwidth": 8000}}]}
+      >>> built = build_training_windows(talk, WindowRules(target_window_duration=10.0))
+      >>> len(built["windows"]), built["windows"][0]["speaker_durations"]
+      (1, [5.0, 5.0, 0.0, 0.0, 0.0])
+    """
+    checked = Entry.from_fields(entry)
+    plan = plan_entry(checked, rules)
+    made: dict[str, Any] = {
+        "windows": [
+            {"segments": segments_of(checked, rules, *window), "speaker_durations": durations}
+            for *window, durations in zip(plan.firsts, plan.stops, plan.cuts, plan.speaker_durations, strict=True)
+        ],
+        "stats": {**stats_of(checked, plan), "lost_win_full_data": _lost_windows(checked, plan, rules)},
+        "truncation_events": plan.truncation_events,
+    }
+    if plan.low_sample_rate:
+        return {"audio_filepath": entry["audio_filepath"], **made}
+    return {key: value for key, value in entry.items() if key not in rules.drop_fields_top_level} | made
+
+
+def segments_of(entry: Entry, rules: WindowRules, first: int, stop: int, cut: int) -> list[dict[str, Any]]:
+    """Return copies of the segments of one planned window, without the dropped keys."""
+    chosen = entry.segments[first:stop]
+    if cut != NOT_CUT:
+        chosen.append(truncated_segment(entry.segments[stop], cut))
+    return [without(segment, rules.drop_fields) for segment in chosen]
+
+
+def without(fields: dict[str, Any], dropped: tuple[str, ...]) -> dict[str, Any]:
+    """Return a copy of an object without some keys."""
+    kept = fields.copy()
+    for key in dropped:
+        kept.pop(key, None)
+    return kept
+
+
+def stats_of(entry: Entry, plan: WindowPlan) -> dict[str, Any]:
+    """Return the reference's `stats` object, all but its last key `lost_win_full_data`."""
+    counts = plan.counts
+    return {
+        "total_segments": len(entry.segments),
+        "total_dur": plan.total_dur,
+        "swift_path": entry.fields.get("swift_audio_filepath", ""),
+        "audio_sample_rate": entry.sample_rate,
+        "lost_bw": counts.lost_bw,
+        "dur_lost_bw": counts.dur_lost_bw,
+        "lost_sr": counts.lost_sr,
+        "dur_lost_sr": counts.dur_lost_sr,
+        "lost_spk": counts.lost_spk,
+        "dur_lost_spk": counts.dur_lost_spk,
+        "lost_win": counts.lost_win,
+        "dur_lost_win": counts.dur_lost_win,
+        "lost_no_spkr": counts.lost_no_spkr,
+        "dur_lost_no_spkr": counts.dur_lost_no_spkr,
+        "lost_next_seg_bm": counts.lost_next_seg_bm,
+        "dur_lost_next_seg_bm": counts.dur_lost_next_seg_bm,
+    }
+
+
+def _lost_windows(entry: Entry, plan: WindowPlan, rules: WindowRules) -> list[dict[str, Any]]:
+    return [
+        {
+            "index": first,
+            "window_segs": segments_of(entry, rules, first, stop, cut),
+            "next_seg": without(entry.segments[following], rules.drop_fields),
+            "prev_seg": without(entry.segments[max(first - 1, 0)], rules.drop_fields),
+        }
+        for first, stop, cut, following in plan.losses
+    ]

@@ -1,0 +1,54 @@
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from beam_curator.files import atomic_files
+from beam_curator.files.atomic_files import AtomicFile, ForeignRunError
+
+
+class TestAtomicFile:
+    def test_appears_whole_at_the_end(self, tmp_path: Path) -> None:
+        with AtomicFile(str(tmp_path), "a.jsonl") as file:
+            file.write_pieces([b"ab", memoryview(b"cde")[1:]])
+            assert not (tmp_path / "a.jsonl").exists()
+        assert (tmp_path / "a.jsonl").read_bytes() == b"abde"
+        assert (file.n_bytes, file.sha256) == (4, hashlib.sha256(b"abde").hexdigest())
+        assert os.listdir(tmp_path) == ["a.jsonl"]
+
+    def test_hashes_and_writes_large_files_in_order(self, tmp_path: Path) -> None:
+        pieces = [bytes([number]) * 1_000_003 for number in range(40)]
+        with AtomicFile(str(tmp_path), "a") as file:
+            for piece in pieces:
+                file.write_pieces([piece])
+        whole = b"".join(pieces)
+        assert (tmp_path / "a").read_bytes() == whole
+        assert (file.n_bytes, file.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
+
+    def test_leaves_nothing_after_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(KeyError), AtomicFile(str(tmp_path), "a") as file:
+            file.write_pieces([b"x" * (20 << 20)])
+            raise KeyError
+        assert os.listdir(tmp_path) == []
+
+    def test_keeps_the_old_file_where_the_check_refuses(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(b"old")
+
+        def refuse() -> None:
+            raise ForeignRunError("taken over")
+
+        with pytest.raises(ForeignRunError), AtomicFile(str(tmp_path), "a", refuse) as file:
+            file.write_pieces([b"new"])
+        assert os.listdir(tmp_path) == ["a"]
+        assert (tmp_path / "a").read_bytes() == b"old"
+
+    def test_replaces_an_old_file(self, tmp_path: Path) -> None:
+        atomic_files.write_bytes(str(tmp_path), "a", b"old")
+        atomic_files.write_bytes(str(tmp_path), "a", b"new")
+        assert (tmp_path / "a").read_bytes() == b"new"
+        assert os.listdir(tmp_path) == ["a"]
+
+    def test_needs_its_directory(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError), AtomicFile(str(tmp_path / "none"), "a"):
+            pass

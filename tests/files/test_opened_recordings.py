@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from beam_curator.failures import EntryError
+from beam_curator.files.opened_recordings import base_of, open_recording, recording_of
+from beam_curator.sets.output_set import InputRecord, Manifest, render_manifest
+from tests import fakes_filesystem
+from tests.manifests import run, speech
+from tests.transforms.clips.clip_sets import write_recording, write_rows
+
+
+def code_of(name: object, *allowed_root: str) -> str:
+    """Return the code of the error that opening a recording raises."""
+    with pytest.raises(EntryError) as caught, open_recording(str(name), allowed_root):
+        pass
+    assert caught.value.cure
+    return caught.value.code.value
+
+
+class TestOpenRecording:
+    def test_files_and_members_are_read_in_place(self, tmp_path: Path) -> None:
+        samples = write_recording(tmp_path / "a.wav")
+        with tarfile.open(tmp_path / "a.tar", "w") as tar:
+            tar.add(tmp_path / "a.wav", "in/b.wav")
+        for name in ("a.wav", "a.tar::in/b.wav"):
+            with open_recording(f"{tmp_path}/{name}") as reader:
+                assert (reader.read(10, 20) == samples[10:20]).all()
+
+    def test_objects_of_a_store_too(self, tmp_path: Path) -> None:
+        samples = write_recording(tmp_path / "a.wav")
+        fakes_filesystem.put("gs://store/x/a.wav", (tmp_path / "a.wav").read_bytes())
+        with open_recording("gs://store/x/a.wav", ["gs://store"]) as reader:
+            assert (reader.read() == samples).all()
+        assert code_of("gs://store/x/a.wav", "gs://sto") == "path_outside_root"
+        assert code_of("gs://store/x/a.wav", str(tmp_path)) == "path_outside_root"
+        assert code_of("gs://store/x/../../other/a.wav", "gs://store") == "path_outside_root"
+
+    def test_a_tar_that_has_changed_is_read_again(self, tmp_path: Path) -> None:
+        for name, seconds in (("one.wav", 1.0), ("two.wav", 2.0)):
+            write_recording(tmp_path / name, seconds)
+            with tarfile.open(tmp_path / "a.tar", "w") as tar:
+                tar.add(tmp_path / name, "x.wav")
+            with open_recording(f"{tmp_path}/a.tar::x.wav") as reader:
+                assert reader.info.n_samples == seconds * 8000
+
+    def test_what_is_no_file_is_not_readable(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "fifo.wav")
+        (tmp_path / "loop.wav").symlink_to("loop.wav")
+        for name in ("fifo.wav", "loop.wav", "x" * 300):
+            assert code_of(tmp_path / name) == "not_readable"
+        assert code_of(tmp_path) == code_of("/dev/zero") == "not_readable"
+
+    def test_what_is_not_there_is_not_found(self, tmp_path: Path) -> None:
+        write_recording(tmp_path / "a.wav")
+        for name in ("b.wav", "a.wav/b.wav", "a\0.wav", "b.tar::a.wav", "~/a.wav"):
+            assert code_of(tmp_path / name) == "not_found"
+        assert code_of(tmp_path / "a\0.wav", str(tmp_path)) == "not_found"
+        assert code_of("a\0.wav", str(tmp_path)) == "path_outside_root"
+
+    @pytest.mark.parametrize("name", ["file:///a.wav", "http://169.254.169.254/a.wav", "ftp://h/a", "x://y.tar::z"])
+    def test_other_schemes_are_not_allowed(self, name: str) -> None:
+        assert code_of(name) == code_of(name, "/") == "scheme_not_allowed"
+
+    def test_links_are_followed_before_the_root_is_compared(self, tmp_path: Path) -> None:
+        root = tmp_path / "root"
+        write_recording(root / "a.wav")
+        write_recording(tmp_path / "rooted" / "a.wav")
+        (root / "out.wav").symlink_to(tmp_path / "rooted" / "a.wav")
+        (tmp_path / "link").symlink_to(root)
+        for name in ("out.wav", "../rooted/a.wav"):
+            assert code_of(root / name, str(root)) == "path_outside_root"
+        for allowed in (str(root), f"{root}/", str(tmp_path / "link"), "/"):
+            with open_recording(str(root / "a.wav"), [allowed]) as reader:
+                assert reader.info.n_samples == 24000
+        with open_recording(str(tmp_path / "link" / "a.wav"), ["/nowhere", str(root)]):
+            pass
+
+
+class TestPaths:
+    def test_begin_at_the_folder_of_their_manifest(self) -> None:
+        assert recording_of("x/a.wav", "/data/m.jsonl") == "/data/x/a.wav"
+        assert recording_of("../a.wav", "gs://b/lists/m.jsonl") == "gs://b/a.wav"
+        assert recording_of("/a.wav", "gs://b/m.jsonl") == "/a.wav"
+        assert recording_of("gs://c/a.wav", "/data/m.jsonl") == "gs://c/a.wav"
+
+    def test_of_a_set_begin_where_its_inputs_lie(self, tmp_path: Path) -> None:
+        manifest = write_rows(tmp_path / "in" / "m.jsonl", [speech(4)])
+        run("windows", manifest, "--output", tmp_path / "one")
+        run("windows", tmp_path / "one", "--output", tmp_path / "two")
+        assert base_of(str(tmp_path / "two" / "windows-00000-of-00001.jsonl")) == str(manifest)
+        assert recording_of("a.wav", str(tmp_path / "two" / "x.jsonl")) == str(tmp_path / "in" / "a.wav")
+
+    def test_of_a_set_of_several_folders_begin_at_the_set(self, tmp_path: Path) -> None:
+        for folder in ("in", "in/deeper"):
+            write_rows(tmp_path / folder / "m.jsonl", [speech(4)])
+        run("windows", tmp_path / "in", "--output", tmp_path / "out")
+        source = str(tmp_path / "out" / "windows-00000-of-00002.jsonl")
+        assert base_of(source) == source
+
+    @pytest.mark.parametrize("text", ["{", "[]", json.dumps({"format": 99})])
+    def test_a_damaged_manifest_is_no_lineage(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "_MANIFEST.json").write_text(text)
+        assert base_of(f"{tmp_path}/m.jsonl") == f"{tmp_path}/m.jsonl"
+
+    def test_what_lies_beside_the_manifests_has_no_part_in_it(self, tmp_path: Path) -> None:
+        inputs = (
+            InputRecord(name="/in/m.jsonl", n_bytes=1, sha256="00"),
+            InputRecord(name="/models/m.nemo", n_bytes=1, sha256="00", beside=True),
+        )
+        text = render_manifest(command="diarize", config={}, inputs=inputs, counts={}, files=())
+        assert Manifest.from_json(text).inputs == inputs
+        (tmp_path / "_MANIFEST.json").write_bytes(text)
+        assert base_of(f"{tmp_path}/turns-00000-of-00001.jsonl") == "/in/m.jsonl"
+
+    def test_a_set_that_names_itself_comes_to_an_end(self, tmp_path: Path) -> None:
+        run("windows", write_rows(tmp_path / "in" / "m.jsonl", [speech(4)]), "--output", tmp_path / "out")
+        text = (tmp_path / "out" / "_MANIFEST.json").read_text().replace(f"{tmp_path}/in/", f"{tmp_path}/out/")
+        (tmp_path / "out" / "_MANIFEST.json").write_text(text)
+        assert base_of(f"{tmp_path}/out/x.jsonl") == f"{tmp_path}/out/m.jsonl"

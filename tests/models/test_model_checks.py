@@ -1,0 +1,146 @@
+import shutil
+import warnings
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+
+from beam_curator.diarization.diarize_rules import AUTO_MODEL, ModelOptions
+from beam_curator.diarization.known_models import KNOWN_MODELS, TITANET_MODEL
+from beam_curator.diarization.streaming_parameters import StreamingParameters
+from beam_curator.models.model_checks import ModelUseWarning, check_model, notices_of
+from beam_curator.models.model_files import ModelFileError, ModelNotFoundError
+from beam_curator.models.model_places import packaged_folder
+from beam_curator.transforms.diarization.diarize_recordings import Diarize
+from beam_curator.transforms.yaml import diarize_jobs as yaml_diarization
+from tests.fakes_models import BandHandler, write_band_model, write_sound
+from tests.transforms.diarization.models_in_files import TRANSFORMERS
+
+FORBIDDEN = (
+    "model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that take "
+    "nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
+)
+
+FOR_LESS = (
+    "model demo is for demonstration and tests only: for real speech take "
+    "nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
+)
+
+
+class TestNotices:
+    @pytest.mark.parametrize(
+        "model",
+        [
+            {"model_name": "nvidia/diar_sortformer_4spk-v1"},
+            {"model_name": "nvidia/diar_sortformer_4spk-v1@abc"},
+            {"model_path": "/none/diar_sortformer_4spk-v1.nemo"},
+            {"model_name": AUTO_MODEL, "model_path": "/none/diar_sortformer_4spk-v1"},
+        ],
+    )
+    def test_of_a_licence_that_forbids_commerce(self, model: dict[str, str]) -> None:
+        assert notices_of(ModelOptions(**model)) == [f"warning: {FORBIDDEN}"]
+
+    @pytest.mark.parametrize(
+        "model",
+        [
+            {"model_name": "nvidia/diar_streaming_sortformer_4spk-v2"},
+            {"model_name": "somebody/else"},
+            {"model_name": "nvidia/diar_sortformer_4spk-v1", "model_path": "/none/mine.nemo"},
+            {"model_path": "/none/mine.nemo"},
+        ],
+    )
+    def test_of_other_licences_nothing_is_said(self, model: dict[str, str]) -> None:
+        assert notices_of(ModelOptions(**model)) == []
+
+    def test_of_the_model_of_this_package(self, tmp_path: Path) -> None:
+        assert notices_of(ModelOptions()) == notices_of(ModelOptions(model_name="demo")) == [f"warning: {FOR_LESS}"]
+        nothing_installed = ModelOptions(model_name=AUTO_MODEL, cache_dir=str(tmp_path))
+        assert notices_of(nothing_installed) == ["--model-name auto: demo", f"warning: {FOR_LESS}"]
+
+    def test_of_a_copy_of_it(self, tmp_path: Path) -> None:
+        copy = shutil.copytree(packaged_folder("demo"), tmp_path / "models" / "mine")
+        for path in (packaged_folder("demo"), str(copy)):
+            assert notices_of(ModelOptions(model_path=path)) == [f"warning: {FOR_LESS}"]
+        assert notices_of(ModelOptions(model_name=AUTO_MODEL, cache_dir=str(tmp_path / "models"))) == [
+            f"--model-name auto: {copy}",
+            f"warning: {FOR_LESS}",
+        ]
+        other = write_band_model(tmp_path / "demo")
+        assert notices_of(ModelOptions(model_path=str(other))) == []
+
+    def test_of_a_file_that_was_renamed_if_its_hash_is_given(self) -> None:
+        sha256 = KNOWN_MODELS["nvidia/diar_sortformer_4spk-v1"].sha256
+        assert sha256 is not None
+        for path in ("/none/mine.nemo", "gs://bucket/mine.nemo"):
+            assert notices_of(ModelOptions(model_path=path, sha256=sha256.upper()), look_up=False) == [
+                f"warning: {FORBIDDEN}"
+            ]
+            assert notices_of(ModelOptions(model_path=path), look_up=False) == []
+
+    def test_in_a_store_only_names_count_unless_it_is_looked_up(self) -> None:
+        named = ModelOptions(model_path="gs://bucket/diar_sortformer_4spk-v1.nemo")
+        assert notices_of(named) == notices_of(named, look_up=False) == [f"warning: {FORBIDDEN}"]
+        assert notices_of(ModelOptions(model_path="gs://bucket/other"), look_up=False) == []
+
+    def test_auto_says_what_it_takes_and_warns_of_that(self, tmp_path: Path) -> None:
+        long = write_band_model(tmp_path / "streaming")
+        short = write_band_model(tmp_path / "diar_sortformer_4spk-v1", streaming=False)
+        assert notices_of(ModelOptions(model_name=AUTO_MODEL, cache_dir=str(tmp_path))) == [
+            f"--model-name auto: {long}, and {short} for short recordings",
+            f"warning: {FORBIDDEN}",
+        ]
+
+
+class TestInPipelines:
+    """In Python and Beam YAML there is no command that could say it."""
+
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> ModelOptions:
+        return ModelOptions(model_path=str(write_band_model(tmp_path / "diar_sortformer_4spk-v1")))
+
+    @pytest.fixture
+    def talk(self, tmp_path: Path) -> Path:
+        return write_sound(tmp_path / "in" / "a.wav", 1.0)
+
+    def test_a_job_warns_once_when_it_is_built(self, model: ModelOptions, talk: Path, tmp_path: Path) -> None:
+        with pytest.warns(ModelUseWarning) as caught:
+            beam.Pipeline() | Diarize([str(talk)], str(tmp_path / "out"), model=model)
+        assert [str(warning.message) for warning in caught if warning.category is ModelUseWarning] == [FORBIDDEN]
+
+    def test_steps_of_yaml_warn(self, model: ModelOptions, talk: Path, tmp_path: Path) -> None:
+        pipeline = beam.Pipeline()
+        rows = pipeline | beam.Create([beam.Row(audio_filepath=str(talk))])
+        with pytest.warns(ModelUseWarning, match="forbids commercial use"):
+            rows | yaml_diarization.DiarizeRecordings(model_path=model.model_path)
+        with pytest.warns(ModelUseWarning, match="forbids commercial use"):
+            pipeline | yaml_diarization.Diarize([str(talk)], str(tmp_path / "out"), model_path=model.model_path)
+
+    def test_others_do_not(self, model: ModelOptions, talk: Path, tmp_path: Path) -> None:
+        inputs, output = [str(talk)], str(tmp_path / "out")
+        other = ModelOptions(model_path=str(write_band_model(tmp_path / "other")))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ModelUseWarning)
+            for job in (
+                Diarize(inputs, output, model=other),
+                Diarize(inputs, output, model=model, warns=False),
+                Diarize(inputs, output, model=model, handler=BandHandler()),
+            ):
+                beam.Pipeline() | job
+
+
+def test_a_model_of_embeddings_tells_no_turns() -> None:
+    with pytest.raises(ModelFileError, match="titanet_large does not tell who speaks when, expected one that does"):
+        check_model(ModelOptions(model_name=TITANET_MODEL), StreamingParameters())
+
+
+def test_the_model_of_this_package_has_no_revisions() -> None:
+    with pytest.raises(ModelNotFoundError, match="expected demo, which lies in this package and has no revisions"):
+        check_model(ModelOptions(model_name="demo@main"), StreamingParameters())
+
+
+def test_another_model_of_transformers(tmp_path: Path) -> None:
+    for name, content in TRANSFORMERS.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ModelFileError, match="is a model of type bert, expected nemotron3_diarization"):
+        check_model(ModelOptions(model_path=str(tmp_path)), StreamingParameters())

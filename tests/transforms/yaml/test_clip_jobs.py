@@ -1,0 +1,81 @@
+"""Jobs that cut clips, as Beam YAML gives them to a pipeline."""
+
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+
+from beam_curator.transforms.yaml.clip_jobs import ExportClips, ExtractClips
+from beam_curator.transforms.yaml.yaml_rows import CountRow
+from tests.manifests import TALKS, manifest_of, names_in, run
+
+PIECES = str(TALKS.with_name("pieces.jsonl"))
+
+
+def test_extraction_writes_the_set_that_the_command_writes(tmp_path: Path) -> None:
+    options = ["--output-format", "flac", "--sample-rate", "16000", "--mono", "mix", "--index", "parquet"]
+    run("extract", PIECES, "--output", tmp_path / "command", *options)
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        counts = pipeline | ExtractClips(
+            [PIECES], f"file://{tmp_path}/out", output_format="flac", sample_rate=16000, mono="mix", index="parquet"
+        )
+        assert counts.element_type == CountRow
+        expected = list(manifest_of(tmp_path / "command")["counts"].items())
+        assert ("cut.clips", 4) in expected
+        assert_that(counts | beam.Reshuffle() | beam.Map(tuple), equal_to(expected))
+    assert manifest_of(tmp_path / "out") == manifest_of(tmp_path / "command")
+    assert set(names_in(tmp_path / "command")) - set(names_in(tmp_path / "out")) == {"summary.json"}
+
+
+def test_export_writes_the_tree_that_the_command_writes(tmp_path: Path) -> None:
+    run("export", PIECES, "--output", tmp_path / "command", "--generate-captions", "--score-keys", "snr")
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        counts = pipeline | ExportClips([PIECES], str(tmp_path / "out"), generate_captions=True, score_keys=("snr",))
+        assert counts.element_type == CountRow
+        expected = list(manifest_of(tmp_path / "command")["counts"].items())
+        assert ("cut.filtered", 1) in expected
+        assert_that(counts | beam.Reshuffle() | beam.Map(tuple), equal_to(expected))
+    assert manifest_of(tmp_path / "out") == manifest_of(tmp_path / "command")
+    found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.flac")}
+    assert len(found) == 4
+    assert all((tmp_path / "command" / name).exists() for name in found)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"what": "words"}, "what 'words' is not known: use one of auto, rows, segments"),
+        ({"sample_rate": 10}, "sample_rate 10 must be 1000-384000"),
+        ({"output_format": "mp3"}, "output_format 'mp3' is not known: use one of wav, flac, ogg"),
+        ({"row_format": "csv"}, "row format 'csv' is not known: use one of jsonl, parquet, avro"),
+        ({"pack": "zip"}, "pack 'zip' is not known: use one of none, webdataset, nemo-tar"),
+        ({"shards": -1}, "shards -1 is below 0"),
+        ({"max_line_bytes": 0}, "max_line_bytes 0 is not positive"),
+    ],
+)
+def test_options_that_cannot_hold_are_refused_when_the_step_is_made(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        ExtractClips(["a.jsonl"], "out", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"what": "words"}, "what 'words' is not known"),
+        ({"embedding_algorithm": "../x"}, "embedding_algorithm '../x' must be of"),
+        ({"clips_per_chunk": 0}, "clips_per_chunk 0 is below 1"),
+        ({"row_format": "csv"}, "row format 'csv' is not known"),
+        ({"shards": -1}, "shards -1 is below 0"),
+    ],
+)
+def test_options_of_an_export_are_checked_too(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        ExportClips(["a.jsonl"], "out", **options)
+
+
+@pytest.mark.parametrize("step", [ExtractClips, ExportClips])
+def test_an_output_that_the_job_would_read_is_refused(step: type[ExtractClips] | type[ExportClips]) -> None:
+    with pytest.raises(ValueError, match="within each other: choose another output"):
+        step(["in"], "in/out")
