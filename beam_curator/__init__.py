@@ -2,9 +2,9 @@
 
 from beam_curator.entries.entry import Entry
 from beam_curator.failures import EntryError, Failure, FailureCode
+from beam_curator.windows.line_windows import curate_entry, windows_of_line
 from beam_curator.windows.overlap import OverlapRules, keep_non_overlapping
 from beam_curator.windows.rendering import expand_window
-from beam_curator.windows.row_windows import curate_entry
 from beam_curator.windows.training_windows import build_training_windows
 from beam_curator.windows.window_rules import WindowRules
 
@@ -19,4 +19,5 @@ __all__ = [
     "curate_entry",
     "expand_window",
     "keep_non_overlapping",
+    "windows_of_line",
 ]

@@ -17,8 +17,8 @@ from make_manifest import sample_lines
 from beam_curator import Entry, OverlapRules, WindowRules
 from beam_curator.sets.blocks import BLOCK_BYTES
 from beam_curator.windows.block_planning import plan_block
+from beam_curator.windows.line_windows import choose_in_row
 from beam_curator.windows.rendering import render_pieces
-from beam_curator.windows.row_windows import choose_in_row
 from beam_curator.windows.training_windows import plan_entry
 
 N_ENTRIES = 10_000

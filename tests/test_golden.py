@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from beam_curator.windows.line_windows import windows_of_line
 from beam_curator.windows.overlap import OverlapRules, keep_non_overlapping
-from beam_curator.windows.row_windows import curate_entry
 from beam_curator.windows.training_windows import build_training_windows
 from beam_curator.windows.window_rules import WindowRules
 from tests.talks import as_json, line
@@ -52,7 +52,7 @@ def sha256(value: Any) -> str:
 
 
 def curated(row: bytes, percentage: float) -> Case:
-    result: Case = json.loads(curate_entry(row, WindowRules(), OverlapRules(overlap_percentage=percentage)))
+    result: Case = json.loads(windows_of_line(row, WindowRules(), OverlapRules(overlap_percentage=percentage)))
     return result
 
 
@@ -86,7 +86,7 @@ def test_overlaps_of_all_cases_are_equal_to_the_byte() -> None:
 def test_lines_of_all_cases_are_curated_alike() -> None:
     wrong = []
     for case in cases():
-        row = json.loads(curate_entry(line(case["entry"]), rules_of(case), OverlapRules(**case["overlap_params"])))
+        row = json.loads(windows_of_line(line(case["entry"]), rules_of(case), OverlapRules(**case["overlap_params"])))
         if repr(row) != repr(case["builder_output"] | case["overlap_output"]):
             wrong.append(case["seed"])
     assert wrong == []

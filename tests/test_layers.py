@@ -208,7 +208,7 @@ def test_every_job_has_its_class() -> None:
 
 def test_what_comes_along_is_noticed_where_it_first_does() -> None:
     found = what_comes_along(
-        ["string", "beam_curator.windows.overlap", "beam_curator.windows.row_windows"], ["beam_curator.rules"]
+        ["string", "beam_curator.windows.overlap", "beam_curator.windows.line_windows"], ["beam_curator.rules"]
     )
     assert found == {"beam_curator.windows.overlap": ["beam_curator.rules"]}
 

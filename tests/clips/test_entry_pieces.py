@@ -10,9 +10,9 @@ from beam_curator.clips.entry_pieces import milliseconds
 from beam_curator.entries.entry import Entry
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.failures import EntryError
+from beam_curator.windows.line_windows import choose_in_row, windows_of_line
 from beam_curator.windows.overlap import OverlapRules
 from beam_curator.windows.rendering import render_row
-from beam_curator.windows.row_windows import choose_in_row, curate_entry
 from beam_curator.windows.training_windows import plan_entry
 from beam_curator.windows.window_rules import WindowRules
 
@@ -216,7 +216,7 @@ def test_both_layouts_of_a_windows_job_are_cut_at_the_same_times() -> None:
     entry = Entry.from_json(line)
     plan = plan_entry(entry, rules)
     spans = parse_object(render_row(entry, plan, choose_in_row(plan, overlap), rules, "spans"))
-    full = parse_object(curate_entry(line, rules, overlap))
+    full = parse_object(windows_of_line(line, rules, overlap))
     from_full, from_spans = asked(full), asked(spans)
     assert [(r.start, r.end) for r in from_full] == [(r.start, r.end) for r in from_spans]
     assert [(r.start, r.end) for r in from_full] == [(0, 12), (12, 24), (24, 36), (36, 48), (48, 60)]

@@ -11,8 +11,8 @@ from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.row_files import RowForm, columns_of, count_rows, merge_files, write_rows
 from beam_curator.sets.output_set import ROW_EXTENSIONS
 from beam_curator.windows.entry_blocks import PlannedEntry
+from beam_curator.windows.line_windows import choose_in_row, windows_of_line
 from beam_curator.windows.overlap import OverlapRules
-from beam_curator.windows.row_windows import choose_in_row, curate_entry
 from beam_curator.windows.training_windows import plan_entry
 from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import line_of, speech
@@ -29,7 +29,7 @@ def chosen(entry: dict[str, Any], offset: int = 0) -> PlannedEntry:
 
 ENTRIES = [speech(6, "ä.wav"), speech(2), speech(4, audio_sample_rate=8000)]
 ROWS = [chosen(entry, 100 * number) for number, entry in enumerate(ENTRIES)]
-EXPECTED = [curate_entry(line_of(entry), RULES, OverlapRules()).decode() for entry in ENTRIES]
+EXPECTED = [windows_of_line(line_of(entry), RULES, OverlapRules()).decode() for entry in ENTRIES]
 
 
 def write(directory: Path, name: str, form: RowForm, rows: list[PlannedEntry] = ROWS) -> Path:

@@ -66,7 +66,7 @@ class TestBothFormats:
 
 
 def test_avro_says_what_parquet_says() -> None:
-    for table, name in ((TABLE, "Sample"), (CLIPS_TABLE, "ClipRow"), (WINDOWS_TABLE, "CuratedRow")):
+    for table, name in ((TABLE, "Sample"), (CLIPS_TABLE, "ClipRow"), (WINDOWS_TABLE, "WindowsRow")):
         assert (table.avro["name"], table.avro["namespace"]) == (name, "beam_curator")
         assert [field["name"] for field in table.avro["fields"]] == table.parquet.names
         nullable = [isinstance(field["type"], list) and "null" in field["type"] for field in table.avro["fields"]]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from beam_curator.windows.line_windows import windows_of_line
 from beam_curator.windows.overlap import OverlapRules
-from beam_curator.windows.row_windows import curate_entry
 from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import (
     BAD_LINES,
@@ -32,7 +32,7 @@ GOOD = [line_of(speech(3 + number % 5, f"{number}.wav")) for number in range(len
 
 
 def curated(lines: list[bytes]) -> list[bytes]:
-    return [curate_entry(line, WindowRules(), OverlapRules()) for line in lines]
+    return [windows_of_line(line, WindowRules(), OverlapRules()) for line in lines]
 
 
 def assert_books_balance(directory: Path) -> None:

@@ -9,7 +9,7 @@ from beam_curator.separation.shares import REASONS
 from beam_curator.sets.blocks import BlockRef, FailureBlock, Line, LineBlock
 from beam_curator.sets.counting import DROP_TEXTS, count_failures, count_lines, microseconds
 from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
-from beam_curator.windows.row_windows import choose_in_row
+from beam_curator.windows.line_windows import choose_in_row
 from beam_curator.windows.training_windows import plan_entry
 from beam_curator.windows.window_counts import LOSSES, count_kept, count_windows
 from tests.talks import OVERLAP, RULES, entry, segment, word

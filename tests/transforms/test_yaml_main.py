@@ -77,7 +77,7 @@ def test_the_template_runs_from_its_own_folder_with_another_target(tmp_path: Pat
 def test_the_whole_job_of_the_docs_writes_the_set_of_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (text,) = [block for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if "CurateWindows" in block]
+    (text,) = [block for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if "BuildWindowSet" in block]
     pipeline = tmp_path / "set.yaml"
     listing = str(BATCH.parent / "providers.yaml")
     pipeline.write_text(text.replace("templates/yaml/providers.yaml", listing), encoding="utf-8")

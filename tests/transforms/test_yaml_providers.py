@@ -33,8 +33,8 @@ yaml_transform = pytest.importorskip("apache_beam.yaml.yaml_transform")
 ROOT = Path(__file__).parents[2]
 LISTING = files("beam_curator").joinpath("providers.yaml")
 TYPES: dict[str, str] = yaml.safe_load(LISTING.read_text(encoding="utf-8"))[0]["transforms"]
-RULED = ["BuildTrainingWindows", "ChooseWindows", "CurateWindows"]
-WHOLE = ["ChooseWindows", "CurateWindows"]
+RULED = ["BuildTrainingWindows", "ChooseWindows", "BuildWindowSet"]
+WHOLE = ["ChooseWindows", "BuildWindowSet"]
 JOB_STEPS = {"ExtractClips": "extract", "ExportClips": "export", "Diarize": "diarize", "SeparateSpeakers": "separate"}
 FILES_BESIDE = {"rttm_out_dir", "uem", "overlap_view", "embeddings", "embedding_model"}
 """Options of diarization that ask for files, which a step that gives rows does not write."""
@@ -108,7 +108,7 @@ def test_other_options_are_those_of_the_command(name: str) -> None:
     renamed = {"target_duration": "overlap_target_duration", "scope": "overlap_scope"}
     check_same(name, OverlapOptions, renamed, set())
     check_same(name, InputOptions, {}, set())
-    check_same(name, OutputOptions, {}, set() if name == "CurateWindows" else {"row_format", "shards"})
+    check_same(name, OutputOptions, {}, set() if name == "BuildWindowSet" else {"row_format", "shards"})
 
 
 def name_of(field: "dataclasses.Field[Any]") -> str:

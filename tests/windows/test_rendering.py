@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given, settings
 
 from beam_curator.entries.entry import Entry
+from beam_curator.windows.line_windows import choose_in_row
 from beam_curator.windows.overlap import OverlapRules, keep_non_overlapping
 from beam_curator.windows.rendering import Layout, expand_window, render_pieces, render_row, spans_of
-from beam_curator.windows.row_windows import choose_in_row
 from beam_curator.windows.training_windows import build_training_windows, plan_entry
 from beam_curator.windows.window_rules import WindowRules
 from tests.talks import OVERLAP, RULES, as_json, entries, entry, overlap_rules, segment, talk, window_rules, word

@@ -9,7 +9,7 @@ from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times
 from beam_curator.sets.output_set import MANIFEST_NAME, FileRecord
 from beam_curator.sets.set_kinds import WINDOWS, SetKind
-from beam_curator.transforms.windows.curate_windows import ChooseWindows, CurateWindows
+from beam_curator.transforms.windows.window_set import BuildWindowSet, ChooseWindows
 from beam_curator.windows.window_counts import LOSSES
 
 
@@ -32,9 +32,9 @@ class WindowsJob(Job):
             keep_duplicates=read.keep_duplicates,
         )
 
-    def transform(self, target: OutputTarget) -> CurateWindows:
+    def transform(self, target: OutputTarget) -> BuildWindowSet:
         output = self.options["output"]
-        return CurateWindows(self.choice(), target, layout=output.layout, row_format=output.row_format)
+        return BuildWindowSet(self.choice(), target, layout=output.layout, row_format=output.row_format)
 
     def plan_lines(self) -> list[str]:
         return [f"windows-*, failures-* where there are any, {MANIFEST_NAME}, summary.json"]

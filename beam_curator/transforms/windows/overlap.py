@@ -14,9 +14,9 @@ from beam_curator.sets.blocks import MAX_LINE_BYTES, BlockRef, LineBlock
 from beam_curator.transforms.metrics import collector_paused, timed
 from beam_curator.transforms.windows.training_windows import build_block
 from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
+from beam_curator.windows.line_windows import choose_in_row
 from beam_curator.windows.overlap import OVERLAP_SCOPES, OverlapRules, survivors
 from beam_curator.windows.rendering import OverlapChoice
-from beam_curator.windows.row_windows import choose_in_row
 from beam_curator.windows.window_rules import WindowRules
 
 OverlapScope = Literal["row", "audio_file"]

@@ -17,10 +17,10 @@ from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock
 from beam_curator.transforms.jobs import manifests
 from beam_curator.transforms.yaml.yaml_rows import (
     BuiltRow,
-    CuratedRow,
     ErrorRow,
     LineRow,
     ManifestRow,
+    WindowsRow,
     build_row,
     error_row,
     failures_of,
@@ -193,7 +193,7 @@ class _FilterRowFn(beam.DoFn):
     def __init__(self, rules: OverlapRules) -> None:
         self._rules = rules
 
-    def process(self, row: Any) -> Iterator[CuratedRow | Failed]:
+    def process(self, row: Any) -> Iterator[WindowsRow | Failed]:
         kept = filter_row(row, self._rules)
         yield TaggedOutput("failures", kept) if isinstance(kept, Failure) else kept
 

@@ -12,7 +12,7 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.row_files import RowForm, RowFormat
 from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.transforms.jobs import manifests
-from beam_curator.transforms.windows import curate_windows as curate
+from beam_curator.transforms.windows import window_set as curate
 from beam_curator.transforms.windows.overlap import OverlapScope
 from beam_curator.transforms.yaml.steps import (
     ErrorHandling,
@@ -27,9 +27,9 @@ from beam_curator.transforms.yaml.yaml_rows import (
     InputRow,
     OptionalNumber,
     count_rows,
-    curated_rows,
     failures_of,
     input_row,
+    windows_rows,
 )
 from beam_curator.windows.overlap import OVERLAP_SCOPES, OverlapRules
 from beam_curator.windows.rendering import Layout
@@ -113,7 +113,7 @@ class ChooseWindows(beam.PTransform[PBegin, Any]):
 
     def expand(self, begin: PBegin) -> "Outputs":
         chosen = begin | "Choose windows" >> self._choose
-        rows = chosen.blocks | "Take rows" >> beam.FlatMap(curated_rows, self._layout)
+        rows = chosen.blocks | "Take rows" >> beam.FlatMap(windows_rows, self._layout)
         unreadable, failed = chosen.failures
         failures = (
             unreadable | "Take unreadable" >> beam.FlatMap(failures_of),
@@ -122,7 +122,7 @@ class ChooseWindows(beam.PTransform[PBegin, Any]):
         return with_errors(rows, failures, self._errors)
 
 
-class CurateWindows(beam.PTransform[PBegin, PCollection[CountRow]]):
+class BuildWindowSet(beam.PTransform[PBegin, PCollection[CountRow]]):
     """From manifests to a complete output set of training windows; rows that fail are files of the set.
 
     Args:
@@ -245,8 +245,8 @@ def _choice(
 
 def _curation(
     choose: curate.ChooseWindows, output: str, shards: int, layout: str, row_format: str
-) -> curate.CurateWindows:
-    return curate.CurateWindows(
+) -> curate.BuildWindowSet:
+    return curate.BuildWindowSet(
         choose,
         target_beside(choose.inputs, output, shards),
         layout=cast(Layout, layout),

@@ -58,7 +58,7 @@ class SpanRow(NamedTuple):
     end: float
 
 
-class CuratedRow(NamedTuple):
+class WindowsRow(NamedTuple):
     """A result row: the columns of the Parquet files, and in `row` the line that the command writes.
 
     A column is null where `row` does not say: only `audio_filepath`, and others where windows came from elsewhere.
@@ -126,7 +126,7 @@ class LineRow(NamedTuple):
     line: str
 
 
-_ROW_TYPES = (ManifestRow, BuiltRow, SpanRow, CuratedRow, DiarizedRow, ErrorRow, InputRow, CountRow, LineRow)
+_ROW_TYPES = (ManifestRow, BuiltRow, SpanRow, WindowsRow, DiarizedRow, ErrorRow, InputRow, CountRow, LineRow)
 for _row_type in _ROW_TYPES:
     beam.coders.registry.register_coder(_row_type, beam.coders.RowCoder)
 
@@ -171,14 +171,14 @@ def build_row(row: Any, rules: WindowRules) -> BuiltRow | Failure:
     )
 
 
-def filter_row(row: Any, rules: OverlapRules) -> CuratedRow | Failure:
+def filter_row(row: Any, rules: OverlapRules) -> WindowsRow | Failure:
     """Filter the windows of one row that has `source`, `offset` and `row`, the latter with `windows`."""
     try:
         kept = keep_non_overlapping(parse_object(row.row.encode()), rules)
     except EntryError as err:
         return _failure_of(err, OVERLAP_STAGE, row)
     has_windows = bool(kept["windows"])
-    return CuratedRow(
+    return WindowsRow(
         source=row.source,
         offset=row.offset,
         **_described(kept),
@@ -217,12 +217,12 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and value in _INT64 else None
 
 
-def curated_rows(block: EntryBlock, layout: Layout) -> Iterator[CuratedRow]:
+def windows_rows(block: EntryBlock, layout: Layout) -> Iterator[WindowsRow]:
     """Yield the result rows of a block whose windows are chosen."""
     for row in block.rows:
         columns = columns_of(row, block.ref.source, block.rules, layout)
         spans = [SpanRow(**span) for span in columns.pop("filtered")]
-        yield CuratedRow(**columns, filtered=spans)
+        yield WindowsRow(**columns, filtered=spans)
 
 
 def failures_of(block: FailureBlock) -> Iterable[Failure]:

@@ -9,8 +9,8 @@ from beam_curator.runners import cli
 from beam_curator.runners.jobs import kind_of_job
 from beam_curator.runners.jobs.windows import WindowsJob
 from beam_curator.sets.output_set import FileRecord
+from beam_curator.windows.line_windows import windows_of_line
 from beam_curator.windows.overlap import OverlapRules
-from beam_curator.windows.row_windows import curate_entry
 from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import (
     REFERENCE,
@@ -213,7 +213,7 @@ class TestReferenceFigures:
         manifest = write_lines(tmp_path / "golden.jsonl", lines)
         assert run("windows", manifest, "--output", tmp_path / "out") == 0
         rows = rows_in(tmp_path / "out")
-        expected = [curate_entry(line, WindowRules(), OverlapRules()) for line in lines]
+        expected = [windows_of_line(line, WindowRules(), OverlapRules()) for line in lines]
         assert rows == expected
         assert [list(json.loads(row)) for row in rows] == [list(json.loads(row)) for row in expected]
         counts = manifest_of(tmp_path / "out")["counts"]

@@ -14,7 +14,7 @@ from beam_curator.sets import blocks as blocks_module
 from beam_curator.sets.blocks import FailureBlock, InputFile, LineBlock, plan_blocks
 from beam_curator.sets.output_set import InputRecord
 from beam_curator.transforms.jobs.manifests import MAX_LINE_BYTES, HashInputs, ReadManifests, ReadRowsFn, first_of_file
-from beam_curator.transforms.windows.curate_windows import ChooseWindows
+from beam_curator.transforms.windows.window_set import ChooseWindows
 from tests.manifests import whole_file, write_lines
 
 LINES = [b'{"line":%d}' % number for number in range(20_000)]

@@ -19,9 +19,9 @@ from beam_curator.sets.output_set import FileRecord, InputRecord, RunRecord, Unb
 from beam_curator.sets.set_kinds import WINDOWS
 from beam_curator.transforms.jobs.writing import CommitOutputSet, WriteFailures, WriteTrainingWindows
 from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
+from beam_curator.windows.line_windows import choose_in_row
 from beam_curator.windows.overlap import OverlapRules
 from beam_curator.windows.rendering import render_row
-from beam_curator.windows.row_windows import choose_in_row
 from beam_curator.windows.training_windows import plan_entry
 from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import names_in, speech

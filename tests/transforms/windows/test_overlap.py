@@ -19,8 +19,8 @@ from beam_curator.transforms.windows.overlap import (
 )
 from beam_curator.transforms.windows.training_windows import BuildTrainingWindows
 from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
+from beam_curator.windows.line_windows import choose_in_row
 from beam_curator.windows.overlap import OverlapRules
-from beam_curator.windows.row_windows import choose_in_row
 from beam_curator.windows.training_windows import plan_entry
 from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import line_of, speech, whole_file, write_lines

@@ -17,8 +17,8 @@ from beam_curator.transforms.yaml.steps import (
     paths_of,
 )
 from beam_curator.transforms.yaml.yaml_rows import ManifestRow
+from beam_curator.windows.line_windows import windows_of_line
 from beam_curator.windows.overlap import OverlapRules
-from beam_curator.windows.row_windows import curate_entry
 from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import line_of, speech, write_lines
 
@@ -124,7 +124,7 @@ def test_the_steps_in_a_chain_give_the_rows_of_the_command(manifest: Path) -> No
         read = pipeline | ReadManifests([str(manifest)], error_handling=ERRORS)
         built = read["output"] | BuildTrainingWindows(error_handling=ERRORS)
         kept = built["output"] | FilterOverlaps(error_handling=ERRORS)
-        expected = [curate_entry(raw, WindowRules(), OverlapRules()).decode() for raw in (GOOD, LAST)]
+        expected = [windows_of_line(raw, WindowRules(), OverlapRules()).decode() for raw in (GOOD, LAST)]
         assert_that(kept["output"] | beam.Map(lambda row: row.row), equal_to(expected), label="rows")
         letters = built["errors"] | RenderFailures() | beam.Map(lambda row: json.loads(row.line)["payload"][:6])
         assert_that(letters, equal_to(["broken", "xxxxxx"]), label="letters")

@@ -7,8 +7,8 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.typehints.schemas import named_fields_from_element_type
 
-from beam_curator.transforms.yaml.window_jobs import ChooseWindows, CurateWindows, HashInputs, refuse_same_place
-from beam_curator.transforms.yaml.yaml_rows import CountRow, CuratedRow, InputRow
+from beam_curator.transforms.yaml.window_jobs import BuildWindowSet, ChooseWindows, HashInputs, refuse_same_place
+from beam_curator.transforms.yaml.yaml_rows import CountRow, InputRow, WindowsRow
 from tests.manifests import line_of, manifest_of, names_in, rows_in, run, speech, write_lines
 
 ERRORS = {"output": "errors"}
@@ -30,7 +30,7 @@ def test_rows_are_those_of_the_command_and_the_others_are_errors(manifest: Path,
         chosen = pipeline | ChooseWindows([str(manifest)], error_handling=ERRORS)
         assert list(chosen) == ["output", "errors"]
         names = [name for name, _ in named_fields_from_element_type(chosen["output"].element_type)]
-        assert names == list(CuratedRow._fields)
+        assert names == list(WindowsRow._fields)
         rows = chosen["output"] | beam.Reshuffle() | beam.Map(text_of)
         assert_that(rows, equal_to(rows_in(tmp_path / "command")), label="rows")
         errors = chosen["errors"] | "Describe" >> beam.Map(lambda row: (row.code, row.stage, row.payload))
@@ -66,7 +66,7 @@ def test_a_whole_job_writes_the_set_that_the_command_writes(manifest: Path, tmp_
     options = ["--target-window-duration", "80", "--overlap-percentage", "10", "--shards", "1", "--min-bandwidth", "0"]
     run("windows", manifest, "--output", tmp_path / "command", *options)
     with beam.Pipeline("FnApiRunner") as pipeline:
-        counts = pipeline | CurateWindows(
+        counts = pipeline | BuildWindowSet(
             [str(manifest)],
             f"file://{tmp_path}/out",
             target_window_duration=80,
@@ -108,7 +108,7 @@ def test_inputs_are_hashed_and_what_cannot_be_read_is_null(manifest: Path) -> No
 )
 def test_an_output_that_the_job_would_read_is_refused(given: list[str], output: str) -> None:
     with pytest.raises(ValueError, match=r"within each other: choose another output|output is empty"):
-        CurateWindows(given, output)
+        BuildWindowSet(given, output)
 
 
 @pytest.mark.parametrize(("given", "output"), [("in", "in2"), ("in2", "in"), ("gs://b/in", "in"), ("a/in", "a/out")])
@@ -130,14 +130,14 @@ def test_options_that_cannot_hold_are_refused_when_the_step_is_made(options: dic
     with pytest.raises(ValueError, match=problem):
         ChooseWindows(["a.jsonl"], **options)
     with pytest.raises(ValueError, match=problem):
-        CurateWindows(["a.jsonl"], "out", **options)
+        BuildWindowSet(["a.jsonl"], "out", **options)
 
 
 def test_what_a_set_alone_can_get_wrong_is_refused_too() -> None:
     with pytest.raises(ValueError, match="row format 'csv' is not known: use one of jsonl, parquet, avro"):
-        CurateWindows(["a.jsonl"], "out", row_format="csv")
+        BuildWindowSet(["a.jsonl"], "out", row_format="csv")
     with pytest.raises(ValueError, match="shards -1 is below 0"):
-        CurateWindows(["a.jsonl"], "out", shards=-1)
+        BuildWindowSet(["a.jsonl"], "out", shards=-1)
     with pytest.raises(ValueError, match=r"one string, expected a list of paths: write \[a.jsonl\]"):
         HashInputs("a.jsonl")
 

@@ -11,21 +11,21 @@ from beam_curator.transforms.windows.training_windows import build_block
 from beam_curator.transforms.yaml.yaml_rows import (
     BuiltRow,
     CountRow,
-    CuratedRow,
     ManifestRow,
     SpanRow,
+    WindowsRow,
     build_row,
     count_rows,
-    curated_rows,
     error_row,
     filter_row,
     letter_of,
     read_row,
     refusal_of,
+    windows_rows,
 )
 from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
+from beam_curator.windows.line_windows import choose_in_row, windows_of_line
 from beam_curator.windows.overlap import OverlapRules
-from beam_curator.windows.row_windows import choose_in_row, curate_entry
 from beam_curator.windows.training_windows import plan_entry
 from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import BAD_LINES, line_of, speech, whole_file
@@ -44,9 +44,9 @@ def built(raw: bytes, rules: WindowRules, offset: int = 0) -> BuiltRow:
     return row
 
 
-def curated(raw: bytes, rules: WindowRules, overlap: OverlapRules) -> CuratedRow:
+def curated(raw: bytes, rules: WindowRules, overlap: OverlapRules) -> WindowsRow:
     row = filter_row(built(raw, rules), overlap)
-    assert isinstance(row, CuratedRow)
+    assert isinstance(row, WindowsRow)
     return row
 
 
@@ -64,7 +64,7 @@ def test_a_built_row_has_columns_to_query() -> None:
 
 def test_a_filtered_row_has_the_columns_of_the_parquet_files() -> None:
     row = filter_row(built(line_of(speech(6)), WindowRules(), offset=9), OverlapRules())
-    assert isinstance(row, CuratedRow)
+    assert isinstance(row, WindowsRow)
     spans = [SpanRow(0.0, 120.0), SpanRow(80.0, 200.0)]
     assert row[:-1] == ("a.jsonl", 9, "a.wav", 16000.0, 6, 4, 2, 3, spans)
 
@@ -77,12 +77,12 @@ def test_two_steps_give_the_bytes_and_columns_that_the_command_gives(
 ) -> None:
     raw = line_of(fields)
     row = curated(raw, rules, overlap)
-    assert row.row.encode() == curate_entry(raw, rules, overlap)
+    assert row.row.encode() == windows_of_line(raw, rules, overlap)
     entry = Entry.from_json(raw)
     plan = plan_entry(entry, rules)
     planned = PlannedEntry(offset=0, entry=entry, plan=plan, choice=choose_in_row(plan, overlap))
     block = EntryBlock(ref=whole_file("a.jsonl"), part=0, rules=rules, rows=(planned,))
-    assert list(curated_rows(block, "full")) == [row]
+    assert list(windows_rows(block, "full")) == [row]
 
 
 @pytest.mark.parametrize("name", BAD_LINES)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 import beam_curator
 from beam_curator.failures import EntryError
 from beam_curator.intervals import overlap_ratio
+from beam_curator.windows.line_windows import choose_in_row, windows_of_line
 from beam_curator.windows.overlap import OverlapRules, keep_non_overlapping
 from beam_curator.windows.rendering import OverlapChoice
-from beam_curator.windows.row_windows import choose_in_row, curate_entry
 from beam_curator.windows.training_windows import WindowPlan, build_training_windows
 from beam_curator.windows.window_rules import WindowRules
 from tests.talks import OVERLAP, RULES, as_json, entries, line, overlap_rules, segment, talk, window_rules
@@ -20,7 +20,7 @@ TALK = talk(*(segment(3.0 * k, 3.0 * k + 3.0, "ab"[k % 2]) for k in range(8)))  
 
 
 def test_a_line_becomes_windows_and_those_that_do_not_overlap() -> None:
-    row = json.loads(curate_entry(line(TALK), RULES, OVERLAP))
+    row = json.loads(windows_of_line(line(TALK), RULES, OVERLAP))
     assert row["total_dur_list_window_timestamps"] == [[12, 0], [15, 3], [18, 6], [21, 9], [24, 12], [24, 15]]
     # (3, 15) and (6, 18) fall to (0, 12), (12, 24) to (9, 21), and that to (15, 24), which is nearer to 10 s
     assert row["filtered"] == [[12, 0], [24, 15]]
@@ -28,14 +28,14 @@ def test_a_line_becomes_windows_and_those_that_do_not_overlap() -> None:
 
 
 def test_the_default_rules_find_no_window_in_a_short_talk() -> None:
-    row = json.loads(curate_entry(line(TALK), WindowRules(), OverlapRules()))
+    row = json.loads(windows_of_line(line(TALK), WindowRules(), OverlapRules()))
     assert (row["windows"], row["filtered_windows"], row["stats"]["lost_win"]) == ([], [], 8)
 
 
 @pytest.mark.parametrize("bad", [b"", b"[]", b'{"audio_filepath":1}', line(talk(segment(None, 1.0)))])
 def test_a_bad_line_raises_the_error_that_names_it(bad: bytes) -> None:
     with pytest.raises(EntryError):
-        curate_entry(bad, RULES, OVERLAP)
+        windows_of_line(bad, RULES, OVERLAP)
 
 
 @settings(max_examples=150, deadline=None)
@@ -43,7 +43,7 @@ def test_a_bad_line_raises_the_error_that_names_it(bad: bytes) -> None:
 def test_a_line_gives_what_the_two_steps_give(
     fields: dict[str, Any], rules: WindowRules, overlap: OverlapRules
 ) -> None:
-    row = json.loads(curate_entry(line(fields), rules, overlap))
+    row = json.loads(windows_of_line(line(fields), rules, overlap))
     assert repr(row) == as_json(keep_non_overlapping(build_training_windows(fields, rules), overlap))
     kept = [(start, end) for end, start in row["filtered"]] if row["windows"] else []
     threshold = overlap.overlap_percentage / 100
@@ -62,4 +62,4 @@ def test_windows_compete_within_the_entry() -> None:
 
 def test_the_package_offers_what_it_lists() -> None:
     assert all(hasattr(beam_curator, name) for name in beam_curator.__all__)
-    assert beam_curator.curate_entry is curate_entry
+    assert beam_curator.windows_of_line is windows_of_line

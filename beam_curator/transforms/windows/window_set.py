@@ -1,5 +1,6 @@
 """The composites that read like the product."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -87,15 +88,15 @@ class ChooseWindows(beam.PTransform[PBegin, Any]):
         return ChosenWindows(blocks=kept, failures=(unreadable, failed), counts=counts)
 
 
-class CuratedWindows(NamedTuple):
-    """The result of `CurateWindows`: records of the files, counts as they arise, and their sums once committed."""
+class WindowSet(NamedTuple):
+    """The result of `BuildWindowSet`: records of the files, counts as they arise, and their sums once committed."""
 
     files: PCollection[FileRecord]
     counts: tuple[PCollection[Count], ...]
     committed: PCollection[dict[str, int]]
 
 
-class CurateWindows(beam.PTransform[PBegin, Any]):
+class BuildWindowSet(beam.PTransform[PBegin, Any]):
     """From manifests to a complete output set of training windows.
 
     Args:
@@ -107,7 +108,7 @@ class CurateWindows(beam.PTransform[PBegin, Any]):
     Example:
       >>> import tempfile
       >>> with beam.Pipeline("FnApiRunner") as pipeline:
-      ...     curated = pipeline | CurateWindows(["examples/talks.jsonl"], tempfile.mkdtemp())
+      ...     curated = pipeline | BuildWindowSet(["examples/talks.jsonl"], tempfile.mkdtemp())
       ...     _ = curated.committed | beam.Map(lambda counts: print(counts["overlap.windows"], "windows kept"))
       7 windows kept
     """
@@ -135,7 +136,7 @@ class CurateWindows(beam.PTransform[PBegin, Any]):
             "output": {**asdict(self._form), "shards": self._target.n_shards},
         }
 
-    def expand(self, begin: PBegin) -> "CuratedWindows":
+    def expand(self, begin: PBegin) -> "WindowSet":
         chosen = begin | "Choose windows" >> self._choose
         rows = chosen.blocks | "Write training windows" >> WriteTrainingWindows(
             self._target, layout=self._form.layout, row_format=self._form.row_format
@@ -153,7 +154,15 @@ class CurateWindows(beam.PTransform[PBegin, Any]):
             counts=chosen.counts | "All counts" >> beam.Flatten(),
             inputs=begin | "Hash inputs" >> HashInputs(self._choose.inputs),
         )
-        return CuratedWindows(files=files, counts=chosen.counts, committed=committed)
+        return WindowSet(files=files, counts=chosen.counts, committed=committed)
+
+
+class CurateWindows(BuildWindowSet):
+    """Do what `BuildWindowSet` does: its former name, which goes with the next release."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        warnings.warn("CurateWindows is now called BuildWindowSet", DeprecationWarning, stacklevel=2)
+        super().__init__(*arguments, **options)
 
 
 class SingleRow(NamedTuple):

@@ -10,16 +10,16 @@ from beam_curator.entries.entry import Entry
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.blocks import FailureBlock, Line, LineBlock
 from beam_curator.transforms.jobs.manifests import ReadManifests
-from beam_curator.transforms.windows.curate_windows import (
+from beam_curator.transforms.windows.window_set import (
+    BuildWindowSet,
     ChooseWindows,
-    CurateWindows,
     ExplodeBlocks,
     SingleRow,
     explode,
 )
 from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
+from beam_curator.windows.line_windows import windows_of_line
 from beam_curator.windows.overlap import OverlapRules
-from beam_curator.windows.row_windows import curate_entry
 from beam_curator.windows.training_windows import plan_entry
 from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import line_of, manifest_of, names_in, rows_in, run, speech, whole_file, write_lines
@@ -41,7 +41,7 @@ def test_windows_are_chosen_without_writing(manifest: Path) -> None:
     with beam.Pipeline("FnApiRunner") as pipeline:
         chosen = pipeline | ChooseWindows([str(manifest)])
         rows = chosen.blocks | ExplodeBlocks() | beam.Map(lambda single: single.row)
-        expected = [curate_entry(line_of(entry), WindowRules(), OverlapRules()).decode() for entry in ENTRIES]
+        expected = [windows_of_line(line_of(entry), WindowRules(), OverlapRules()).decode() for entry in ENTRIES]
         assert_that(rows, equal_to(expected), label="rows")
         unreadable, failed = chosen.failures
         assert_that(unreadable | "Unreadable" >> beam.FlatMap(codes), equal_to([]), label="unreadable")
@@ -77,7 +77,7 @@ def test_the_config_is_what_decides_the_rows() -> None:
         ["a"], window_rules=rules, overlap_scope="audio_file", max_line_bytes=5, keep_duplicates=True
     )
     target = OutputTarget(directory="o", token="t", n_shards=3)
-    config = CurateWindows(chosen, target, layout="spans").config()
+    config = BuildWindowSet(chosen, target, layout="spans").config()
     assert list(config) == ["input", "windows", "overlap", "output"]
     assert config["input"] == {"max_line_bytes": 5, "keep_duplicates": True}
     assert config["overlap"] == {"overlap_percentage": 50, "target_duration": 120.0, "scope": "audio_file"}
@@ -89,19 +89,19 @@ def test_the_config_is_what_decides_the_rows() -> None:
 def test_curated_windows_are_a_complete_set_and_its_counts(manifest: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with beam.Pipeline("FnApiRunner") as pipeline:
-        curated = pipeline | CurateWindows([str(manifest)], str(out))
+        curated = pipeline | BuildWindowSet([str(manifest)], str(out))
         assert_that(curated.committed | beam.Map(lambda counts: counts["overlap.windows"]), equal_to([3]), label="kept")
         names = curated.files | beam.Map(lambda file: (file.name, file.n_rows))
         files = [("failures-build-00000-of-00001.jsonl", 1), ("windows-00000-of-00001.jsonl", 2)]
         assert_that(names, equal_to(files), label="files")
     assert names_in(out) == ["_MANIFEST.json", *(name for name, _ in files)]
     assert manifest_of(out)["counts"]["read.rows"] == 3
-    assert rows_in(out) == [curate_entry(line_of(entry), WindowRules(), OverlapRules()) for entry in ENTRIES]
+    assert rows_in(out) == [windows_of_line(line_of(entry), WindowRules(), OverlapRules()) for entry in ENTRIES]
 
 
 def test_the_composite_writes_the_manifest_that_the_command_writes(manifest: Path, tmp_path: Path) -> None:
     with beam.Pipeline("FnApiRunner") as pipeline:
-        _ = pipeline | CurateWindows([str(manifest)], str(tmp_path / "library"))
+        _ = pipeline | BuildWindowSet([str(manifest)], str(tmp_path / "library"))
     run("windows", manifest, "--output", tmp_path / "command")
     library, command = manifest_of(tmp_path / "library"), manifest_of(tmp_path / "command")
     assert library["files"] == command["files"]

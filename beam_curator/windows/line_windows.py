@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from beam_curator.entries.entry import Entry
 from beam_curator.windows.overlap import OverlapRules, same_times, survivors
 from beam_curator.windows.rendering import OverlapChoice, render_row, spans_of
@@ -16,7 +18,7 @@ def choose_in_row(plan: WindowPlan, rules: OverlapRules) -> OverlapChoice:
     return OverlapChoice(survivors=kept, kept=same_times(spans, kept))
 
 
-def curate_entry(line: bytes, window_rules: WindowRules, overlap_rules: OverlapRules) -> bytes:
+def windows_of_line(line: bytes, window_rules: WindowRules, overlap_rules: OverlapRules) -> bytes:
     """Turn one manifest line into its result line: training windows, and those of them that do not overlap.
 
     Args:
@@ -32,9 +34,15 @@ def curate_entry(line: bytes, window_rules: WindowRules, overlap_rules: OverlapR
 
     Example:
       >>> line = b'{"audio_filepath":"a.wav","audio_sample_rate":8000,"segments":[]}'
-      >>> curate_entry(line, WindowRules(), OverlapRules())[:59]
+      >>> windows_of_line(line, WindowRules(), OverlapRules())[:59]
       b'{"audio_filepath":"a.wav","windows":[],"stats":{"total_segm'
     """
     entry = Entry.from_json(line)
     plan = plan_entry(entry, window_rules)
     return render_row(entry, plan, choose_in_row(plan, overlap_rules), window_rules, "full")
+
+
+def curate_entry(line: bytes, window_rules: WindowRules, overlap_rules: OverlapRules) -> bytes:
+    """Do what `windows_of_line` does: its former name, which goes with the next release."""
+    warnings.warn("curate_entry is now called windows_of_line", DeprecationWarning, stacklevel=2)
+    return windows_of_line(line, window_rules, overlap_rules)
