@@ -13,13 +13,15 @@ from beam_curator.runners.beam_start import start_beam
 
 start_beam()  # before anything loads the whole of Beam
 
-from beam_curator.files import atomic_files  # noqa: E402
+from beam_curator.files import (
+    atomic_files,
+    clip_index,
+)
 from beam_curator.runners.engines.worker import work  # noqa: E402
 from beam_curator.sets.output_set import WrittenFile  # noqa: E402
-from beam_curator.transforms import output_set  # noqa: E402
-from beam_curator.transforms.clips import index  # noqa: E402
 from beam_curator.transforms.diarization.find_turns import Diarized  # noqa: E402
 from beam_curator.transforms.diarization.write_turns import TurnWriter  # noqa: E402
+from beam_curator.transforms.jobs import writing  # noqa: E402
 
 
 def die_once(flag: str) -> None:
@@ -33,7 +35,7 @@ def die_once(flag: str) -> None:
 
 def in_the_middle_of_a_block(flag: str) -> None:
     """Die with half of a block's rows written into its temporary file."""
-    write_rows: Callable[..., None] = output_set.write_rows
+    write_rows: Callable[..., None] = writing.write_rows
 
     def half(file: atomic_files.AtomicFile, rows: Any, *rest: Any) -> None:
         if len(rows) < 2:
@@ -46,7 +48,7 @@ def in_the_middle_of_a_block(flag: str) -> None:
             die_once(flag)
         write_rows(file, rows[len(rows) // 2 :], *rest)
 
-    output_set.write_rows = half
+    writing.write_rows = half
 
 
 def before_the_manifest(flag: str) -> None:
@@ -94,13 +96,13 @@ def _before_a_file_is_in_place(flag: str, ending: str) -> None:
 
 def in_the_index(flag: str) -> None:
     """Die with metadata.csv in place, and the summary not."""
-    text_of = index.summary_text
+    text_of = clip_index.summary_text
 
     def text(summary: Any) -> bytes:
         die_once(flag)
         return text_of(summary)
 
-    index.summary_text = text
+    clip_index.summary_text = text
 
 
 def between_turns_and_row(flag: str) -> None:

@@ -18,7 +18,7 @@ from beam_curator.runners.beam_start import start_beam
 
 start_beam()
 
-from beam_curator.transforms import storage  # noqa: E402
+from beam_curator.files import storage  # noqa: E402
 
 N_STRAYS = 10
 

@@ -14,7 +14,7 @@ from beam_curator.models.model_places import packaged_folder
 from beam_curator.transforms.diarization.diarize_recordings import Diarize
 from beam_curator.transforms.yaml import diarize_jobs as yaml_diarization
 from tests.fakes_models import BandHandler, write_band_model, write_sound
-from tests.transforms.diarization.models_in_files import TRANSFORMERS
+from tests.models.models_in_files import TRANSFORMERS
 
 FORBIDDEN = (
     "model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that take "

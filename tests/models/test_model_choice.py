@@ -27,7 +27,7 @@ from beam_curator.transforms.diarization.model_handlers import handler_of
 from beam_curator.transforms.diarization.nemotron_handler import NemotronModelHandler
 from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler
 from tests.fakes_models import write_band_model
-from tests.transforms.diarization.models_in_files import TRANSFORMERS
+from tests.models.models_in_files import TRANSFORMERS
 
 
 def write_nemo(path: Path, config: str | None) -> Path:

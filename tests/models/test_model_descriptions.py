@@ -25,7 +25,7 @@ from beam_curator.models.model_files import ModelFileError, ModelNotFoundError, 
 from beam_curator.models.model_places import packaged_folder
 from beam_curator.models.onnx_backend import CHECKSUMS, checksums_of
 from tests.fakes_models import write_band_model
-from tests.transforms.diarization.models_in_files import TRANSFORMERS, sha256
+from tests.models.models_in_files import TRANSFORMERS, sha256
 
 OFFLINE = KNOWN_MODELS["nvidia/diar_sortformer_4spk-v1"]
 DEMO = KNOWN_MODELS["demo"]

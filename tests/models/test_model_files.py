@@ -17,7 +17,7 @@ from beam_curator.models.model_files import (
 )
 from beam_curator.models.model_places import packaged_folder
 from tests.fakes_filesystem import OBJECTS, put
-from tests.transforms.diarization.models_in_files import NEMO, ONNX, TRANSFORMERS, nemo_bytes, sha256
+from tests.models.models_in_files import NEMO, ONNX, TRANSFORMERS, nemo_bytes, sha256
 
 NAME = "nvidia/diar_streaming_sortformer_4spk-v2.1"
 

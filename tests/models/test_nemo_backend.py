@@ -23,7 +23,7 @@ import pytest
 from beam_curator.diarization.models import MelRules, ModelConfig, NotAModelError, OutOfMemoryError
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.models.nemo_backend import NemoBackend, load_nemo
-from tests.transforms.diarization.conftest import Model, embeddings_of, mel_of
+from tests.models.conftest import Model, embeddings_of, mel_of
 
 ROOT = Path(__file__).parents[3]
 

@@ -14,7 +14,7 @@ import pytest
 from beam_curator.diarization.models import NotAModelError, OutOfMemoryError
 from beam_curator.models.nemo_backend import load_nemo
 from beam_curator.models.onnx_backend import OnnxBackend, checksums_of, load_onnx
-from tests.transforms.diarization.conftest import Model, embeddings_of, mel_of
+from tests.models.conftest import Model, embeddings_of, mel_of
 
 ROOT = Path(__file__).parents[3]
 CURE = "export the model again: beam-curator models export MODEL.nemo DIR"

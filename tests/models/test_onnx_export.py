@@ -12,7 +12,7 @@ from beam_curator.models import onnx_export as export
 from beam_curator.models.nemo_backend import load_nemo
 from beam_curator.models.onnx_backend import load_onnx
 from beam_curator.models.onnx_export import ExportError, export_sortformer
-from tests.transforms.diarization.conftest import Model
+from tests.models.conftest import Model
 
 NAMES = ["SHA256SUMS", "config.json", "encode.onnx", "mel_filters.npy", "pre_encode.onnx"]
 

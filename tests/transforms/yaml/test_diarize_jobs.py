@@ -19,7 +19,7 @@ from beam_curator.transforms.yaml.steps import ReadManifests
 from beam_curator.transforms.yaml.yaml_rows import CountRow, DiarizedRow, ManifestRow
 from benchmarks.random_sortformer import make_sortformer
 from tests.manifests import lines_in, manifest_of, names_in, run, write_lines
-from tests.transforms.diarization.conftest import need_nemo
+from tests.models.conftest import need_nemo
 from tests.transforms.test_yaml_main import run_yaml
 
 TEMPLATE = Path(__file__).parents[2] / "templates" / "yaml" / "diarize.yaml"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from beam_curator.models.model_files import ModelFileError, resolve_model
-from tests.transforms.diarization.hub import COMMIT, Hub
-from tests.transforms.diarization.models_in_files import NEMO, TRANSFORMERS, nemo_bytes, sha256
+from tests.models.hub import COMMIT, Hub
+from tests.models.models_in_files import NEMO, TRANSFORMERS, nemo_bytes, sha256
 
 NAME = "nvidia/diar_streaming_sortformer_4spk-v2.1"
 SECRET = "hf_never_to_be_printed"
