@@ -1,5 +1,7 @@
 """Packs: the requests of one block for one recording, small enough to cross a shuffle."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -64,35 +66,57 @@ def _position(item: Pack) -> Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskedClips:
+    """The clips that are asked of one recording, still packed: this may cross a shuffle.
+
+    Attributes:
+      recording: path, as it is opened.
+      packs: of the blocks that ask for it.
+      marked: names of its clips need a mark, since another recording's would be the same.
+    """
+
+    recording: str
+    packs: tuple[Pack, ...]
+    marked: bool
+
+    @property
+    def name(self) -> str:
+        """A text that no other task has."""
+        return self.recording
+
+    @property
+    def position(self) -> Position:
+        """Where its first row stands."""
+        return min(item.position for item in self.packs)
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks of the job."""
+        return self.packs[0].n_blocks
+
+    def unpacked(self) -> Recording:
+        """Return the requests, in the order in which clips are numbered."""
+        stem = self.packs[0].claim.stem
+        return Recording(
+            name=self.recording,
+            stem=stem_with_mark(stem, self.recording) if self.marked else stem,
+            requests=tuple(sort_requests(unpack(self.packs))),
+            sources={item.position[0]: item.source for item in self.packs},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
     """Everything that is asked of one recording.
 
     Attributes:
       name: path, as it is opened.
       stem: what the names of its clips begin with.
-      position: of its first row.
-      n_blocks: number of blocks of the job.
       requests: in the order of their numbers, with the places of their rows.
       sources: ordinal of a block to its manifest.
     """
 
     name: str
     stem: str
-    position: Position
-    n_blocks: int
     requests: tuple[tuple[Position, ClipRequest], ...]
     sources: dict[int, str]
-
-
-def recording_from(name: str, packs: Iterable[Pack], *, marked: bool) -> Recording:
-    """Put the packs of one recording together, in the order in which its clips are numbered."""
-    packs = list(packs)
-    stem = packs[0].claim.stem
-    return Recording(
-        name=name,
-        stem=stem_with_mark(stem, name) if marked else stem,
-        position=min(item.position for item in packs),
-        n_blocks=packs[0].n_blocks,
-        requests=tuple(sort_requests(unpack(packs))),
-        sources={item.position[0]: item.source for item in packs},
-    )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from beam_curator.clips.records import Fields
-from beam_curator.entries.own_keys import moved_aside, moved_back
+from beam_curator.entries.own_keys import ORIGIN_KEY, moved_aside, moved_back
 from beam_curator.intervals import Seconds
 from beam_curator.recordings.safe_names import speaker_text
 from beam_curator.recordings.tar_members import split_locator
@@ -35,8 +35,6 @@ CUT_KEYS = (
 )
 """What the cut adds to a row, at its end."""
 
-ORIGIN_KEY = "_origin"
-"""Under which a written row names the manifest line it came from; the line itself never has it."""
 
 TURNS_KEY = "turns"
 """Under which the row of a training window names who speaks when; no column of metadata.csv, as it may be long."""

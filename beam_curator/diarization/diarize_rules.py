@@ -8,6 +8,7 @@ from beam_curator.audio_formats import MONO
 from beam_curator.diarization.known_models import DEFAULT_MODEL
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS, StreamingParameters
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
+from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.rules import number_problems, option, raise_problems
 from beam_curator.sets.set_kinds import DIARIZE
 
@@ -30,9 +31,6 @@ ENTRY_KEYS = (
     "files",
 )
 """What a job of diarization adds to a row, besides `audio_filepath` and the key of the turns."""
-
-ORIGIN_KEY = "_origin"
-"""Where an entry came from: its row's source and offset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from beam_curator.diarization.diarize_rules import ENTRY_KEYS, ORIGIN_KEY
+from beam_curator.diarization.diarize_rules import ENTRY_KEYS
 from beam_curator.diarization.turns import Turn, exclusive_turns, speakers_of
-from beam_curator.entries.own_keys import PIECE_KEYS, moved_aside, moved_back
+from beam_curator.entries.own_keys import ORIGIN_KEY, PIECE_KEYS, moved_aside, moved_back
 from beam_curator.intervals import Seconds
 from beam_curator.sets.output_set import WrittenFile
 

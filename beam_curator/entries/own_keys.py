@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+ORIGIN_KEY = "_origin"
+"""Key of the place that a row comes from: the manifest and the byte offset of its line."""
+
 GIVEN = "input_"
 """What stands before a key of the input that a job has a value of its own for."""
 

@@ -17,6 +17,7 @@ from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.output_set import RUN_NAME, WrittenFile
+from beam_curator.sets.recording_jobs import Body
 
 N_UPLOADS = 8
 """Clips that a worker puts into an object store at a time: one alone waits for the network most of the time."""
@@ -195,7 +196,7 @@ class ClipFiles:
         self._run_path = storage.join(target.directory, RUN_NAME)
         self._seen = ""
 
-    def put(self, name: str, clip: EncodedClip) -> None:
+    def put(self, name: str, clip: Body) -> None:
         """Put a clip in place, and give its memory back; one that is there already, byte for byte, stays as it is.
 
         Args:
@@ -222,6 +223,15 @@ class ClipFiles:
             self._check()
             storage.delete(self._directory, [name])
 
+    def delete(self, names: list[str]) -> None:
+        """Delete files that this attempt has put in place.
+
+        Raises:
+          ForeignRunError: another run has taken over the directory.
+        """
+        self._target.check()
+        storage.delete(self._directory, names)
+
     def flush(self) -> None:
         """Wait until all clips are in place."""
         while self._in_flight:
@@ -242,7 +252,7 @@ class ClipFiles:
             self._target.check()
             self._seen = seen
 
-    def _put(self, name: str, clip: EncodedClip) -> None:
+    def _put(self, name: str, clip: Body) -> None:
         folder, last = os.path.split(storage.join(self._directory, name))
         try:
             if self._compares and storage.is_whole(self._directory, WrittenFile(name, clip.n_bytes, clip.sha256)):

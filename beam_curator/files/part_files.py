@@ -1,9 +1,13 @@
-"""Rows of one recording as hidden files, and those that an earlier attempt left."""
+"""Rows of one recording as hidden files, and those that an earlier attempt left.
+
+The first line of a file of rows says what the rows do not: how many there are, the counts, the columns of an index, and
+the files that describe the recording. Whoever reads the rows leaves it out.
+"""
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,45 +17,15 @@ from beam_curator.failures import Failure, render_failure
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.sets.columns import ColumnKinds, Kind
+from beam_curator.sets.columns import ColumnKinds, Kind, kind_of_value
 from beam_curator.sets.counting import Count
-from beam_curator.sets.output_set import FAILURES, FileRecord, WrittenFile, part_name
+from beam_curator.sets.output_set import FileRecord, part_name
+from beam_curator.sets.recording_jobs import RowKind
 
 Columns = tuple[tuple[str, Kind | None], ...]
+Order = tuple[int, ...]
 
-
-WriteRows = Callable[[AtomicFile, Iterable[dict[str, Any]], str], None]
-"""Writes rows into a file in "parquet" or "avro"."""
-
-
-_NO_TABLES: Mapping[str, WriteRows] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartKind:
-    """The kind of rows that a job writes for each recording.
-
-    Attributes:
-      rows: kind of their files.
-      stage: that makes them; its name begins the counts and ends the kind of the dead letters.
-      count: tells what is counted of a row, besides the row itself.
-      files_of: tells which files belong to a row.
-      columns_of: tells which columns of an index a row fills; None where there is no index.
-      tables: kinds of the other rows of a recording, which have tables of their own, and how many of them the
-        recording's first row asks for.
-    """
-
-    rows: str
-    stage: str
-    count: Callable[[dict[str, Any]], Iterable[Count]]
-    files_of: Callable[[dict[str, Any]], Iterable[WrittenFile]]
-    columns_of: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    tables: Mapping[str, Callable[[dict[str, Any]], int]] = field(default_factory=dict)
-
-    @property
-    def letters(self) -> str:
-        """Kind of the files of dead letters."""
-        return f"{FAILURES}-{self.stage}"
+_COPY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,147 +36,167 @@ class Part:
       files: hidden files of rows, of tables, and of dead letters where there are any.
       columns: of the index that its rows fill, with their kinds.
       counts: for the books.
+      documents: files that describe the recording, which the manifest lists by themselves.
     """
 
     files: tuple[FileRecord, ...]
     columns: Columns
     counts: tuple[Count, ...]
+    documents: tuple[FileRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartHead:
+    """The first line of a file of rows."""
+
+    n_rows: int
+    columns: Columns
+    counts: tuple[Count, ...]
+    documents: tuple[FileRecord, ...]
+    tables: dict[str, int]
 
 
 class PartWriter:
     """Collects rows and dead letters of one recording, and writes them into hidden files.
 
-    The file of rows is put in place last, and also where it is empty: once it is there, all files that it names were
+    The file of rows is put in place last, and also where it has no row: once it is there, all files that it names were
     put in place before it. Those of tables are synced to the disk, since no row holds their hashes.
 
     Args:
       kind: what the rows are.
       target: of the job.
-      recording: its name.
+      recording: a text that no other task of the job has.
       position: of its first row.
       n_blocks: number of blocks of the job.
-
-    Attributes:
-      key: of the recording, in the names of its hidden files.
     """
 
     def __init__(
-        self, kind: PartKind, target: OutputTarget, recording: str, position: tuple[int, ...], n_blocks: int
+        self, kind: RowKind, target: OutputTarget, recording: str, position: tuple[int, ...], n_blocks: int
     ) -> None:
         self._kind = kind
         self._target = target
-        self.key = hashlib.blake2b(recording.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        self._key = hashlib.blake2b(recording.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         self._template = FileRecord(
             name="", n_bytes=0, sha256="", n_rows=0, kind="", position=position, n_blocks=n_blocks
         )
-        self._columns = ColumnKinds()
-        self._counts: Counter[str] = Counter()
-        self._rows: list[bytes] = []
-        self._letters: list[bytes] = []
-        self._tables: dict[str, list[bytes]] = {table: [] for table in kind.tables}
+        self.clear()
 
-    def add_row(self, row: dict[str, Any]) -> None:
-        """Add a row."""
-        if not self._rows:
-            for table, asked in self._kind.tables.items():
-                self._count(table, asked(row))
-        self._rows.append(encode(row))
+    def clear(self) -> None:
+        """Forget what was added."""
+        self._counts: Counter[str] = Counter()
+        self._rows: list[tuple[Order, bytes, Columns]] = []
+        self._letters: list[tuple[Order, bytes]] = []
+        self._documents: list[FileRecord] = []
+        self._tables: dict[str, list[bytes]] = {table: [] for table in self._kind.tables}
+        self._columns: dict[Columns, Columns] = {}  # rows have the same few, which are held once
+
+    def add_row(self, row: dict[str, Any], order: Order = ()) -> None:
+        """Add a row; rows of one order stay as they came."""
+        columns: Columns = ()
         if self._kind.columns_of is not None:
-            self._columns.add(self._kind.columns_of(row))
-        self._counts[f"{self._kind.stage}.{self._kind.rows}"] += 1
+            found = tuple((name, kind_of_value(value)) for name, value in self._kind.columns_of(row).items())
+            columns = self._columns.setdefault(found, found)
+        self._rows.append((order, encode(row), columns))
+        self.count(self._kind.rows)
         for name, n in self._kind.count(row):
-            self._counts[f"{self._kind.stage}.{name}"] += n
+            self.count(name, n)
 
     def add_to_table(self, table: str, row: dict[str, Any] | None) -> None:
         """Add a row to a table; None counts as missing."""
         if row is None:
-            self._count(f"{table}.missing", 1)
+            self.count(f"{table}.missing")
         else:
             self._tables[table].append(encode(row))
 
-    def _count(self, what: str, n: int) -> None:
-        """Add to a count other than that of rows; zero leaves no trace in the books."""
-        if n:
-            self._counts[f"{self._kind.stage}.{what}"] += n
-
-    def add_failure(self, failure: Failure) -> None:
+    def add_failure(self, failure: Failure, order: Order = ()) -> None:
         """Add a dead letter."""
-        self._letters.append(render_failure(failure))
-        self._counts[f"{self._kind.stage}.failures"] += 1
-        self._counts[f"{self._kind.stage}.failures.{failure.code}"] += 1
+        self._letters.append((order, render_failure(failure)))
+        self.count("failures")
+        self.count(f"failures.{failure.code}")
+
+    def add_document(self, record: FileRecord) -> None:
+        """Add a file that describes the recording."""
+        self._documents.append(record)
 
     def count(self, name: str, n: int = 1) -> None:
-        """Count something that no row says, in the stage of the rows."""
+        """Count something in the stage of the rows; zero leaves no trace in the books, but for what rows say."""
         self._counts[f"{self._kind.stage}.{name}"] += n
 
     def write(self) -> Part:
         """Put the files in place."""
-        files = [self._write(self._kind.letters, self._letters)] if self._letters else []
-        files += [self._write(table, lines, sync=True) for table, lines in self._tables.items() if self._rows]
-        return self._part([*files, self._write(self._kind.rows, self._rows)])
+        kind = self._kind
+        rows = sorted(self._rows, key=_order)
+        columns = ColumnKinds()
+        for _, _, names in rows:
+            columns.merge(names)
+        letters = [line for _, line in sorted(self._letters, key=_order)]
+        files = [self._write(kind.letters, letters)] if letters else []
+        files += [self._write(table, lines, sync=True) for table, lines in self._tables.items() if rows]
+        head = PartHead(
+            n_rows=len(rows),
+            columns=columns.columns(),
+            counts=tuple(sorted(self._counts.items())),
+            documents=tuple(self._documents),
+            tables={table: len(lines) for table, lines in self._tables.items() if rows},
+        )
+        files.append(self._write(kind.rows, [line for _, line, _ in rows], head=encode(head) + b"\n"))
+        return _part(head, files)
 
-    def _write(self, kind: str, lines: Sequence[bytes], *, sync: bool = False) -> FileRecord:
+    def _write(self, kind: str, lines: Sequence[bytes], *, head: bytes = b"", sync: bool = False) -> FileRecord:
         if self._target.token is None:
             storage.make_directory(self._target.directory)
         with AtomicFile(self._target.directory, self._name(kind), self._target.check, sync=sync) as file:
+            file.write_pieces([head])
             file.write_pieces(line + b"\n" for line in lines)
         return self._record(kind, file.n_bytes, file.sha256, len(lines))
 
     def _name(self, kind: str) -> str:
-        return part_name(f"{kind}-{self.key}.jsonl")
+        return part_name(f"{kind}-{self._key}.jsonl")
 
     def _record(self, kind: str, n_bytes: int, sha256: str, n_rows: int) -> FileRecord:
         return replace(self._template, name=self._name(kind), kind=kind, n_bytes=n_bytes, sha256=sha256, n_rows=n_rows)
 
-    def _part(self, files: Sequence[FileRecord]) -> Part:
-        return Part(files=tuple(files), columns=self._columns.columns(), counts=tuple(sorted(self._counts.items())))
-
-    def kept(self, n_requests: int, *, synced: bool = False) -> Part | None:
+    def kept(self, *, synced: bool = False) -> Part | None:
         """Return the outcome of an earlier attempt, if it is whole: all files are there, each as its row says.
 
         They are not trusted by their names alone: without an fsync, a crash of the machine may leave any bytes
-        behind.
+        behind. A recording with dead letters is tried again.
 
         Args:
-          n_requests: how many rows there have to be.
           synced: what belongs to the rows is in a file that was synced to the disk: no need to look at each.
         """
-        directory = self._target.directory
-        if (
-            not self._target.resume
-            or storage.size_of(storage.join(directory, self._name(self._kind.letters))) is not None
-        ):
+        directory, kind = self._target.directory, self._kind
+        if not self._target.resume or storage.size_of(storage.join(directory, self._name(kind.letters))) is not None:
             return None
-        rows = self._left(self._kind.rows)
-        if rows is None or len(rows.rows) != n_requests:
+        left = self._left(kind.rows, has_head=True)
+        if left is None or left.head is None:
             return None
-        if not synced and not all(map(self._is_whole, rows.rows)):
+        if not synced and not all(map(self._is_whole, left.rows)):
             return None
-        tables = [self._table_left(table, rows.rows) for table in self._kind.tables]
-        if None in tables:
+        if not all(storage.is_whole(directory, document) for document in left.head.documents):
             return None
-        for row in rows.rows:
-            self.add_row(row)
-        for table in tables:
-            if table is not None:
-                self._count(f"{table.record.kind}.missing", table.n_missing)
-        return self._part([*(table.record for table in tables if table is not None), rows.record])
+        tables = [self._left(table) for table in left.head.tables]
+        if [len(table.rows) if table is not None else -1 for table in tables] != list(left.head.tables.values()):
+            return None
+        return _part(left.head, [*(table.record for table in tables if table is not None), left.record])
 
-    def _table_left(self, table: str, rows: Sequence[dict[str, Any]]) -> "_TableLeft | None":
-        """Return a table that an earlier attempt left; None if it is missing or damaged."""
-        left = self._left(table)
-        n_asked = self._kind.tables[table](rows[0]) if rows else 0
-        if left is None or len(left.rows) > n_asked:
-            return None
-        return _TableLeft(left.record, n_asked - len(left.rows))
-
-    def _left(self, kind: str) -> "_Left | None":
+    def _left(self, kind: str, *, has_head: bool = False) -> "_Left | None":
         """Return the contents of a hidden file that an earlier attempt left; None if it is missing or damaged."""
         text = storage.read_bytes(storage.join(self._target.directory, self._name(kind)))
-        rows = _rows_in(text) if text is not None else None
-        if text is None or rows is None:
+        if text is None or (text and not text.endswith(b"\n")):
             return None
-        return _Left(rows, self._record(kind, len(text), hashlib.sha256(text).hexdigest(), len(rows)))
+        try:
+            head, body = None, text
+            if has_head:
+                first, _, body = text.partition(b"\n")
+                head = msgspec.json.decode(first, type=PartHead)
+            rows = [msgspec.json.decode(line) for line in body.splitlines()]
+        except msgspec.MsgspecError:
+            return None
+        if head is not None and head.n_rows != len(rows):
+            return None
+        record = self._record(kind, len(text), hashlib.sha256(text).hexdigest(), len(rows))
+        return _Left(head, rows, record)
 
     def _is_whole(self, row: dict[str, Any]) -> bool:
         return all(storage.is_whole(self._target.directory, file) for file in self._kind.files_of(row))
@@ -211,25 +205,36 @@ class PartWriter:
 class _Left(NamedTuple):
     """The rows of a hidden file, and its record."""
 
+    head: PartHead | None
     rows: list[dict[str, Any]]
     record: FileRecord
 
 
-class _TableLeft(NamedTuple):
-    """A hidden file of a table, and how many of the rows that were asked of it are missing."""
-
-    record: FileRecord
-    n_missing: int
+def _order(item: tuple[Any, ...]) -> Order:
+    order: Order = item[0]
+    return order
 
 
-def _rows_in(text: bytes) -> list[dict[str, Any]] | None:
-    """Return the rows of a hidden file; None where it is damaged."""
-    if text and not text.endswith(b"\n"):
-        return None
-    try:
-        return [msgspec.json.decode(line) for line in text.splitlines()]
-    except msgspec.DecodeError:
-        return None
+def _part(head: PartHead, files: Iterable[FileRecord]) -> Part:
+    return Part(files=tuple(files), columns=head.columns, counts=head.counts, documents=head.documents)
+
+
+def lines_of_part(path: str, *, has_head: bool) -> Iterator[bytes]:
+    """Yield the lines of a hidden file as pieces of bytes, without the first one where that says what rows do not."""
+    with storage.open_raw(path) as stream:
+        if has_head:
+            stream.readline()
+        while chunk := stream.read(_COPY_BYTES):
+            yield chunk
+
+
+def rows_of_part(path: str, *, has_head: bool) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a hidden file."""
+    with storage.open_raw(path) as stream:
+        if has_head:
+            stream.readline()
+        for line in stream:
+            yield msgspec.json.decode(line)
 
 
 class Shard(NamedTuple):

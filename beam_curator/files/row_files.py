@@ -22,7 +22,7 @@ _SPAN = {
     "fields": [{"name": "start", "type": "double"}, {"name": "end", "type": "double"}],
 }
 WINDOWS_TABLE = RowTable.of(
-    "WindowsRow",
+    "CuratedRow",
     pa.schema(
         [
             pa.field("source", pa.string(), nullable=False),

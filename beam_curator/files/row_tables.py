@@ -7,6 +7,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import IO, Any, cast
 
@@ -17,10 +18,12 @@ import pyarrow.parquet as pq
 
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
+from beam_curator.sets.columns import Column, Table
 from beam_curator.sets.output_set import PART_SUFFIX
 
 ROWS_A_GROUP = 256
 
+_ARROW_TYPES = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "text": pa.string()}
 _AVRO_TYPES = {"string": "string", "int64": "long", "double": "double", "bool": "boolean", "large_string": "string"}
 
 
@@ -68,6 +71,19 @@ class RowTable:
         marker = hashlib.sha256(f"beam_curator.{self.avro['name']}".encode()).digest()[:16]
         stream = cast(IO[Any], StreamOf(file))
         fastavro.writer(stream, dict(self.avro), rows, codec="deflate", sync_marker=marker)
+
+
+@cache
+def table_of(table: Table) -> RowTable:
+    """Return the schema of a job's rows in both formats."""
+    columns = (Column("source", "text"), Column("offset", "int"), *table.columns)
+    fields = [pa.field(name, _ARROW_TYPES[kind], nullable=nullable) for name, kind, nullable in columns]
+    return RowTable.of(table.name, pa.schema([*fields, pa.field("row", pa.large_string(), nullable=False)]))
+
+
+def write_table(table: Table, file: AtomicFile, rows: Iterable[dict[str, Any]], row_format: str) -> None:
+    """Write whole rows as a table in "parquet" or "avro"."""
+    table_of(table).write(file, map(table.values, rows), row_format)
 
 
 class StreamOf(io.RawIOBase):

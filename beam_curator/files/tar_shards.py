@@ -13,7 +13,7 @@ from beam_curator.clips.packs import Recording
 from beam_curator.clips.tables import CutFacts
 from beam_curator.entries.json_lines import encode
 from beam_curator.failures import EntryError
-from beam_curator.files.clip_cutting import CutClip, Outcome, cut_clip, progress_of, row_of
+from beam_curator.files.jobs.clip_job import CutClip, Outcome, cut_clip, progress_of, row_of
 from beam_curator.files.opened_recordings import open_recording
 from beam_curator.recordings.tar_members import member_locator
 from beam_curator.sets.counting import Count
@@ -67,7 +67,7 @@ class TarShard:
                 outcome = self._write_member(member, recording, opened[1])
                 found[member.recording][member.request] = outcome
                 if isinstance(outcome, CutFacts):
-                    yield from progress_of(outcome)
+                    yield from progress_of(outcome).items()
         self.outcomes = [[outcome for outcome in outcomes if outcome is not None] for outcomes in found]
 
     def _members(self, recordings: Sequence[Recording]) -> list[_Member]:
@@ -86,15 +86,14 @@ class TarShard:
             return err
 
     def _write_member(self, member: _Member, recording: Recording, reader: AudioReader | EntryError) -> Outcome:
-        position, request = recording.requests[member.request]
+        _, request = recording.requests[member.request]
         if isinstance(reader, EntryError):
             return reader
         clip = cut_clip(reader, request, self._rules, self._output_format)
         if isinstance(clip, EntryError):
             return clip
         facts = clip.facts(member_locator(self._name, member.name))
-        row = row_of(request, facts, recording.sources[position[0]], position[2])
-        self._add(member.name, clip, encode(row))
+        self._add(member.name, clip, encode(row_of(recording, member.request, facts)))
         return facts
 
     def _add(self, name: str, clip: CutClip, row: bytes) -> None:

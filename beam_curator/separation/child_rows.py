@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beam_curator.diarization.diarize_rules import ORIGIN_KEY
 from beam_curator.diarization.turn_entries import row_before
-from beam_curator.entries.own_keys import PIECE_KEYS, moved_aside
+from beam_curator.entries.own_keys import ORIGIN_KEY, PIECE_KEYS, moved_aside
 from beam_curator.separation.shares import SpeakerSpans, SpeakerTime
 from beam_curator.separation.talk import MICROSECONDS
 from beam_curator.separation.tracks import TrackPlan

@@ -1,11 +1,17 @@
-"""Columns of an index: their order of first appearance, and the kinds of their values."""
+"""Columns: those of an index, in order of first appearance, and those of a table of rows, fixed beforehand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from beam_curator.entries.json_lines import encode
+from beam_curator.entries.own_keys import ORIGIN_KEY
 
 Kind = Literal["bool", "int", "float", "text"]
+RowColumns = Mapping[str, Any]
+"""Values of one row by column."""
 
 _KINDS: dict[type, Kind] = {bool: "bool", int: "int", float: "float"}
 _NUMBERS = {"int", "float"}
@@ -52,3 +58,34 @@ class ColumnKinds:
     def columns(self) -> tuple[tuple[str, Kind | None], ...]:
         """Return all columns; a kind is None where every value is null."""
         return tuple(self._kinds.items())
+
+
+class Column(NamedTuple):
+    """A column of a table: its name, the kind of its values, and whether one may be missing."""
+
+    name: str
+    kind: Kind
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The columns of a job's rows in Parquet and Avro.
+
+    The place that a row comes from stands before them, as `source` and `offset`, and the whole row as JSON behind them.
+
+    Attributes:
+      name: of the record in Avro.
+      columns: that people query.
+      of_row: returns the values of a row; without it, values under the same keys.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    of_row: Callable[[dict[str, Any]], RowColumns] | None = None
+
+    def values(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return a row as columns."""
+        own = self.of_row(row) if self.of_row is not None else {name: row.get(name) for name, *_ in self.columns}
+        origin = row[ORIGIN_KEY]
+        return {"source": origin["source"], "offset": origin["offset"], **own, "row": encode(row).decode()}

@@ -3,7 +3,7 @@
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -70,20 +70,27 @@ _NOTE_EVERY = 0.5
 Noted = TaggedOutput[Literal["progress"], tuple[str, int]]
 
 
-def noted(counts: Iterator[Count]) -> Iterator[Noted]:
+def noted(counts: Iterator[Count]) -> Generator[Noted, None, Any]:
     """Send counts to those who watch, added up, twice a second: each one by itself would cost more than its clip.
 
     No books are kept with them.
+
+    Returns:
+      The value that the generator of the counts returns.
     """
     sums: Counter[str] = Counter()
     sent = time.monotonic()
-    for name, n in counts:
+    while True:
+        try:
+            name, n = next(counts)
+        except StopIteration as end:
+            yield from map(_noted, sums.items())
+            return end.value
         sums[name] += n
         if time.monotonic() - sent > _NOTE_EVERY:
             yield from map(_noted, sums.items())
             sums.clear()
             sent = time.monotonic()
-    yield from map(_noted, sums.items())
 
 
 def _noted(count: Count) -> Noted:

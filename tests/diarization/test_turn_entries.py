@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from beam_curator.clips.records import ClipRequest
 from beam_curator.clips.requests import requests_of_row
-from beam_curator.diarization.diarize_rules import ENTRY_KEYS, ORIGIN_KEY
+from beam_curator.diarization.diarize_rules import ENTRY_KEYS
 from beam_curator.diarization.turn_entries import (
     EntryFacts,
     diarized_entry,
@@ -17,7 +17,7 @@ from beam_curator.diarization.turn_entries import (
     row_before,
 )
 from beam_curator.diarization.turns import Turn
-from beam_curator.entries.own_keys import PIECE_KEYS
+from beam_curator.entries.own_keys import ORIGIN_KEY, PIECE_KEYS
 from beam_curator.sets.output_set import WrittenFile
 
 FACTS = EntryFacts(

@@ -1,4 +1,4 @@
-"""Everything that is written of one clip."""
+"""Everything that an export makes of one clip."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,7 +9,7 @@ from beam_curator.audio import AudioReader, Samples
 from beam_curator.audio.channels import n_resampled
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import channels_of, rate_of
-from beam_curator.clips.tables import ORIGIN_KEY
+from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.export import documents, tree
 from beam_curator.export.clip_turns import turns_of
 from beam_curator.export.documents import ClipMeta, ClipWindow, ExportedClip, render_clip_meta
@@ -18,12 +18,12 @@ from beam_curator.export.export_plan import PlannedClip
 from beam_curator.export.export_rows import ExportFacts, export_row
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.export.values import ClipValues, values_of
-from beam_curator.files.clip_cutting import CutClip
 from beam_curator.files.clip_files import EncodedClip, encode_clip, in_memory
 from beam_curator.files.export.preview_files import PreviewRecorder
-from beam_curator.files.export.tree_files import TreeFiles
+from beam_curator.files.jobs.clip_job import CutClip
 from beam_curator.intervals import Span
 from beam_curator.sets.embedding_columns import Embedding
+from beam_curator.sets.recording_jobs import MadeFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +32,13 @@ class FinishedClip:
 
     Attributes:
       row: of the clip.
+      files: the clip, and what stands beside it.
       document: its entry in the document of its chunk.
       counts: for the books.
     """
 
     row: dict[str, Any]
+    files: tuple[MadeFile, ...]
     document: ExportedClip
     counts: dict[str, int]
 
@@ -81,17 +83,15 @@ class ClipExport:
       relative: path of the recording, for people.
       rules: what is written.
       cut_rules: how clips are cut.
-      files: puts files in place.
     """
 
     reader: AudioReader
     relative: str
     rules: ExportRules
     cut_rules: CutRules
-    files: TreeFiles
 
-    def write(self, plan: PlannedClip, vector: Embedding | None, source: str) -> FinishedClip:
-        """Cut a clip, and put everything that is written of it in place.
+    def make(self, plan: PlannedClip, vector: Embedding | None, source: str) -> FinishedClip:
+        """Cut a clip, and make everything that is written of it.
 
         Args:
           plan: what is cut.
@@ -99,7 +99,7 @@ class ClipExport:
           source: manifest of its row.
 
         Raises:
-          EntryError: it cannot be read, or cannot be encoded; nothing of it was written then.
+          EntryError: it cannot be read, or cannot be encoded.
         """
         values = values_of(plan.request.fields, self.rules)
         with ExitStack() as stack:
@@ -115,7 +115,7 @@ class ClipExport:
             except BaseException:
                 made.clip.close()
                 raise
-            return self._put(clip, beside, source)
+            return self._finished(clip, beside, source)
 
     def names(self, plan: PlannedClip) -> list[str]:
         """Return the names of all files that an earlier attempt may have left of a clip."""
@@ -198,29 +198,29 @@ class ClipExport:
         missing = (f"{self.rules.embedding_algorithm}_embedding_missing",) if self._lacks_embedding(clip) else ()
         return (*clip.values.missing, *missing)
 
-    def _put(self, clip: MadeClip, beside: dict[str, EncodedClip], source: str) -> FinishedClip:
+    def _finished(self, clip: MadeClip, beside: dict[str, EncodedClip], source: str) -> FinishedClip:
         uploaded = self.rules.upload_clips and not self.rules.dry_run
         facts = clip.made.facts(clip.location)
-        if uploaded:
-            self.files.put(clip.location, clip.made.clip)
-        else:
+        made = [MadeFile(name=name, body=body) for name, body in beside.items()]
+        if not uploaded:
             clip.made.clip.close()
         export = ExportFacts(
             span_uuid=clip.plan.span_uuid,
             filtered_by=clip.values.filtered_by,
             uploaded=uploaded,
-            files=tuple(self.files.put(name, body) for name, body in beside.items()),
+            files=tuple(file.written for file in made),
         )
         row = export_row(clip.plan.request.fields, clip.plan.request.index, facts, export)
         row |= {ORIGIN_KEY: {"source": source, "offset": clip.plan.position[2]}}
         counts = {
-            "cut.filtered": int(not clip.passed),
-            "cut.previews": int(any(name.startswith(f"{tree.PREVIEWS}/") for name in beside)),
-            "cut.embeddings": int(clip.vector is not None and not self.rules.dry_run),
-            "cut.missing_embeddings": int(self._lacks_embedding(clip)),
-            "cut.missing_transcripts": len(clip.values.missing),
+            "filtered": int(not clip.passed),
+            "previews": int(any(name.startswith(f"{tree.PREVIEWS}/") for name in beside)),
+            "embeddings": int(clip.vector is not None and not self.rules.dry_run),
+            "missing_embeddings": int(self._lacks_embedding(clip)),
+            "missing_transcripts": len(clip.values.missing),
         }
-        return FinishedClip(row=row, document=self._document(clip), counts=counts)
+        clips = [MadeFile(name=clip.location, body=clip.made.clip)] if uploaded else []
+        return FinishedClip(row=row, files=(*clips, *made), document=self._document(clip), counts=counts)
 
     def _document(self, clip: MadeClip) -> ExportedClip:
         """Return a clip's entry in the document of its chunk; a dry run does not change it."""

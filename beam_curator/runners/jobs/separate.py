@@ -66,16 +66,21 @@ class SeparateJob(Job):
         """Say in one line how far such a job is.
 
         Example:
-          >>> counts = {"plan.rows": 40, "progress.rows": 10, "progress.tracks": 30, "progress.audio_us": 3_600_000_000}
-          >>> SeparateJob.progress(counts, 1.0, 2.0)
+          >>> counts = {"plan.rows": 40, "progress.separate.rows": 10, "progress.separate.tracks": 30}
+          >>> SeparateJob.progress(counts | {"progress.separate.audio_us": 3_600_000_000}, 1.0, 2.0)
           '10 of 40 recordings  30 tracks  1.0 h separated  0 failures  1,800x real time'
         """
         del share_read
-        failures = sum(counts.get(f"{stage}.failures", 0) for stage in ("file", "read", "plan", "progress"))
-        audio = counts.get("progress.audio_us", 0) / 1e6
+
+        def get(name: str) -> int:
+            return counts.get(f"progress.separate.{name}", 0)
+
+        failed = get("failures")
+        failures = sum(counts.get(f"{stage}.failures", 0) for stage in ("file", "read", "plan")) + failed
+        audio = get("audio_us") / 1e6
         return (
-            f"{counts.get('progress.rows', 0):,} of {counts.get('plan.rows', 0):,} recordings  "
-            f"{counts.get('progress.tracks', 0):,} tracks  {audio / 3600:,.1f} h separated  "
+            f"{get('rows') + failed:,} of {counts.get('plan.rows', 0):,} recordings  "
+            f"{get('tracks'):,} tracks  {audio / 3600:,.1f} h separated  "
             f"{failures:,} failures  {audio / max(seconds, 0.1):,.0f}x real time"
         )
 

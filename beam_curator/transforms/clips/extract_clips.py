@@ -1,7 +1,6 @@
 """From manifests to a complete set of clips."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
@@ -9,8 +8,9 @@ from apache_beam.pvalue import PBegin, PCollection
 from beam_curator.audio_formats import AUDIO_FORMATS, AudioFormat
 from beam_curator.clips.cut_rules import INDEXES, CutRules
 from beam_curator.clips.packing import PACKS
+from beam_curator.clips.packs import AskedClips
 from beam_curator.files.clip_index import IndexOptions
-from beam_curator.files.clip_rows import write_clip_rows
+from beam_curator.files.jobs.clip_job import ClipJob
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_of
 from beam_curator.files.part_files import Part
@@ -21,15 +21,14 @@ from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import Config, FileRecord
 from beam_curator.sets.set_kinds import EXTRACT
 from beam_curator.transforms.clips.clip_index import WriteIndex
-from beam_curator.transforms.clips.cutting import CutClips
-from beam_curator.transforms.clips.naming import MarkCollisions
 from beam_curator.transforms.clips.packing import PackClips
-from beam_curator.transforms.clips.read_requests import ReadRequests
 from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
-from beam_curator.transforms.jobs.merging import merged_parts
+from beam_curator.transforms.jobs.merging import MergeParts
+from beam_curator.transforms.jobs.recording_sets import ReadAsked
+from beam_curator.transforms.jobs.recording_steps import GroupRecordings, WriteRecordings
 
 
-class ExtractClips(beam.PTransform[PBegin, Any]):
+class ExtractClips(beam.PTransform[PBegin, JobSet]):
     """Cut clips out of recordings, and write them with their rows and an index as a complete output set.
 
     Rows of one recording meet, so that it is opened once and read in order of time; what meets is small, and no audio
@@ -91,11 +90,11 @@ class ExtractClips(beam.PTransform[PBegin, Any]):
         }
 
     def expand(self, begin: PBegin) -> "JobSet":
-        requested = begin | "Read requests" >> ReadRequests(self._reading, self._target, self._rules)
-        marks = requested.packs | "Mark collisions" >> MarkCollisions()
-        groups = {"packs": requested.packs, "marks": marks} | "Group by recording" >> beam.CoGroupByKey()
-        parts, shards, progress = self._cut(groups)
-        merged = merged_parts(parts, self._target, self._row_format, write_clip_rows)
+        job = ClipJob(self._rules, self._output_format)
+        read = begin | "Read" >> ReadAsked(job, self._reading, self._target)
+        asked = read.asked | "Group" >> GroupRecordings(job)
+        parts, shards, progress = self._cut(asked, job)
+        merged = parts | "Merge" >> MergeParts(self._target, self._row_format, job.rows)
         options = IndexOptions(
             inputs=self._reading.inputs, output_format=self._output_format, parquet=self._index == "parquet"
         )
@@ -104,20 +103,20 @@ class ExtractClips(beam.PTransform[PBegin, Any]):
             self._target,
             EXTRACT,
             self.config(),
-            files=(*requested.letters, *merged.files, index, *shards),
-            counts=(*requested.counts, merged.counts),
+            files=(*read.letters, *merged.files, index, *shards),
+            counts=(*read.counts, merged.counts),
             reading=self._reading,
             progress=(progress,),
         )
 
     def _cut(
-        self, groups: PCollection[Any]
+        self, asked: PCollection[AskedClips], job: ClipJob
     ) -> tuple[PCollection[Part], tuple[PCollection[FileRecord], ...], PCollection[Count]]:
         """Cut into files of their own, or into tar shards, which are files of the set themselves."""
         if self._pack == "none":
-            parts, progress = groups | "Cut clips" >> CutClips(self._target, self._rules, self._output_format)
-            return parts, (), progress
-        packed = groups | "Pack clips" >> PackClips(
+            cut = asked | "Cut clips" >> WriteRecordings(job, self._target)
+            return cut.parts, (), cut.progress
+        packed = asked | "Pack clips" >> PackClips(
             self._target,
             self._reading.inputs,
             self._rules,

@@ -9,15 +9,15 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from beam_curator.audio_formats import AudioFormat
+from beam_curator.clips.clip_rows import CLIPS
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.packing import TarWriter, nemo_manifest_name, nemo_row, shard_name
-from beam_curator.clips.packs import Pack, Recording, recording_from
+from beam_curator.clips.packs import AskedClips
 from beam_curator.entries.json_lines import encode
 from beam_curator.failures import EntryError
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
-from beam_curator.files.clip_cutting import failure_of, row_of
-from beam_curator.files.clip_rows import CLIPS
+from beam_curator.files.jobs.clip_job import failure_of, row_of
 from beam_curator.files.listing import list_inputs, with_form
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartWriter
@@ -30,9 +30,6 @@ from beam_curator.transforms.metrics import Noted, collector_paused, noted, time
 
 TAR_KIND, MANIFEST_KIND = "tar", "sharded-manifest"
 
-Grouped = tuple[str, list[Pack], bool]
-"""A recording: its name, its packs, and whether its file names need a mark."""
-
 
 class PackedClips(NamedTuple):
     """The result of `PackClips`: rows of each recording, the tar shards with their manifests, and counts for people."""
@@ -42,7 +39,7 @@ class PackedClips(NamedTuple):
     progress: PCollection[Count]
 
 
-class PackClips(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], Any]):
+class PackClips(beam.PTransform[PCollection[AskedClips], PackedClips]):
     """Cut clips into tar shards; a recording's clips are all in the shard that its name falls into.
 
     Every number from 0 has a shard, an empty one where no recording falls into it.
@@ -74,13 +71,13 @@ class PackClips(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], Any]):
         self._output_format: AudioFormat = output_format
         self._pack = pack
 
-    def expand(self, groups: PCollection[tuple[str, dict[str, Any]]]) -> "PackedClips":
-        start = groups.pipeline | "Start shards" >> beam.Create([None])
+    def expand(self, asked: PCollection[AskedClips]) -> "PackedClips":
+        start = asked.pipeline | "Start shards" >> beam.Create([None])
         shards = start | "List shards" >> beam.ParDo(
             _ShardsFn(self._inputs, self._target.n_shards, self._keep_duplicates)
         )
-        recordings = groups | "Key by shard" >> beam.Map(key_recording, self._target.n_shards).with_output_types(
-            tuple[int, Grouped]
+        recordings = asked | "Key by shard" >> beam.Map(key_recording, self._target.n_shards).with_output_types(
+            tuple[int, AskedClips]
         )
         packed = (
             {"recordings": recordings, "shards": shards}
@@ -108,13 +105,10 @@ class _ShardsFn(beam.DoFn):
             yield number, True
 
 
-def key_recording(group: tuple[str, dict[str, Any]], n_shards: int) -> tuple[int, Grouped]:
+def key_recording(asked: AskedClips, n_shards: int) -> tuple[int, AskedClips]:
     """Give a recording the shard that the hash of its name falls into."""
-    name, joined = group
-    packs = list(joined["packs"])
-    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    number = int.from_bytes(digest, "big") % (n_shards or packs[0].n_blocks)
-    return number, (name, packs, any(joined["marks"]))
+    digest = hashlib.blake2b(asked.recording.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % (n_shards or asked.n_blocks), asked
 
 
 _ShardFile = TaggedOutput[Literal["shards"], FileRecord]
@@ -133,8 +127,7 @@ class _PackFn(beam.DoFn):
 
     def process(self, group: tuple[int, dict[str, Any]]) -> Iterator[Part | Noted | _ShardFile]:
         number, joined = group
-        recordings = [recording_from(name, packs, marked=marked) for name, packs, marked in joined["recordings"]]
-        recordings.sort(key=_position)
+        recordings = sorted(joined["recordings"], key=_position)
         with timed("cut"), collector_paused():
             kept = self._kept(number, recordings)
             parts, files = kept if kept is not None else (yield from self._packed(number, recordings))
@@ -142,20 +135,20 @@ class _PackFn(beam.DoFn):
         for record in files:
             yield _shard(record)
 
-    def _writer(self, recording: Recording) -> PartWriter:
+    def _writer(self, recording: AskedClips) -> PartWriter:
         return PartWriter(CLIPS, self._target, recording.name, recording.position, recording.n_blocks)
 
     def _names(self, number: int) -> list[tuple[str, str]]:
         names = [(shard_name(self._pack, number), TAR_KIND)]
         return names + ([(nemo_manifest_name(number), MANIFEST_KIND)] if self._pack == "nemo-tar" else [])
 
-    def _kept(self, number: int, recordings: Sequence[Recording]) -> tuple[list[Part], list[FileRecord]] | None:
+    def _kept(self, number: int, recordings: Sequence[AskedClips]) -> tuple[list[Part], list[FileRecord]] | None:
         """Return the shard of an earlier attempt, if all its files are in place: shards are synced to disk."""
         directory = self._target.directory
         paths = [storage.join(directory, name) for name, _ in self._names(number)]
         if not self._target.resume or any(storage.size_of(path) is None for path in paths):
             return None
-        parts = [self._writer(recording).kept(len(recording.requests), synced=True) for recording in recordings]
+        parts = [self._writer(recording).kept(synced=True) for recording in recordings]
         if any(part is None for part in parts):
             return None
         found = [part for part in parts if part is not None]
@@ -167,25 +160,25 @@ class _PackFn(beam.DoFn):
         ]
 
     def _packed(
-        self, number: int, recordings: Sequence[Recording]
+        self, number: int, recordings: Sequence[AskedClips]
     ) -> Generator[Noted, None, tuple[list[Part], list[FileRecord]]]:
         (tar_name, _), *_ = self._names(number)
         if self._target.token is None:
             storage.make_directory(self._target.directory)
+        asked = [recording.unpacked() for recording in recordings]
         with AtomicFile(self._target.directory, tar_name, self._target.check) as file:
             tar = TarWriter(file.write_pieces)
             shard = TarShard(tar_name, tar, self._pack, self._rules, self._output_format)
-            yield from noted(shard.write(recordings))
+            yield from noted(shard.write(asked))
             tar.close()
         lines = []
         writers = list(map(self._writer, recordings))
-        for recording, writer, facts in zip(recordings, writers, shard.outcomes, strict=True):
-            for (position, request), outcome in zip(recording.requests, facts, strict=True):
-                source, offset = recording.sources[position[0]], position[2]
+        for recording, writer, outcomes in zip(asked, writers, shard.outcomes, strict=True):
+            for index, outcome in enumerate(outcomes):
                 if isinstance(outcome, EntryError):
-                    writer.add_failure(failure_of(outcome, request, source, offset))
+                    writer.add_failure(failure_of(outcome, recording, *recording.requests[index]))
                 else:
-                    row = row_of(request, outcome, source, offset)
+                    row = row_of(recording, index, outcome)
                     writer.add_row(row)
                     lines.append((outcome.extracted_path, row))
         records = [_record(tar_name, TAR_KIND, file, len(lines))]
@@ -213,7 +206,7 @@ class _PackFn(beam.DoFn):
         return _record(name, MANIFEST_KIND, file, len(rows))
 
 
-def _position(recording: Recording) -> tuple[int, int, int]:
+def _position(recording: AskedClips) -> tuple[int, int, int]:
     return recording.position
 
 

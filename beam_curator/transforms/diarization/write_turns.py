@@ -8,13 +8,14 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.pvalue import PCollection
 
-from beam_curator.diarization.diarize_rules import ORIGIN_KEY, DiarizeRules
+from beam_curator.diarization.diarize_rules import DiarizeRules
 from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.diarization.rttm import render_overlap_ctm, render_rttm, render_uem
 from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings
 from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.diarization.turns import overlap_regions
+from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.failures import EntryError, Failure
 from beam_curator.files import storage
 from beam_curator.files.clip_files import ClipFiles, in_memory

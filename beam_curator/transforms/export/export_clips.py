@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
@@ -10,25 +9,20 @@ from apache_beam.pvalue import PBegin
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.export.row_keys import CLIPS_PER_CHUNK
-from beam_curator.export.values import inherited_keys, own_keys
-from beam_curator.files.clip_rows import write_clip_rows
+from beam_curator.files.jobs.export_job import ExportJob
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_of
 from beam_curator.files.row_files import RowFormat
 from beam_curator.rules import config_of
 from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.sets.output_set import Config
-from beam_curator.sets.set_kinds import EXPORT
-from beam_curator.transforms.clips.read_requests import ReadRequests
-from beam_curator.transforms.export.colliding_paths import MarkCollidingPaths
-from beam_curator.transforms.export.export_recordings import ExportRecordings
-from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
-from beam_curator.transforms.jobs.merging import merged_parts
+from beam_curator.transforms.jobs.job_sets import JobSet, Reading
+from beam_curator.transforms.jobs.recording_sets import WriteRecordingSet
 
 _DOES_NOT_DECIDE = frozenset({"max_workers"})
 
 
-class ExportClips(beam.PTransform[PBegin, Any]):
+class ExportClips(beam.PTransform[PBegin, JobSet]):
     """Save clips with their metadata, previews and embeddings as a tree: the layout of the reference's video writer.
 
     The id of a clip follows from the name of its recording, as its manifest's folder makes it whole, and from its
@@ -116,24 +110,9 @@ class ExportClips(beam.PTransform[PBegin, Any]):
         }
 
     def expand(self, begin: PBegin) -> "JobSet":
-        requested = begin | "Read requests" >> ReadRequests(
-            self._reading, self._target, self._cut_rules, inherited_keys(self._rules), own_keys(self._rules)
-        )
-        marks = requested.packs | "Mark collisions" >> MarkCollidingPaths(self._rules.input_path)
-        groups = {"packs": requested.packs, "marks": marks} | "Group by recording" >> beam.CoGroupByKey()
-        exported = groups | "Export recordings" >> ExportRecordings(
-            self._target, self._rules, self._cut_rules, verbose=self._verbose
-        )
-        merged = merged_parts(exported.parts, self._target, self._row_format, write_clip_rows)
-        return begin | "Commit" >> CommitJob(
-            self._target,
-            EXPORT,
-            self.config(),
-            files=(*requested.letters, *merged.files, exported.documents),
-            counts=(*requested.counts, merged.counts),
-            reading=self._reading,
-            progress=(exported.progress,),
-            beside=self.beside,
+        job = ExportJob(self._rules, self._cut_rules, verbose=self._verbose)
+        return begin | "Export" >> WriteRecordingSet(
+            job, self._reading, self._target, self.config(), row_format=self._row_format, beside=self.beside
         )
 
 

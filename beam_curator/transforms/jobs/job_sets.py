@@ -49,7 +49,7 @@ class JobSet(NamedTuple):
     committed: PCollection[dict[str, int]]
 
 
-class CommitJob(beam.PTransform[PBegin, Any]):
+class CommitJob(beam.PTransform[PBegin, JobSet]):
     """Commit the set of a job once all its files are there.
 
     Args:

@@ -1,29 +1,25 @@
 """From rows with turns to a complete set of tracks."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
 
 from beam_curator.audio_formats import AUDIO_FORMATS, AudioFormat
+from beam_curator.files.jobs.track_job import TrackJob
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_of
 from beam_curator.files.row_files import RowFormat
-from beam_curator.files.track_rows import write_track_rows
 from beam_curator.rules import config_of
 from beam_curator.separation.separate_rules import SeparateRules
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.sets.output_set import Config
-from beam_curator.sets.set_kinds import SEPARATE
-from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
-from beam_curator.transforms.jobs.merging import merged_parts
-from beam_curator.transforms.separation.read_turns import ReadTurnRows
-from beam_curator.transforms.separation.separate_tasks import SeparateTasks
+from beam_curator.transforms.jobs.job_sets import JobSet, Reading
+from beam_curator.transforms.jobs.recording_sets import WriteRecordingSet
 
 
-class SeparateSpeakers(beam.PTransform[PBegin, Any]):
+class SeparateSpeakers(beam.PTransform[PBegin, JobSet]):
     """Give each speaker of each recording a track of their own, and write tracks and rows as a complete output set.
 
     A recording is read once for all of its speakers, in pieces, and no audio crosses a shuffle.
@@ -76,16 +72,7 @@ class SeparateSpeakers(beam.PTransform[PBegin, Any]):
         }
 
     def expand(self, begin: PBegin) -> "JobSet":
-        read = begin | "Read" >> ReadTurnRows(self._reading, self._target, self._rules)
-        work = SeparateTasks(self._target, self._separation, self._rules, self._output_format)
-        parts, progress = read.tasks | "Separate" >> work
-        merged = merged_parts(parts, self._target, self._row_format, write_track_rows)
-        return begin | "Commit" >> CommitJob(
-            self._target,
-            SEPARATE,
-            self.config(),
-            files=(*read.letters, *merged.files),
-            counts=(*read.counts, merged.counts),
-            reading=self._reading,
-            progress=(progress,),
+        job = TrackJob(self._separation, self._rules, self._output_format)
+        return begin | "Separate" >> WriteRecordingSet(
+            job, self._reading, self._target, self.config(), row_format=self._row_format
         )

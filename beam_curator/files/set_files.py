@@ -1,20 +1,20 @@
-"""Putting the files of the tree in place: their folders are made when first needed, and never lie outside of it."""
+"""Putting the files of a set in place: their folders are made when first needed, and never lie outside of it."""
 
 import os
 
 from beam_curator.files import storage
-from beam_curator.files.clip_files import ClipFiles, EncodedClip
+from beam_curator.files.clip_files import N_UPLOADS, ClipFiles
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.sets.output_set import WrittenFile
+from beam_curator.sets.recording_jobs import MadeFile
 
 _KNOWN_FOLDERS = 1 << 12
 
 
 class LinkedFolderError(RuntimeError):
-    """A folder of the tree is a link to another place."""
+    """A folder of the set is a link to another place."""
 
 
-class TreeFiles:
+class SetFiles:
     """Writes files below an output directory; see `ClipFiles` for how.
 
     Args:
@@ -22,27 +22,30 @@ class TreeFiles:
       n_uploads: how many at a time in an object store.
     """
 
-    def __init__(self, target: OutputTarget, n_uploads: int) -> None:
+    def __init__(self, target: OutputTarget, n_uploads: int = N_UPLOADS) -> None:
         self._directory = target.directory
         self._remote = storage.is_remote(target.directory)
         self._files = ClipFiles(target, n_uploads)
         self._made: set[str] = set()
 
-    def put(self, name: str, body: EncodedClip) -> WrittenFile:
+    def put(self, file: MadeFile) -> None:
         """Put a file in place, and give its memory back.
 
         Raises:
           ForeignRunError: another run has taken over the directory.
           LinkedFolderError: its folder is a link.
         """
-        self._make_folder(name.rpartition("/")[0])
-        written = WrittenFile(name, body.n_bytes, body.sha256)
-        self._files.put(name, body)
-        return written
+        self._make_folder(file.name.rpartition("/")[0])
+        self._files.put(file.name, file.body)
 
     def remove(self, name: str) -> None:
         """Remove the file that an earlier attempt may have left under a name."""
         self._files.remove(name)
+
+    def take_back(self, names: list[str]) -> None:
+        """Remove files that were put in place a moment ago, since what they belong to failed after all."""
+        self.flush()
+        self._files.delete(names)
 
     def flush(self) -> None:
         """Wait until all files are in place."""
@@ -57,7 +60,8 @@ class TreeFiles:
             return
         path = os.path.join(self._directory, folder)
         storage.make_directory(path)
-        if os.path.realpath(path) != os.path.join(os.path.realpath(self._directory), folder):
+        expected = os.path.normpath(os.path.join(os.path.realpath(self._directory), folder))
+        if os.path.realpath(path) != expected:
             raise LinkedFolderError(f"{path} is a link to another place: remove it, or choose another --output")
         if len(self._made) >= _KNOWN_FOLDERS:
             self._made.clear()

@@ -1,6 +1,5 @@
 """Planning clips: the requests, failures and counts of the rows of one block."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,11 +12,13 @@ from beam_curator.failures import EntryError, Failure
 from beam_curator.files.opened_recordings import recording_of
 from beam_curator.recordings.tar_members import nemo_member
 from beam_curator.sets.blocks import Line, LineBlock
-from beam_curator.sets.counting import Count
+from beam_curator.sets.recording_jobs import ROW_STAGE
+
+INTERVAL_STAGE = "interval"
 
 
 @dataclass(slots=True)
-class BlockPlan:
+class PlannedPieces:
     """The requests, failures and counts of the rows of one block.
 
     Attributes:
@@ -34,32 +35,21 @@ class BlockPlan:
     n_rows: int = 0
     n_dropped: int = 0
 
-    def counts(self) -> Iterator[Count]:
-        """Yield the counts for the books."""
+    def counts(self) -> dict[str, int]:
+        """Return the counts for the books, besides those of failures."""
         n_good = sum(map(len, self.requests.values()))
-        counted = {
+        return {
             "plan.rows": self.n_rows,
             "plan.dropped": self.n_dropped,
             "plan.dropped.no_pieces": self.n_dropped,
             "plan.clips": n_good + len(self.intervals_failed),
-            **_by_code(ROW_STAGE, self.rows_failed),
-            **_by_code(INTERVAL_STAGE, self.intervals_failed),
         }
-        yield from ((name, n) for name, n in counted.items() if n)
 
 
-def _by_code(stage: str, failures: list[Failure]) -> dict[str, int]:
-    counts = {f"{stage}.failures": len(failures)}
-    for failure in failures:
-        name = f"{stage}.failures.{failure.code}"
-        counts[name] = counts.get(name, 0) + 1
-    return counts
-
-
-def plan_clips(block: LineBlock, rules: CutRules, keys: EntryKeys | None = None) -> BlockPlan:
+def plan_clips(block: LineBlock, rules: CutRules, keys: EntryKeys | None = None) -> PlannedPieces:
     """Plan the clips that the rows of one block ask for; by default they have no keys that hold lists or objects."""
     keys = keys if keys is not None else EntryKeys(audio=rules.audio_key)
-    plan = BlockPlan(requests={}, rows_failed=[], intervals_failed=[])
+    plan = PlannedPieces(requests={}, rows_failed=[], intervals_failed=[])
     for line in block.lines:
         try:
             _plan_row(plan, block.ref.source, line, rules, keys)
@@ -71,7 +61,7 @@ def plan_clips(block: LineBlock, rules: CutRules, keys: EntryKeys | None = None)
     return plan
 
 
-def _plan_row(plan: BlockPlan, source: str, line: Line, rules: CutRules, keys: EntryKeys) -> None:
+def _plan_row(plan: PlannedPieces, source: str, line: Line, rules: CutRules, keys: EntryKeys) -> None:
     row = parse_object(line.raw)
     member = nemo_member(source, row)
     items = requests_of_row(row, cast(What, rules.what), keys, member=member)
@@ -86,6 +76,3 @@ def _plan_row(plan: BlockPlan, source: str, line: Line, rules: CutRules, keys: E
             continue
         recording = recording_of(item.fields["original_file"], source, rules.audio_root)
         plan.requests.setdefault(recording, []).append((line.offset, item))
-
-
-ROW_STAGE, INTERVAL_STAGE = "plan", "interval"

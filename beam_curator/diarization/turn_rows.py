@@ -1,41 +1,20 @@
-"""Entries of a job of diarization as parts of its set, and as tables."""
+"""Entries of a job of diarization as rows of a set: their columns and their counts."""
 
-from collections.abc import Iterable, Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa
-
 from beam_curator.diarization.turn_entries import files_of_entry
-from beam_curator.entries.json_lines import encode
-from beam_curator.files.atomic_files import AtomicFile
-from beam_curator.files.part_files import PartKind
-from beam_curator.files.row_tables import RowTable
 from beam_curator.intervals import Seconds
 from beam_curator.recordings.asked import piece_of
+from beam_curator.sets.columns import Column, Table
 from beam_curator.sets.counting import Count
+from beam_curator.sets.recording_jobs import RowKind
 from beam_curator.sets.set_kinds import EMBEDDING_TABLES
 
 DIARIZE_STAGE = "diarize"
-
-TURNS_TABLE = RowTable.of(
-    "TurnsRow",
-    pa.schema(
-        [
-            pa.field("source", pa.string(), nullable=False),
-            pa.field("offset", pa.int64(), nullable=False),
-            pa.field("recording_id", pa.string(), nullable=False),
-            pa.field("audio_filepath", pa.string()),
-            pa.field("duration", pa.float64(), nullable=False),
-            pa.field("num_turns", pa.int64(), nullable=False),
-            pa.field("num_speakers", pa.int64(), nullable=False),
-            pa.field("speakers_saturated", pa.bool_(), nullable=False),
-            pa.field("rttm_filepath", pa.string()),
-            pa.field("row", pa.large_string(), nullable=False),
-        ]
-    ),
-)
-"""Columns of an entry: what people query, and the whole row as JSON."""
 
 _AS_THEY_ARE = ("recording_id", "duration", "num_speakers", "speakers_saturated")
 
@@ -44,19 +23,26 @@ def columns_of(row: dict[str, Any]) -> dict[str, Any]:
     """Return an entry as columns."""
     path = row["audio_filepath"]
     return {
-        "source": row["_origin"]["source"],
-        "offset": row["_origin"]["offset"],
         "audio_filepath": path if isinstance(path, str) else None,
         "num_turns": len(row["segments"]),
         "rttm_filepath": row.get("rttm_filepath"),
         **{name: row[name] for name in _AS_THEY_ARE},
-        "row": encode(row).decode(),
     }
 
 
-def write_turn_rows(file: AtomicFile, rows: Iterable[dict[str, Any]], row_format: str) -> None:
-    """Write entries in "parquet" or "avro"."""
-    TURNS_TABLE.write(file, map(columns_of, rows), row_format)
+TURNS_TABLE = Table(
+    name="TurnsRow",
+    columns=(
+        Column("recording_id", "text"),
+        Column("audio_filepath", "text", nullable=True),
+        Column("duration", "float"),
+        Column("num_turns", "int"),
+        Column("num_speakers", "int"),
+        Column("speakers_saturated", "bool"),
+        Column("rttm_filepath", "text", nullable=True),
+    ),
+    of_row=columns_of,
+)
 
 
 def count_entry(row: dict[str, Any]) -> Iterator[Count]:
@@ -79,16 +65,10 @@ def _seconds_heard(row: dict[str, Any]) -> Seconds:
     return (duration if end is None else min(end, duration)) - start
 
 
-TURNS = PartKind(rows="turns", stage=DIARIZE_STAGE, count=count_entry, files_of=files_of_entry)
+TURNS = RowKind(rows="turns", stage=DIARIZE_STAGE, table=TURNS_TABLE, count=count_entry, files_of=files_of_entry)
 """Entries of recordings, each with its files."""
 
 SPEAKER_EMBEDDINGS, TURN_EMBEDDINGS = EMBEDDING_TABLES
 
-TURNS_WITH_EMBEDDINGS = replace(
-    TURNS,
-    tables={
-        SPEAKER_EMBEDDINGS: lambda row: int(row["num_speakers"]),
-        TURN_EMBEDDINGS: lambda row: len(row["segments"]),
-    },
-)
+TURNS_WITH_EMBEDDINGS = replace(TURNS, tables=EMBEDDING_TABLES)
 """The same, and an embedding of each speaker and of each turn."""

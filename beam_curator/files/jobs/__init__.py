@@ -1,0 +1,1 @@
+"""What jobs make of open recordings: rows, files and dead letters. No pipeline."""

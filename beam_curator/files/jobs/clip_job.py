@@ -1,0 +1,177 @@
+"""Jobs that cut clips: rows to requests, and the requests for one recording to clips and their rows."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from beam_curator.audio import AudioReader
+from beam_curator.audio_formats import AudioFormat
+from beam_curator.clips.clip_rows import CLIPS, CUT_STAGE
+from beam_curator.clips.cut_rules import CutRules
+from beam_curator.clips.cutting import Cut, channels_of, cut_of, rate_of
+from beam_curator.clips.entry_pieces import EntryKeys
+from beam_curator.clips.naming import NameClaim, claim_key, number_names, recordings_to_mark
+from beam_curator.clips.packs import AskedClips, Pack, Position, Recording, pack
+from beam_curator.clips.records import ClipRequest
+from beam_curator.clips.tables import CutFacts, clip_row
+from beam_curator.entries.json_lines import encode
+from beam_curator.entries.own_keys import ORIGIN_KEY
+from beam_curator.failures import EntryError, Failure
+from beam_curator.files.clip_files import EncodedClip, encode_clip
+from beam_curator.files.jobs.clip_planning import INTERVAL_STAGE, plan_clips
+from beam_curator.sets.blocks import LineBlock
+from beam_curator.sets.recording_jobs import (
+    ROW_STAGE,
+    BlockPlan,
+    Event,
+    Made,
+    MadeFile,
+    Missed,
+    Noticed,
+    RecordingJob,
+)
+from beam_curator.sets.set_kinds import EXTRACT
+
+Outcome = CutFacts | EntryError
+"""What came of one request."""
+
+
+class RequestJob(RecordingJob[Pack, AskedClips]):
+    """A job whose rows ask for pieces of recordings.
+
+    Args:
+      rules: what is cut, and how.
+      keys: of rows; by default none that hold lists or objects.
+    """
+
+    rows = CLIPS
+    have_marks = True
+
+    def __init__(self, rules: CutRules, keys: EntryKeys | None = None) -> None:
+        self._rules = rules
+        self._keys = keys
+        self.allowed_root = rules.allowed_root
+
+    def plan(self, block: LineBlock) -> BlockPlan[Pack]:
+        found = plan_clips(block, self._rules, self._keys)
+        plan: BlockPlan[Pack] = BlockPlan()
+        plan.asked += [pack(block.ref, block.part, name, requests) for name, requests in found.requests.items()]
+        plan.counts.update(found.counts())
+        failures = {ROW_STAGE: found.rows_failed, INTERVAL_STAGE: found.intervals_failed}
+        plan.failures |= {stage: failed for stage, failed in failures.items() if failed}
+        return plan
+
+    def key(self, asked: Pack) -> str:
+        return asked.claim.recording
+
+    def tasks(self, key: str, asked: Iterable[Pack], *, marked: bool) -> Iterator[AskedClips]:
+        yield AskedClips(recording=key, packs=tuple(asked), marked=marked)
+
+
+class ClipJob(RequestJob):
+    """Rows to clips, each in a file of its own.
+
+    Args:
+      rules: what is cut, and how.
+      output_format: of the clips.
+    """
+
+    kind = EXTRACT
+
+    def __init__(self, rules: CutRules, output_format: AudioFormat) -> None:
+        super().__init__(rules)
+        self._output_format: AudioFormat = output_format
+
+    def claim(self, asked: Pack) -> Iterator[tuple[str, NameClaim]]:
+        yield claim_key(asked.claim.stem), asked.claim
+
+    def collisions(self, claims: Iterable[NameClaim]) -> set[str]:
+        return recordings_to_mark(claims)
+
+    def work(self, task: AskedClips, reader: AudioReader) -> Iterator[Event]:
+        recording = task.unpacked()
+        names = self._names(recording)
+        requests = [request for _, request in recording.requests]
+        rate = reader.info.sample_rate
+        for index in sorted(range(len(requests)), key=lambda index: requests[index].sample_range(rate)):
+            cut = cut_clip(reader, requests[index], self._rules, self._output_format)
+            if isinstance(cut, EntryError):
+                yield missed_clip(cut, recording, index, names[index])
+                continue
+            facts = cut.facts(names[index])
+            file = MadeFile(name=names[index], body=cut.clip)
+            yield Made(row=row_of(recording, index, facts), order=(index,), files=(file,))
+            yield Noticed(progress=progress_of(facts))
+
+    def failed(self, task: AskedClips, error: EntryError) -> Iterator[Event]:
+        recording = task.unpacked()
+        for index, name in enumerate(self._names(recording)):
+            yield missed_clip(error, recording, index, name)
+
+    def _names(self, recording: Recording) -> list[str]:
+        return number_names([request for _, request in recording.requests], recording.stem, self._output_format)
+
+
+def missed_clip(error: EntryError, recording: Recording, index: int, *names: str) -> Missed:
+    """Return the dead letter of a request, by its number."""
+    return Missed(failure=failure_of(error, recording, *recording.requests[index]), order=(index,), names=names)
+
+
+def failure_of(error: EntryError, recording: Recording, position: Position, request: ClipRequest) -> Failure:
+    """Make the dead letter of a clip: its payload is a row that asks for this clip alone."""
+    source = recording.sources[position[0]]
+    return Failure.from_error(error, stage=CUT_STAGE, source=source, offset=position[2], payload=encode(request.fields))
+
+
+def row_of(recording: Recording, index: int, facts: CutFacts) -> dict[str, Any]:
+    """Return the row of a clip, with the line that it comes from."""
+    position, request = recording.requests[index]
+    origin = {"source": recording.sources[position[0]], "offset": position[2]}
+    return clip_row(request.fields, request.index, facts) | {ORIGIN_KEY: origin}
+
+
+def progress_of(facts: CutFacts) -> dict[str, int]:
+    """Return the progress counts of one clip: the clip itself, and its audio in microseconds."""
+    return {"progress.clips": 1, "progress.audio_us": round(facts.n_samples * 1e6 / facts.sample_rate)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutClip:
+    """A clip that was cut, and where from."""
+
+    clip: EncodedClip
+    cut: Cut
+    source_rate: int
+    sample_rate: int
+    n_channels: int
+
+    def facts(self, path: str) -> CutFacts:
+        """Return the properties of the clip that its row records."""
+        return CutFacts(
+            extracted_path=path,
+            sha256=self.clip.sha256,
+            n_bytes=self.clip.n_bytes,
+            sample_rate=self.sample_rate,
+            n_channels=self.n_channels,
+            n_samples=self.clip.n_samples,
+            real_start_sec=self.cut.first / self.source_rate,
+            real_end_sec=self.cut.stop / self.source_rate,
+            clamped=self.cut.clamped,
+        )
+
+
+def cut_clip(
+    reader: AudioReader, request: ClipRequest, rules: CutRules, output_format: AudioFormat
+) -> CutClip | EntryError:
+    """Cut and encode one clip; an `EntryError` is returned, not raised."""
+    try:
+        cut = cut_of(request, reader.info, rules)
+        return CutClip(
+            clip=encode_clip(reader, cut, rules, output_format),
+            cut=cut,
+            source_rate=reader.info.sample_rate,
+            sample_rate=rate_of(reader.info, rules),
+            n_channels=channels_of(reader.info, rules),
+        )
+    except EntryError as err:
+        return err

@@ -1,0 +1,120 @@
+"""From what comes of the work on a recording to its files, rows and dead letters, whole or not at all."""
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import Generic
+
+from beam_curator.failures import EntryError
+from beam_curator.files.opened_recordings import open_recording
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.part_files import Part, PartWriter
+from beam_curator.files.set_files import SetFiles
+from beam_curator.sets.counting import Count
+from beam_curator.sets.output_set import FileRecord
+from beam_curator.sets.recording_jobs import (
+    AskedT,
+    Described,
+    Event,
+    Made,
+    MadeFile,
+    Missed,
+    Noticed,
+    RecordingJob,
+    TableRow,
+    TaskT,
+)
+
+
+def events_of(job: RecordingJob[AskedT, TaskT], task: TaskT) -> Iterator[Event]:
+    """Open the recording of a task, and yield what comes of it.
+
+    Raises:
+      EntryError: it cannot be opened, or fails as a whole.
+    """
+    job.check(task)
+    with open_recording(task.recording, job.allowed_root) as reader:
+        yield from job.work(task, reader)
+
+
+class RecordingFiles(Generic[AskedT, TaskT]):
+    """Writes what comes of recordings: files, then the hidden file of rows that proves that they are whole.
+
+    Args:
+      job: whose recordings they are.
+      target: where to.
+    """
+
+    def __init__(self, job: RecordingJob[AskedT, TaskT], target: OutputTarget) -> None:
+        self._job = job
+        self._target = target
+        self._files = SetFiles(target, job.n_uploads)
+
+    def close(self) -> None:
+        """Give threads back."""
+        self._files.close()
+
+    def kept(self, task: TaskT) -> Part | None:
+        """Return the outcome of an earlier attempt, if it is whole."""
+        return self._writer(task).kept()
+
+    def write(self, task: TaskT, events: Iterable[Event]) -> Generator[Count, None, Part]:
+        """Write what comes of a recording; where it fails as a whole, nothing of it stays but its dead letters.
+
+        Args:
+          task: whose recording it is.
+          events: may raise an EntryError at any time.
+
+        Yields:
+          Counts for people while it is worked on.
+        """
+        writer = self._writer(task)
+        put: list[str] = []
+        try:
+            for event in events:
+                yield from self._take(event, writer, put)
+        except EntryError as err:
+            self._files.take_back(put)
+            writer.clear()
+            for event in self._job.failed(task, err):
+                yield from self._take(event, writer, [])
+        self._files.flush()
+        return writer.write()
+
+    def _writer(self, task: TaskT) -> PartWriter:
+        return PartWriter(self._job.rows, self._target, task.name, task.position, task.n_blocks)
+
+    def _take(self, event: Event, writer: PartWriter, put: list[str]) -> Iterator[Count]:
+        if isinstance(event, Made):
+            for file in event.files:
+                self._put(file, put)
+            writer.add_row(event.row, event.order)
+            _count(writer, event.counts)
+        elif isinstance(event, Missed):
+            self._remove(event.names)
+            writer.add_failure(event.failure, event.order)
+            _count(writer, event.counts)
+        elif isinstance(event, Noticed):
+            self._remove(event.names)
+            _count(writer, event.counts)
+            yield from event.progress.items()
+        elif isinstance(event, Described):
+            self._put(event.file, put)
+            name, n_bytes, sha256 = event.file.written
+            writer.add_document(
+                FileRecord(name=name, n_bytes=n_bytes, sha256=sha256, n_rows=event.n_rows, kind=event.kind)
+            )
+        elif isinstance(event, TableRow):
+            writer.add_to_table(event.table, event.row)
+
+    def _put(self, file: MadeFile, put: list[str]) -> None:
+        put.append(file.name)
+        self._files.put(file)
+
+    def _remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._files.remove(name)
+
+
+def _count(writer: PartWriter, counts: Mapping[str, int]) -> None:
+    for name, n in counts.items():
+        if n:
+            writer.count(name, n)

@@ -1,0 +1,369 @@
+"""Jobs over recordings, as data and functions: what rows ask for, what meets, the work on one open recording.
+
+Reading, grouping, files, resume, merging and the commit are the same for all of them: `transforms.jobs` has them once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+from beam_curator.failures import EntryError, Failure
+from beam_curator.sets.blocks import LineBlock
+from beam_curator.sets.columns import RowColumns, Table
+from beam_curator.sets.counting import Count
+from beam_curator.sets.output_set import FAILURES, WrittenFile
+from beam_curator.sets.packed_rows import PackedRow
+from beam_curator.sets.set_kinds import SetKind
+
+if TYPE_CHECKING:
+    from beam_curator.audio import AudioReader
+
+ROW_STAGE = "plan"
+"""The stage in which rows are read for what they ask."""
+
+Position = tuple[int, int, int]
+"""Where a row stands among all: ordinal and part of its block, and its byte offset."""
+
+
+class Body(Protocol):
+    """The bytes of a file before it is in place."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Size."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the bytes, hexadecimal."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes in order; may be called again."""
+
+    def close(self) -> None:
+        """Give memory and temporary files back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeFile:
+    """A file that was made of a recording.
+
+    Attributes:
+      name: below the directory of the set.
+      body: its bytes.
+    """
+
+    name: str
+    body: Body
+
+    @property
+    def written(self) -> WrittenFile:
+        """The file as a row names it."""
+        return WrittenFile(self.name, self.body.n_bytes, self.body.sha256)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A row that was made of a recording.
+
+    Attributes:
+      row: JSON values by key.
+      order: its place among the rows of the recording, which may come in any order.
+      files: what goes with it, in place before it.
+      counts: for the books, in the stage of the job.
+    """
+
+    row: dict[str, Any]
+    order: tuple[int, ...] = ()
+    files: tuple[MadeFile, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """A dead letter.
+
+    Attributes:
+      failure: what went wrong.
+      order: its place among the dead letters of the recording.
+      names: of files that an earlier attempt may have left.
+      counts: for the books, in the stage of the job.
+    """
+
+    failure: Failure
+    order: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed:
+    """Something that no row says.
+
+    Attributes:
+      counts: for the books, in the stage of the job.
+      progress: for people, while a long recording is worked on.
+      names: of files that an earlier attempt may have left, and that are not made this time.
+    """
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    progress: Mapping[str, int] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """A file about the recording or a part of it, which the manifest of the set lists by itself.
+
+    Attributes:
+      file: the file.
+      kind: of it.
+      n_rows: rows in it.
+    """
+
+    file: MadeFile
+    kind: str
+    n_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRow:
+    """A row of a table beside the rows of the set; None where one is missing that was asked for."""
+
+    table: str
+    row: dict[str, Any] | None
+
+
+Event = Made | Missed | Noticed | Described | TableRow
+"""What may come of the work on a recording."""
+
+
+def _nothing_counted(row: dict[str, Any]) -> Iterable[Count]:
+    del row
+    return ()
+
+
+def _no_files(row: dict[str, Any]) -> Iterable[WrittenFile]:
+    del row
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowKind:
+    """The kind of rows that a job makes of each recording.
+
+    Attributes:
+      rows: kind of their files.
+      stage: that makes them; its name begins the counts and ends the kind of the dead letters.
+      table: the columns that people query, for Parquet and Avro.
+      count: tells what is counted of a row, besides the row itself.
+      files_of: tells which files belong to a row.
+      columns_of: tells which columns of an index a row fills; None where there is no index.
+      tables: kinds of other rows of a recording, which have Parquet files of their own.
+    """
+
+    rows: str
+    stage: str
+    table: Table
+    count: Callable[[dict[str, Any]], Iterable[Count]] = _nothing_counted
+    files_of: Callable[[dict[str, Any]], Iterable[WrittenFile]] = _no_files
+    columns_of: Callable[[dict[str, Any]], RowColumns] | None = None
+    tables: tuple[str, ...] = ()
+
+    @property
+    def letters(self) -> str:
+        """Kind of the files of dead letters."""
+        return f"{FAILURES}-{self.stage}"
+
+
+class Task(Protocol):
+    """Everything that is asked of one recording; it crosses a shuffle."""
+
+    @property
+    def name(self) -> str:
+        """A text that no other task of the job has."""
+
+    @property
+    def recording(self) -> str:
+        """Full name of the recording."""
+
+    @property
+    def position(self) -> Position:
+        """Where its first row stands."""
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks of the job."""
+
+
+AskedT = TypeVar("AskedT")
+TaskT = TypeVar("TaskT", bound=Task)
+RowT = TypeVar("RowT", bound=PackedRow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsTask(Generic[RowT]):
+    """A recording, or a piece of it, and the rows that ask for it.
+
+    Attributes:
+      recording_id: names its files.
+      identity: tells the recording, or the piece, from all others.
+      rows: in the order of their positions.
+    """
+
+    recording_id: str
+    identity: str
+    rows: tuple[RowT, ...]
+
+    @property
+    def name(self) -> str:
+        """A text that no other task has: a recording may be part of several."""
+        return f"{self.recording_id}\n{self.identity}"
+
+    @property
+    def recording(self) -> str:
+        """Full name of the recording."""
+        return self.rows[0].recording
+
+    @property
+    def position(self) -> Position:
+        """Where its first row stands."""
+        return self.rows[0].position
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks of the job."""
+        return self.rows[0].n_blocks
+
+    def missed(self, error: EntryError, stage: str, names: tuple[str, ...] = ()) -> Iterator[Missed]:
+        """Yield a dead letter for each row that asks for the recording."""
+        for number, row in enumerate(self.rows):
+            failure = Failure.from_error(error, stage=stage, source=row.source, offset=row.offset, payload=row.text())
+            yield Missed(failure=failure, order=(number,), names=names)
+
+
+@dataclass(slots=True)
+class BlockPlan(Generic[AskedT]):
+    """What the rows of one block ask for.
+
+    Attributes:
+      asked: of recordings.
+      failures: by stage.
+      counts: for the books, besides those of failures.
+    """
+
+    asked: list[AskedT] = field(default_factory=list)
+    failures: dict[str, list[Failure]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def fail(self, error: EntryError, *, source: str, offset: int, payload: bytes, stage: str = ROW_STAGE) -> None:
+        """Add a dead letter."""
+        failure = Failure.from_error(error, stage=stage, source=source, offset=offset, payload=payload)
+        self.failures.setdefault(stage, []).append(failure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinePlace:
+    """Where a line comes from.
+
+    Attributes:
+      source: the manifest, or the recording itself.
+      position: of the line.
+      n_blocks: number of blocks of the job.
+    """
+
+    source: str
+    position: Position
+    n_blocks: int
+
+
+def plan_lines(block: LineBlock, plan_line: Callable[[BlockPlan[AskedT], bytes, LinePlace], None]) -> BlockPlan[AskedT]:
+    """Plan a block line by line; a line that raises an EntryError becomes a dead letter."""
+    plan: BlockPlan[AskedT] = BlockPlan()
+    for line in block.lines:
+        position = block.ref.ordinal, block.part, line.offset
+        try:
+            plan_line(
+                plan, line.raw, LinePlace(source=block.ref.source, position=position, n_blocks=block.ref.n_blocks)
+            )
+        except EntryError as err:
+            plan.fail(err, source=block.ref.source, offset=line.offset, payload=line.raw)
+    return plan
+
+
+class RecordingJob(ABC, Generic[AskedT, TaskT]):
+    """A job over recordings.
+
+    Objects cross to workers by pickling, so they hold options alone. Whatever a worker shares among recordings, such as
+    an open table, is made in `open` and given back in `close`.
+
+    Attributes:
+      kind: of its sets, with the equations of their books.
+      rows: that it makes.
+      allowed_root: directories below which recordings must lie; none for anywhere.
+      n_uploads: files that a worker puts into an object store at a time.
+      key_of_recordings: key of the rows that stand for recordings which are named by themselves.
+      have_marks: whether names of recordings are compared by `claim` and `collisions`.
+      shown: counts of a finished recording that show progress to people, as "stage.name".
+    """
+
+    kind: ClassVar[SetKind]
+    rows: RowKind
+    allowed_root: tuple[str, ...] = ()
+    n_uploads: int = 8
+    key_of_recordings: str = "audio_filepath"
+    have_marks: ClassVar[bool] = False
+    shown: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def plan(self, block: LineBlock) -> BlockPlan[AskedT]:
+        """Return what the rows of a block ask for; see `plan_lines`."""
+
+    @abstractmethod
+    def key(self, asked: AskedT) -> str:
+        """Return a key under which everything meets that one recording is asked for."""
+
+    @abstractmethod
+    def tasks(self, key: str, asked: Iterable[AskedT], *, marked: bool) -> Iterator[TaskT]:
+        """Yield the tasks of a group; `marked` says that `collisions` named its key."""
+
+    def check(self, task: TaskT) -> None:
+        """Refuse a task before its recording is opened.
+
+        Raises:
+          EntryError: the recording fails as a whole.
+        """
+        del task
+
+    @abstractmethod
+    def work(self, task: TaskT, reader: AudioReader) -> Iterator[Event]:
+        """Yield what comes of an open recording.
+
+        Raises:
+          EntryError: the recording fails as a whole; what was made of it before goes.
+        """
+
+    @abstractmethod
+    def failed(self, task: TaskT, error: EntryError) -> Iterator[Event]:
+        """Yield the dead letters of a recording that fails as a whole."""
+
+    def claim(self, asked: AskedT) -> Iterator[tuple[str, Any]]:
+        """Yield the names that a recording lays claim to, each with a key under which equal ones meet."""
+        del asked
+        return iter(())
+
+    def collisions(self, claims: Iterable[Any]) -> Iterable[str]:
+        """Return the keys of those among claims of one key that need a mark."""
+        del claims
+        return ()
+
+    def open(self) -> None:
+        """Make what a worker shares among recordings."""
+        return
+
+    def close(self) -> None:
+        """Give it back."""
+        return

@@ -1,0 +1,166 @@
+"""From manifests, or recordings named by themselves, to a complete set of what a job makes of recordings."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, Literal, NamedTuple
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
+
+from beam_curator.entries.json_lines import encode
+from beam_curator.files import storage
+from beam_curator.files.listing import Lister, list_either, list_inputs, list_manifests_of, list_recordings
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.row_files import RowFormat
+from beam_curator.sets.blocks import BlockRef, Line, LineBlock
+from beam_curator.sets.counting import Count, count_failures, count_lines
+from beam_curator.sets.output_set import Config, FileRecord
+from beam_curator.sets.recording_jobs import AskedT, RecordingJob, TaskT
+from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
+from beam_curator.transforms.jobs.manifests import ReadManifests
+from beam_curator.transforms.jobs.merging import MergeParts
+from beam_curator.transforms.jobs.recording_steps import GroupRecordings, PlanRows, WriteRecordings
+from beam_curator.transforms.jobs.writing import WriteFailures
+from beam_curator.transforms.metrics import CountBlocks
+
+FILES_A_BLOCK = 1000
+"""How many recordings that are named by themselves count as one block, for the number of files of rows."""
+
+
+class ReadRows(NamedTuple):
+    """The result of `ReadAsked`: what rows ask for, records of the files of dead letters, and counts."""
+
+    asked: PCollection[Any]
+    letters: tuple[PCollection[FileRecord], ...]
+    counts: tuple[PCollection[Count], ...]
+
+
+class ReadAsked(beam.PTransform[PBegin, ReadRows], Generic[AskedT, TaskT]):
+    """Read manifests, and tell which recordings their rows ask for; write failures as dead letters.
+
+    Args:
+      job: tells it of a block.
+      reading: what is read.
+      target: where dead letters go.
+      takes_recordings: inputs may also be recordings, each of which asks for itself.
+    """
+
+    def __init__(
+        self,
+        job: RecordingJob[AskedT, TaskT],
+        reading: Reading,
+        target: OutputTarget,
+        *,
+        takes_recordings: bool = False,
+    ) -> None:
+        super().__init__()
+        self._job = job
+        self._reading = reading
+        self._target = target
+        self._takes_recordings = takes_recordings
+
+    def expand(self, begin: PBegin) -> "ReadRows":
+        lister: Lister = list_manifests_of if self._takes_recordings else list_inputs
+        blocks, unreadable = begin | "Read manifests" >> ReadManifests(
+            self._reading.inputs,
+            max_line_bytes=self._reading.max_line_bytes,
+            keep_duplicates=self._reading.keep_duplicates,
+            list_files=lister,
+        )
+        counts = [
+            blocks | "Count rows read" >> CountBlocks(count_lines),
+            unreadable | "Count unreadable" >> CountBlocks(count_failures),
+        ]
+        if self._takes_recordings:
+            listed = begin | "List recordings" >> _ListRecordings(self._reading, self._job.key_of_recordings)
+            blocks = (blocks, listed["blocks"]) | "All rows" >> beam.Flatten()
+            counts.append(listed["counts"])
+        planned = blocks | "Plan rows" >> PlanRows(self._job)
+        letters = (
+            unreadable | "Write unreadable" >> WriteFailures(self._target),
+            planned.failures | "Write failed rows" >> WriteFailures(self._target),
+        )
+        return ReadRows(asked=planned.asked, letters=letters, counts=(*counts, *planned.counts))
+
+
+class _ListRecordings(beam.PTransform[PBegin, Any]):
+    """List recordings that are named by themselves, as rows; there are none where the inputs mean manifests."""
+
+    def __init__(self, reading: Reading, key: str) -> None:
+        super().__init__()
+        self._list = _ListFn(reading.inputs, reading.keep_duplicates, key)
+
+    def expand(self, begin: PBegin) -> Any:
+        start = begin | "Start" >> beam.Create([None])
+        return start | "List" >> beam.ParDo(self._list).with_outputs("counts", main="blocks")
+
+
+class _ListFn(beam.DoFn):
+    def __init__(self, inputs: Sequence[str], keep_duplicates: bool, key: str) -> None:
+        self._inputs = inputs
+        self._keep_duplicates = keep_duplicates
+        self._key = key
+
+    def process(self, _: None) -> Iterator[LineBlock | TaggedOutput[Literal["counts"], tuple[str, int]]]:
+        files, _repeated, are_manifests = list_recordings(self._inputs, keep_duplicates=self._keep_duplicates)
+        if are_manifests:
+            return
+        n_blocks = -(-len(files) // FILES_A_BLOCK)
+        for number, file in enumerate(files):
+            full = file.name if storage.is_remote(file.name) else os.path.abspath(file.name)
+            ordinal, part = divmod(number, FILES_A_BLOCK)
+            ref = BlockRef(source=file.name, occurrence=0, ordinal=ordinal, n_blocks=n_blocks, start=0, stop=0)
+            yield LineBlock(ref=ref, part=part, lines=(Line(offset=0, raw=encode({self._key: full})),))
+        yield TaggedOutput("counts", ("read.rows", len(files)))
+
+
+class WriteRecordingSet(beam.PTransform[PBegin, JobSet], Generic[AskedT, TaskT]):
+    """Do a job over recordings from its inputs to a complete output set.
+
+    Args:
+      job: what is done.
+      reading: what is read.
+      target: where the set goes.
+      config: the settings that decide the rows.
+      row_format: of the rows.
+      takes_recordings: inputs may also be recordings, each of which asks for itself.
+      beside: files that decide the rows besides the inputs.
+    """
+
+    def __init__(
+        self,
+        job: RecordingJob[AskedT, TaskT],
+        reading: Reading,
+        target: OutputTarget,
+        config: Config,
+        *,
+        row_format: RowFormat = "jsonl",
+        takes_recordings: bool = False,
+        beside: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self._job = job
+        self._reading = reading
+        self._target = target
+        self._config = config
+        self._row_format: RowFormat = row_format
+        self._takes_recordings = takes_recordings
+        self._beside = tuple(beside)
+
+    def expand(self, begin: PBegin) -> "JobSet":
+        job, target = self._job, self._target
+        read = begin | "Read" >> ReadAsked(job, self._reading, target, takes_recordings=self._takes_recordings)
+        tasks = read.asked | "Group" >> GroupRecordings(job)
+        done = tasks | "Write" >> WriteRecordings(job, target)
+        merged = done.parts | "Merge" >> MergeParts(target, self._row_format, job.rows)
+        return begin | "Commit" >> CommitJob(
+            target,
+            job.kind,
+            self._config,
+            files=(*read.letters, *merged.files, done.documents),
+            counts=(*read.counts, merged.counts),
+            reading=self._reading,
+            progress=(done.progress,),
+            beside=self._beside,
+            list_files=list_either if self._takes_recordings else list_inputs,
+        )

@@ -1,0 +1,191 @@
+"""The steps of every job over recordings: plan rows, let meet what one recording is asked for, work, and write."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, Literal, NamedTuple
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.part_files import Part
+from beam_curator.files.recording_files import RecordingFiles, events_of
+from beam_curator.sets.blocks import FailureBlock, LineBlock
+from beam_curator.sets.counting import Count, count_failures
+from beam_curator.sets.output_set import FileRecord
+from beam_curator.sets.recording_jobs import AskedT, RecordingJob, TaskT
+from beam_curator.transforms.metrics import CountBlocks, Noted, collector_paused, noted, timed
+
+
+class PlannedRows(NamedTuple):
+    """The result of `PlanRows`: what rows ask for, blocks of failures, and counts as they arise."""
+
+    asked: PCollection[Any]
+    failures: PCollection[FailureBlock]
+    counts: tuple[PCollection[Count], ...]
+
+
+class PlanRows(beam.PTransform[PCollection[LineBlock], PlannedRows], Generic[AskedT, TaskT]):
+    """Tell which recordings the rows of blocks ask for, and which rows ask for none.
+
+    Args:
+      job: tells it of a block.
+    """
+
+    def __init__(self, job: RecordingJob[AskedT, TaskT]) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, blocks: PCollection[LineBlock]) -> "PlannedRows":
+        planned = blocks | "Plan" >> beam.ParDo(_PlanFn(self._job)).with_outputs("failed", "counts", main="asked")
+        failed: PCollection[FailureBlock] = planned["failed"]
+        counts = (failed | "Count failed" >> CountBlocks(count_failures), planned["counts"])
+        return PlannedRows(asked=planned["asked"], failures=failed, counts=counts)
+
+
+_Counted = TaggedOutput[Literal["counts"], tuple[str, int]]
+_Failed = TaggedOutput[Literal["failed"], FailureBlock]
+
+
+class _PlanFn(beam.DoFn):
+    def __init__(self, job: RecordingJob[Any, Any]) -> None:
+        self._job = job
+
+    def process(self, block: LineBlock) -> Iterator[Any | _Failed | _Counted]:
+        with timed("plan"), collector_paused():
+            plan = self._job.plan(block)
+        yield from plan.asked
+        for stage, failures in plan.failures.items():
+            yield _failed(FailureBlock(ref=block.ref, part=block.part, stage=stage, failures=tuple(failures)))
+        yield from (_counted(name, n) for name, n in sorted(plan.counts.items()) if n)
+
+
+def _counted(name: str, n: int) -> _Counted:
+    return TaggedOutput("counts", (name, n))
+
+
+def _failed(block: FailureBlock) -> _Failed:
+    return TaggedOutput("failed", block)
+
+
+class GroupRecordings(beam.PTransform[PCollection[Any], PCollection[Any]], Generic[AskedT, TaskT]):
+    """Let everything meet that one recording is asked for, and make tasks of it.
+
+    Args:
+      job: has the keys, and makes the tasks.
+    """
+
+    def __init__(self, job: RecordingJob[AskedT, TaskT]) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, asked: PCollection[Any]) -> PCollection[Any]:
+        job = self._job
+        keyed = asked | "Key" >> beam.Map(_with_key, job.key).with_output_types(tuple[str, Any])
+        if job.have_marks:
+            marks = asked | "Mark collisions" >> _MarkCollisions(job)
+            grouped = {"asked": keyed, "marks": marks} | "Group by recording" >> beam.CoGroupByKey()
+            return grouped | "Make tasks" >> beam.FlatMap(_marked_tasks, job.tasks)
+        tasks: PCollection[Any] = (
+            keyed
+            | "Group" >> beam.GroupByKey()
+            | "Make tasks" >> beam.FlatMap(_tasks, job.tasks).with_output_types(tuple[str, Any])
+            | "Spread recordings" >> beam.transforms.util.ReshufflePerKey()
+            | "Drop key" >> beam.Values()
+        )
+        return tasks
+
+
+def _with_key(asked: Any, key: Callable[[Any], str]) -> tuple[str, Any]:
+    return key(asked), asked
+
+
+def _tasks(group: tuple[str, Iterable[Any]], tasks: Callable[..., Iterable[Any]]) -> Iterator[tuple[str, Any]]:
+    for task in tasks(group[0], group[1], marked=False):
+        yield task.name, task
+
+
+def _marked_tasks(group: tuple[str, dict[str, Any]], tasks: Callable[..., Iterable[Any]]) -> Iterable[Any]:
+    key, joined = group
+    return tasks(key, joined["asked"], marked=any(joined["marks"]))
+
+
+class _MarkCollisions(beam.PTransform[PCollection[Any], PCollection[tuple[str, bool]]]):
+    """Find the keys whose names would be another's: all claims of one name meet, which are small."""
+
+    def __init__(self, job: RecordingJob[Any, Any]) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, asked: PCollection[Any]) -> PCollection[tuple[str, bool]]:
+        return (
+            asked
+            | "Claim names" >> beam.FlatMap(self._job.claim).with_output_types(tuple[str, Any])
+            | "Group by claim" >> beam.GroupByKey()
+            | "Find collisions" >> beam.FlatMap(_marks, self._job.collisions).with_output_types(tuple[str, bool])
+        )
+
+
+def _marks(
+    group: tuple[str, Iterable[Any]], collisions: Callable[[Iterable[Any]], Iterable[str]]
+) -> Iterator[tuple[str, bool]]:
+    for key in sorted(collisions(list(group[1]))):
+        yield key, True
+
+
+class WrittenRecordings(NamedTuple):
+    """The result of `WriteRecordings`: what came of each recording, files about them, and counts for people."""
+
+    parts: PCollection[Part]
+    documents: PCollection[FileRecord]
+    progress: PCollection[Count]
+
+
+class WriteRecordings(beam.PTransform[PCollection[Any], WrittenRecordings], Generic[AskedT, TaskT]):
+    """Open the recording of each task, and write what comes of it, unless an earlier attempt has.
+
+    Args:
+      job: does the work.
+      target: where to.
+    """
+
+    def __init__(self, job: RecordingJob[AskedT, TaskT], target: OutputTarget) -> None:
+        super().__init__()
+        self._work = _WorkFn(job, target)
+
+    def expand(self, tasks: PCollection[Any]) -> "WrittenRecordings":
+        done = tasks | "Work" >> beam.ParDo(self._work).with_outputs("progress", main="parts")
+        parts: PCollection[Part] = done["parts"]
+        return WrittenRecordings(parts=parts, documents=documents_of(parts), progress=done["progress"])
+
+
+def documents_of(parts: PCollection[Part]) -> PCollection[FileRecord]:
+    """Return the records of the files that describe recordings."""
+    return parts | "Documents" >> beam.FlatMap(_documents).with_output_types(FileRecord)
+
+
+def _documents(part: Part) -> tuple[FileRecord, ...]:
+    return part.documents
+
+
+class _WorkFn(beam.DoFn):
+    def __init__(self, job: RecordingJob[Any, Any], target: OutputTarget) -> None:
+        self._job = job
+        self._target = target
+
+    def setup(self) -> None:
+        self._files = RecordingFiles(self._job, self._target)
+        self._job.open()
+
+    def teardown(self) -> None:
+        self._job.close()
+        self._files.close()
+
+    def process(self, task: Any) -> Iterator[Part | Noted]:
+        with timed(self._job.rows.stage), collector_paused():
+            part = self._files.kept(task)
+            if part is None:
+                part = yield from noted(self._files.write(task, events_of(self._job, task)))
+        yield part
+        for name, n in part.counts:
+            if name in self._job.shown:
+                yield TaggedOutput("progress", (f"progress.{name}", n))
