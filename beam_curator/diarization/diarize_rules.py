@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from beam_curator.audio_formats import MONO
-from beam_curator.diarization.known_models import DEFAULT_MODEL
+from beam_curator.diarization.known_models import DEFAULT_MODEL, name_problem
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS, StreamingParameters
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.rules import number_problems, option, raise_problems
 from beam_curator.sets.set_kinds import DIARIZE
 
-AUTO_MODEL = "auto"
 BACKENDS = ("auto", "onnx", "nemo")
 DEVICES = ("auto", "cpu", "cuda")
 AUTOCASTS = ("none", "bfloat16")
@@ -39,8 +38,7 @@ class ModelOptions:
 
     model_name: str = option(
         DEFAULT_MODEL,
-        "demo, a small model for trying things out; a model on the hub, with @revision behind it if one is wanted; or "
-        "auto, what is installed: for long recordings a streaming model, for short ones one that hears all at once",
+        "demo, a small model for trying things out, or a model on the hub, with @revision behind it if one is wanted",
         also="model",
     )
     model_path: str = option(
@@ -56,6 +54,8 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         problems = _unknown(self, backend=BACKENDS, device=DEVICES, autocast=AUTOCASTS)
+        bad_name = None if self.model_path else name_problem(self.model_name)
+        problems += [] if bad_name is None else [bad_name]
         digits = self.sha256.lower()
         if digits and (len(digits) != 64 or set(digits) - set("0123456789abcdef")):
             problems.append(f"model-sha256 {self.sha256!r} is not 64 hexadecimal digits: give all of them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -152,17 +153,30 @@ def known_model(name: str) -> KnownModel | None:
     return KNOWN_MODELS.get(name.partition("@")[0])
 
 
-def revision_problem(name: str) -> str | None:
-    """Return why a model cannot be had in the revision that its name asks for; None where nothing speaks against it.
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[A-Za-z0-9][\w./-]*)?", re.ASCII)
+
+
+def name_problem(name: str) -> str | None:
+    """Explain why no model can have a name; None if one can.
 
     Example:
-      >>> print(revision_problem("demo@v2"))
+      >>> print(name_problem("demo@v2"))
       model demo@v2 is not there, expected demo, which lies in this package and has no revisions: leave @v2 out
-      >>> revision_problem("demo"), revision_problem("nvidia/diar_streaming_sortformer_4spk-v2@main")
+      >>> print(name_problem("auto"))
+      'auto' is no model name, expected demo or org/name[@revision] of the hub: see 'beam-curator models', or give a \
+file or folder as --model-path
+      >>> name_problem("demo"), name_problem("nvidia/diar_streaming_sortformer_4spk-v2@main")
       (None, None)
     """
     known = known_model(name)
-    if known is None or not known.packaged or name == known.name:
+    if known is None or not known.packaged:
+        if _HUB_NAME.fullmatch(name) and ".." not in name:
+            return None
+        return (
+            f"{name!r} is no model name, expected {DEFAULT_MODEL} or org/name[@revision] of the hub: see 'beam-curator "
+            "models', or give a file or folder as --model-path"
+        )
+    if name == known.name:
         return None
     return (
         f"model {name} is not there, expected {known.name}, which lies in this package and has no revisions: leave "

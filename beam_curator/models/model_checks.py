@@ -3,12 +3,12 @@
 import os
 import warnings
 
-from beam_curator.diarization.diarize_rules import AUTO_MODEL, DiarizeRules, ModelOptions
+from beam_curator.diarization.diarize_rules import DiarizeRules, ModelOptions
 from beam_curator.diarization.known_models import RECOMMENDED_MODEL, KnownModel, known_model, warning_of
 from beam_curator.diarization.models import ModelConfig
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.files import storage
-from beam_curator.models.model_choice import chosen_models, embedding_path
+from beam_curator.models.model_choice import embedding_path
 from beam_curator.models.model_descriptions import can_run, published_model, published_weights
 from beam_curator.models.model_files import ModelFileError, ModelLocation
 from beam_curator.models.nemo_files import check_nemo
@@ -104,34 +104,26 @@ class ModelUseWarning(UserWarning):
 
 
 def notices_of(options: ModelOptions, *, look_up: bool = True) -> list[str]:
-    """Return the notices about the chosen models: which ones "auto" takes, and warnings about restricted uses.
+    """Return the notices about a chosen model: a warning if its uses are restricted.
 
     Args:
       options: which model.
       look_up: look into a model in an object store, too.
     """
-    lines = []
-    if options.model_name == AUTO_MODEL and not options.model_path:
-        names = [model.model_path or model.model_name for model in _models_of(options)]
-        lines.append(f"--model-name auto: {names[0]}" + (f", and {names[1]} for short recordings" if names[1:] else ""))
-    return lines + [f"warning: {text}" for text in _warnings_of(options, look_up=look_up)]
+    text = _warning(options, look_up=look_up)
+    return [] if text is None else [f"warning: {text}"]
 
 
 def warn_of_models(options: ModelOptions) -> None:
-    """Warn, once for each, of chosen models that must not be used for everything; nothing is looked up in a store."""
-    for text in _warnings_of(options, look_up=False):
+    """Warn of a chosen model that must not be used for everything; nothing is looked up in a store."""
+    text = _warning(options, look_up=False)
+    if text is not None:
         warnings.warn(text, ModelUseWarning, stacklevel=3)
 
 
-def _models_of(options: ModelOptions) -> list[ModelOptions]:
-    chosen = chosen_models(options)
-    return [model for model in (chosen.any_length, chosen.short) if model is not None]
-
-
-def _warnings_of(options: ModelOptions, *, look_up: bool) -> list[str]:
-    known = [_published(model, look_up=look_up) for model in _models_of(options)]
-    texts = [warning_of(model) for model in known if model is not None]
-    return list(dict.fromkeys(text for text in texts if text is not None))
+def _warning(options: ModelOptions, *, look_up: bool) -> str | None:
+    known = _published(options, look_up=look_up)
+    return None if known is None else warning_of(known)
 
 
 def _published(model: ModelOptions, *, look_up: bool) -> KnownModel | None:

@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
 import tarfile
 import tempfile
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from beam_curator.diarization.known_models import NEMOTRON_MODEL, NEMOTRON_TYPE, known_model, revision_problem
+from beam_curator.diarization.known_models import NEMOTRON_MODEL, NEMOTRON_TYPE, known_model, name_problem
 from beam_curator.files.storage import (
     UnknownSchemeError,
     check_store,
@@ -49,8 +48,6 @@ ONNX_FILES = ("pre_encode.onnx", "encode.onnx", "mel_filters.npy")
 
 _LOCAL_CURE = "download it elsewhere and give --model-path FILE.nemo"
 _ANSWER_SECONDS = 5.0
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[A-Za-z0-9][\w./-]*)?", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _Answer = TypeVar("_Answer")
 
@@ -100,7 +97,7 @@ def resolve_model(
       ModelFileError: it is no model, is damaged, or has another sha256.
     """
     wanted = sha256.lower() if sha256 is not None else None
-    if wanted is not None and not _SHA256.fullmatch(wanted):
+    if wanted is not None and (len(wanted) != 64 or set(wanted) - set("0123456789abcdef")):
         raise ModelFileError(f"sha256 {sha256!r} is no hash: give 64 hexadecimal digits, as sha256sum prints them")
     if model_path is not None:
         local = _copied(model_path, cache_dir) if _is_in_store(model_path) else os.path.expanduser(model_path)
@@ -288,19 +285,21 @@ def packaged_model(model_name: str) -> ModelLocation | None:
     known = known_model(model_name)
     if known is None or not known.packaged:
         return None
-    problem = revision_problem(model_name)
-    if problem is not None:
-        raise ModelNotFoundError(problem)
+    _check_name(model_name)
     try:
         return locate(packaged_folder(known.name), name=known.name)
     except (ModelNotFoundError, ModelFileError) as err:
         raise ModelNotFoundError(f"model {known.name} is not whole in this package ({err}): {REINSTALL_CURE}") from err
 
 
+def _check_name(model_name: str) -> None:
+    problem = name_problem(model_name)
+    if problem is not None:
+        raise ModelNotFoundError(problem)
+
+
 def _from_hub(model_name: str, cache_dir: str | None) -> ModelLocation:
-    if not _HUB_NAME.fullmatch(model_name) or ".." in model_name:
-        hint = "it is there as a path: give it as --model-path" if os.path.exists(model_name) else _LOCAL_CURE
-        raise ModelNotFoundError(f"{model_name!r} is no model name, expected org/name or org/name@revision: {hint}")
+    _check_name(model_name)
     try:
         from huggingface_hub.constants import HF_HUB_CACHE
     except ImportError as err:

@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 
-from beam_curator.diarization.known_models import KNOWN_MODELS, known_model, revision_problem
+from beam_curator.diarization.known_models import KNOWN_MODELS, known_model, name_problem
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError, nearest
 
@@ -80,7 +80,7 @@ def _show(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{name} is in an object store: copy it here, or give its name")
     if known is None and not _is_path(name):
         raise UsageError(f"unknown model {name!r}{nearest(name, KNOWN_MODELS)}")
-    problem = revision_problem(name)
+    problem = name_problem(name) if known is not None else None
     if problem is not None:
         raise UsageError(problem)
     try:

@@ -84,7 +84,6 @@ def _how_to(cache_dir: str, columns: int) -> list[str]:
         f"Default: {DEFAULT_MODEL}, which is for {purpose} only; a job that uses it warns.",
         "NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.",
         f"A job fetches what is not installed, and keeps it in {shortened(hub_folder(cache_dir))}.",
-        f"Models of your own that --model-name auto shall find go into {shortened(models_folder(cache_dir))}.",
         "beam-curator models show NAME tells all that is known of one.",
     ]
     return [piece for line in lines for piece in _wrapped(line, columns)]

@@ -5,11 +5,11 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from beam_curator.diarization.diarize_rules import AUTO_MODEL, ModelOptions
+from beam_curator.diarization.diarize_rules import ModelOptions
 from beam_curator.diarization.known_models import KNOWN_MODELS, TITANET_MODEL
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.models.model_checks import ModelUseWarning, check_model, notices_of
-from beam_curator.models.model_files import ModelFileError, ModelNotFoundError
+from beam_curator.models.model_files import ModelFileError
 from beam_curator.models.model_places import packaged_folder
 from beam_curator.transforms.diarization.diarize_recordings import Diarize
 from beam_curator.transforms.yaml import diarize_jobs as yaml_diarization
@@ -34,7 +34,7 @@ class TestNotices:
             {"model_name": "nvidia/diar_sortformer_4spk-v1"},
             {"model_name": "nvidia/diar_sortformer_4spk-v1@abc"},
             {"model_path": "/none/diar_sortformer_4spk-v1.nemo"},
-            {"model_name": AUTO_MODEL, "model_path": "/none/diar_sortformer_4spk-v1"},
+            {"model_name": "auto", "model_path": "/none/diar_sortformer_4spk-v1"},
         ],
     )
     def test_of_a_licence_that_forbids_commerce(self, model: dict[str, str]) -> None:
@@ -52,19 +52,13 @@ class TestNotices:
     def test_of_other_licences_nothing_is_said(self, model: dict[str, str]) -> None:
         assert notices_of(ModelOptions(**model)) == []
 
-    def test_of_the_model_of_this_package(self, tmp_path: Path) -> None:
+    def test_of_the_model_of_this_package(self) -> None:
         assert notices_of(ModelOptions()) == notices_of(ModelOptions(model_name="demo")) == [f"warning: {FOR_LESS}"]
-        nothing_installed = ModelOptions(model_name=AUTO_MODEL, cache_dir=str(tmp_path))
-        assert notices_of(nothing_installed) == ["--model-name auto: demo", f"warning: {FOR_LESS}"]
 
     def test_of_a_copy_of_it(self, tmp_path: Path) -> None:
         copy = shutil.copytree(packaged_folder("demo"), tmp_path / "models" / "mine")
         for path in (packaged_folder("demo"), str(copy)):
             assert notices_of(ModelOptions(model_path=path)) == [f"warning: {FOR_LESS}"]
-        assert notices_of(ModelOptions(model_name=AUTO_MODEL, cache_dir=str(tmp_path / "models"))) == [
-            f"--model-name auto: {copy}",
-            f"warning: {FOR_LESS}",
-        ]
         other = write_band_model(tmp_path / "demo")
         assert notices_of(ModelOptions(model_path=str(other))) == []
 
@@ -81,14 +75,6 @@ class TestNotices:
         named = ModelOptions(model_path="gs://bucket/diar_sortformer_4spk-v1.nemo")
         assert notices_of(named) == notices_of(named, look_up=False) == [f"warning: {FORBIDDEN}"]
         assert notices_of(ModelOptions(model_path="gs://bucket/other"), look_up=False) == []
-
-    def test_auto_says_what_it_takes_and_warns_of_that(self, tmp_path: Path) -> None:
-        long = write_band_model(tmp_path / "streaming")
-        short = write_band_model(tmp_path / "diar_sortformer_4spk-v1", streaming=False)
-        assert notices_of(ModelOptions(model_name=AUTO_MODEL, cache_dir=str(tmp_path))) == [
-            f"--model-name auto: {long}, and {short} for short recordings",
-            f"warning: {FORBIDDEN}",
-        ]
 
 
 class TestInPipelines:
@@ -134,8 +120,15 @@ def test_a_model_of_embeddings_tells_no_turns() -> None:
 
 
 def test_the_model_of_this_package_has_no_revisions() -> None:
-    with pytest.raises(ModelNotFoundError, match="expected demo, which lies in this package and has no revisions"):
-        check_model(ModelOptions(model_name="demo@main"), StreamingParameters())
+    with pytest.raises(ValueError, match="expected demo, which lies in this package and has no revisions"):
+        ModelOptions(model_name="demo@main")
+
+
+@pytest.mark.parametrize("name", ["auto", "", "/models/x.nemo"])
+def test_a_name_that_no_model_can_have_is_refused_unless_a_path_wins(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^model: '.*' is no model name, expected demo or org/name\[@revision\]"):
+        ModelOptions(model_name=name)
+    assert ModelOptions(model_name=name, model_path="/models/x.nemo").model_name == name
 
 
 def test_another_model_of_transformers(tmp_path: Path) -> None:

@@ -9,19 +9,17 @@ from typing import Any
 
 import pytest
 
-from beam_curator.diarization.diarize_rules import AUTO_MODEL, InferenceOptions, ModelOptions
+from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
 from beam_curator.diarization.known_models import NEMOTRON_MODEL as NEMOTRON
 from beam_curator.diarization.models import NotAModelError
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.models.model_choice import (
-    chosen_models,
     config_of_model,
     files_of_model,
-    installed_models,
     is_nemotron,
 )
-from beam_curator.models.model_descriptions import family_of
-from beam_curator.models.model_files import ModelNotFoundError, locate
+from beam_curator.models.model_descriptions import family_of, models_here
+from beam_curator.models.model_files import locate
 from beam_curator.models.model_places import packaged_folder
 from beam_curator.transforms.diarization.model_handlers import handler_of
 from beam_curator.transforms.diarization.nemotron_handler import NemotronModelHandler
@@ -46,70 +44,6 @@ def write_transformers(folder: Path) -> Path:
     for name, content in TRANSFORMERS.items():
         (folder / name).write_bytes(content)
     return folder
-
-
-def auto(cache: Path) -> ModelOptions:
-    return ModelOptions(model_name=AUTO_MODEL, cache_dir=str(cache))
-
-
-class TestChosenModels:
-    def test_one_that_is_named_is_taken(self) -> None:
-        for model in (ModelOptions(model_path="/x"), ModelOptions(model_name="a/b"), ModelOptions()):
-            if model.model_name != AUTO_MODEL or model.model_path:
-                assert chosen_models(model).any_length is model
-                assert chosen_models(model).short is None
-
-    def test_auto_takes_one_model_for_long_and_one_for_short_recordings(self, tmp_path: Path) -> None:
-        streaming = write_band_model(tmp_path / "b")
-        offline = write_band_model(tmp_path / "a", streaming=False)
-        write_band_model(tmp_path / ".hidden")
-        write_band_model(tmp_path / "c")
-        chosen = chosen_models(auto(tmp_path))
-        assert chosen.any_length.model_path == str(streaming)
-        assert chosen.short is not None
-        assert chosen.short.model_path == str(offline)
-
-    @pytest.mark.parametrize("streaming", [True, False])
-    def test_auto_takes_the_only_one_for_all(self, tmp_path: Path, streaming: bool) -> None:
-        path = write_band_model(tmp_path / "a", streaming=streaming)
-        chosen = chosen_models(auto(tmp_path))
-        assert (chosen.any_length.model_path, chosen.short) == (str(path), None)
-
-    def test_auto_takes_the_model_of_this_package_where_nothing_is_installed(self, tmp_path: Path) -> None:
-        chosen = chosen_models(auto(tmp_path))
-        assert (chosen.any_length.model_name, chosen.any_length.model_path, chosen.short) == ("demo", "", None)
-        path = write_band_model(tmp_path / "mine")
-        assert chosen_models(auto(tmp_path)).any_length.model_path == str(path)
-
-    def test_auto_takes_no_model_of_embeddings(self, tmp_path: Path) -> None:
-        write_nemo(tmp_path / "a.nemo", "target: nemo.x.EncDecSpeakerLabelModel\n")
-        path = write_band_model(tmp_path / "b")
-        chosen = chosen_models(auto(tmp_path))
-        assert (chosen.any_length.model_path, chosen.short) == (str(path), None)
-
-    def test_auto_takes_no_other_model_of_transformers(self, tmp_path: Path) -> None:
-        folder = write_transformers(tmp_path / "a")
-        (folder / "config.json").write_text('{"model_type": "bert"}')
-        assert list(installed_models(str(tmp_path))) == []
-        assert chosen_models(auto(tmp_path)).any_length.model_name == "demo"
-        assert not is_nemotron(ModelOptions(model_path=str(folder)))
-
-    def test_a_revision_of_the_model_of_this_package_is_refused(self) -> None:
-        model = ModelOptions(model_name="demo@v2")
-        for ask in (chosen_models, config_of_model):
-            with pytest.raises(
-                ModelNotFoundError, match=r"model demo@v2 is not there, expected demo, .*: leave @v2 out"
-            ):
-                ask(model)
-
-    def test_what_is_no_model_is_passed_over(self, tmp_path: Path) -> None:
-        (tmp_path / "notes.txt").write_text("x")
-        (tmp_path / "empty").mkdir()
-        (tmp_path / "bad.nemo").write_bytes(b"no tar")
-        (tmp_path / "torn").mkdir()
-        (tmp_path / "torn" / "config.json").write_text('{"format": 1}')
-        assert list(installed_models(str(tmp_path))) == []
-        assert list(installed_models(str(tmp_path / "none"))) == []
 
 
 class TestFamilies:
@@ -139,7 +73,7 @@ class TestFamilies:
         path = write_nemo(tmp_path / "m.nemo", config)
         with pytest.raises(NotAModelError, match=r"m\.nemo"):
             family_of(locate(str(path), name=""))
-        assert list(installed_models(str(tmp_path))) == []
+        assert list(models_here(str(tmp_path))) == []
 
     def test_of_transformers(self, tmp_path: Path) -> None:
         assert family_of(locate(str(write_transformers(tmp_path / "t")), name="")) == "nemotron"

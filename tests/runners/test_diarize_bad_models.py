@@ -192,9 +192,11 @@ class TestModels:
             assert not (tmp_path / "out").exists()
 
     def test_names_that_are_none(self, talk: Path, band: Path) -> None:
-        said = self.refused(talk, "--model-name", "nothing")
-        assert said.startswith("'nothing' is no model name, expected org/name or org/name@revision")
-        assert self.refused(talk, "--model-name", band).endswith("is there as a path: give it as --model-path")
+        for name in ("auto", "nothing", str(band)):
+            assert self.refused(talk, "--model-name", name) == (
+                f"model: {name!r} is no model name, expected demo or org/name[@revision] of the hub: see "
+                "'beam-curator models', or give a file or folder as --model-path"
+            )
 
     @pytest.mark.parametrize(
         ("options", "message"),

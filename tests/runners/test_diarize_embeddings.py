@@ -147,13 +147,6 @@ class TestModelsThatCannot:
         assert f"{name} does not give the frames that embeddings are pooled from" in said
         assert "--embedding-model nvidia/speakerverification_en_titanet_large" in said
 
-    def test_auto_of_two_models(self, talks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        write_band_model(tmp_path / "models" / "long")
-        write_band_model(tmp_path / "models" / "short", streaming=False)
-        auto = ("--model-name", "auto", "--cache-dir", tmp_path / "models")
-        said = self.refused(capsys, talks, "--embeddings", *auto)
-        assert "embeddings of two models cannot be compared" in said
-
     def test_a_model_that_was_exported_before(
         self, talks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

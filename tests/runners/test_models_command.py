@@ -54,7 +54,6 @@ Choose one with beam-curator diarize --model-name NAME, or give a file or folder
 Default: demo, which is for demonstration and tests only; a job that uses it warns.
 NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.
 A job fetches what is not installed, and keeps it in ~/.cache/huggingface/hub.
-Models of your own that --model-name auto shall find go into ~/.cache/beam_curator/models.
 beam-curator models show NAME tells all that is known of one.
 Installed:
   nvidia/diar_streaming_sortformer_4spk-v2
@@ -220,7 +219,7 @@ class TestList:
         said = capsys.readouterr().out
         assert [line.split()[0] for line in said.splitlines() if line.endswith("yes")] == ["demo"]
         assert "Installed:" not in said
-        assert "keeps it in ~/none.\nModels of your own that --model-name auto shall find go into ~/none.\n" in said
+        assert "keeps it in ~/none.\n" in said
 
 
 class TestShow:

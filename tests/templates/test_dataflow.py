@@ -296,7 +296,7 @@ def test_workers_of_diarization_have_memory_for_a_model_in_each_process() -> Non
 def test_one_model_for_all_processes_of_a_machine_with_a_gpu(given: list[str], shares: bool, threads: int) -> None:
     job = job_at(*DATAFLOW, *DIARIZE, *given, command="diarize")
     transform = job.transform(job.target())
-    handler = transform._handlers().any_length
+    handler = transform._listening_handler()
     assert handler.share_model_across_processes() is shares
     assert transform._inference.threads == threads
 
@@ -306,7 +306,6 @@ def test_one_model_for_all_processes_of_a_machine_with_a_gpu(given: list[str], s
     [
         (["--device=cpu", "--gpu=nvidia-l4"], "--device cpu leaves type:nvidia-l4;count:1;.* idle: leave --device out"),
         (["--device=cuda"], "--device cuda needs workers with a GPU: give --gpu"),
-        (["--model-path=", "--model-name=auto"], "--model-name auto takes what is installed on this machine"),
     ],
 )
 def test_a_model_that_workers_cannot_have_is_refused(given: list[str], message: str) -> None:

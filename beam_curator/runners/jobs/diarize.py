@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from beam_curator.diarization.diarize_rules import AUTO_MODEL, InferenceOptions, ModelOptions
+from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
 from beam_curator.files.listing import Lister, list_either
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.models.model_checks import check_embedding_model, check_model, notices_of
-from beam_curator.models.model_choice import check_embeddings, chosen_models, files_beside
+from beam_curator.models.model_choice import check_embeddings, files_beside
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times
@@ -36,12 +36,11 @@ class DiarizeJob(Job):
         rules, walk = self.options["diarization"], self.options["streaming"].parameters()
         is_elsewhere = self.engine.name == "dataflow"
         try:
-            chosen = chosen_models(self._model() if is_elsewhere else self.options["model"])
-            check_embeddings(chosen, rules)
+            model = self._model() if is_elsewhere else self.options["model"]
+            check_embeddings(model, rules)
             if is_elsewhere:
                 return None
-            for model in (chosen.any_length, *([chosen.short] if chosen.short is not None else [])):
-                check_model(model, walk)
+            check_model(model, walk)
             if rules.embedding_model:
                 check_embedding_model(rules, self.options["model"])
         except ValueError as err:  # of all that can be wrong with a model
@@ -77,11 +76,6 @@ class DiarizeJob(Job):
         given: ModelOptions = self.options["model"]
         if self.engine.name != "dataflow":
             return given
-        if given.model_name == AUTO_MODEL and not given.model_path:
-            raise UsageError(
-                "--model-name auto takes what is installed on this machine, which Dataflow's workers do not see: "
-                "give --model-path gs://…, or the name of a model"
-            )
         accelerator = self.engine.accelerator
         if accelerator is not None and given.device == "cpu":
             raise UsageError(f"--device cpu leaves {accelerator} idle: leave --device out, or --gpu")

@@ -18,9 +18,8 @@ from beam_curator.files.output_target import OutputTarget, target_of
 from beam_curator.files.part_files import Part, WriteRows
 from beam_curator.files.row_files import RowFormat
 from beam_curator.files.turn_rows import write_turn_rows
-from beam_curator.models.listening import free_memory, longest_offline
 from beam_curator.models.model_checks import warn_of_models
-from beam_curator.models.model_choice import check_embeddings, chosen_models, config_of_model, embedding_path
+from beam_curator.models.model_choice import check_embeddings, config_of_model, embedding_path
 from beam_curator.rules import config_of
 from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.sets.counting import Count
@@ -95,7 +94,7 @@ class Diarize(beam.PTransform[PBegin, Any]):
         """Return the settings that decide the rows, as the manifest holds them."""
         return {
             "diarization": config_of(self._rules) | self._config_of_embeddings(),
-            "model": self._config_of_models(),
+            "model": config_of_model(self._model),
             "streaming": config_of(self._streaming.parameters()),
             "turns": config_of(self._turns),
             "inference": {"inference_batch_size": self._inference.inference_batch_size},
@@ -112,7 +111,12 @@ class Diarize(beam.PTransform[PBegin, Any]):
             for number, failed in enumerate(read.failures)
         ]
         listened = read.tasks | "Listen" >> _ListenToTasks(
-            self._target, self._rules, self._turns, self._handlers(), self._inference, self._embedding_handler()
+            self._target,
+            self._rules,
+            self._turns,
+            self._listening_handler(),
+            self._inference,
+            self._embedding_handler(),
         )
         merged = merged_parts(listened.parts, self._target, self._row_format, write_turn_rows, self._tables())
         return begin | "Commit" >> CommitJob(
@@ -132,15 +136,10 @@ class Diarize(beam.PTransform[PBegin, Any]):
         path = embedding_path(self._rules)
         return {"embedding_model": os.path.basename(path.rstrip("/"))} if path else {}
 
-    def _config_of_models(self) -> dict[str, Any]:
-        chosen = chosen_models(self._model)
-        config = config_of_model(chosen.any_length)
-        return config if chosen.short is None else config | {"short": config_of_model(chosen.short)}
-
-    def _handlers(self) -> "Handlers":
+    def _listening_handler(self) -> ModelHandler[Any, Any, Any]:
         if self._handler is not None:
-            return Handlers(self._handler, None)
-        return handlers_of(self._model, self._streaming, self._inference, self._rules)
+            return self._handler
+        return listening_handler_of(self._model, self._streaming, self._inference, self._rules)
 
     def _embedding_handler(self) -> ModelHandler[Any, Any, Any] | None:
         if not self._rules.embedding_model:
@@ -161,29 +160,16 @@ EMBEDDED = "mean of the embeddings of speech in which one speaker talks alone"
 """How embeddings are made, in the metadata of their tables."""
 
 
-class Handlers(NamedTuple):
-    """The handler for recordings of any length, and the one for short recordings if another model hears those."""
-
-    any_length: ModelHandler[Any, Any, Any]
-    short: ModelHandler[Any, Any, Any] | None
-
-
-def handlers_of(
+def listening_handler_of(
     model: ModelOptions, streaming: StreamingOptions, inference: InferenceOptions, rules: DiarizeRules
-) -> Handlers:
-    """Return the handlers of the models that options stand for.
+) -> ModelHandler[Any, Any, Any]:
+    """Return the handler of the model that listens.
 
     Raises:
-      ModelNotFoundError: "auto", and nothing is installed.
-      ModelFileError: embeddings are asked for that these models cannot make.
+      ModelFileError: embeddings are asked for that this model cannot make.
     """
-    chosen, walk = chosen_models(model), streaming.parameters()
-    check_embeddings(chosen, rules)
-
-    def handler(options: ModelOptions) -> ModelHandler[Any, Any, Any]:
-        return handler_of(options, walk, inference, keeps_frames=rules.pools_embeddings)
-
-    return Handlers(handler(chosen.any_length), handler(chosen.short) if chosen.short is not None else None)
+    check_embeddings(model, rules)
+    return handler_of(model, streaming.parameters(), inference, keeps_frames=rules.pools_embeddings)
 
 
 class _Listened(NamedTuple):
@@ -201,7 +187,7 @@ class _ListenToTasks(beam.PTransform[PCollection[Task], Any]):
         target: OutputTarget,
         rules: DiarizeRules,
         turns: TurnRules,
-        handlers: Handlers,
+        handler: ModelHandler[Any, Any, Any],
         inference: InferenceOptions,
         embedding_handler: ModelHandler[Any, Any, Any] | None,
     ) -> None:
@@ -210,12 +196,12 @@ class _ListenToTasks(beam.PTransform[PCollection[Task], Any]):
         self._find = FindTurns(rules, turns)
         self._embedding_handler = embedding_handler
         self._prepare = PrepareRecordings(target, rules)
-        self._handlers = handlers
+        self._handler = handler
         self._inference = inference
 
     def expand(self, tasks: PCollection[Task]) -> "_Listened":
         prepared = tasks | "Prepare" >> self._prepare
-        heard = prepared["ready"] | "Hear" >> HearRecordings(self._handlers, self._inference)
+        heard = prepared["ready"] | "Hear" >> HearRecordings(self._handler, self._inference)
         parts: Any = {
             "unheard": prepared["unheard"] | "Write unheard" >> WriteUnheard(*self._writing),
             "kept": prepared["kept"],
@@ -244,40 +230,7 @@ _SHOWN = frozenset({"diarize.turns", "diarize.failures", "diarize.audio_us"})
 
 
 class HearRecordings(beam.PTransform[PCollection[Ready], PCollection[PredictionResult]]):
-    """Put recordings before the model, or before that of the two models that their length asks for."""
-
-    def __init__(self, handlers: Handlers, inference: InferenceOptions) -> None:
-        super().__init__()
-        self._handlers = handlers
-        self._inference = inference
-
-    def expand(self, recordings: PCollection[Ready]) -> PCollection[PredictionResult]:
-        handlers, inference = self._handlers, self._inference
-        if handlers.short is None:
-            return recordings | "Model" >> _Model(handlers.any_length, inference)
-        long, short = recordings | "By length" >> beam.Partition(_ByLength(inference.max_offline_seconds), 2)
-        heard: PCollection[PredictionResult] = (
-            long | "Model for long ones" >> _Model(handlers.any_length, inference),
-            short | "Model for short ones" >> _Model(handlers.short, inference),
-        ) | "All heard" >> beam.Flatten()
-        return heard
-
-
-class _ByLength(beam.PartitionFn):
-    """Partition into long and short recordings. Where no limit is given, short ones fit into memory with a margin."""
-
-    def __init__(self, max_seconds: float) -> None:
-        self._max_seconds = max_seconds
-
-    def partition_for(self, element: Any, num_partitions: int, *args: Any, **kwargs: Any) -> int:
-        return int(element.seconds <= (self._max_seconds or longest_offline(free_memory()) * _MARGIN))
-
-
-_MARGIN = 0.7
-
-
-class _Model(beam.PTransform[PCollection[Ready], PCollection[PredictionResult]]):
-    """Put recordings before one model."""
+    """Put recordings before a model."""
 
     def __init__(self, handler: ModelHandler[Any, Any, Any], inference: InferenceOptions) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar, cast
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import PredictionResult
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 from apache_beam.typehints.schemas import named_fields_from_element_type
 
@@ -65,9 +65,8 @@ class Diarize(beam.PTransform[PBegin, PCollection[CountRow]]):
     Args:
       inputs: recordings, or manifests that name them: files, globs, directory trees, local or in an object store.
       output: directory of the set, outside the inputs, local or in an object store.
-      model_name: demo, a small model for trying things out; a model on the hub, with @revision behind it if one is
-        wanted; or auto, what is installed: for long recordings a streaming model, for short ones one that hears all at
-        once
+      model_name: demo, a small model for trying things out, or a model on the hub, with @revision behind it if one is
+        wanted
       model_path: model here: a .nemo file, or a folder of an exported model or of transformers; wins over the name
       cache_dir: directory that models are kept in (default: that of the hub's own client)
       model_sha256: expected SHA-256 of the model file; any other file is refused
@@ -159,9 +158,8 @@ class DiarizeRecordings(beam.PTransform[PCollection[Any], Any]):
     Rows that name one recording meet, so that it is heard once: a step for batches.
 
     Args:
-      model_name: demo, a small model for trying things out; a model on the hub, with @revision behind it if one is
-        wanted; or auto, what is installed: for long recordings a streaming model, for short ones one that hears all at
-        once
+      model_name: demo, a small model for trying things out, or a model on the hub, with @revision behind it if one is
+        wanted
       model_path: model here: a .nemo file, or a folder of an exported model or of transformers; wins over the name
       cache_dir: directory that models are kept in (default: that of the hub's own client)
       model_sha256: expected SHA-256 of the model file; any other file is refused
@@ -238,7 +236,7 @@ class DiarizeRecordings(beam.PTransform[PCollection[Any], Any]):
         planned = rows | "Plan" >> beam.ParDo(_PlanFn(steps.rules)).with_outputs("failures", main="rows")
         tasks = planned["rows"] | "Plan tasks" >> PlanTasks()
         looked = tasks | "Look" >> beam.ParDo(_LookFn(steps.rules)).with_outputs("failures", main="ready")
-        heard = looked["ready"] | "Hear" >> diarize.HearRecordings(steps.handlers, steps.inference)
+        heard = looked["ready"] | "Hear" >> diarize.HearRecordings(steps.handler, steps.inference)
         entries = heard | "Make entries" >> beam.ParDo(_MakeEntriesFn(steps)).with_outputs("failures", main="rows")
         failures = (planned["failures"], looked["failures"], entries["failures"])
         return with_errors(entries["rows"], failures, self._errors)
@@ -252,7 +250,7 @@ class _Steps:
     rules: DiarizeRules
     turns: TurnOptions
     inference: InferenceOptions
-    handlers: diarize.Handlers
+    handler: ModelHandler[Any, Any, Any]
 
 
 class _PlanFn(beam.DoFn):
@@ -365,7 +363,7 @@ def _steps_of(arguments: Mapping[str, Any]) -> _Steps:
         rules=rules,
         turns=_options_of(TurnOptions, arguments),
         inference=inference,
-        handlers=diarize.handlers_of(model, _options_of(StreamingOptions, arguments), inference, rules),
+        handler=diarize.listening_handler_of(model, _options_of(StreamingOptions, arguments), inference, rules),
     )
 
 
