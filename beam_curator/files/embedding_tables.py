@@ -42,13 +42,12 @@ class WriteEmbeddings:
     def __init__(self, method: str) -> None:
         self._method = method
 
-    def __call__(self, file: AtomicFile, rows: Iterable[dict[str, Any]], row_format: str) -> None:
+    def __call__(self, file: AtomicFile, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows, of which there is at least one.
 
         Raises:
           EntryError: they are of two models.
         """
-        del row_format
         remaining = iter(rows)
         first = next(remaining)
         about = encode({"model": first["model"], "method": self._method}).decode()

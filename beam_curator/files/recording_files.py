@@ -18,13 +18,14 @@ from beam_curator.sets.recording_jobs import (
     MadeFile,
     Missed,
     Noticed,
+    OpenedJob,
     RecordingJob,
     TableRow,
     TaskT,
 )
 
 
-def events_of(job: RecordingJob[AskedT, TaskT], task: TaskT) -> Iterator[Event]:
+def events_of(job: OpenedJob[AskedT, TaskT], task: TaskT) -> Iterator[Event]:
     """Open the recording of a task, and yield what comes of it.
 
     Raises:

@@ -202,6 +202,7 @@ class Task(Protocol):
 AskedT = TypeVar("AskedT")
 TaskT = TypeVar("TaskT", bound=Task)
 RowT = TypeVar("RowT", bound=PackedRow)
+ReadyT = TypeVar("ReadyT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,7 +296,7 @@ def plan_lines(block: LineBlock, plan_line: Callable[[BlockPlan[AskedT], bytes, 
 
 
 class RecordingJob(ABC, Generic[AskedT, TaskT]):
-    """A job over recordings.
+    """A job over recordings: either an `OpenedJob` or a `ModelJob`.
 
     Objects cross to workers by pickling, so they hold options alone. Whatever a worker shares among recordings, such as
     an open table, is made in `open` and given back in `close`.
@@ -307,6 +308,7 @@ class RecordingJob(ABC, Generic[AskedT, TaskT]):
       n_uploads: files that a worker puts into an object store at a time.
       key_of_recordings: key of the rows that stand for recordings which are named by themselves.
       have_marks: whether names of recordings are compared by `claim` and `collisions`.
+      pieces_fail_alone: nothing that `work` yields has to go because of an error that it raises later.
       shown: counts of a finished recording that show progress to people, as "stage.name".
     """
 
@@ -316,6 +318,7 @@ class RecordingJob(ABC, Generic[AskedT, TaskT]):
     n_uploads: int = 8
     key_of_recordings: str = "audio_filepath"
     have_marks: ClassVar[bool] = False
+    pieces_fail_alone: ClassVar[bool] = False
     shown: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
@@ -339,14 +342,6 @@ class RecordingJob(ABC, Generic[AskedT, TaskT]):
         del task
 
     @abstractmethod
-    def work(self, task: TaskT, reader: AudioReader) -> Iterator[Event]:
-        """Yield what comes of an open recording.
-
-        Raises:
-          EntryError: the recording fails as a whole; what was made of it before goes.
-        """
-
-    @abstractmethod
     def failed(self, task: TaskT, error: EntryError) -> Iterator[Event]:
         """Yield the dead letters of a recording that fails as a whole."""
 
@@ -367,3 +362,39 @@ class RecordingJob(ABC, Generic[AskedT, TaskT]):
     def close(self) -> None:
         """Give it back."""
         return
+
+
+class OpenedJob(RecordingJob[AskedT, TaskT]):
+    """A job that does all its work on an open recording."""
+
+    @abstractmethod
+    def work(self, task: TaskT, reader: AudioReader) -> Iterator[Event]:
+        """Yield what comes of an open recording.
+
+        Raises:
+          EntryError: the recording fails as a whole; what was made of it before goes.
+        """
+
+
+class ModelJob(RecordingJob[AskedT, TaskT], Generic[AskedT, TaskT, ReadyT]):
+    """A job in whose middle a model hears recordings, by RunInference."""
+
+    @abstractmethod
+    def ready(self, task: TaskT, reader: AudioReader) -> ReadyT:
+        """Look into an open recording, and return it as the model takes it; it is opened again there.
+
+        Raises:
+          EntryError: there is nothing to hear.
+        """
+
+    @abstractmethod
+    def task_of(self, ready: ReadyT) -> TaskT:
+        """Return the task that a recording before the model belongs to."""
+
+    @abstractmethod
+    def made(self, ready: ReadyT, result: Any) -> Iterator[Event]:
+        """Yield what comes of a recording and the model's result for it.
+
+        Raises:
+          EntryError: the recording fails as a whole, as it does where the result is an error.
+        """

@@ -28,7 +28,7 @@ from beam_curator.sets.recording_jobs import (
     MadeFile,
     Missed,
     Noticed,
-    RecordingJob,
+    OpenedJob,
 )
 from beam_curator.sets.set_kinds import EXTRACT
 
@@ -36,7 +36,7 @@ Outcome = CutFacts | EntryError
 """What came of one request."""
 
 
-class RequestJob(RecordingJob[Pack, AskedClips]):
+class RequestJob(OpenedJob[Pack, AskedClips]):
     """A job whose rows ask for pieces of recordings.
 
     Args:
@@ -46,6 +46,7 @@ class RequestJob(RecordingJob[Pack, AskedClips]):
 
     rows = CLIPS
     have_marks = True
+    pieces_fail_alone = True
 
     def __init__(self, rules: CutRules, keys: EntryKeys | None = None) -> None:
         self._rules = rules

@@ -32,7 +32,7 @@ from beam_curator.sets.recording_jobs import (
     MadeFile,
     Missed,
     Noticed,
-    RecordingJob,
+    OpenedJob,
     RowsTask,
     plan_lines,
 )
@@ -41,7 +41,7 @@ from beam_curator.sets.set_kinds import SEPARATE
 TrackTask = RowsTask[TurnsRow]
 
 
-class TrackJob(RecordingJob[TurnsRow, TrackTask]):
+class TrackJob(OpenedJob[TurnsRow, TrackTask]):
     """Rows with turns to tracks and their rows.
 
     Args:

@@ -1,13 +1,12 @@
 """From recordings to a complete set of turns."""
 
-import math
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
-from apache_beam.pvalue import PBegin, PCollection
+from apache_beam.ml.inference.base import ModelHandler
+from apache_beam.pvalue import PBegin
 
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions, StreamingOptions
 from beam_curator.diarization.turn_rules import TurnRules
@@ -15,29 +14,24 @@ from beam_curator.files.embedding_tables import WriteEmbeddings
 from beam_curator.files.listing import list_either
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_of
-from beam_curator.files.part_files import Part, WriteRows
 from beam_curator.files.row_files import RowFormat
-from beam_curator.files.turn_rows import write_turn_rows
 from beam_curator.models.model_checks import warn_of_models
 from beam_curator.models.model_choice import check_embeddings, config_of_model, embedding_path
+from beam_curator.models.turn_job import TurnJob
 from beam_curator.rules import config_of
 from beam_curator.sets.blocks import MAX_LINE_BYTES
-from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import Config
-from beam_curator.sets.set_kinds import DIARIZE, EMBEDDING_TABLES
-from beam_curator.transforms.diarization.find_turns import Diarized, FindTurns
+from beam_curator.sets.set_kinds import DIARIZE
+from beam_curator.transforms.diarization.hear_recordings import EmbedVoices, HearRecordings
 from beam_curator.transforms.diarization.model_handlers import embedding_handler_of, handler_of
-from beam_curator.transforms.diarization.prepare_recordings import PrepareRecordings, Ready
-from beam_curator.transforms.diarization.read_recordings import ReadRecordings, Task
-from beam_curator.transforms.diarization.write_turns import WriteTurns, WriteUnheard
 from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
-from beam_curator.transforms.jobs.merging import merged_parts
-from beam_curator.transforms.jobs.writing import WriteFailures
+from beam_curator.transforms.jobs.merging import MergeParts, WriteTable
+from beam_curator.transforms.jobs.model_steps import PrepareRecordings, WriteResults, shown_of
+from beam_curator.transforms.jobs.recording_sets import ReadAsked
+from beam_curator.transforms.jobs.recording_steps import GroupRecordings
 
-_Recording = TypeVar("_Recording")
 
-
-class Diarize(beam.PTransform[PBegin, Any]):
+class Diarize(beam.PTransform[PBegin, JobSet]):
     """Tell who speaks when in recordings, and write entries and RTTM as a complete output set.
 
     Args:
@@ -105,27 +99,32 @@ class Diarize(beam.PTransform[PBegin, Any]):
     def expand(self, begin: PBegin) -> "JobSet":
         if self._warns and self._handler is None:
             warn_of_models(self._model)
-        read = begin | "Read" >> ReadRecordings(self._reading, self._rules)
-        letters = [
-            failed | f"Write failures {number}" >> WriteFailures(self._target)
-            for number, failed in enumerate(read.failures)
+        job, target = TurnJob(self._rules, self._turns), self._target
+        read = begin | "Read" >> ReadAsked(job, self._reading, target, takes_recordings=True)
+        tasks = read.asked | "Group" >> GroupRecordings(job)
+        prepared = tasks | "Prepare" >> PrepareRecordings(job, target)
+        heard = prepared.ready | "Hear" >> HearRecordings(self._listening_handler(), self._inference)
+        parts = {"prepared": prepared.parts}
+        embedding_handler = self._embedding_handler()
+        if embedding_handler is not None:
+            heard, parts["found"] = heard | "Embed voices" >> EmbedVoices(job, target, embedding_handler)
+        parts["heard"] = heard | "Write turns" >> WriteResults(job, target)
+        progress = [
+            some | f"Progress of {name}" >> beam.FlatMap(shown_of, job.shown).with_output_types(tuple[str, int])
+            for name, some in parts.items()
         ]
-        listened = read.tasks | "Listen" >> _ListenToTasks(
-            self._target,
-            self._rules,
-            self._turns,
-            self._listening_handler(),
-            self._inference,
-            self._embedding_handler(),
+        merged = (
+            tuple(parts.values())
+            | "All parts" >> beam.Flatten()
+            | "Merge" >> MergeParts(target, self._row_format, job.rows, self._write_tables())
         )
-        merged = merged_parts(listened.parts, self._target, self._row_format, write_turn_rows, self._tables())
         return begin | "Commit" >> CommitJob(
-            self._target,
+            target,
             DIARIZE,
             self.config(),
-            files=(*letters, *merged.files),
+            files=(*read.letters, *merged.files),
             counts=(*read.counts, merged.counts),
-            progress=listened.progress,
+            progress=progress,
             reading=self._reading,
             beside=self._beside,
             list_files=list_either,
@@ -148,11 +147,8 @@ class Diarize(beam.PTransform[PBegin, Any]):
             return self._given_embedding_handler
         return embedding_handler_of(self._rules, self._model, self._inference)
 
-    def _tables(self) -> dict[str, WriteRows]:
-        if not self._rules.embeddings:
-            return {}
-        write = WriteEmbeddings(POOLED if self._rules.pools_embeddings else EMBEDDED)
-        return dict.fromkeys(EMBEDDING_TABLES, write)
+    def _write_tables(self) -> WriteTable:
+        return WriteEmbeddings(POOLED if self._rules.pools_embeddings else EMBEDDED)
 
 
 POOLED = "mean of the encoder's frames in which one speaker talks alone"
@@ -170,98 +166,3 @@ def listening_handler_of(
     """
     check_embeddings(model, rules)
     return handler_of(model, streaming.parameters(), inference, keeps_frames=rules.pools_embeddings)
-
-
-class _Listened(NamedTuple):
-    """The parts that were written for recordings, and counts that show the progress after each of them."""
-
-    parts: PCollection[Part]
-    progress: tuple[PCollection[Count], ...]
-
-
-class _ListenToTasks(beam.PTransform[PCollection[Task], Any]):
-    """Listen to the recordings of tasks, and write the results of each one."""
-
-    def __init__(
-        self,
-        target: OutputTarget,
-        rules: DiarizeRules,
-        turns: TurnRules,
-        handler: ModelHandler[Any, Any, Any],
-        inference: InferenceOptions,
-        embedding_handler: ModelHandler[Any, Any, Any] | None,
-    ) -> None:
-        super().__init__()
-        self._writing = (target, rules, turns)
-        self._find = FindTurns(rules, turns)
-        self._embedding_handler = embedding_handler
-        self._prepare = PrepareRecordings(target, rules)
-        self._handler = handler
-        self._inference = inference
-
-    def expand(self, tasks: PCollection[Task]) -> "_Listened":
-        prepared = tasks | "Prepare" >> self._prepare
-        heard = prepared["ready"] | "Hear" >> HearRecordings(self._handler, self._inference)
-        parts: Any = {
-            "unheard": prepared["unheard"] | "Write unheard" >> WriteUnheard(*self._writing),
-            "kept": prepared["kept"],
-        }
-        if self._embedding_handler is not None:
-            found = heard | "Find turns" >> self._find
-            parts["failed"] = found["unheard"] | "Write failed" >> WriteUnheard(*self._writing)
-            alone = found["found"] | "One by one" >> beam.Map(_alone).with_output_types(list[Diarized])
-            heard = alone | "Embed" >> RunInference(self._embedding_handler.with_no_batching())
-        parts["heard"] = heard | "Write turns" >> WriteTurns(*self._writing)
-        progress = [
-            some | f"Progress of {name}" >> beam.FlatMap(progress_of).with_output_types(tuple[str, int])
-            for name, some in parts.items()
-        ]
-        return _Listened(parts=tuple(parts.values()) | "All parts" >> beam.Flatten(), progress=tuple(progress))
-
-
-def progress_of(part: Part) -> Iterator[Count]:
-    """Yield the counts of a recording that show progress. The books wait until all recordings are done."""
-    for name, n in part.counts:
-        if name in _SHOWN:
-            yield f"progress.{name}", n
-
-
-_SHOWN = frozenset({"diarize.turns", "diarize.failures", "diarize.audio_us"})
-
-
-class HearRecordings(beam.PTransform[PCollection[Ready], PCollection[PredictionResult]]):
-    """Put recordings before a model."""
-
-    def __init__(self, handler: ModelHandler[Any, Any, Any], inference: InferenceOptions) -> None:
-        super().__init__()
-        self._handler = handler
-        self._inference = inference
-
-    def expand(self, recordings: PCollection[Ready]) -> PCollection[PredictionResult]:
-        batches = recordings | "Batch" >> _Batch(self._inference)
-        heard: PCollection[PredictionResult] = batches | "Listen" >> RunInference(self._handler.with_no_batching())
-        return heard
-
-
-class _Batch(beam.PTransform[PCollection[Ready], PCollection[list[Ready]]]):
-    """Batch recordings of similar length, within a budget of seconds. Elements are small, and the step stays fused."""
-
-    def __init__(self, inference: InferenceOptions) -> None:
-        super().__init__()
-        self._size = inference.inference_batch_size
-        self._budget = math.ceil(inference.batch_seconds)
-
-    def expand(self, recordings: PCollection[Ready]) -> PCollection[list[Ready]]:
-        if self._size == 1:
-            return recordings | "One by one" >> beam.Map(_alone).with_output_types(list[Ready])
-        return recordings | "By length" >> beam.transforms.util.SortAndBatchElements(
-            1, self._size, self._budget, _whole_seconds
-        )
-
-
-def _alone(recording: _Recording) -> list[_Recording]:
-    return [recording]
-
-
-def _whole_seconds(ready: Ready) -> int:
-    return max(1, math.ceil(ready.seconds))

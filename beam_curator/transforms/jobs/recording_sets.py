@@ -15,7 +15,7 @@ from beam_curator.files.row_files import RowFormat
 from beam_curator.sets.blocks import BlockRef, Line, LineBlock
 from beam_curator.sets.counting import Count, count_failures, count_lines
 from beam_curator.sets.output_set import Config, FileRecord
-from beam_curator.sets.recording_jobs import AskedT, RecordingJob, TaskT
+from beam_curator.sets.recording_jobs import AskedT, OpenedJob, RecordingJob, TaskT
 from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
 from beam_curator.transforms.jobs.manifests import ReadManifests
 from beam_curator.transforms.jobs.merging import MergeParts
@@ -129,7 +129,7 @@ class WriteRecordingSet(beam.PTransform[PBegin, JobSet], Generic[AskedT, TaskT])
 
     def __init__(
         self,
-        job: RecordingJob[AskedT, TaskT],
+        job: OpenedJob[AskedT, TaskT],
         reading: Reading,
         target: OutputTarget,
         config: Config,

@@ -12,7 +12,7 @@ from beam_curator.files.recording_files import RecordingFiles, events_of
 from beam_curator.sets.blocks import FailureBlock, LineBlock
 from beam_curator.sets.counting import Count, count_failures
 from beam_curator.sets.output_set import FileRecord
-from beam_curator.sets.recording_jobs import AskedT, RecordingJob, TaskT
+from beam_curator.sets.recording_jobs import AskedT, OpenedJob, RecordingJob, TaskT
 from beam_curator.transforms.metrics import CountBlocks, Noted, collector_paused, noted, timed
 
 
@@ -148,7 +148,7 @@ class WriteRecordings(beam.PTransform[PCollection[Any], WrittenRecordings], Gene
       target: where to.
     """
 
-    def __init__(self, job: RecordingJob[AskedT, TaskT], target: OutputTarget) -> None:
+    def __init__(self, job: OpenedJob[AskedT, TaskT], target: OutputTarget) -> None:
         super().__init__()
         self._work = _WorkFn(job, target)
 
@@ -168,7 +168,7 @@ def _documents(part: Part) -> tuple[FileRecord, ...]:
 
 
 class _WorkFn(beam.DoFn):
-    def __init__(self, job: RecordingJob[Any, Any], target: OutputTarget) -> None:
+    def __init__(self, job: OpenedJob[Any, Any], target: OutputTarget) -> None:
         self._job = job
         self._target = target
 

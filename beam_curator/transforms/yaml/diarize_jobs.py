@@ -1,13 +1,12 @@
 """Diarization for Beam YAML: plain keyword arguments in, rows with a schema out."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, TypeVar, cast
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import ModelHandler, PredictionResult
-from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
+from apache_beam.pvalue import PBegin, PCollection
 from apache_beam.typehints.schemas import named_fields_from_element_type
 
 from beam_curator.diarization.diarize_rules import (
@@ -17,24 +16,18 @@ from beam_curator.diarization.diarize_rules import (
     StreamingOptions,
     TurnOptions,
 )
-from beam_curator.diarization.rttm import render_rttm
+from beam_curator.diarization.turn_rows import TURNS_TABLE
 from beam_curator.entries.json_lines import encode
-from beam_curator.failures import EntryError, Failure
 from beam_curator.files import storage
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.row_files import RowForm, RowFormat
-from beam_curator.files.turn_rows import columns_of
-from beam_curator.models.model_checks import warn_of_models
 from beam_curator.models.model_choice import files_beside
 from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.transforms.diarization import diarize_recordings as diarize
-from beam_curator.transforms.diarization.find_turns import diarized_of
-from beam_curator.transforms.diarization.prepare_recordings import Ready, look_into
-from beam_curator.transforms.diarization.read_recordings import ROW_STAGE, PlanTasks, Row, Task, row_of_line
-from beam_curator.transforms.diarization.write_turns import entry_of, letters_of
+from beam_curator.transforms.diarization.diarize_rows import DiarizeRows
+from beam_curator.transforms.jobs.without_files import RecordingResult
 from beam_curator.transforms.yaml.steps import (
     ErrorHandling,
-    Failed,
     Outputs,
     checked_line_bytes,
     error_output,
@@ -227,79 +220,23 @@ class DiarizeRecordings(beam.PTransform[PCollection[Any], Any]):
         # fmt: on
         super().__init__()
         self._errors = error_output(error_handling)
-        self._steps = _steps_of({**locals(), "rttm_out_dir": ""})
+        arguments = {**locals(), "rttm_out_dir": ""}
+        self._rules = _options_of(DiarizeRules, arguments)
+        self._diarize = _rows_job_of(arguments)
 
     def expand(self, rows: PCollection[Any]) -> "Outputs":
-        steps = self._steps
-        warn_of_models(steps.model)
-        check_recordings(rows, steps.rules.filepath_key)
-        planned = rows | "Plan" >> beam.ParDo(_PlanFn(steps.rules)).with_outputs("failures", main="rows")
-        tasks = planned["rows"] | "Plan tasks" >> PlanTasks()
-        looked = tasks | "Look" >> beam.ParDo(_LookFn(steps.rules)).with_outputs("failures", main="ready")
-        heard = looked["ready"] | "Hear" >> diarize.HearRecordings(steps.handler, steps.inference)
-        entries = heard | "Make entries" >> beam.ParDo(_MakeEntriesFn(steps)).with_outputs("failures", main="rows")
-        failures = (planned["failures"], looked["failures"], entries["failures"])
-        return with_errors(entries["rows"], failures, self._errors)
+        check_recordings(rows, self._rules.filepath_key)
+        asking = rows | "As lines" >> beam.Map(row_asking, self._rules)
+        diarized = asking | "Diarize" >> self._diarize
+        entries = diarized.results | "Take entries" >> beam.Map(diarized_row)
+        return with_errors(entries, (diarized.failures,), self._errors)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Steps:
-    """What the arguments of `DiarizeRecordings` stand for."""
-
-    model: ModelOptions
-    rules: DiarizeRules
-    turns: TurnOptions
-    inference: InferenceOptions
-    handler: ModelHandler[Any, Any, Any]
-
-
-class _PlanFn(beam.DoFn):
-    def __init__(self, rules: DiarizeRules) -> None:
-        self._rules = rules
-
-    def process(self, row: Any) -> Iterator[Row | Failed]:
-        asking = row_asking(row, self._rules)
-        raw = asking.row.encode()
-        try:
-            yield row_of_line(raw, asking.source, (0, 0, asking.offset), 1, self._rules)
-        except EntryError as err:
-            yield _failed(
-                Failure.from_error(err, stage=ROW_STAGE, source=asking.source, offset=asking.offset, payload=raw)
-            )
-
-
-class _LookFn(beam.DoFn):
-    def __init__(self, rules: DiarizeRules) -> None:
-        self._rules = rules
-
-    def process(self, task: Task) -> Iterator[Ready | Failed]:
-        try:
-            yield look_into(task, self._rules)
-        except EntryError as err:
-            yield from map(_failed, letters_of(task, err))
-
-
-class _MakeEntriesFn(beam.DoFn):
-    def __init__(self, steps: _Steps) -> None:
-        self._rules = steps.rules
-        self._turns = steps.turns.rules()
-
-    def process(self, result: PredictionResult) -> Iterator[DiarizedRow | Failed]:
-        ready = cast(Ready, result.example)
-        try:
-            diarized = diarized_of(ready, cast(Any, result.inference), self._rules, self._turns)
-        except EntryError as err:
-            yield from map(_failed, letters_of(ready.task, err))
-            return
-        rttm = render_rttm(diarized.recording_id, diarized.turns)
-        for row in ready.task.rows:
-            columns = columns_of(entry_of(row, diarized, self._rules))
-            del columns["rttm_filepath"]
-            yield DiarizedRow(**columns, rttm=rttm)
-
-
-def _failed(failure: Failure) -> Failed:
-    return TaggedOutput("failures", failure)
+def diarized_row(result: RecordingResult) -> DiarizedRow:
+    """Return an entry as a row with a schema, and the lines of its recording."""
+    columns = TURNS_TABLE.values(result.row)
+    del columns["rttm_filepath"]
+    return DiarizedRow(**columns, rttm=result.files[0][1].decode())
 
 
 def row_asking(row: Any, rules: DiarizeRules) -> ManifestRow:
@@ -355,15 +292,13 @@ def _job_of(arguments: Mapping[str, Any]) -> diarize.Diarize:
     )
 
 
-def _steps_of(arguments: Mapping[str, Any]) -> _Steps:
-    model, inference = _options_of(ModelOptions, arguments), _options_of(InferenceOptions, arguments)
-    rules = _options_of(DiarizeRules, arguments)
-    return _Steps(
-        model=model,
-        rules=rules,
-        turns=_options_of(TurnOptions, arguments),
-        inference=inference,
-        handler=diarize.listening_handler_of(model, _options_of(StreamingOptions, arguments), inference, rules),
+def _rows_job_of(arguments: Mapping[str, Any]) -> DiarizeRows:
+    return DiarizeRows(
+        _options_of(ModelOptions, arguments),
+        streaming=_options_of(StreamingOptions, arguments),
+        turns=_options_of(TurnOptions, arguments).rules(),
+        rules=_options_of(DiarizeRules, arguments),
+        inference=_options_of(InferenceOptions, arguments),
     )
 
 

@@ -3,11 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
-
-import apache_beam as beam
-from apache_beam.ml.inference.base import PredictionResult
-from apache_beam.pvalue import PCollection, TaggedOutput
 
 from beam_curator.audio import mix_channels
 from beam_curator.diarization.bandwidth import BandwidthMeter
@@ -22,14 +17,30 @@ from beam_curator.export.tree import clip_uuid
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.files.opened_recordings import open_recording
 from beam_curator.intervals import Seconds
-from beam_curator.transforms.diarization.prepare_recordings import Ready, Unheard
-from beam_curator.transforms.metrics import timed
+from beam_curator.models.sources import RecordingSource
+from beam_curator.sets.asked_rows import AskedRow
+from beam_curator.sets.recording_jobs import RowsTask
+
+TurnTask = RowsTask[AskedRow]
 
 _TIMES = 1000
 """Turns are on a grid of milliseconds: what is added to them has to stay there, and within the recording."""
 
 _ROUNDING = 1e-6
 """Of a sum that is meant to be a whole number of milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready(RecordingSource):
+    """A recording that was looked into and can be listened to, and the task that it is for.
+
+    Attributes:
+      task: what asks for it.
+      duration: seconds of the whole recording.
+    """
+
+    task: TurnTask
+    duration: Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +124,7 @@ def _embeddings_of(ready: Ready, heard: Probabilities, turns: Sequence[Turn]) ->
             f"{len(heard.frames)}",
             "leave embeddings out, or give a handler with keeps_frames=True",
         )
-    with timed("embed"):
-        return pool_embeddings(frames, heard.frame_step, turns, ready.first / ready.sample_rate, heard.model)
+    return pool_embeddings(frames, heard.frame_step, turns, ready.first / ready.sample_rate, heard.model)
 
 
 def _turns_of(ready: Ready, heard: Probabilities, rules: TurnRules) -> list[Turn]:
@@ -127,7 +137,7 @@ def _turns_of(ready: Ready, heard: Probabilities, rules: TurnRules) -> list[Turn
 
 def _bandwidths_of(ready: Ready, turns: Sequence[Turn]) -> tuple[int, ...]:
     found = []
-    with timed("bandwidth"), open_recording(ready.name, ready.allowed_root) as reader:
+    with open_recording(ready.name, ready.allowed_root) as reader:
         for turn in turns:
             meter = BandwidthMeter(ready.sample_rate)
             first, stop = samples_asked(reader.info, turn.start, turn.end)
@@ -139,36 +149,3 @@ def _bandwidths_of(ready: Ready, turns: Sequence[Turn]) -> tuple[int, ...]:
 
 def _later(time: Seconds, by: Seconds) -> Seconds:
     return math.floor((time + by) * _TIMES + _ROUNDING) / _TIMES
-
-
-class FindTurns(beam.PTransform[PCollection[PredictionResult], Any]):
-    """Find the turns in a model's results for recordings, before another model hears the recordings.
-
-    Returns:
-      By tag: `found` recordings, and `unheard` ones.
-
-    Args:
-      rules: what is written.
-      turns: how probabilities become turns.
-    """
-
-    def __init__(self, rules: DiarizeRules, turns: TurnRules) -> None:
-        super().__init__()
-        self._work = _FindFn(rules, turns)
-
-    def expand(self, results: PCollection[PredictionResult]) -> Any:
-        return results | "Find" >> beam.ParDo(self._work).with_outputs("unheard", main="found")
-
-
-class _FindFn(beam.DoFn):
-    def __init__(self, rules: DiarizeRules, turns: TurnRules) -> None:
-        self._rules = rules
-        self._turns = turns
-
-    def process(self, result: PredictionResult) -> Iterator[Diarized | TaggedOutput[Literal["unheard"], Unheard]]:
-        ready, heard = cast(Ready, result.example), cast(Probabilities | EntryError, result.inference)
-        try:
-            with timed("turns"):
-                yield diarized_of(ready, heard, self._rules, self._turns)
-        except EntryError as err:
-            yield TaggedOutput("unheard", Unheard(task=ready.task, error=err))

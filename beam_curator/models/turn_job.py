@@ -1,0 +1,209 @@
+"""The job that tells who speaks when: rows to recordings, and what a model heard in one to its entries and files."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+from beam_curator.audio import AudioReader
+from beam_curator.audio_formats import Mono
+from beam_curator.diarization.diarize_rules import DiarizeRules
+from beam_curator.diarization.hearing import samples_asked
+from beam_curator.diarization.rttm import render_overlap_ctm, render_rttm, render_uem
+from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings
+from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry, row_before
+from beam_curator.diarization.turn_rows import (
+    DIARIZE_STAGE,
+    SPEAKER_EMBEDDINGS,
+    TURN_EMBEDDINGS,
+    TURNS,
+    TURNS_WITH_EMBEDDINGS,
+)
+from beam_curator.diarization.turn_rules import TurnRules
+from beam_curator.diarization.turns import overlap_regions
+from beam_curator.entries.json_lines import parse_object
+from beam_curator.entries.own_keys import ORIGIN_KEY
+from beam_curator.failures import EntryError
+from beam_curator.files.clip_files import in_memory
+from beam_curator.files.embedding_tables import hidden_row
+from beam_curator.files.opened_recordings import recording_of
+from beam_curator.models.turn_finding import Diarized, Ready, TurnTask, diarized_of
+from beam_curator.recordings.asked import asked_by
+from beam_curator.recordings.tar_members import nemo_member, split_locator
+from beam_curator.sets.asked_rows import AskedRow, key_of, tasks_of
+from beam_curator.sets.blocks import LineBlock
+from beam_curator.sets.packed_rows import compressed
+from beam_curator.sets.recording_jobs import (
+    BlockPlan,
+    Event,
+    LinePlace,
+    Made,
+    MadeFile,
+    ModelJob,
+    Noticed,
+    TableRow,
+    plan_lines,
+)
+from beam_curator.sets.set_kinds import DIARIZE
+
+_KINDS = (_RTTM, _UEM, _CTM) = (".rttm", ".uem", ".ctm")
+"""Of the files of a recording."""
+
+
+class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
+    """Recordings to entries with turns, RTTM, and embeddings if asked for.
+
+    What is given to `made` is a recording with a model's probabilities, or one whose turns were found before with the
+    embeddings that another model made.
+
+    Args:
+      rules: what is heard, and what is written.
+      turns: how probabilities become turns.
+      always_rttm: make the .rttm file also where entries name none.
+    """
+
+    kind = DIARIZE
+    shown = frozenset(f"{DIARIZE_STAGE}.{name}" for name in ("turns", "failures", "audio_us"))
+
+    def __init__(self, rules: DiarizeRules, turns: TurnRules, *, always_rttm: bool = False) -> None:
+        self._rules = rules
+        self._turns = turns
+        self._makes_rttm = always_rttm or bool(rules.rttm_out_dir)
+        self.rows = TURNS_WITH_EMBEDDINGS if rules.embeddings else TURNS
+        self.allowed_root = rules.allowed_root
+        self.key_of_recordings = rules.filepath_key
+
+    def plan(self, block: LineBlock) -> BlockPlan[AskedRow]:
+        return plan_lines(block, self._plan_line)
+
+    def _plan_line(self, plan: BlockPlan[AskedRow], raw: bytes, place: LinePlace) -> None:
+        plan.asked.append(self.asked_by(raw, place))
+        plan.counts["plan.rows"] += 1
+
+    def asked_by(self, raw: bytes, place: LinePlace) -> AskedRow:
+        """Tell which recording a line of a manifest asks for.
+
+        Raises:
+          EntryError: it is no JSON object, or names no recording.
+        """
+        fields = parse_object(raw)
+        before = row_before(fields, self._rules.diar_segments_key, self._rules.filepath_key)
+        asked = asked_by(before, self._rules.filepath_key, member=nemo_member(place.source, fields))
+        return AskedRow(
+            name=asked.name,
+            recording=recording_of(asked.path, place.source, self._rules.audio_root),
+            start=asked.start,
+            end=asked.end,
+            source=place.source,
+            position=place.position,
+            n_blocks=place.n_blocks,
+            packed=compressed(raw),
+        )
+
+    def key(self, asked: AskedRow) -> str:
+        return key_of(asked)
+
+    def tasks(self, key: str, asked: Iterable[AskedRow], *, marked: bool) -> Iterator[TurnTask]:
+        return tasks_of(asked)
+
+    def ready(self, task: TurnTask, reader: AudioReader) -> Ready:
+        asked, info = task.rows[0], reader.info
+        first, stop = samples_asked(info, asked.start, asked.end)
+        return Ready(
+            name=asked.recording,
+            first=first,
+            stop=stop,
+            sample_rate=info.sample_rate,
+            mono=cast(Mono, self._rules.mono),
+            allowed_root=self._rules.allowed_root,
+            task=task,
+            duration=round(info.n_samples / info.sample_rate, 6),
+        )
+
+    def task_of(self, ready: Ready | Diarized) -> TurnTask:
+        return ready.ready.task if isinstance(ready, Diarized) else ready.task
+
+    def found(self, ready: Ready, heard: Any) -> Diarized:
+        """Return a recording with the turns in a model's result for it.
+
+        Raises:
+          EntryError: see `diarized_of`.
+        """
+        return diarized_of(ready, heard, self._rules, self._turns)
+
+    def made(self, ready: Ready | Diarized, result: Any) -> Iterator[Event]:
+        if isinstance(ready, Diarized):
+            if isinstance(result, EntryError):
+                raise result
+            yield from self._events(replace(ready, embeddings=cast(SpeakerEmbeddings, result)))
+        else:
+            yield from self._events(self.found(ready, result))
+
+    def failed(self, task: TurnTask, error: EntryError) -> Iterator[Event]:
+        stem = self._stem(task)
+        names = tuple(f"{stem}{kind}" for kind in _KINDS) if self._rules.rttm_out_dir else ()
+        yield from task.missed(error, DIARIZE_STAGE, names)
+
+    def _events(self, diarized: Diarized) -> Iterator[Event]:
+        embeddings = list(embedding_rows(diarized))
+        files = self._files(diarized)
+        task = diarized.ready.task
+        for number, row in enumerate(task.rows):
+            yield Made(row=self._entry(row, diarized, files), order=(number,), files=() if number else files)
+        if embeddings:
+            n_speakers = sum(row.table == SPEAKER_EMBEDDINGS for row in embeddings)
+            counts = {SPEAKER_EMBEDDINGS: n_speakers, TURN_EMBEDDINGS: len(embeddings) - n_speakers}
+            yield Noticed(counts=counts)
+        yield from embeddings
+
+    def _entry(self, row: AskedRow, diarized: Diarized, files: tuple[MadeFile, ...]) -> dict[str, Any]:
+        ready = diarized.ready
+        facts = EntryFacts(
+            recording_id=diarized.recording_id,
+            audio_filepath=ready.name,
+            sample_rate=ready.sample_rate,
+            duration=ready.duration,
+            turns=diarized.turns,
+            saturated=diarized.saturated,
+            bandwidths=diarized.bandwidths,
+            rttm=files[0].name if self._rules.rttm_out_dir else None,
+            files=tuple(file.written for file in files) if self._rules.rttm_out_dir else (),
+        )
+        fields = row.fields()
+        if split_locator(row.recording)[1] is not None:  # rows of a tarred dataset name the member alone
+            fields[self._rules.filepath_key] = row.recording
+        entry = diarized_entry(
+            fields, facts, self._rules.diar_segments_key, self._rules.diar_format, self._rules.filepath_key
+        )
+        return entry | {ORIGIN_KEY: {"source": row.source, "offset": row.offset}}
+
+    def _stem(self, task: TurnTask) -> str:
+        return f"{self._rules.rttm_out_dir}/{task.recording_id}".lstrip("/")
+
+    def _files(self, diarized: Diarized) -> tuple[MadeFile, ...]:
+        if not self._makes_rttm:
+            return ()
+        name, ready = diarized.recording_id, diarized.ready
+        texts = {_RTTM: render_rttm(name, diarized.turns)}
+        if self._rules.uem:
+            texts[_UEM] = render_uem(name, [(diarized.begin, diarized.begin + ready.seconds)])
+        if self._rules.overlaps:
+            texts[_CTM] = render_overlap_ctm(name, overlap_regions(diarized.turns))
+        stem = self._stem(ready.task)
+        return tuple(MadeFile(name=f"{stem}{kind}", body=in_memory(text.encode())) for kind, text in texts.items())
+
+
+def embedding_rows(diarized: Diarized) -> Iterator[TableRow]:
+    """Yield the embeddings of a recording as rows of their tables, None for one that is missing.
+
+    Raises:
+      EntryError: the name of the recording cannot be that of a file.
+    """
+    embeddings = diarized.embeddings
+    if embeddings is None:
+        return
+    for speaker, vector in embeddings.speakers.items():
+        row = hidden_row(diarized.speaker_name(speaker), vector, embeddings.model)
+        yield TableRow(table=SPEAKER_EMBEDDINGS, row=row)
+    for turn, vector in zip(diarized.turns, embeddings.turns, strict=True):
+        row = hidden_row(diarized.turn_name(turn), vector, embeddings.model)
+        yield TableRow(table=TURN_EMBEDDINGS, row=row)

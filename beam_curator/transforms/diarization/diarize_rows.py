@@ -1,0 +1,78 @@
+"""Diarization for other people's pipelines: rows in, entries with turns and failures out, no files."""
+
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler
+from apache_beam.pvalue import PCollection
+
+from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions, StreamingOptions
+from beam_curator.diarization.turn_rules import TurnRules
+from beam_curator.models.model_checks import warn_of_models
+from beam_curator.models.turn_job import TurnJob
+from beam_curator.transforms.diarization.diarize_recordings import listening_handler_of
+from beam_curator.transforms.diarization.hear_recordings import HearRecordings
+from beam_curator.transforms.jobs.without_files import LookIntoRecordings, PlanTasks, Results, ResultsOfModel, Row
+
+
+class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
+    """Tell who speaks when in the recordings that rows name; nothing is written.
+
+    Elements are rows as dicts, or blocks of `ReadManifests`. Rows of one recording meet, so that it is heard once.
+
+    Args:
+      model: which model listens, and on what.
+      streaming: how a streaming model walks through a recording.
+      turns: how probabilities become turns.
+      rules: what is heard, and what is made of it; embeddings by a model of their own are for `Diarize` alone.
+      inference: how many recordings at once, threads, timeout.
+      handler: another model of RunInference in place of ours: `RecordingSource` to `Probabilities` or an EntryError.
+
+    Returns:
+      Results with an entry, and the bytes of its .rttm file; and a failure for each row that has none.
+
+    Raises:
+      ValueError: embeddings by a model of their own are asked for.
+
+    Example:
+      >>> rows = [{"audio_filepath": "examples/round_table.opus"}]
+      >>> with beam.Pipeline("FnApiRunner") as pipeline:
+      ...     diarized = pipeline | beam.Create(rows) | DiarizeRows()
+      ...     _ = diarized.results | beam.Map(lambda entry: print(entry.row["num_speakers"], "speakers"))
+      3 speakers
+    """
+
+    def __init__(
+        self,
+        model: ModelOptions | None = None,
+        *,
+        streaming: StreamingOptions | None = None,
+        turns: TurnRules | None = None,
+        rules: DiarizeRules | None = None,
+        inference: InferenceOptions | None = None,
+        handler: ModelHandler[Any, Any, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        rules = rules if rules is not None else DiarizeRules()
+        if rules.embedding_model:
+            raise ValueError(
+                f"embedding_model {rules.embedding_model!r} is for Diarize, which writes a set: leave it out"
+            )
+        self._inference = inference if inference is not None else InferenceOptions()
+        self._model = model if model is not None else ModelOptions()
+        self._job = TurnJob(rules, turns if turns is not None else TurnRules(), always_rttm=True)
+        self._is_ours = handler is None
+        walk = streaming if streaming is not None else StreamingOptions()
+        self._handler = (
+            handler if handler is not None else listening_handler_of(self._model, walk, self._inference, rules)
+        )
+
+    def expand(self, rows: PCollection[Row]) -> "Results":
+        if self._is_ours:
+            warn_of_models(self._model)
+        planned = rows | "Plan tasks" >> PlanTasks(self._job)
+        looked = planned.tasks | "Look" >> LookIntoRecordings(self._job)
+        heard = looked.tasks | "Hear" >> HearRecordings(self._handler, self._inference)
+        made = heard | "Make entries" >> ResultsOfModel(self._job)
+        failures = (planned.failures, looked.failures, made.failures) | "All failures" >> beam.Flatten()
+        return Results(results=made.results, failures=failures)

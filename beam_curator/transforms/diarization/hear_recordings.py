@@ -1,0 +1,105 @@
+"""Putting recordings before models: batches of similar length, RunInference, and the turns between two models."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeVar
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
+from apache_beam.pvalue import PCollection
+
+from beam_curator.diarization.diarize_rules import InferenceOptions
+from beam_curator.failures import EntryError
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.part_files import Part
+from beam_curator.models.turn_finding import Diarized, Ready
+from beam_curator.models.turn_job import TurnJob
+from beam_curator.transforms.jobs.model_steps import Done, WritingFn, done
+from beam_curator.transforms.metrics import timed
+
+_Recording = TypeVar("_Recording")
+
+
+class HearRecordings(beam.PTransform[PCollection[Ready], PCollection[PredictionResult]]):
+    """Put recordings before a model.
+
+    Args:
+      handler: of the model.
+      inference: how many recordings at once.
+    """
+
+    def __init__(self, handler: ModelHandler[Any, Any, Any], inference: InferenceOptions) -> None:
+        super().__init__()
+        self._handler = handler
+        self._inference = inference
+
+    def expand(self, recordings: PCollection[Ready]) -> PCollection[PredictionResult]:
+        batches = recordings | "Batch" >> _Batch(self._inference)
+        heard: PCollection[PredictionResult] = batches | "Listen" >> RunInference(self._handler.with_no_batching())
+        return heard
+
+
+class _Batch(beam.PTransform[PCollection[Ready], PCollection[list[Ready]]]):
+    """Batch recordings of similar length, within a budget of seconds. Elements are small, and the step stays fused."""
+
+    def __init__(self, inference: InferenceOptions) -> None:
+        super().__init__()
+        self._size = inference.inference_batch_size
+        self._budget = math.ceil(inference.batch_seconds)
+
+    def expand(self, recordings: PCollection[Ready]) -> PCollection[list[Ready]]:
+        if self._size == 1:
+            return recordings | "One by one" >> beam.Map(_alone).with_output_types(list[Ready])
+        return recordings | "By length" >> beam.transforms.util.SortAndBatchElements(
+            1, self._size, self._budget, _whole_seconds
+        )
+
+
+def _alone(recording: _Recording) -> list[_Recording]:
+    return [recording]
+
+
+def _whole_seconds(ready: Ready) -> int:
+    return max(1, math.ceil(ready.seconds))
+
+
+class EmbeddedVoices(NamedTuple):
+    """The result of `EmbedVoices`: results of the model that embeds, and outcomes of recordings that failed before."""
+
+    results: PCollection[PredictionResult]
+    parts: PCollection[Part]
+
+
+class EmbedVoices(beam.PTransform[PCollection[PredictionResult], EmbeddedVoices]):
+    """Find the turns in a model's results for recordings, and put those before a model that embeds voices.
+
+    Args:
+      job: finds the turns.
+      target: of the job.
+      handler: of the model that embeds.
+    """
+
+    def __init__(self, job: TurnJob, target: OutputTarget, handler: ModelHandler[Any, Any, Any]) -> None:
+        super().__init__()
+        self._find = _FindFn(job, target)
+        self._handler = handler
+
+    def expand(self, results: PCollection[PredictionResult]) -> "EmbeddedVoices":
+        found = results | "Find turns" >> beam.ParDo(self._find).with_outputs("parts", main="found")
+        alone = found["found"] | "One by one" >> beam.Map(_alone).with_output_types(list[Diarized])
+        embedded: PCollection[PredictionResult] = alone | "Embed" >> RunInference(self._handler.with_no_batching())
+        return EmbeddedVoices(results=embedded, parts=found["parts"])
+
+
+class _FindFn(WritingFn):
+    def __init__(self, job: TurnJob, target: OutputTarget) -> None:
+        super().__init__(job, target)
+        self._turn_job = job
+
+    def process(self, result: PredictionResult) -> Iterator[Diarized | Done]:
+        ready: Any = result.example
+        try:
+            with timed("turns"):
+                yield self._turn_job.found(ready, result.inference)
+        except EntryError as err:
+            yield done(self.failed(ready.task, err))

@@ -1,0 +1,140 @@
+"""The steps of jobs in whose middle a model hears recordings: prepare them for it, and write its results."""
+
+from collections.abc import Iterator
+from typing import Any, Generic, Literal, NamedTuple
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import PredictionResult
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from beam_curator.failures import EntryError
+from beam_curator.files.opened_recordings import open_recording
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.part_files import Part
+from beam_curator.files.recording_files import RecordingFiles
+from beam_curator.sets.counting import Count
+from beam_curator.sets.recording_jobs import AskedT, Event, ModelJob, ReadyT, TaskT
+from beam_curator.transforms.metrics import timed
+
+Done = TaggedOutput[Literal["parts"], Part]
+
+
+def done(part: Part) -> Done:
+    """Tag the outcome of a recording that does not go on to a model."""
+    return TaggedOutput("parts", part)
+
+
+class PreparedRecordings(NamedTuple):
+    """The result of `PrepareRecordings`: recordings for the model, and the outcomes of all others."""
+
+    ready: PCollection[Any]
+    parts: PCollection[Part]
+
+
+class PrepareRecordings(beam.PTransform[PCollection[Any], PreparedRecordings], Generic[AskedT, TaskT, ReadyT]):
+    """Look into the recording of each task, unless an earlier attempt has done with it.
+
+    Args:
+      job: tells what of it the model takes.
+      target: of the job.
+    """
+
+    def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT], target: OutputTarget) -> None:
+        super().__init__()
+        self._work = _PrepareFn(job, target)
+
+    def expand(self, tasks: PCollection[Any]) -> "PreparedRecordings":
+        prepared = tasks | "Prepare" >> beam.ParDo(self._work).with_outputs("parts", main="ready")
+        return PreparedRecordings(ready=prepared["ready"], parts=prepared["parts"])
+
+
+class WritingFn(beam.DoFn):
+    """A step that may write the outcome of a recording."""
+
+    def __init__(self, job: ModelJob[Any, Any, Any], target: OutputTarget) -> None:
+        self._job = job
+        self._target = target
+
+    def setup(self) -> None:
+        self._files = RecordingFiles(self._job, self._target)
+        self._job.open()
+
+    def teardown(self) -> None:
+        self._job.close()
+        self._files.close()
+
+    def written(self, task: Any, events: Iterator[Event]) -> Part:
+        """Write what comes of a recording, and return its outcome."""
+        writing = self._files.write(task, events)
+        while True:
+            try:
+                next(writing)
+            except StopIteration as end:
+                part: Part = end.value
+                return part
+
+    def failed(self, task: Any, error: EntryError) -> Part:
+        """Write the dead letters of a recording that fails as a whole, and return its outcome."""
+        return self.written(task, _raising(error))
+
+
+def _raising(error: EntryError) -> Iterator[Event]:
+    yield from ()
+    raise error
+
+
+class _PrepareFn(WritingFn):
+    def process(self, task: Any) -> Iterator[Any | Done]:
+        part = self._files.kept(task)
+        if part is not None:
+            yield done(part)
+            return
+        try:
+            with timed("look"):
+                ready = look_into(self._job, task)
+        except EntryError as err:
+            yield done(self.failed(task, err))
+        else:
+            yield ready
+
+
+def look_into(job: ModelJob[Any, TaskT, ReadyT], task: TaskT) -> ReadyT:
+    """Open the recording of a task, and return it as the model takes it.
+
+    Raises:
+      EntryError: it cannot be opened, or there is nothing to hear.
+    """
+    job.check(task)
+    with open_recording(task.recording, job.allowed_root) as reader:
+        return job.ready(task, reader)
+
+
+class WriteResults(beam.PTransform[PCollection[PredictionResult], PCollection[Part]], Generic[AskedT, TaskT, ReadyT]):
+    """Write what comes of recordings and a model's results for them.
+
+    Args:
+      job: makes rows and files of a result.
+      target: of the job.
+    """
+
+    def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT], target: OutputTarget) -> None:
+        super().__init__()
+        self._work = _ResultFn(job, target)
+
+    def expand(self, results: PCollection[PredictionResult]) -> PCollection[Part]:
+        return results | "Write" >> beam.ParDo(self._work)
+
+
+class _ResultFn(WritingFn):
+    def process(self, result: PredictionResult) -> Iterator[Part]:
+        with timed("turns"):
+            task = self._job.task_of(result.example)
+            part = self.written(task, self._job.made(result.example, result.inference))
+        yield part
+
+
+def shown_of(part: Part, shown: frozenset[str]) -> Iterator[Count]:
+    """Yield the counts of a finished recording that show progress. The books wait until all recordings are done."""
+    for name, n in part.counts:
+        if name in shown:
+            yield f"progress.{name}", n

@@ -1,0 +1,232 @@
+"""Jobs over recordings without files: rows in, results and failures out, for pipelines of other people."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, NamedTuple
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from beam_curator.entries.json_lines import encode
+from beam_curator.failures import EntryError, Failure
+from beam_curator.files.recording_files import events_of
+from beam_curator.sets.blocks import BlockRef, FailureBlock, Line, LineBlock
+from beam_curator.sets.recording_jobs import (
+    AskedT,
+    Described,
+    Event,
+    Made,
+    MadeFile,
+    Missed,
+    ModelJob,
+    OpenedJob,
+    ReadyT,
+    RecordingJob,
+    TableRow,
+    TaskT,
+)
+from beam_curator.transforms.jobs.model_steps import look_into
+from beam_curator.transforms.jobs.recording_steps import GroupRecordings, PlanRows
+
+Row = dict[str, Any]
+"""A row as JSON has it; relative names of recordings begin at the working directory, or at `audio_root`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingResult:
+    """One thing that came of a recording.
+
+    Attributes:
+      kind: of the row, such as "clips", or of a file that stands alone.
+      row: what a set would hold; its `_origin` says which row asked for it.
+      files: name and bytes of each file that a set would hold beside the row.
+    """
+
+    kind: str
+    row: dict[str, Any]
+    files: tuple[tuple[str, bytes], ...] = ()
+
+
+class Results(NamedTuple):
+    """What came of rows: results, and a failure for each row or piece that has none."""
+
+    results: PCollection[RecordingResult]
+    failures: PCollection[Failure]
+
+
+class PlannedTasks(NamedTuple):
+    """The result of `PlanTasks`: tasks, and failures of rows that ask for none."""
+
+    tasks: PCollection[Any]
+    failures: PCollection[Failure]
+
+
+class PlanTasks(beam.PTransform[PCollection[Row], PlannedTasks], Generic[AskedT, TaskT]):
+    """Tell which recordings rows ask for, and let rows meet that ask for one.
+
+    Elements are rows, or what `ReadManifests` gives: blocks of rows.
+
+    Args:
+      job: whose rows they are.
+    """
+
+    def __init__(self, job: RecordingJob[AskedT, TaskT]) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, rows: PCollection[Row]) -> "PlannedTasks":
+        blocks = rows | "As blocks" >> beam.Map(as_block).with_output_types(LineBlock)
+        planned = blocks | "Plan" >> PlanRows(self._job)
+        failures = planned.failures | "Failures of rows" >> beam.FlatMap(_failures_in).with_output_types(Failure)
+        return PlannedTasks(tasks=planned.asked | "Group" >> GroupRecordings(self._job), failures=failures)
+
+
+def as_block(row: Any) -> LineBlock:
+    """Return a row as a block of one line; a block stays as it is.
+
+    Args:
+      row: a block, a row as a dict, or an element with `source`, `offset` and `row`, the row as JSON.
+    """
+    if isinstance(row, LineBlock):
+        return row
+    if isinstance(row, dict):
+        source, offset, raw = "", 0, encode(row)
+    else:
+        source, offset, raw = row.source, row.offset, row.row.encode()
+    ref = BlockRef(source=source, occurrence=0, ordinal=0, n_blocks=1, start=0, stop=0)
+    return LineBlock(ref=ref, part=0, lines=(Line(offset=offset, raw=raw),))
+
+
+def _failures_in(block: FailureBlock) -> tuple[Failure, ...]:
+    return block.failures
+
+
+class MakeResults(beam.PTransform[PCollection[Row], Results], Generic[AskedT, TaskT]):
+    """Do a job over the recordings that rows name, without files: rows in, results and failures out.
+
+    Rows of one recording meet, so that it is opened once: a step for batches.
+
+    Args:
+      job: what is done.
+    """
+
+    def __init__(self, job: OpenedJob[AskedT, TaskT]) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, rows: PCollection[Row]) -> "Results":
+        planned = rows | "Plan tasks" >> PlanTasks(self._job)
+        made = planned.tasks | "Make" >> beam.ParDo(_MakeFn(self._job)).with_outputs("failures", main="results")
+        failures = (planned.failures, made["failures"]) | "All failures" >> beam.Flatten()
+        return Results(results=made["results"], failures=failures)
+
+
+_Failed = TaggedOutput[Literal["failures"], Failure]
+
+
+class _JobFn(beam.DoFn):
+    def __init__(self, job: RecordingJob[Any, Any]) -> None:
+        self._job: Any = job
+
+    def setup(self) -> None:
+        self._job.open()
+
+    def teardown(self) -> None:
+        self._job.close()
+
+    def results(self, task: Any, events: Iterator[Event]) -> Iterator[RecordingResult | _Failed]:
+        """Yield results and failures; of a recording that fails as a whole, failures alone."""
+        whole = events if self._job.pieces_fail_alone else self._whole(task, events)
+        for event in whole:
+            yield from results_of(event, self._job.rows.rows)
+
+    def _whole(self, task: Any, events: Iterator[Event]) -> Iterable[Event]:
+        try:
+            return list(events)
+        except EntryError as err:
+            return self.failed(task, err)
+
+    def failed(self, task: Any, error: EntryError) -> Iterator[Event]:
+        """Yield the dead letters of a recording."""
+        events: Iterator[Event] = self._job.failed(task, error)
+        return events
+
+
+class _MakeFn(_JobFn):
+    def process(self, task: Any) -> Iterator[RecordingResult | _Failed]:
+        try:
+            yield from self.results(task, events_of(self._job, task))
+        except EntryError as err:
+            for event in self.failed(task, err):
+                yield from results_of(event, self._job.rows.rows)
+
+
+def results_of(event: Event, kind: str) -> Iterator[RecordingResult | _Failed]:
+    """Yield what an event is to somebody who keeps no books."""
+    if isinstance(event, Made):
+        yield RecordingResult(kind=kind, row=event.row, files=tuple(map(_with_bytes, event.files)))
+    elif isinstance(event, Described):
+        yield RecordingResult(kind=event.kind, row={}, files=(_with_bytes(event.file),))
+    elif isinstance(event, TableRow) and event.row is not None:
+        yield RecordingResult(kind=event.table, row=event.row)
+    elif isinstance(event, Missed):
+        yield failed(event.failure)
+
+
+def failed(failure: Failure) -> _Failed:
+    """Tag a failure."""
+    return TaggedOutput("failures", failure)
+
+
+def _with_bytes(file: MadeFile) -> tuple[str, bytes]:
+    try:
+        return file.name, b"".join(file.body.chunks())
+    finally:
+        file.body.close()
+
+
+class LookIntoRecordings(beam.PTransform[PCollection[Any], PlannedTasks], Generic[AskedT, TaskT, ReadyT]):
+    """Look into the recording of each task before a model hears it; the result's tasks are recordings for the model.
+
+    Args:
+      job: tells what of it the model takes.
+    """
+
+    def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT]) -> None:
+        super().__init__()
+        self._work = _LookFn(job)
+
+    def expand(self, tasks: PCollection[Any]) -> "PlannedTasks":
+        looked = tasks | "Look" >> beam.ParDo(self._work).with_outputs("failures", main="ready")
+        return PlannedTasks(tasks=looked["ready"], failures=looked["failures"])
+
+
+class _LookFn(_JobFn):
+    def process(self, task: Any) -> Iterator[Any]:
+        try:
+            yield look_into(self._job, task)
+        except EntryError as err:
+            for event in self.failed(task, err):
+                yield from results_of(event, self._job.rows.rows)
+
+
+class ResultsOfModel(beam.PTransform[PCollection[Any], Results], Generic[AskedT, TaskT, ReadyT]):
+    """Turn a model's results for recordings into results of the job, and failures.
+
+    Args:
+      job: makes them.
+    """
+
+    def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT]) -> None:
+        super().__init__()
+        self._work = _ModelFn(job)
+
+    def expand(self, heard: PCollection[Any]) -> "Results":
+        made = heard | "Make" >> beam.ParDo(self._work).with_outputs("failures", main="results")
+        return Results(results=made["results"], failures=made["failures"])
+
+
+class _ModelFn(_JobFn):
+    def process(self, result: Any) -> Iterator[RecordingResult | _Failed]:
+        job = self._job
+        yield from self.results(job.task_of(result.example), job.made(result.example, result.inference))
