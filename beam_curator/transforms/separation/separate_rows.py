@@ -27,7 +27,7 @@ class SeparateRows(beam.PTransform[PCollection[Row], Results]):
       >>> turns = [{"start": 0, "end": 0.5, "speaker": "ana"}, {"start": 0.5, "end": 1, "speaker": "ben"}]
       >>> rows = [{"audio_filepath": "examples/kettle.wav", "segments": turns}]
       >>> with beam.Pipeline("FnApiRunner") as pipeline:
-      ...     separated = pipeline | beam.Create(rows) | SeparateRows(SeparationRules(buffer_time=0))
+      ...     separated = pipeline | beam.Create(rows) | SeparateRows(SeparationRules(buffer_time=0, min_duration=0))
       ...     lengths = separated.results | beam.Map(lambda track: track.row["duration"])
       ...     _ = lengths | beam.CombineGlobally(sum) | beam.Map(print)
       1.0
