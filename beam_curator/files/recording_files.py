@@ -1,7 +1,7 @@
 """From what comes of the work on a recording to its files, rows and dead letters, whole or not at all."""
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from typing import Generic
+from typing import Any, Generic
 
 from beam_curator.failures import EntryError
 from beam_curator.files.opened_recordings import open_recording
@@ -17,8 +17,10 @@ from beam_curator.sets.recording_jobs import (
     Made,
     MadeFile,
     Missed,
+    ModelJob,
     Noticed,
     OpenedJob,
+    ReadyT,
     RecordingJob,
     TableRow,
     TaskT,
@@ -34,6 +36,17 @@ def events_of(job: OpenedJob[AskedT, TaskT], task: TaskT) -> Iterator[Event]:
     job.check(task)
     with open_recording(task.recording, job.allowed_root) as reader:
         yield from job.work(task, reader)
+
+
+def look_into(job: ModelJob[Any, TaskT, ReadyT], task: TaskT) -> ReadyT:
+    """Open the recording of a task, and return it as the model takes it.
+
+    Raises:
+      EntryError: it cannot be opened, or there is nothing to hear.
+    """
+    job.check(task)
+    with open_recording(task.recording, job.allowed_root) as reader:
+        return job.ready(task, reader)
 
 
 class RecordingFiles(Generic[AskedT, TaskT]):

@@ -23,15 +23,13 @@ from beam_curator.diarization.turns import overlap_regions
 from beam_curator.entries.json_lines import parse_object
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.failures import EntryError
+from beam_curator.files.asked_lines import asked_row
 from beam_curator.files.clip_files import in_memory
 from beam_curator.files.embedding_tables import hidden_row
-from beam_curator.files.opened_recordings import recording_of
 from beam_curator.models.turn_finding import Diarized, Ready, TurnTask, diarized_of
-from beam_curator.recordings.asked import asked_by
-from beam_curator.recordings.tar_members import nemo_member, split_locator
+from beam_curator.recordings.tar_members import split_locator
 from beam_curator.sets.asked_rows import AskedRow, key_of, tasks_of
 from beam_curator.sets.blocks import LineBlock
-from beam_curator.sets.packed_rows import compressed
 from beam_curator.sets.recording_jobs import (
     BlockPlan,
     Event,
@@ -76,28 +74,10 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
         return plan_lines(block, self._plan_line)
 
     def _plan_line(self, plan: BlockPlan[AskedRow], raw: bytes, place: LinePlace) -> None:
-        plan.asked.append(self.asked_by(raw, place))
+        rules = self._rules
+        before = row_before(parse_object(raw), rules.diar_segments_key, rules.filepath_key)
+        plan.asked.append(asked_row(raw, place, key=rules.filepath_key, audio_root=rules.audio_root, fields=before))
         plan.counts["plan.rows"] += 1
-
-    def asked_by(self, raw: bytes, place: LinePlace) -> AskedRow:
-        """Tell which recording a line of a manifest asks for.
-
-        Raises:
-          EntryError: it is no JSON object, or names no recording.
-        """
-        fields = parse_object(raw)
-        before = row_before(fields, self._rules.diar_segments_key, self._rules.filepath_key)
-        asked = asked_by(before, self._rules.filepath_key, member=nemo_member(place.source, fields))
-        return AskedRow(
-            name=asked.name,
-            recording=recording_of(asked.path, place.source, self._rules.audio_root),
-            start=asked.start,
-            end=asked.end,
-            source=place.source,
-            position=place.position,
-            n_blocks=place.n_blocks,
-            packed=compressed(raw),
-        )
 
     def key(self, asked: AskedRow) -> str:
         return key_of(asked)

@@ -99,6 +99,26 @@ class SetKind:
 
 _READ = ("read.rows", "read.failures", "file.failures")
 
+
+def recording_books(rows: str, stage: str) -> tuple[Balance, ...]:
+    """Return the equations of a job that makes one row of each row it reads, or a dead letter.
+
+    Args:
+      rows: kind of its rows.
+      stage: that makes them.
+    """
+    return (
+        Balance(
+            what="rows were read",
+            came=_READ,
+            dropped=("plan.rows",),
+            written=(f"{FAILURES}-file", f"{FAILURES}-read", f"{FAILURES}-plan"),
+        ),
+        Balance(what="recordings were asked for", came=("plan.rows",), written=(rows, f"{FAILURES}-{stage}")),
+        Balance(what=f"{rows} were made", came=(f"{stage}.{rows}",), written=(rows,)),
+    )
+
+
 WINDOWS = SetKind(
     command="windows",
     rows="windows",
@@ -152,14 +172,7 @@ DIARIZE = SetKind(
     command="diarize",
     rows="turns",
     balances=(
-        Balance(
-            what="rows were read",
-            came=_READ,
-            dropped=("plan.rows",),
-            written=(f"{FAILURES}-file", f"{FAILURES}-read", f"{FAILURES}-plan"),
-        ),
-        Balance(what="recordings were asked for", came=("plan.rows",), written=("turns", f"{FAILURES}-diarize")),
-        Balance(what="recordings were heard", came=("diarize.turns",), written=("turns",)),
+        *recording_books("turns", "diarize"),
         *(
             Balance(
                 what=f"{table} were asked for",

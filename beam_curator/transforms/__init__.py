@@ -1,4 +1,125 @@
-"""Beam transforms: thin wiring around the pure core."""
+"""Beam transforms: thin wiring around the pure core. This is the public API, and a name is loaded when it is used.
+
+RunInference loads torch where that is installed, so that whoever cuts clips must not have to import it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from beam_curator.transforms.clips.clip_index import WriteIndex as WriteIndex
+    from beam_curator.transforms.clips.cut_clips import CutClips as CutClips
+    from beam_curator.transforms.clips.extract_clips import ExtractClips as ExtractClips
+    from beam_curator.transforms.clips.packing import PackClips as PackClips
+    from beam_curator.transforms.diarization.diarize_recordings import Diarize as Diarize
+    from beam_curator.transforms.diarization.diarize_rows import DiarizeRows as DiarizeRows
+    from beam_curator.transforms.diarization.hear_recordings import EmbedVoices as EmbedVoices
+    from beam_curator.transforms.diarization.hear_recordings import HearRecordings as HearRecordings
+    from beam_curator.transforms.diarization.nemotron_handler import NemotronModelHandler as NemotronModelHandler
+    from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler as SortformerModelHandler
+    from beam_curator.transforms.diarization.titanet_handler import TitaNetModelHandler as TitaNetModelHandler
+    from beam_curator.transforms.export.export_clips import ExportClips as ExportClips
+    from beam_curator.transforms.export.export_rows import ExportRows as ExportRows
+    from beam_curator.transforms.jobs.job_sets import CommitJob as CommitJob
+    from beam_curator.transforms.jobs.job_sets import JobSet as JobSet
+    from beam_curator.transforms.jobs.job_sets import Reading as Reading
+    from beam_curator.transforms.jobs.manifests import HashInputs as HashInputs
+    from beam_curator.transforms.jobs.manifests import ReadManifests as ReadManifests
+    from beam_curator.transforms.jobs.merging import MergeParts as MergeParts
+    from beam_curator.transforms.jobs.model_results import LookIntoRecordings as LookIntoRecordings
+    from beam_curator.transforms.jobs.model_results import ResultsOfModel as ResultsOfModel
+    from beam_curator.transforms.jobs.model_steps import PrepareRecordings as PrepareRecordings
+    from beam_curator.transforms.jobs.model_steps import WriteResults as WriteResults
+    from beam_curator.transforms.jobs.recording_sets import ReadAsked as ReadAsked
+    from beam_curator.transforms.jobs.recording_sets import WriteRecordingSet as WriteRecordingSet
+    from beam_curator.transforms.jobs.recording_steps import GroupRecordings as GroupRecordings
+    from beam_curator.transforms.jobs.recording_steps import PlanRows as PlanRows
+    from beam_curator.transforms.jobs.recording_steps import WriteRecordings as WriteRecordings
+    from beam_curator.transforms.jobs.without_files import MakeResults as MakeResults
+    from beam_curator.transforms.jobs.without_files import PlanTasks as PlanTasks
+    from beam_curator.transforms.jobs.without_files import RecordingResult as RecordingResult
+    from beam_curator.transforms.jobs.without_files import Results as Results
+    from beam_curator.transforms.jobs.writing import CommitOutputSet as CommitOutputSet
+    from beam_curator.transforms.jobs.writing import WriteFailures as WriteFailures
+    from beam_curator.transforms.jobs.writing import WriteTrainingWindows as WriteTrainingWindows
+    from beam_curator.transforms.metrics import CountBlocks as CountBlocks
+    from beam_curator.transforms.separation.separate_rows import SeparateRows as SeparateRows
+    from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers as SeparateSpeakers
+    from beam_curator.transforms.windows.overlap import FilterOverlaps as FilterOverlaps
+    from beam_curator.transforms.windows.training_windows import BuildTrainingWindows as BuildTrainingWindows
+    from beam_curator.transforms.windows.window_set import BuildWindowSet as BuildWindowSet
+    from beam_curator.transforms.windows.window_set import ChooseWindows as ChooseWindows
+    from beam_curator.transforms.windows.window_set import CurateWindows as CurateWindows
+    from beam_curator.transforms.windows.window_set import ExplodeBlocks as ExplodeBlocks
 
 if __name__ == "transforms":
     raise ImportError("the folder is a link for readers: import beam_curator.transforms")
+
+_MODULES = {
+    # rows of manifests
+    "ReadManifests": "jobs.manifests",
+    "HashInputs": "jobs.manifests",
+    # training windows
+    "BuildTrainingWindows": "windows.training_windows",
+    "FilterOverlaps": "windows.overlap",
+    "ChooseWindows": "windows.window_set",
+    "BuildWindowSet": "windows.window_set",
+    "CurateWindows": "windows.window_set",
+    "ExplodeBlocks": "windows.window_set",
+    "WriteTrainingWindows": "jobs.writing",
+    # clips
+    "CutClips": "clips.cut_clips",
+    "ExtractClips": "clips.extract_clips",
+    "PackClips": "clips.packing",
+    "WriteIndex": "clips.clip_index",
+    # the export
+    "ExportRows": "export.export_rows",
+    "ExportClips": "export.export_clips",
+    # diarization
+    "DiarizeRows": "diarization.diarize_rows",
+    "Diarize": "diarization.diarize_recordings",
+    "HearRecordings": "diarization.hear_recordings",
+    "EmbedVoices": "diarization.hear_recordings",
+    "SortformerModelHandler": "diarization.sortformer_handler",
+    "NemotronModelHandler": "diarization.nemotron_handler",
+    "TitaNetModelHandler": "diarization.titanet_handler",
+    # separation
+    "SeparateRows": "separation.separate_rows",
+    "SeparateSpeakers": "separation.separate_speakers",
+    # jobs over recordings of your own
+    "MakeResults": "jobs.without_files",
+    "PlanTasks": "jobs.without_files",
+    "LookIntoRecordings": "jobs.model_results",
+    "ResultsOfModel": "jobs.model_results",
+    "WriteRecordingSet": "jobs.recording_sets",
+    "ReadAsked": "jobs.recording_sets",
+    "PlanRows": "jobs.recording_steps",
+    "GroupRecordings": "jobs.recording_steps",
+    "WriteRecordings": "jobs.recording_steps",
+    "PrepareRecordings": "jobs.model_steps",
+    "WriteResults": "jobs.model_steps",
+    "MergeParts": "jobs.merging",
+    # output sets
+    "WriteFailures": "jobs.writing",
+    "CommitOutputSet": "jobs.writing",
+    "CommitJob": "jobs.job_sets",
+    "CountBlocks": "metrics",
+    # results
+    "JobSet": "jobs.job_sets",
+    "Reading": "jobs.job_sets",
+    "RecordingResult": "jobs.without_files",
+    "Results": "jobs.without_files",
+}
+"""Name to its module."""
+
+__all__ = [*_MODULES]  # noqa: PLE0604  names, all of them
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -5,13 +5,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from beam_curator.sets.counting import Count
+
+BlockT = TypeVar("BlockT")
 
 NAMESPACE = "beam_curator"
 
@@ -41,14 +43,14 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-class CountBlocks(beam.PTransform[PCollection[Any], PCollection[Count]]):
+class CountBlocks(beam.PTransform[PCollection[BlockT], PCollection[Count]], Generic[BlockT]):
     """Count the contents of each block; the counts travel as a PCollection, because Beam's metrics are not exact.
 
     Args:
       count: a pure function from a block to numbers by name.
     """
 
-    def __init__(self, count: Callable[[Any], Mapping[str, int]]) -> None:
+    def __init__(self, count: Callable[[BlockT], Mapping[str, int]]) -> None:
         super().__init__()
         self._count = count
 

@@ -12,7 +12,8 @@ from beam_curator.models.model_checks import warn_of_models
 from beam_curator.models.turn_job import TurnJob
 from beam_curator.transforms.diarization.diarize_recordings import listening_handler_of
 from beam_curator.transforms.diarization.hear_recordings import HearRecordings
-from beam_curator.transforms.jobs.without_files import LookIntoRecordings, PlanTasks, Results, ResultsOfModel, Row
+from beam_curator.transforms.jobs.model_results import LookIntoRecordings, ResultsOfModel
+from beam_curator.transforms.jobs.without_files import PlanTasks, Results, Row
 
 
 class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
@@ -72,7 +73,7 @@ class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
             warn_of_models(self._model)
         planned = rows | "Plan tasks" >> PlanTasks(self._job)
         looked = planned.tasks | "Look" >> LookIntoRecordings(self._job)
-        heard = looked.tasks | "Hear" >> HearRecordings(self._handler, self._inference)
+        heard = looked.ready | "Hear" >> HearRecordings(self._handler, self._inference)
         made = heard | "Make entries" >> ResultsOfModel(self._job)
         failures = (planned.failures, looked.failures, made.failures) | "All failures" >> beam.Flatten()
         return Results(results=made.results, failures=failures)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
@@ -28,7 +28,7 @@ Failed = TaggedOutput[Literal["failures"], FailureBlock]
 Broken = TaggedOutput[Literal["broken_files"], tuple[tuple[str, int], FailureBlock]]
 
 
-class ReadManifests(beam.PTransform[PBegin, Any]):
+class ReadManifests(beam.PTransform[PBegin, tuple[PCollection[LineBlock], PCollection[FailureBlock]]]):
     """Read manifests in blocks of raw rows.
 
     Files are listed and cut into byte ranges inside the pipeline; only ranges cross the shuffle that spreads them.

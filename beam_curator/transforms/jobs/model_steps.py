@@ -8,10 +8,9 @@ from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from beam_curator.failures import EntryError
-from beam_curator.files.opened_recordings import open_recording
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part
-from beam_curator.files.recording_files import RecordingFiles
+from beam_curator.files.recording_files import RecordingFiles, look_into
 from beam_curator.sets.counting import Count
 from beam_curator.sets.recording_jobs import AskedT, Event, ModelJob, ReadyT, TaskT
 from beam_curator.transforms.metrics import timed
@@ -24,14 +23,16 @@ def done(part: Part) -> Done:
     return TaggedOutput("parts", part)
 
 
-class PreparedRecordings(NamedTuple):
+class PreparedRecordings(NamedTuple, Generic[ReadyT]):
     """The result of `PrepareRecordings`: recordings for the model, and the outcomes of all others."""
 
-    ready: PCollection[Any]
+    ready: PCollection[ReadyT]
     parts: PCollection[Part]
 
 
-class PrepareRecordings(beam.PTransform[PCollection[Any], PreparedRecordings], Generic[AskedT, TaskT, ReadyT]):
+class PrepareRecordings(
+    beam.PTransform[PCollection[TaskT], PreparedRecordings[ReadyT]], Generic[AskedT, TaskT, ReadyT]
+):
     """Look into the recording of each task, unless an earlier attempt has done with it.
 
     Args:
@@ -43,7 +44,7 @@ class PrepareRecordings(beam.PTransform[PCollection[Any], PreparedRecordings], G
         super().__init__()
         self._work = _PrepareFn(job, target)
 
-    def expand(self, tasks: PCollection[Any]) -> "PreparedRecordings":
+    def expand(self, tasks: PCollection[Any]) -> "PreparedRecordings[ReadyT]":
         prepared = tasks | "Prepare" >> beam.ParDo(self._work).with_outputs("parts", main="ready")
         return PreparedRecordings(ready=prepared["ready"], parts=prepared["parts"])
 
@@ -96,17 +97,6 @@ class _PrepareFn(WritingFn):
             yield done(self.failed(task, err))
         else:
             yield ready
-
-
-def look_into(job: ModelJob[Any, TaskT, ReadyT], task: TaskT) -> ReadyT:
-    """Open the recording of a task, and return it as the model takes it.
-
-    Raises:
-      EntryError: it cannot be opened, or there is nothing to hear.
-    """
-    job.check(task)
-    with open_recording(task.recording, job.allowed_root) as reader:
-        return job.ready(task, reader)
 
 
 class WriteResults(beam.PTransform[PCollection[PredictionResult], PCollection[Part]], Generic[AskedT, TaskT, ReadyT]):

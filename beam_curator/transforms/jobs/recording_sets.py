@@ -27,15 +27,15 @@ FILES_A_BLOCK = 1000
 """How many recordings that are named by themselves count as one block, for the number of files of rows."""
 
 
-class ReadRows(NamedTuple):
+class ReadRows(NamedTuple, Generic[AskedT]):
     """The result of `ReadAsked`: what rows ask for, records of the files of dead letters, and counts."""
 
-    asked: PCollection[Any]
+    asked: PCollection[AskedT]
     letters: tuple[PCollection[FileRecord], ...]
     counts: tuple[PCollection[Count], ...]
 
 
-class ReadAsked(beam.PTransform[PBegin, ReadRows], Generic[AskedT, TaskT]):
+class ReadAsked(beam.PTransform[PBegin, ReadRows[AskedT]], Generic[AskedT, TaskT]):
     """Read manifests, and tell which recordings their rows ask for; write failures as dead letters.
 
     Args:
@@ -59,7 +59,7 @@ class ReadAsked(beam.PTransform[PBegin, ReadRows], Generic[AskedT, TaskT]):
         self._target = target
         self._takes_recordings = takes_recordings
 
-    def expand(self, begin: PBegin) -> "ReadRows":
+    def expand(self, begin: PBegin) -> "ReadRows[AskedT]":
         lister: Lister = list_manifests_of if self._takes_recordings else list_inputs
         blocks, unreadable = begin | "Read manifests" >> ReadManifests(
             self._reading.inputs,

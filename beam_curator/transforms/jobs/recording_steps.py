@@ -16,15 +16,15 @@ from beam_curator.sets.recording_jobs import AskedT, OpenedJob, RecordingJob, Ta
 from beam_curator.transforms.metrics import CountBlocks, Noted, collector_paused, noted, timed
 
 
-class PlannedRows(NamedTuple):
+class PlannedRows(NamedTuple, Generic[AskedT]):
     """The result of `PlanRows`: what rows ask for, blocks of failures, and counts as they arise."""
 
-    asked: PCollection[Any]
+    asked: PCollection[AskedT]
     failures: PCollection[FailureBlock]
     counts: tuple[PCollection[Count], ...]
 
 
-class PlanRows(beam.PTransform[PCollection[LineBlock], PlannedRows], Generic[AskedT, TaskT]):
+class PlanRows(beam.PTransform[PCollection[LineBlock], PlannedRows[AskedT]], Generic[AskedT, TaskT]):
     """Tell which recordings the rows of blocks ask for, and which rows ask for none.
 
     Args:
@@ -35,7 +35,7 @@ class PlanRows(beam.PTransform[PCollection[LineBlock], PlannedRows], Generic[Ask
         super().__init__()
         self._job = job
 
-    def expand(self, blocks: PCollection[LineBlock]) -> "PlannedRows":
+    def expand(self, blocks: PCollection[LineBlock]) -> "PlannedRows[AskedT]":
         planned = blocks | "Plan" >> beam.ParDo(_PlanFn(self._job)).with_outputs("failed", "counts", main="asked")
         failed: PCollection[FailureBlock] = planned["failed"]
         counts = (failed | "Count failed" >> CountBlocks(count_failures), planned["counts"])
@@ -67,7 +67,7 @@ def _failed(block: FailureBlock) -> _Failed:
     return TaggedOutput("failed", block)
 
 
-class GroupRecordings(beam.PTransform[PCollection[Any], PCollection[Any]], Generic[AskedT, TaskT]):
+class GroupRecordings(beam.PTransform[PCollection[AskedT], PCollection[TaskT]], Generic[AskedT, TaskT]):
     """Let everything meet that one recording is asked for, and make tasks of it.
 
     Args:
@@ -140,7 +140,7 @@ class WrittenRecordings(NamedTuple):
     progress: PCollection[Count]
 
 
-class WriteRecordings(beam.PTransform[PCollection[Any], WrittenRecordings], Generic[AskedT, TaskT]):
+class WriteRecordings(beam.PTransform[PCollection[TaskT], WrittenRecordings], Generic[AskedT, TaskT]):
     """Open the recording of each task, and write what comes of it, unless an earlier attempt has.
 
     Args:

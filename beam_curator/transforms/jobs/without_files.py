@@ -18,14 +18,11 @@ from beam_curator.sets.recording_jobs import (
     Made,
     MadeFile,
     Missed,
-    ModelJob,
     OpenedJob,
-    ReadyT,
     RecordingJob,
     TableRow,
     TaskT,
 )
-from beam_curator.transforms.jobs.model_steps import look_into
 from beam_curator.transforms.jobs.recording_steps import GroupRecordings, PlanRows
 
 Row = dict[str, Any]
@@ -54,14 +51,14 @@ class Results(NamedTuple):
     failures: PCollection[Failure]
 
 
-class PlannedTasks(NamedTuple):
+class PlannedTasks(NamedTuple, Generic[TaskT]):
     """The result of `PlanTasks`: tasks, and failures of rows that ask for none."""
 
-    tasks: PCollection[Any]
+    tasks: PCollection[TaskT]
     failures: PCollection[Failure]
 
 
-class PlanTasks(beam.PTransform[PCollection[Row], PlannedTasks], Generic[AskedT, TaskT]):
+class PlanTasks(beam.PTransform[PCollection[Row], PlannedTasks[TaskT]], Generic[AskedT, TaskT]):
     """Tell which recordings rows ask for, and let rows meet that ask for one.
 
     Elements are rows, or what `ReadManifests` gives: blocks of rows.
@@ -74,7 +71,7 @@ class PlanTasks(beam.PTransform[PCollection[Row], PlannedTasks], Generic[AskedT,
         super().__init__()
         self._job = job
 
-    def expand(self, rows: PCollection[Row]) -> "PlannedTasks":
+    def expand(self, rows: PCollection[Row]) -> "PlannedTasks[TaskT]":
         blocks = rows | "As blocks" >> beam.Map(as_block).with_output_types(LineBlock)
         planned = blocks | "Plan" >> PlanRows(self._job)
         failures = planned.failures | "Failures of rows" >> beam.FlatMap(_failures_in).with_output_types(Failure)
@@ -121,10 +118,12 @@ class MakeResults(beam.PTransform[PCollection[Row], Results], Generic[AskedT, Ta
         return Results(results=made["results"], failures=failures)
 
 
-_Failed = TaggedOutput[Literal["failures"], Failure]
+Failed = TaggedOutput[Literal["failures"], Failure]
 
 
-class _JobFn(beam.DoFn):
+class JobFn(beam.DoFn):
+    """A step that gives results of recordings, and failures."""
+
     def __init__(self, job: RecordingJob[Any, Any]) -> None:
         self._job: Any = job
 
@@ -134,7 +133,7 @@ class _JobFn(beam.DoFn):
     def teardown(self) -> None:
         self._job.close()
 
-    def results(self, task: Any, events: Iterator[Event]) -> Iterator[RecordingResult | _Failed]:
+    def results(self, task: Any, events: Iterator[Event]) -> Iterator[RecordingResult | Failed]:
         """Yield results and failures; of a recording that fails as a whole, failures alone."""
         whole = events if self._job.pieces_fail_alone else self._whole(task, events)
         for event in whole:
@@ -152,8 +151,8 @@ class _JobFn(beam.DoFn):
         return events
 
 
-class _MakeFn(_JobFn):
-    def process(self, task: Any) -> Iterator[RecordingResult | _Failed]:
+class _MakeFn(JobFn):
+    def process(self, task: Any) -> Iterator[RecordingResult | Failed]:
         try:
             yield from self.results(task, events_of(self._job, task))
         except EntryError as err:
@@ -161,7 +160,7 @@ class _MakeFn(_JobFn):
                 yield from results_of(event, self._job.rows.rows)
 
 
-def results_of(event: Event, kind: str) -> Iterator[RecordingResult | _Failed]:
+def results_of(event: Event, kind: str) -> Iterator[RecordingResult | Failed]:
     """Yield what an event is to somebody who keeps no books."""
     if isinstance(event, Made):
         yield RecordingResult(kind=kind, row=event.row, files=tuple(map(_with_bytes, event.files)))
@@ -173,7 +172,7 @@ def results_of(event: Event, kind: str) -> Iterator[RecordingResult | _Failed]:
         yield failed(event.failure)
 
 
-def failed(failure: Failure) -> _Failed:
+def failed(failure: Failure) -> Failed:
     """Tag a failure."""
     return TaggedOutput("failures", failure)
 
@@ -183,50 +182,3 @@ def _with_bytes(file: MadeFile) -> tuple[str, bytes]:
         return file.name, b"".join(file.body.chunks())
     finally:
         file.body.close()
-
-
-class LookIntoRecordings(beam.PTransform[PCollection[Any], PlannedTasks], Generic[AskedT, TaskT, ReadyT]):
-    """Look into the recording of each task before a model hears it; the result's tasks are recordings for the model.
-
-    Args:
-      job: tells what of it the model takes.
-    """
-
-    def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT]) -> None:
-        super().__init__()
-        self._work = _LookFn(job)
-
-    def expand(self, tasks: PCollection[Any]) -> "PlannedTasks":
-        looked = tasks | "Look" >> beam.ParDo(self._work).with_outputs("failures", main="ready")
-        return PlannedTasks(tasks=looked["ready"], failures=looked["failures"])
-
-
-class _LookFn(_JobFn):
-    def process(self, task: Any) -> Iterator[Any]:
-        try:
-            yield look_into(self._job, task)
-        except EntryError as err:
-            for event in self.failed(task, err):
-                yield from results_of(event, self._job.rows.rows)
-
-
-class ResultsOfModel(beam.PTransform[PCollection[Any], Results], Generic[AskedT, TaskT, ReadyT]):
-    """Turn a model's results for recordings into results of the job, and failures.
-
-    Args:
-      job: makes them.
-    """
-
-    def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT]) -> None:
-        super().__init__()
-        self._work = _ModelFn(job)
-
-    def expand(self, heard: PCollection[Any]) -> "Results":
-        made = heard | "Make" >> beam.ParDo(self._work).with_outputs("failures", main="results")
-        return Results(results=made["results"], failures=made["failures"])
-
-
-class _ModelFn(_JobFn):
-    def process(self, result: Any) -> Iterator[RecordingResult | _Failed]:
-        job = self._job
-        yield from self.results(job.task_of(result.example), job.made(result.example, result.inference))

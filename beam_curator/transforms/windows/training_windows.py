@@ -1,7 +1,7 @@
 """Building training windows: blocks of raw rows to blocks of planned entries."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
@@ -18,7 +18,9 @@ BLOCKS, FAILURES = "blocks", "failures"
 STAGE = "build"
 
 
-class BuildTrainingWindows(beam.PTransform[PCollection[LineBlock], Any]):
+class BuildTrainingWindows(
+    beam.PTransform[PCollection[LineBlock], tuple[PCollection[EntryBlock], PCollection[FailureBlock]]]
+):
     """Parse the rows of each block and plan their training windows.
 
     Args:

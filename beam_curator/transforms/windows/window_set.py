@@ -14,8 +14,9 @@ from beam_curator.files.row_files import RowForm, RowFormat, row_pieces
 from beam_curator.rules import config_of
 from beam_curator.sets.blocks import MAX_LINE_BYTES, FailureBlock, LineBlock
 from beam_curator.sets.counting import Count, count_failures, count_lines
-from beam_curator.sets.output_set import Config, FileRecord
+from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import WINDOWS
+from beam_curator.transforms.jobs.job_sets import JobSet
 from beam_curator.transforms.jobs.manifests import HashInputs, ReadManifests
 from beam_curator.transforms.jobs.writing import CommitOutputSet, WriteFailures, WriteTrainingWindows
 from beam_curator.transforms.metrics import CountBlocks
@@ -39,7 +40,7 @@ class ChosenWindows(NamedTuple):
     counts: tuple[PCollection[Count], ...]
 
 
-class ChooseWindows(beam.PTransform[PBegin, Any]):
+class ChooseWindows(beam.PTransform[PBegin, ChosenWindows]):
     """From manifests to training windows of which those that stay are chosen; nothing is written.
 
     Args:
@@ -88,15 +89,7 @@ class ChooseWindows(beam.PTransform[PBegin, Any]):
         return ChosenWindows(blocks=kept, failures=(unreadable, failed), counts=counts)
 
 
-class WindowSet(NamedTuple):
-    """The result of `BuildWindowSet`: records of the files, counts as they arise, and their sums once committed."""
-
-    files: PCollection[FileRecord]
-    counts: tuple[PCollection[Count], ...]
-    committed: PCollection[dict[str, int]]
-
-
-class BuildWindowSet(beam.PTransform[PBegin, Any]):
+class BuildWindowSet(beam.PTransform[PBegin, JobSet]):
     """From manifests to a complete output set of training windows.
 
     Args:
@@ -136,7 +129,7 @@ class BuildWindowSet(beam.PTransform[PBegin, Any]):
             "output": {**asdict(self._form), "shards": self._target.n_shards},
         }
 
-    def expand(self, begin: PBegin) -> "WindowSet":
+    def expand(self, begin: PBegin) -> "JobSet":
         chosen = begin | "Choose windows" >> self._choose
         rows = chosen.blocks | "Write training windows" >> WriteTrainingWindows(
             self._target, layout=self._form.layout, row_format=self._form.row_format
@@ -154,7 +147,7 @@ class BuildWindowSet(beam.PTransform[PBegin, Any]):
             counts=chosen.counts | "All counts" >> beam.Flatten(),
             inputs=begin | "Hash inputs" >> HashInputs(self._choose.inputs),
         )
-        return WindowSet(files=files, counts=chosen.counts, committed=committed)
+        return JobSet(files=files, counts=chosen.counts, committed=committed)
 
 
 class CurateWindows(BuildWindowSet):
@@ -173,7 +166,7 @@ class SingleRow(NamedTuple):
     row: str
 
 
-class ExplodeBlocks(beam.PTransform[PCollection[Any], PCollection[SingleRow]]):
+class ExplodeBlocks(beam.PTransform[PCollection[LineBlock | EntryBlock | FailureBlock], PCollection[SingleRow]]):
     """Turn blocks into single rows, for people who want them one by one.
 
     Blocks of raw rows give the lines as they are; blocks after `FilterOverlaps` give result rows.
