@@ -330,6 +330,15 @@ def test_code_in_the_page_of_diarization_runs(number: int, reader: Path) -> None
         assert cli.run(["verify", "turns_output"]) == 0
 
 
+@pytest.mark.filterwarnings("ignore::beam_curator.models.model_checks.ModelUseWarning")
+def test_the_pipeline_in_the_page_of_pipelines_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = of_page("pipelines")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (printed,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    exec(compile(code, "docs/pipelines.md", "exec"), {})
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(printed.splitlines())
+
+
 DOCUMENTS = (
     "README.md",
     "ARCHITECTURE.md",
@@ -341,6 +350,7 @@ DOCUMENTS = (
     "docs/export.md",
     "docs/extract.md",
     "docs/performance.md",
+    "docs/pipelines.md",
     "docs/separate.md",
     "docs/windows.md",
     "docs/yaml.md",
