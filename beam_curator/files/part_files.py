@@ -82,7 +82,7 @@ class PartWriter:
         self.clear()
 
     def clear(self) -> None:
-        """Forget what was added."""
+        """Forget everything that was added."""
         self._counts: Counter[str] = Counter()
         self._rows: list[tuple[Order, bytes, Columns]] = []
         self._letters: list[tuple[Order, bytes]] = []
@@ -119,7 +119,7 @@ class PartWriter:
         self._documents.append(record)
 
     def count(self, name: str, n: int = 1) -> None:
-        """Count something in the stage of the rows; zero leaves no trace in the books, but for what rows say."""
+        """Count something in the stage of the rows."""
         self._counts[f"{self._kind.stage}.{name}"] += n
 
     def write(self) -> Part:
@@ -220,7 +220,7 @@ def _part(head: PartHead, files: Iterable[FileRecord]) -> Part:
 
 
 def lines_of_part(path: str, *, has_head: bool) -> Iterator[bytes]:
-    """Yield the lines of a hidden file as pieces of bytes, without the first one where that says what rows do not."""
+    """Yield the lines of a hidden file as pieces of bytes, without the first one where that is no row."""
     with storage.open_raw(path) as stream:
         if has_head:
             stream.readline()

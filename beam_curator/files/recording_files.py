@@ -1,4 +1,4 @@
-"""From what comes of the work on a recording to its files, rows and dead letters, whole or not at all."""
+"""From the events of a recording to its files, rows and dead letters, whole or not at all."""
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Generic
@@ -28,7 +28,7 @@ from beam_curator.sets.recording_jobs import (
 
 
 def events_of(job: OpenedJob[AskedT, TaskT], task: TaskT) -> Iterator[Event]:
-    """Open the recording of a task, and yield what comes of it.
+    """Open the recording of a task, and yield its events.
 
     Raises:
       EntryError: it cannot be opened, or fails as a whole.
@@ -50,7 +50,7 @@ def look_into(job: ModelJob[Any, TaskT, ReadyT], task: TaskT) -> ReadyT:
 
 
 class RecordingFiles(Generic[AskedT, TaskT]):
-    """Writes what comes of recordings: files, then the hidden file of rows that proves that they are whole.
+    """Writes the events of recordings: files, then the hidden file of rows that proves that they are whole.
 
     Args:
       job: whose recordings they are.
@@ -71,7 +71,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
         return self._writer(task).kept()
 
     def write(self, task: TaskT, events: Iterable[Event]) -> Generator[Count, None, Part]:
-        """Write what comes of a recording; where it fails as a whole, nothing of it stays but its dead letters.
+        """Write the events of a recording; if it fails as a whole, only its dead letters stay.
 
         Args:
           task: whose recording it is.

@@ -43,7 +43,7 @@ class SetFiles:
         self._files.remove(name)
 
     def take_back(self, names: list[str]) -> None:
-        """Remove files that were put in place a moment ago, since what they belong to failed after all."""
+        """Remove files that were put in place a moment ago, since their recording failed after all."""
         self.flush()
         self._files.delete(names)
 

@@ -1,4 +1,4 @@
-"""The job that tells who speaks when: rows to recordings, and what a model heard in one to its entries and files."""
+"""The job that tells who speaks when: rows to recordings, and a model's result for one to entries and files."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

@@ -6,7 +6,7 @@ from typing import Any
 
 from beam_curator.clips.clip_rows import clip_file
 from beam_curator.diarization.turn_entries import files_of_entry
-from beam_curator.export.export_rows import files_of_row
+from beam_curator.export.exported_rows import files_of_row
 from beam_curator.files import storage
 from beam_curator.files.row_files import count_rows
 from beam_curator.files.row_tables import read_row_file

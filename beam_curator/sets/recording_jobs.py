@@ -1,4 +1,4 @@
-"""Jobs over recordings, as data and functions: what rows ask for, what meets, the work on one open recording.
+"""Jobs over recordings, as data and functions: the requests of rows, their keys, the work on one open recording.
 
 Reading, grouping, files, resume, merging and the commit are the same for all of them: `transforms.jobs` has them once.
 """
@@ -138,7 +138,7 @@ class TableRow:
 
 
 Event = Made | Missed | Noticed | Described | TableRow
-"""What may come of the work on a recording."""
+"""Everything that may come of the work on a recording."""
 
 
 def _nothing_counted(row: dict[str, Any]) -> Iterable[Count]:
@@ -248,7 +248,7 @@ class RowsTask(Generic[RowT]):
 
 @dataclass(slots=True)
 class BlockPlan(Generic[AskedT]):
-    """What the rows of one block ask for.
+    """The requests of the rows of one block.
 
     Attributes:
       asked: of recordings.
@@ -323,7 +323,7 @@ class RecordingJob(ABC, Generic[AskedT, TaskT]):
 
     @abstractmethod
     def plan(self, block: LineBlock) -> BlockPlan[AskedT]:
-        """Return what the rows of a block ask for; see `plan_lines`."""
+        """Return the requests of the rows of a block; see `plan_lines`."""
 
     @abstractmethod
     def key(self, asked: AskedT) -> str:
@@ -356,11 +356,11 @@ class RecordingJob(ABC, Generic[AskedT, TaskT]):
         return ()
 
     def open(self) -> None:
-        """Make what a worker shares among recordings."""
+        """Make the things that a worker shares among recordings."""
         return
 
     def close(self) -> None:
-        """Give it back."""
+        """Give them back."""
         return
 
 
@@ -369,7 +369,7 @@ class OpenedJob(RecordingJob[AskedT, TaskT]):
 
     @abstractmethod
     def work(self, task: TaskT, reader: AudioReader) -> Iterator[Event]:
-        """Yield what comes of an open recording.
+        """Yield the events of an open recording.
 
         Raises:
           EntryError: the recording fails as a whole; what was made of it before goes.
@@ -393,7 +393,7 @@ class ModelJob(RecordingJob[AskedT, TaskT], Generic[AskedT, TaskT, ReadyT]):
 
     @abstractmethod
     def made(self, ready: ReadyT, result: Any) -> Iterator[Event]:
-        """Yield what comes of a recording and the model's result for it.
+        """Yield the events of a recording, given the model's result for it.
 
         Raises:
           EntryError: the recording fails as a whole, as it does where the result is an error.

@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from beam_curator.transforms.clips.clip_index import WriteIndex as WriteIndex
     from beam_curator.transforms.clips.cut_clips import CutClips as CutClips
     from beam_curator.transforms.clips.extract_clips import ExtractClips as ExtractClips
     from beam_curator.transforms.clips.packing import PackClips as PackClips
+    from beam_curator.transforms.clips.write_index import WriteIndex as WriteIndex
     from beam_curator.transforms.diarization.diarize_recordings import Diarize as Diarize
     from beam_curator.transforms.diarization.diarize_rows import DiarizeRows as DiarizeRows
     from beam_curator.transforms.diarization.hear_recordings import EmbedVoices as EmbedVoices
@@ -71,7 +71,7 @@ _MODULES = {
     "CutClips": "clips.cut_clips",
     "ExtractClips": "clips.extract_clips",
     "PackClips": "clips.packing",
-    "WriteIndex": "clips.clip_index",
+    "WriteIndex": "clips.write_index",
     # the export
     "ExportRows": "export.export_rows",
     "ExportClips": "export.export_clips",

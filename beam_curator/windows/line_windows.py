@@ -43,6 +43,6 @@ def windows_of_line(line: bytes, window_rules: WindowRules, overlap_rules: Overl
 
 
 def curate_entry(line: bytes, window_rules: WindowRules, overlap_rules: OverlapRules) -> bytes:
-    """Do what `windows_of_line` does: its former name, which goes with the next release."""
+    """Call `windows_of_line`: its former name, which goes with the next release."""
     warnings.warn("curate_entry is now called windows_of_line", DeprecationWarning, stacklevel=2)
     return windows_of_line(line, window_rules, overlap_rules)

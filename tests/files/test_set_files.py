@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from beam_curator.files.export.tree_files import LinkedFolderError, TreeFiles
 
 from beam_curator.files.clip_files import in_memory
 from beam_curator.files.export import tree_files
-from beam_curator.files.export.tree_files import LinkedFolderError, TreeFiles
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.output_set import WrittenFile
 from tests import fakes_filesystem as store

@@ -15,8 +15,8 @@ from beam_curator.export.clip_turns import turns_of
 from beam_curator.export.documents import ClipMeta, ClipWindow, ExportedClip, render_clip_meta
 from beam_curator.export.embeddings import npy_bytes
 from beam_curator.export.export_plan import PlannedClip
-from beam_curator.export.export_rows import ExportFacts, export_row
 from beam_curator.export.export_rules import ExportRules
+from beam_curator.export.exported_rows import ExportFacts, export_row
 from beam_curator.export.values import ClipValues, values_of
 from beam_curator.files.clip_files import EncodedClip, encode_clip, in_memory
 from beam_curator.files.export.preview_files import PreviewRecorder

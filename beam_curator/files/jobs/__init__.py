@@ -1,1 +1,1 @@
-"""What jobs make of open recordings: rows, files and dead letters. No pipeline."""
+"""The work of each job on an open recording: rows, files and dead letters. No pipeline."""

@@ -22,8 +22,8 @@ from beam_curator.export.documents import (
 )
 from beam_curator.export.embeddings import parquet_bytes
 from beam_curator.export.export_plan import PlannedClip, place_of, plan_export
-from beam_curator.export.export_rows import files_of_row
 from beam_curator.export.export_rules import ExportRules
+from beam_curator.export.exported_rows import files_of_row
 from beam_curator.export.row_keys import chunks_of, n_chunks
 from beam_curator.export.values import inherited_keys, own_keys, values_of
 from beam_curator.failures import EntryError, FailureCode
@@ -143,7 +143,7 @@ class _RecordingExport:
         return Missed(failure=failure, order=(next(self._numbers),), names=names)
 
     def _chunk(self, number: int, chunk: Sequence[PlannedClip], done: list[ExportedClip]) -> Iterator[Event]:
-        """Yield one chunk, and add what its document says of the clips that there are."""
+        """Yield one chunk, and add its clips' entries in its document."""
         vectors: dict[str, Embedding] = {}
         for plan, vector in zip(chunk, self._vectors(chunk), strict=True):
             try:

@@ -14,6 +14,7 @@ from beam_curator.files.track_files import encode_tracks
 from beam_curator.recordings.asked import asked_by
 from beam_curator.recordings.recording_ids import id_key, wanted_id
 from beam_curator.recordings.tar_members import nemo_member, split_locator
+from beam_curator.separation.asked_tracks import TurnsRow, hash_of, tasks_of
 from beam_curator.separation.child_rows import SATURATED_KEY, TrackFacts, child_row
 from beam_curator.separation.recording_plan import RecordingPlan, plan_recording
 from beam_curator.separation.separate_rules import TRACKS_FOLDER, SeparateRules
@@ -21,7 +22,6 @@ from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.separation.speaker_turns import TURN_KEYS, SpeakerTurn, turns_of_row
 from beam_curator.separation.track_names import track_names
 from beam_curator.separation.track_rows import SEPARATE_STAGE, TRACKS
-from beam_curator.separation.turn_rows import TurnsRow, hash_of, tasks_of
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.packed_rows import compressed
 from beam_curator.sets.recording_jobs import (
@@ -148,7 +148,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
 def _counts(
     plan: RecordingPlan, parents: Sequence[dict[str, Any]], seconds: float, *, is_silent: bool
 ) -> dict[str, int]:
-    """Count what no row of a track holds, once for each parent."""
+    """Return the counts that no row of a track holds, once for each parent."""
     counts = Counter(f"dropped.{reason}" for reason in plan.dropped.values())
     counts["dropped"] = len(plan.dropped)
     counts["rows"] = 1

@@ -20,8 +20,8 @@ from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import Config, FileRecord
 from beam_curator.sets.set_kinds import EXTRACT
-from beam_curator.transforms.clips.clip_index import WriteIndex
 from beam_curator.transforms.clips.packing import PackClips
+from beam_curator.transforms.clips.write_index import WriteIndex
 from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
 from beam_curator.transforms.jobs.merging import MergeParts
 from beam_curator.transforms.jobs.recording_sets import ReadAsked

@@ -1,4 +1,4 @@
-"""Jobs in whose middle a model hears recordings, without files: what stands before the model, and behind it."""
+"""Jobs in whose middle a model hears recordings, without files: the steps before the model, and behind it."""
 
 from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple

@@ -65,7 +65,7 @@ class WritingFn(beam.DoFn):
         self._files.close()
 
     def written(self, task: Any, events: Iterator[Event]) -> Part:
-        """Write what comes of a recording, and return its outcome."""
+        """Write the events of a recording, and return its outcome."""
         writing = self._files.write(task, events)
         while True:
             try:
@@ -100,7 +100,7 @@ class _PrepareFn(WritingFn):
 
 
 class WriteResults(beam.PTransform[PCollection[PredictionResult], PCollection[Part]], Generic[AskedT, TaskT, ReadyT]):
-    """Write what comes of recordings and a model's results for them.
+    """Write the events of recordings, given a model's results for them.
 
     Args:
       job: makes rows and files of a result.

@@ -1,4 +1,4 @@
-"""From manifests, or recordings named by themselves, to a complete set of what a job makes of recordings."""
+"""From manifests, or recordings named by themselves, to the complete output set of a job."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ FILES_A_BLOCK = 1000
 
 
 class ReadRows(NamedTuple, Generic[AskedT]):
-    """The result of `ReadAsked`: what rows ask for, records of the files of dead letters, and counts."""
+    """The result of `ReadAsked`: requests, records of the files of dead letters, and counts."""
 
     asked: PCollection[AskedT]
     letters: tuple[PCollection[FileRecord], ...]
@@ -36,7 +36,7 @@ class ReadRows(NamedTuple, Generic[AskedT]):
 
 
 class ReadAsked(beam.PTransform[PBegin, ReadRows[AskedT]], Generic[AskedT, TaskT]):
-    """Read manifests, and tell which recordings their rows ask for; write failures as dead letters.
+    """Read manifests, and find the recordings that their rows ask for; write failures as dead letters.
 
     Args:
       job: tells it of a block.

@@ -1,4 +1,4 @@
-"""The steps of every job over recordings: plan rows, let meet what one recording is asked for, work, and write."""
+"""The steps of every job over recordings: plan rows, group their requests by recording, work, and write."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Literal, NamedTuple
@@ -17,7 +17,7 @@ from beam_curator.transforms.metrics import CountBlocks, Noted, collector_paused
 
 
 class PlannedRows(NamedTuple, Generic[AskedT]):
-    """The result of `PlanRows`: what rows ask for, blocks of failures, and counts as they arise."""
+    """The result of `PlanRows`: requests, blocks of failures, and counts as they arise."""
 
     asked: PCollection[AskedT]
     failures: PCollection[FailureBlock]
@@ -68,7 +68,7 @@ def _failed(block: FailureBlock) -> _Failed:
 
 
 class GroupRecordings(beam.PTransform[PCollection[AskedT], PCollection[TaskT]], Generic[AskedT, TaskT]):
-    """Let everything meet that one recording is asked for, and make tasks of it.
+    """Group requests by recording, and make tasks of them.
 
     Args:
       job: has the keys, and makes the tasks.
@@ -133,7 +133,7 @@ def _marks(
 
 
 class WrittenRecordings(NamedTuple):
-    """The result of `WriteRecordings`: what came of each recording, files about them, and counts for people."""
+    """The result of `WriteRecordings`: the outcome of each recording, files about them, and counts for people."""
 
     parts: PCollection[Part]
     documents: PCollection[FileRecord]
@@ -141,7 +141,7 @@ class WrittenRecordings(NamedTuple):
 
 
 class WriteRecordings(beam.PTransform[PCollection[TaskT], WrittenRecordings], Generic[AskedT, TaskT]):
-    """Open the recording of each task, and write what comes of it, unless an earlier attempt has.
+    """Open the recording of each task, and write its events, unless an earlier attempt has.
 
     Args:
       job: does the work.

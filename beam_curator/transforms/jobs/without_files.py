@@ -45,7 +45,7 @@ class RecordingResult:
 
 
 class Results(NamedTuple):
-    """What came of rows: results, and a failure for each row or piece that has none."""
+    """The results of rows, and a failure for each row or piece that has none."""
 
     results: PCollection[RecordingResult]
     failures: PCollection[Failure]
@@ -161,7 +161,7 @@ class _MakeFn(JobFn):
 
 
 def results_of(event: Event, kind: str) -> Iterator[RecordingResult | Failed]:
-    """Yield what an event is to somebody who keeps no books."""
+    """Yield an event as a result or a failure; counts are for books alone."""
     if isinstance(event, Made):
         yield RecordingResult(kind=kind, row=event.row, files=tuple(map(_with_bytes, event.files)))
     elif isinstance(event, Described):

@@ -151,7 +151,7 @@ class BuildWindowSet(beam.PTransform[PBegin, JobSet]):
 
 
 class CurateWindows(BuildWindowSet):
-    """Do what `BuildWindowSet` does: its former name, which goes with the next release."""
+    """`BuildWindowSet` under its former name, which goes with the next release."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         warnings.warn("CurateWindows is now called BuildWindowSet", DeprecationWarning, stacklevel=2)

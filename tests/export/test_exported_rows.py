@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from beam_curator.clips.records import Fields
 from beam_curator.clips.tables import CUT_KEYS, CutFacts, fields_before_cut
-from beam_curator.export.export_rows import EXPORT_KEYS, ExportFacts, export_row, files_of_row
+from beam_curator.export.exported_rows import EXPORT_KEYS, ExportFacts, export_row, files_of_row
 from beam_curator.sets.output_set import WrittenFile
 
 CUT = CutFacts(
