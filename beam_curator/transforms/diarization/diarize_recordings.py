@@ -18,8 +18,7 @@ from beam_curator.files.output_target import OutputTarget, target_of
 from beam_curator.files.part_files import Part, WriteRows
 from beam_curator.files.row_files import RowFormat
 from beam_curator.files.turn_rows import write_turn_rows
-from beam_curator.models.model_checks import warn_of_models
-from beam_curator.models.model_choice import check_embeddings, config_of_model, embedding_path
+from beam_curator.models.checking import check_embeddings, config_of_model, embedding_path, warn_of_models
 from beam_curator.rules import config_of
 from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.sets.counting import Count
