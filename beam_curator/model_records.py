@@ -1,4 +1,7 @@
-"""Facts about published models of any task, as data: one record a model, one entry a family, one a kind of files."""
+"""Facts about published models of any task, as data: one record a model, one entry a family, one a kind of files.
+
+A model of a known family needs its record alone. A new family needs a name, an entry, and a backend that runs it.
+"""
 
 from __future__ import annotations
 
@@ -34,23 +37,25 @@ class FamilyFacts(NamedTuple):
       title: for people.
       task: of its models.
       kind: of the files that are published.
-      can_export: `models export` makes ONNX graphs of them.
+      onnx_files: of an exported model, beside its `config.json`, the one with the weights first; none where a
+        model of this family is not run by onnxruntime.
       latencies: that they can run with, seconds, by the name of the preset; none where a recording is heard at once.
     """
 
     title: str
     task: Task
     kind: Kind
-    can_export: bool = False
+    onnx_files: tuple[str, ...] = ()
     latencies: Mapping[str, float] = {}
 
 
+_SORTFORMER = ("encode.onnx", "pre_encode.onnx", "mel_filters.npy")
 _STREAMING = {"very-high": 30.4, "high": 10.0, "low": 1.04, "ultra-low": 0.32}
 _NEMOTRON = {"default": 30.4}  # transformers' Nemotron3DiarizationConfig: 340 embeddings a chunk and 40 ahead, of 80 ms
 
 FAMILIES: Mapping[Family, FamilyFacts] = {
-    "sortformer-offline": FamilyFacts("Sortformer, offline", "diarization", "nemo", True),
-    "sortformer-streaming": FamilyFacts("Sortformer, streaming", "diarization", "nemo", True, _STREAMING),
+    "sortformer-offline": FamilyFacts("Sortformer, offline", "diarization", "nemo", _SORTFORMER),
+    "sortformer-streaming": FamilyFacts("Sortformer, streaming", "diarization", "nemo", _SORTFORMER, _STREAMING),
     "nemotron": FamilyFacts("Nemotron, streaming", "diarization", "transformers", latencies=_NEMOTRON),
     "titanet": FamilyFacts("TitaNet, embeddings of speakers", "speaker-embedding", "nemo"),
 }

@@ -18,15 +18,18 @@ from beam_curator.models.model_files import (
     ModelLocation,
     ModelNotFoundError,
     exported_config,
+    exported_family,
     locate,
     read_config,
     weights_of,
 )
-from beam_curator.models.onnx_backend import CHECKSUMS, CONFIG, ENCODE, check_files
+from beam_curator.models.onnx_backend import CHECKSUMS, CONFIG, check_files
 from beam_curator.models.resolving import find_model, models_folder
 
 _NEMOTRON_EMBEDDING = 0.08
 """Seconds of an embedding of Nemotron's encoder, in which its configuration counts."""
+
+_SORTFORMERS = ("sortformer-offline", "sortformer-streaming")
 
 _MOST = 1e6
 """Above it, a number of a configuration is no number of speakers, no size and no time."""
@@ -76,7 +79,7 @@ def describe_path(path: str) -> ModelDescription:
     """
     location = locate(os.path.expanduser(path), name=path)
     record = record_of(location)
-    if location.kind == "onnx":
+    if location.kind == "onnx" and record.family in _SORTFORMERS:
         check_files(location.path)
     sha256 = _sha256_of(location)
     return _described(record, published_at(location.path, sha256 or ""), location, sha256)
@@ -143,7 +146,7 @@ def published_at(path: str, sha256: str = "") -> ModelRecord | None:
     with suppress(ModelNotFoundError, ModelFileError, NotAModelError, OSError):
         location = None if is_remote(path) else locate(os.path.expanduser(path), name=path)
         if location is not None and location.kind == "onnx":
-            hashes.append(_hash_beside(location.path))
+            hashes.append(_hash_beside(location))
             config = exported_config(location.path)
             hashes.append(config.sha256)
             names.append(str(config.name))
@@ -154,12 +157,13 @@ def published_at(path: str, sha256: str = "") -> ModelRecord | None:
     return next(same, next(named, None))
 
 
-def _hash_beside(folder: str) -> str:
+def _hash_beside(location: ModelLocation) -> str:
     """Return the hash of an exported model's weights, read from its checksums."""
-    lines: list[str] = []
-    with suppress(OSError), open(os.path.join(folder, CHECKSUMS), encoding="utf-8", errors="replace") as stream:
+    lines, (weights,) = [""], weights_of(location)
+    with suppress(OSError), open(os.path.join(location.path, CHECKSUMS), encoding="utf-8", errors="replace") as stream:
         lines = stream.read().splitlines()
-    return next((sha256 for sha256, _, name in (line.partition("  ") for line in lines) if name == ENCODE), "")
+    listed = (line.partition("  ") for line in lines)
+    return next((sha256 for sha256, _, name in listed if name == os.path.basename(weights)), "")
 
 
 def _record_named(name: str) -> ModelRecord | None:
@@ -194,6 +198,9 @@ def _record_of_nemo(location: ModelLocation) -> ModelRecord:
 
 
 def _record_of_exported(location: ModelLocation) -> ModelRecord:
+    family = exported_family(location.path)
+    if family not in _SORTFORMERS:
+        return ModelRecord(name=location.name, family=family, latencies=FAMILIES[family].latencies)
     config = exported_config(location.path)
     return _sortformer(location, config.is_streaming, config.n_speakers, config.frame_step)
 

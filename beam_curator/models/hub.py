@@ -1,8 +1,10 @@
 """Models of huggingface.co: found in the cache of its client, or downloaded into it."""
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 from beam_curator.model_records import known_model
 from beam_curator.models.model_files import (
@@ -16,6 +18,8 @@ from beam_curator.models.model_files import (
 
 _LOCAL_CURE = "download it elsewhere and give --model-path FILE.nemo"
 _ANSWER_SECONDS = 5.0
+
+_Answer = TypeVar("_Answer")
 
 
 def hub_folder(cache_dir: str | None) -> str:
@@ -63,12 +67,7 @@ def download(model_name: str, cache_dir: str | None) -> ModelLocation:
         ) from err
     repository, _, named = model_name.partition("@")
     revision, cache = named or None, hub_folder(cache_dir)
-    try:
-        info = HfApi().model_info(repository, revision=revision, timeout=_ANSWER_SECONDS)
-    except Exception as err:  # transport and hub each have errors of their own
-        raise ModelNotFoundError(
-            f"model {model_name} cannot be fetched: {_why(model_name, err)}: {_LOCAL_CURE}"
-        ) from err
+    info = _ask(model_name, lambda: HfApi().model_info(repository, revision=revision, timeout=_ANSWER_SECONDS))
     names = [sibling.rfilename for sibling in info.siblings or []]
     known = known_model(model_name)
     wanted = files_needed(names, prefers_nemo=known is None or known.family != "nemotron")
@@ -104,6 +103,31 @@ def files_needed(names: Sequence[str], *, prefers_nemo: bool) -> list[str]:
     if weights and "config.json" in names and not (archives and prefers_nemo):
         return [name for name in names if name in (*weights, *TRANSFORMERS_FILES, SHARD_INDEX)]
     return archives[:1]
+
+
+def _ask(model_name: str, question: Callable[[], _Answer]) -> _Answer:
+    """Ask the hub one thing; give up after some seconds, whatever it is that takes so long.
+
+    Timeouts of clients count for each address and each read, and not for the look-up of a name.
+    """
+    answers: list[_Answer] = []
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            answers.append(question())
+        except Exception as err:  # handed over to the thread that waits
+            errors.append(err)
+
+    thread = threading.Thread(target=ask, name="beam_curator_hub", daemon=True)
+    thread.start()
+    thread.join(_ANSWER_SECONDS)
+    if answers:
+        return answers[0]
+    error = errors[0] if errors else TimeoutError(f"no answer in {_ANSWER_SECONDS:g} s")
+    raise ModelNotFoundError(
+        f"model {model_name} cannot be fetched: {_why(model_name, error)}: {_LOCAL_CURE}"
+    ) from error
 
 
 def _why(model_name: str, error: Exception) -> str:

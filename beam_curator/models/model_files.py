@@ -3,17 +3,14 @@
 import json
 import os
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from beam_curator.diarization.models import ModelConfig
 from beam_curator.files.storage import hash_file
-from beam_curator.model_records import NEMOTRON_MODEL, Kind
-
-ONNX_FILES = ("pre_encode.onnx", "encode.onnx", "mel_filters.npy")
-"""The files of an exported model beside its `config.json`."""
+from beam_curator.model_records import FAMILIES, NEMOTRON_MODEL, Family, Kind
 
 NEMOTRON_TYPE = "nemotron3_diarization"
 """The `model_type` of Nemotron's `config.json`: transformers saves many other models in such folders."""
@@ -76,7 +73,8 @@ def _kind_of_folder(path: str, name: str) -> Kind:
     names, archives = _names(path), _archives(path)
     config = read_config(os.path.join(path, "config.json"), name) if "config.json" in names else {}
     if "format" in config:
-        _check_complete(name, "an exported model", [file for file in ONNX_FILES if file not in names])
+        files = FAMILIES[_family_of(config, name)].onnx_files
+        _check_complete(name, "an exported model", [file for file in files if file not in names])
         return "onnx"
     model_type = config.get("model_type", NEMOTRON_TYPE)
     if archives and ("model_type" not in config or model_type != NEMOTRON_TYPE):
@@ -92,6 +90,25 @@ def _kind_of_folder(path: str, name: str) -> Kind:
         f"folder {name} holds no model (found {', '.join(sorted(names)[:5]) or 'nothing'}), expected a .nemo file, or "
         "config.json with the files of an exported or a transformers model: give the folder that holds them"
     )
+
+
+def exported_family(folder: str) -> Family:
+    """Return the family of an exported model: a Sortformer's, unless its `config.json` names another.
+
+    Raises:
+      ModelFileError: there is no such family, or onnxruntime does not run it.
+    """
+    return _family_of(read_config(os.path.join(folder, "config.json"), folder), folder)
+
+
+def _family_of(config: Mapping[str, Any], name: str) -> Family:
+    named = config.get("family", "sortformer-streaming" if config.get("is_streaming") else "sortformer-offline")
+    families = [family for family, facts in FAMILIES.items() if facts.onnx_files]
+    if named not in families:
+        raise ModelFileError(
+            f"{name} is an exported model of family {named}, expected {' or '.join(families)}: give another model"
+        )
+    return cast(Family, named)
 
 
 def read_config(path: str, name: str) -> dict[str, Any]:
@@ -151,7 +168,7 @@ def weights_of(location: ModelLocation) -> list[str]:
     if location.kind == "nemo":
         return [location.path]
     if location.kind == "onnx":
-        return [os.path.join(location.path, "encode.onnx")]
+        return [os.path.join(location.path, FAMILIES[exported_family(location.path)].onnx_files[0])]
     return [str(path) for path in sorted(Path(location.path).glob("*.safetensors"))]
 
 

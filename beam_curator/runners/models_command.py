@@ -174,7 +174,7 @@ def _runs_on(model: "ModelDescription") -> str:
 
     family = FAMILIES[model.record.family]
     runtime = RUNTIMES[family.kind]
-    exported = ", or, once exported, the core alone" if family.can_export else ""
+    exported = ", or, once exported, the core alone" if family.onnx_files else ""
     published = f"{runtime.title} ({runtime.cure}){exported}"
     if model.location is None:
         return published

@@ -31,6 +31,7 @@ def folder_of(path: Path, files: dict[str, bytes]) -> Path:
         ({"b.nemo": NEMO, "a.nemo": NEMO, ".a.nemo": b""}, "nemo", "a.nemo"),
         ({"a.nemo": NEMO, "config.json": b"{}"}, "nemo", "a.nemo"),
         (ONNX, "onnx", ""),
+        (ONNX | {"config.json": b'{"format": 2, "family": "sortformer-offline"}'}, "onnx", ""),
         (ONNX | {"a.nemo": NEMO}, "onnx", ""),
         (TRANSFORMERS, "transformers", ""),
         (TRANSFORMERS | {"a.nemo": NEMO}, "transformers", ""),
@@ -112,6 +113,14 @@ def test_a_path_wins_over_a_name(tmp_path: Path) -> None:
             "{} is a model of type bert, expected nemotron3_diarization: give a folder of nvidia/Nemotron-3-Diar",
         ),
         ({"config.json": b'{"model_type": ["x"]}'}, "{} is a model of type ['x'], expected nemotron3_diarization"),
+        (
+            ONNX | {"config.json": b'{"format": 1, "family": "titanet"}'},
+            "{} is an exported model of family titanet, expected sortformer-offline or sortformer-streaming: give",
+        ),
+        (
+            ONNX | {"config.json": b'{"format": 1, "family": ["x"]}'},
+            "{} is an exported model of family ['x'], expected ",
+        ),
         ({"config.json": b"{"}, "config.json of model {} is no JSON (Expecting property name"),
         ({"a.nemo": NEMO[:300]}, "model {} is damaged (300 bytes that are no tar), expected a .nemo: fetch it again"),
     ],

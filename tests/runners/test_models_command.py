@@ -75,8 +75,6 @@ demo
   diarization, at most 4 speakers, Apache-2.0, 4 MB
   small, in this package, trained on synthetic voices: needs neither a download
   nor torch
-nvidia/diar_sortformer_4spk-v1
-  diarization, at most 4 speakers, CC-BY-NC-4.0 NON-COMMERCIAL, 493 MB
 """
 
 
@@ -184,6 +182,22 @@ class TestList:
         assert (demo["name"], demo["packaged"], demo["n_bytes"]) == ("demo", True, 4_462_071)
         assert demo["installed"]["path"] == str(ROOT / "beam_curator" / "models" / "demo")
         assert demo["installed"]["can_run"] is True
+        folder = places / "beam_curator" / "models" / "diar_streaming_sortformer_4spk-v2"
+        assert streaming["installed"] == {
+            "path": str(folder),
+            "kind": "onnx",
+            "name": "nvidia/diar_streaming_sortformer_4spk-v2",
+            "revision": "",
+            "can_run": True,
+            "n_bytes": (folder / "encode.onnx").stat().st_size,
+            "sha256": None,
+        }
+        assert (titanet["n_speakers"], titanet["frame_step"], titanet["embedding_size"]) == (None, None, 192)
+        assert offline["installed"] is None
+
+    def test_all_that_is_known_of_one_for_programs(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--format", "json") == 0
+        offline = json.loads(capsys.readouterr().out)["models"][1]
         assert offline == {
             "name": "nvidia/diar_sortformer_4spk-v1",
             "published": "nvidia/diar_sortformer_4spk-v1",
@@ -203,17 +217,6 @@ class TestList:
             "packaged": False,
             "installed": None,
         }
-        folder = places / "beam_curator" / "models" / "diar_streaming_sortformer_4spk-v2"
-        assert streaming["installed"] == {
-            "path": str(folder),
-            "kind": "onnx",
-            "name": "nvidia/diar_streaming_sortformer_4spk-v2",
-            "revision": "",
-            "can_run": True,
-            "n_bytes": (folder / "encode.onnx").stat().st_size,
-            "sha256": None,
-        }
-        assert (titanet["n_speakers"], titanet["frame_step"], titanet["embedding_size"]) == (None, None, 192)
 
     def test_another_folder(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--cache-dir", home / "none") == 0
@@ -354,10 +357,7 @@ mine
         ("arguments", "message"),
         [
             (["show"], "models show takes one name, .nemo file or folder: beam-curator models show MODEL"),
-            (
-                ["show", "diar_sortformer_4spk-v1"],
-                "unknown model 'diar_sortformer_4spk-v1': did you mean nvidia/diar_so",
-            ),
+            (["show", "diar_sortformer_4spk-v1"], "unknown model 'diar_sortformer_4spk-v1': did you mean nvidia/"),
             (["show", "nvidia/nemotron"], "unknown model 'nvidia/nemotron': "),
             (
                 ["show", "demo@v2"],
