@@ -37,7 +37,7 @@ print(json.dumps(found))
 
 ROOMS = (
     ("intervals", "failures", "rules", "audio_formats"),
-    ("audio",),
+    ("audio", "model_records"),
     ("entries",),
     ("recordings",),
     ("sets",),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from beam_curator.audio_formats import MONO
-from beam_curator.diarization.known_models import DEFAULT_MODEL, name_problem
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS, StreamingParameters
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.entries.own_keys import ORIGIN_KEY
+from beam_curator.model_records import DEFAULT_MODEL, name_problem
 from beam_curator.rules import number_problems, option, raise_problems
 from beam_curator.sets.set_kinds import DIARIZE
 

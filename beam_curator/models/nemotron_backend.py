@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from beam_curator.diarization.batches import BatchLimit, in_halves
-from beam_curator.diarization.known_models import NEMOTRON_MODEL, NEMOTRON_TYPE
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.failures import EntryError, FailureCode
-from beam_curator.models.model_files import ModelFileError, ModelLocation
+from beam_curator.model_records import NEMOTRON_MODEL
+from beam_curator.models.model_files import NEMOTRON_TYPE, ModelFileError, ModelLocation
 from beam_curator.models.torch_running import computing, with_memory_errors
 
 MODEL_TYPE = NEMOTRON_TYPE

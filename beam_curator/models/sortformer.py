@@ -8,7 +8,8 @@ from beam_curator.diarization.diarize_rules import ModelOptions
 from beam_curator.diarization.models import Backend, Encoded, Floats, Lengths, ModelConfig
 from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.models.listening import free_memory
-from beam_curator.models.model_files import ModelFileError, ModelLocation, resolve_model
+from beam_curator.models.model_files import ModelFileError, ModelLocation
+from beam_curator.models.resolving import resolve_model
 from beam_curator.models.torch_running import with_memory_errors
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats, Lengths, NotAModelError
 from beam_curator.diarization.probabilities import ModelIdentity
-from beam_curator.models.model_files import ModelLocation, resolve_model
+from beam_curator.models.model_files import ModelLocation
 from beam_curator.models.nemo_files import Device, NemoClass, RestoredModel, restore_nemo
+from beam_curator.models.resolving import resolve_model
 from beam_curator.models.torch_running import computing, with_memory_errors
 
 TITANET = NemoClass("EncDecSpeakerLabelModel", "TitaNet")

@@ -1,18 +1,36 @@
 """`beam-curator models`: list the known models, show one, or export a .nemo file before a job."""
 
 import argparse
+import json
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from beam_curator.diarization.known_models import KNOWN_MODELS, known_model, name_problem
+from beam_curator.model_records import (
+    DEFAULT_MODEL,
+    FAMILIES,
+    KNOWN_MODELS,
+    RUNTIMES,
+    ModelRecord,
+    known_model,
+    name_problem,
+    warning_of,
+)
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError, nearest
 
-_NEMO = "pip install 'beam-curator[nemo]'"
+if TYPE_CHECKING:
+    from beam_curator.models.describing import ModelDescription
+
 _WIDTH = 120
 """Columns where there is no terminal, and at most."""
+
+_UNKNOWN = "not known"
+_LABEL = 10
 
 
 def add_models_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,18 +69,48 @@ def run_models_command(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     if arguments.model is not None:
         raise UsageError(f"models list takes no model: beam-curator models show {arguments.model}")
-    from beam_curator.models.model_descriptions import describe_known, models_here
-    from beam_curator.runners.models_text import list_json, list_text
+    from beam_curator.models.describing import describe_known, placed_models
+    from beam_curator.models.hub import hub_folder
+    from beam_curator.models.resolving import models_folder
 
     cache_dir = arguments.cache_dir
-    models = [describe_known(known, cache_dir) for known in KNOWN_MODELS.values()]
-    shown = {model.installed.path for model in models if model.installed is not None}
-    others = [location.path for location, _ in models_here(cache_dir) if location.path not in shown]
+    models = [describe_known(name, cache_dir) for name in KNOWN_MODELS]
+    shown = {model.location.path for model in models if model.location is not None}
+    others = [location.path for location in placed_models(cache_dir) if location.path not in shown]
     if arguments.format == "json":
-        print(list_json(models, others, cache_dir))
-    else:
-        print(list_text(models, others, cache_dir, _columns()))
+        folders = {"hub_folder": hub_folder(cache_dir), "models_folder": models_folder(cache_dir)}
+        _print_json({"default": DEFAULT_MODEL, **folders, "models": [*map(_values, models)], "others": others})
+        return exit_codes.DONE
+    lines = [line for model in models for line in _entry(model)]
+    if others:
+        lines += ["Others on this machine, for --model-path:", *(f"  {_shortened(path)}" for path in others)]
+    purpose = KNOWN_MODELS[DEFAULT_MODEL].only_for
+    lines += [""]
+    for text in (
+        "Choose one with beam-curator diarize --model-name NAME, or give a file or folder as --model-path.",
+        f"Default: {DEFAULT_MODEL}, which is for {purpose} only; a job that uses it warns.",
+        "NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.",
+        f"A job fetches a model that is not installed, and keeps it in {_shortened(hub_folder(cache_dir))}.",
+        f"A model is also found by its name, without org/, in {_shortened(models_folder(cache_dir))}.",
+        "beam-curator models show NAME tells more of one.",
+    ):
+        lines += _wrapped(text)
+    print("\n".join(lines))
     return exit_codes.DONE
+
+
+def _entry(model: "ModelDescription") -> list[str]:
+    record, location = model.record, model.location
+    facts = [
+        record.task,
+        *([f"at most {record.n_speakers} speakers"] if record.n_speakers else []),
+        f"{record.licence}{' NON-COMMERCIAL' if record.non_commercial else ''}",
+        *([f"{model.n_bytes / 1e6:.0f} MB"] if model.n_bytes is not None else []),
+    ]
+    lines = [piece for text in (", ".join(facts), record.summary) for piece in _wrapped(f"  {text}", 2)]
+    if location is not None and not record.packaged:
+        lines.append(f"  installed: {_shortened(location.path)}")
+    return [record.name, *lines]
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -70,37 +118,140 @@ def _show(arguments: argparse.Namespace) -> int:
         raise UsageError("models show takes one name, .nemo file or folder: beam-curator models show MODEL")
     from beam_curator.diarization.models import NotAModelError
     from beam_curator.files.storage import is_remote
-    from beam_curator.models.model_descriptions import describe_known, describe_path
+    from beam_curator.models.describing import describe_known, describe_path
     from beam_curator.models.model_files import ModelFileError, ModelNotFoundError
-    from beam_curator.runners.models_text import model_json, model_text
 
     name = arguments.model
     known = known_model(name)
     if known is None and is_remote(name):
         raise UsageError(f"{name} is in an object store: copy it here, or give its name")
-    if known is None and not _is_path(name):
+    if known is None and not (name.endswith(".nemo") or name.startswith((".", "/", "~")) or os.path.exists(name)):
         raise UsageError(f"unknown model {name!r}{nearest(name, KNOWN_MODELS)}")
     problem = name_problem(name) if known is not None else None
     if problem is not None:
         raise UsageError(problem)
     try:
-        revision = name.partition("@")[2]
-        if known is not None:
-            model = describe_known(known, arguments.cache_dir, revision=revision, hashed=True)
-        else:
-            model = describe_path(name)
+        model = describe_known(name, arguments.cache_dir, hashed=True) if known is not None else describe_path(name)
     except (NotAModelError, ModelFileError, ModelNotFoundError) as err:
         raise UsageError(str(err)) from err
-    print(model_json(model) if arguments.format == "json" else model_text(model, _columns()))
+    if arguments.format == "json":
+        _print_json(_values(model))
+    else:
+        print("\n".join(_lines_of(model)))
     return exit_codes.DONE
+
+
+def _lines_of(model: "ModelDescription") -> list[str]:
+    """Render all that is known of a model, a line each where they fit; places are never broken."""
+    record, published = model.record, model.published
+    diarizes = record.task == "diarization"
+    facts = {
+        "about": published.summary if published is not None else "",
+        "published": published.name if published is not None and published.name != record.name else "",
+        "task": record.task,
+        "family": FAMILIES[record.family].title,
+        "runs on": _runs_on(model),
+        "licence": _licence(published),
+        "WARNING": (warning_of(published) if published is not None else None) or "",
+        "speakers": (f"at most {record.n_speakers}" if record.n_speakers else _UNKNOWN) if diarizes else "",
+        "frame": (f"{record.frame_step * 1000:g} ms" if record.frame_step else _UNKNOWN) if diarizes else "",
+        "latency": _latency(record) if diarizes else "",
+        "embedding": f"{record.embedding_size} numbers" if record.embedding_size else "",
+        "size": _UNKNOWN if model.n_bytes is None else f"{model.n_bytes:,} bytes",
+        "sha256": _sha256(model),
+    }
+    lines = [line for name, text in facts.items() if text for line in _wrapped(_fact(name, text), _LABEL + 3)]
+    places = {"installed": _installed(model), "revision": model.location.revision if model.location is not None else ""}
+    return [record.name, *lines, *(_fact(name, text) for name, text in places.items() if text)]
+
+
+def _fact(name: str, text: str) -> str:
+    return f"  {name:<{_LABEL}} {text}"
+
+
+def _runs_on(model: "ModelDescription") -> str:
+    from beam_curator.models.describing import can_run
+
+    family = FAMILIES[model.record.family]
+    runtime = RUNTIMES[family.kind]
+    exported = ", or, once exported, the core alone" if family.onnx_files else ""
+    published = f"{runtime.title} ({runtime.cure}){exported}"
+    if model.location is None:
+        return published
+    missing = "" if can_run(model.location) else f", which is not installed here: {published}"
+    return RUNTIMES[model.location.kind].title + missing
+
+
+def _licence(published: ModelRecord | None) -> str:
+    if published is None:
+        return f"{_UNKNOWN}: see where the model comes from"
+    return f"{published.licence}{'' if published.non_commercial else ': does not forbid commercial use'}"
+
+
+def _latency(record: ModelRecord) -> str:
+    if record.family == "nemotron":
+        return f"{record.latencies['default']:.2f} s, by its own configuration: --latency does not matter to it"
+    return ", ".join(f"{name} {s:.2f} s" for name, s in record.latencies.items()) or "hears a recording at once"
+
+
+def _sha256(model: "ModelDescription") -> str:
+    here, published = model.sha256, model.published.sha256 if model.published is not None else None
+    if here is None or published is None or (model.location is not None and model.location.kind == "onnx"):
+        return here or published or _UNKNOWN
+    return f"{here}, as published" if here == published else f"{here}, NOT as published: {published}"
+
+
+def _installed(model: "ModelDescription") -> str:
+    if model.location is not None:
+        return _shortened(model.location.path)
+    if model.record.packaged:
+        from beam_curator.models.resolving import REINSTALL_CURE
+
+        return f"no, though it should lie in this package: {REINSTALL_CURE}"
+    return "no: a job that names it fetches it"
 
 
 def _columns() -> int:
     return max(40, min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns))
 
 
-def _is_path(name: str) -> bool:
-    return name.endswith(".nemo") or name.startswith((".", "/", "~")) or os.path.exists(name)
+def _wrapped(text: str, indent: int = 0) -> list[str]:
+    """Break a text at blanks; names and paths stay whole."""
+    later = " " * indent
+    return textwrap.wrap(text, _columns(), subsequent_indent=later, break_long_words=False, break_on_hyphens=False)
+
+
+def _shortened(path: str) -> str:
+    """Return a path with `~` in place of the home directory."""
+    home = os.path.expanduser("~")
+    return f"~{path[len(home) :]}" if path == home or path.startswith(home + os.sep) else path
+
+
+def _print_json(values: Mapping[str, Any]) -> None:
+    print(json.dumps(values, indent=2, ensure_ascii=False))
+
+
+def _values(model: "ModelDescription") -> Mapping[str, Any]:
+    """Return all that is known of a model for JSON; null stands for unknown or missing."""
+    from beam_curator.models.describing import can_run
+
+    published, location = model.published, model.location
+    facts = asdict(published) if published is not None else asdict(model.record)
+    own = {name: getattr(model.record, name) for name in _OF_FILES}
+    weights = {"n_bytes": model.n_bytes, "sha256": model.sha256}
+    return {
+        **facts,
+        **own,
+        "published": published.name if published is not None else None,
+        "task": model.record.task,
+        "non_commercial": published.non_commercial if published is not None else None,
+        "warning": warning_of(published) if published is not None else None,
+        "installed": asdict(location) | {"can_run": can_run(location)} | weights if location is not None else None,
+    }
+
+
+_OF_FILES = ("name", "family", "n_speakers", "frame_step", "latencies", "embedding_size")
+"""Fields of a record that the files of a model tell."""
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -115,7 +266,7 @@ def _export(arguments: argparse.Namespace) -> int:
         )
     except ModuleNotFoundError as err:
         package = (err.name or "something of it").partition(".")[0]
-        raise UsageError(f"models export needs NeMo, and {package} is not installed: {_NEMO}") from err
+        raise UsageError(f"models export needs NeMo, and {package} is not installed: {RUNTIMES['nemo'].cure}") from err
     except FileNotFoundError as err:
         raise UsageError(f"{err.filename} is not there: give a .nemo file on this machine") from err
     except (NotAModelError, FileExistsError) as err:
@@ -126,7 +277,7 @@ def _export(arguments: argparse.Namespace) -> int:
     config = exported.config
     family = "streaming" if config.is_streaming else "offline"
     print(f"{arguments.directory}: {config.name}, {family} family, {config.n_speakers} speakers")
-    print(_table_of(exported.n_bytes))
+    print("\n".join(f"  {name:<16} {size:>13,} bytes" for name, size in exported.n_bytes.items()))
     print(
         f"largest difference to NeMo: {exported.encode_difference:.1e} of probabilities, "
         f"{exported.pre_encode_difference:.1e} of embeddings"
@@ -134,10 +285,6 @@ def _export(arguments: argparse.Namespace) -> int:
     if exported.rounding is not None:
         print(f"more than usual, but NeMo itself rounds by {exported.rounding:.1e} here")
     return exit_codes.DONE
-
-
-def _table_of(n_bytes: Mapping[str, int]) -> str:
-    return "\n".join(f"  {name:<16} {size:>13,} bytes" for name, size in n_bytes.items())
 
 
 _ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = {"list": _list, "show": _show, "export": _export}

@@ -21,8 +21,8 @@ from beam_curator.diarization.models import Floats
 from beam_curator.diarization.speaker_embeddings import pool_embeddings
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
 from beam_curator.diarization.turns import Turn
-from beam_curator.models.model_places import packaged_folder
 from beam_curator.models.onnx_backend import CHECKSUMS, FILES, check_files, checksums_of
+from beam_curator.models.resolving import packaged_folder
 from beam_curator.runners.score_inputs import read_turns
 from beam_curator.scoring.measuring import score_recordings
 from beam_curator.scoring.pairing import pair_recordings

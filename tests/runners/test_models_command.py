@@ -40,45 +40,41 @@ FORBIDDEN = (
     "model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that take "
     "nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
 )
-TABLE = """\
-model                                        speakers  frame  licence                      size       installed
--------------------------------------------  --------  -----  ---------------------------  ---------  ---------
-demo                                         4         80 ms  Apache-2.0                   4 MB       yes
-nvidia/diar_sortformer_4spk-v1               4         80 ms  CC-BY-NC-4.0 NON-COMMERCIAL  493 MB     no
-nvidia/diar_streaming_sortformer_4spk-v2     4         80 ms  CC-BY-4.0                    0 MB       yes
-nvidia/diar_streaming_sortformer_4spk-v2.1   4         80 ms  NVIDIA Open Model License    471 MB     no
-nvidia/Nemotron-3-Diarization                8         10 ms  OpenMDW-1.1                  not known  no
-nvidia/speakerverification_en_titanet_large  -         -      CC-BY-4.0                    102 MB     no
+LIST = """\
+demo
+  diarization, at most 4 speakers, Apache-2.0, 4 MB
+  small, in this package, trained on synthetic voices: needs neither a download nor torch
+nvidia/diar_sortformer_4spk-v1
+  diarization, at most 4 speakers, CC-BY-NC-4.0 NON-COMMERCIAL, 493 MB
+  hears a recording at once, so its length is limited by memory
+nvidia/diar_streaming_sortformer_4spk-v2
+  diarization, at most 4 speakers, CC-BY-4.0, 0 MB
+  hears chunk by chunk with a speaker cache: recordings of any length, and live streams
+  installed: ~/.cache/beam_curator/models/diar_streaming_sortformer_4spk-v2
+nvidia/diar_streaming_sortformer_4spk-v2.1
+  diarization, at most 4 speakers, NVIDIA Open Model License, 471 MB
+  as v2, trained further: fewer errors in meetings
+nvidia/Nemotron-3-Diarization
+  diarization, at most 8 speakers, OpenMDW-1.1
+  up to eight speakers, recordings of any length; runs on transformers instead of NeMo
+nvidia/speakerverification_en_titanet_large
+  speaker-embedding, CC-BY-4.0, 102 MB
+  TitaNet: an embedding of a speaker; it gives no turns
+Others on this machine, for --model-path:
+  ~/.cache/beam_curator/models/mine
 
 Choose one with beam-curator diarize --model-name NAME, or give a file or folder as --model-path.
 Default: demo, which is for demonstration and tests only; a job that uses it warns.
 NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.
-A job fetches what is not installed, and keeps it in ~/.cache/huggingface/hub.
-beam-curator models show NAME tells all that is known of one.
-Installed:
-  nvidia/diar_streaming_sortformer_4spk-v2
-    ~/.cache/beam_curator/models/diar_streaming_sortformer_4spk-v2
-  ~/.cache/beam_curator/models/mine
+A job fetches a model that is not installed, and keeps it in ~/.cache/huggingface/hub.
+A model is also found by its name, without org/, in ~/.cache/beam_curator/models.
+beam-curator models show NAME tells more of one.
 """
 NARROW = """\
-model
-  speakers  frame  licence                      size       installed
-  --------  -----  ---------------------------  ---------  ---------
 demo
-  4         80 ms  Apache-2.0                   4 MB       yes
-nvidia/diar_sortformer_4spk-v1
-  4         80 ms  CC-BY-NC-4.0 NON-COMMERCIAL  493 MB     no
-nvidia/diar_streaming_sortformer_4spk-v2
-  4         80 ms  CC-BY-4.0                    0 MB       yes
-nvidia/diar_streaming_sortformer_4spk-v2.1
-  4         80 ms  NVIDIA Open Model License    471 MB     no
-nvidia/Nemotron-3-Diarization
-  8         10 ms  OpenMDW-1.1                  not known  no
-nvidia/speakerverification_en_titanet_large
-  -         -      CC-BY-4.0                    102 MB     no
-
-Choose one with beam-curator diarize --model-name NAME, or give a file or folder
-as --model-path.
+  diarization, at most 4 speakers, Apache-2.0, 4 MB
+  small, in this package, trained on synthetic voices: needs neither a download
+  nor torch
 """
 
 
@@ -159,12 +155,11 @@ def test_without_nemo_it_says_how_to_get_it(tmp_path: Path) -> None:
 
 class TestList:
     @pytest.mark.parametrize("arguments", [[], ["list"]])
-    def test_it_is_a_table(self, arguments: list[str], home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_for_people(self, arguments: list[str], home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(*arguments) == 0
-        assert capsys.readouterr().out == TABLE
-        assert max(map(len, TABLE.splitlines())) <= 120
+        assert capsys.readouterr().out == LIST
 
-    def test_in_a_narrow_terminal_each_model_takes_two_lines(
+    def test_in_a_narrow_terminal_lines_are_broken(
         self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("COLUMNS", "80")
@@ -184,13 +179,32 @@ class TestList:
             "others": [str(places / "beam_curator" / "models" / "mine")],
         }
         demo, offline, streaming, *_, titanet = listing["models"]
-        assert (demo["name"], demo["packaged"], demo["n_bytes"]) == ("demo", True, None)
+        assert (demo["name"], demo["packaged"], demo["n_bytes"]) == ("demo", True, 4_462_071)
         assert demo["installed"]["path"] == str(ROOT / "beam_curator" / "models" / "demo")
         assert demo["installed"]["can_run"] is True
+        folder = places / "beam_curator" / "models" / "diar_streaming_sortformer_4spk-v2"
+        assert streaming["installed"] == {
+            "path": str(folder),
+            "kind": "onnx",
+            "name": "nvidia/diar_streaming_sortformer_4spk-v2",
+            "revision": "",
+            "can_run": True,
+            "n_bytes": (folder / "encode.onnx").stat().st_size,
+            "sha256": None,
+        }
+        assert (titanet["n_speakers"], titanet["frame_step"], titanet["embedding_size"]) == (None, None, 192)
+        assert offline["installed"] is None
+
+    def test_all_that_is_known_of_one_for_programs(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--format", "json") == 0
+        offline = json.loads(capsys.readouterr().out)["models"][1]
         assert offline == {
             "name": "nvidia/diar_sortformer_4spk-v1",
             "published": "nvidia/diar_sortformer_4spk-v1",
+            "task": "diarization",
             "family": "sortformer-offline",
+            "summary": "hears a recording at once, so its length is limited by memory",
+            "only_for": "",
             "licence": "CC-BY-NC-4.0",
             "non_commercial": True,
             "warning": FORBIDDEN,
@@ -203,22 +217,12 @@ class TestList:
             "packaged": False,
             "installed": None,
         }
-        folder = places / "beam_curator" / "models" / "diar_streaming_sortformer_4spk-v2"
-        assert streaming["installed"] == {
-            "path": str(folder),
-            "kind": "onnx",
-            "revision": "",
-            "can_run": True,
-            "n_bytes": (folder / "encode.onnx").stat().st_size,
-            "sha256": None,
-        }
-        assert (titanet["n_speakers"], titanet["frame_step"], titanet["embedding_size"]) == (None, None, 192)
 
     def test_another_folder(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--cache-dir", home / "none") == 0
         said = capsys.readouterr().out
-        assert [line.split()[0] for line in said.splitlines() if line.endswith("yes")] == ["demo"]
-        assert "Installed:" not in said
+        assert "installed:" not in said
+        assert "Others" not in said
         assert "keeps it in ~/none.\n" in said
 
 
@@ -233,6 +237,7 @@ class TestShow:
             == """\
 nvidia/diar_sortformer_4spk-v1
   about      hears a recording at once, so its length is limited by memory
+  task       diarization
   family     Sortformer, offline
   runs on    NeMo (pip install 'beam-curator[nemo]'), or, once exported, the core alone
   licence    CC-BY-NC-4.0
@@ -243,7 +248,7 @@ nvidia/diar_sortformer_4spk-v1
   latency    hears a recording at once
   size       493,434,880 bytes
   sha256     bc74dfd8ca314240abcdc7e2949901eeaa72947a04ce1fab893e373d81f1e689
-  installed  no: a job with --model-name fetches it
+  installed  no: a job that names it fetches it
 """
         )
 
@@ -254,6 +259,7 @@ nvidia/diar_sortformer_4spk-v1
         assert shown == [
             "demo",
             "  about      small, in this package, trained on synthetic voices: needs neither a download nor torch",
+            "  task       diarization",
             "  family     Sortformer, streaming",
             "  runs on    onnxruntime",
             "  licence    Apache-2.0: does not forbid commercial use",
@@ -285,6 +291,7 @@ nvidia/diar_sortformer_4spk-v1
             == f"""\
 nvidia/Nemotron-3-Diarization
   about      up to eight speakers, recordings of any length; runs on transformers instead of NeMo
+  task       diarization
   family     Nemotron, streaming
   runs on    {runs_on}
   licence    OpenMDW-1.1: does not forbid commercial use
@@ -300,14 +307,13 @@ nvidia/Nemotron-3-Diarization
 
     def test_one_of_embeddings(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         said = self.shown(capsys, "nvidia/speakerverification_en_titanet_large").splitlines()
-        assert said[-7:] == [
-            "  speakers   tells none apart",
-            "  frame      none",
-            "  latency    none",
+        assert said[2:4] + said[-4:] == [
+            "  task       speaker-embedding",
+            "  family     TitaNet, embeddings of speakers",
             "  embedding  192 numbers",
             "  size       101,621,760 bytes",
             "  sha256     e838520693f269e7984f55bc8eb3c2d60ccf246bf4b896d4be9bcabe3e4b0fe3",
-            "  installed  no",
+            "  installed  no: a job that names it fetches it",
         ]
 
     def test_a_folder(self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,6 +323,7 @@ nvidia/Nemotron-3-Diarization
             self.shown(capsys, "mine")
             == f"""\
 mine
+  task       diarization
   family     Sortformer, streaming
   runs on    onnxruntime
   licence    not known: see where the model comes from
@@ -350,10 +357,7 @@ mine
         ("arguments", "message"),
         [
             (["show"], "models show takes one name, .nemo file or folder: beam-curator models show MODEL"),
-            (
-                ["show", "diar_sortformer_4spk-v1"],
-                "unknown model 'diar_sortformer_4spk-v1': did you mean nvidia/diar_so",
-            ),
+            (["show", "diar_sortformer_4spk-v1"], "unknown model 'diar_sortformer_4spk-v1': did you mean nvidia/"),
             (["show", "nvidia/nemotron"], "unknown model 'nvidia/nemotron': "),
             (
                 ["show", "demo@v2"],

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import beam_curator
-from beam_curator.models.model_places import packaged_folder
+from beam_curator.models.resolving import packaged_folder
 from beam_curator.runners import cli
 from beam_curator.runners.options import UsageError
 from tests.fakes_models import write_band_model

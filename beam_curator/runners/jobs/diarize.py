@@ -8,8 +8,13 @@ from typing import ClassVar
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
 from beam_curator.files.listing import Lister, list_either
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.models.model_checks import check_embedding_model, check_model, notices_of
-from beam_curator.models.model_choice import check_embeddings, files_beside
+from beam_curator.models.checking import (
+    check_embedding_model,
+    check_embeddings,
+    check_model,
+    files_beside,
+    notices_of,
+)
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times

@@ -15,8 +15,7 @@ from beam_curator.files.listing import list_either
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_of
 from beam_curator.files.row_files import RowFormat
-from beam_curator.models.model_checks import warn_of_models
-from beam_curator.models.model_choice import check_embeddings, config_of_model, embedding_path
+from beam_curator.models.checking import check_embeddings, config_of_model, embedding_path, warn_of_models
 from beam_curator.models.turn_job import TurnJob
 from beam_curator.rules import config_of
 from beam_curator.sets.blocks import MAX_LINE_BYTES

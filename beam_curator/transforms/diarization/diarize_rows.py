@@ -8,7 +8,7 @@ from apache_beam.pvalue import PCollection
 
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions, StreamingOptions
 from beam_curator.diarization.turn_rules import TurnRules
-from beam_curator.models.model_checks import warn_of_models
+from beam_curator.models.checking import warn_of_models
 from beam_curator.models.turn_job import TurnJob
 from beam_curator.transforms.diarization.diarize_recordings import listening_handler_of
 from beam_curator.transforms.diarization.hear_recordings import HearRecordings

@@ -7,14 +7,14 @@ from typing import Any
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from beam_curator.diarization.batches import plan_batches
-from beam_curator.diarization.known_models import NEMOTRON_MODEL
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE
 from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.failures import EntryError
 from beam_curator.intervals import Seconds
+from beam_curator.model_records import NEMOTRON_MODEL
 from beam_curator.models.listening import Samples, deadline, whole
-from beam_curator.models.model_files import resolve_model
 from beam_curator.models.nemotron_backend import FRAME_STEP, NemotronModel, load_nemotron
+from beam_curator.models.resolving import resolve_model
 from beam_curator.models.sources import PiecesAhead, Source, Waveform, source_of
 from beam_curator.transforms.metrics import timed
 

@@ -7,13 +7,13 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from beam_curator.diarization.batches import BatchLimit, in_halves, padded, plan_batches
-from beam_curator.diarization.known_models import TITANET_MODEL
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.diarization.solo_speech import SoloPart, cut_solo_parts, joined_embeddings, plan_solo_parts
 from beam_curator.diarization.turns import Turn
 from beam_curator.failures import EntryError
 from beam_curator.intervals import Seconds
+from beam_curator.model_records import TITANET_MODEL
 from beam_curator.models.listening import deadline, failed
 from beam_curator.models.nemo_files import Device
 from beam_curator.models.sources import PiecesAhead, Source

@@ -21,7 +21,7 @@ from beam_curator.entries.json_lines import encode
 from beam_curator.files import storage
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.row_files import RowForm, RowFormat
-from beam_curator.models.model_choice import files_beside
+from beam_curator.models.checking import files_beside
 from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.transforms.diarization import diarize_recordings as diarize
 from beam_curator.transforms.diarization.diarize_rows import DiarizeRows

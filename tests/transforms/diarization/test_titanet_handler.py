@@ -168,7 +168,7 @@ class TestFiles:
 
     def test_an_exported_model_is_none(self, streaming_model: Model) -> None:
         with pytest.raises(NotAModelError, match=r"is no \.nemo file: give a \.nemo file of a TitaNet"):
-            TitaNetModelHandler(model_path=str(streaming_model.onnx)).locate()
+            TitaNetModelHandler(model_path=str(streaming_model.onnx)).load_model()
 
     def test_other_sample_rates_are_refused(self, tmp_path: Path) -> None:
         path = write_titanet(tmp_path / "phone.nemo", 8000)

@@ -4,14 +4,15 @@ import re
 
 import pytest
 
-from beam_curator.diarization.known_models import (
+from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
+from beam_curator.model_records import (
     DEFAULT_MODEL,
+    FAMILIES,
     KNOWN_MODELS,
     NEMOTRON_MODEL,
     RECOMMENDED_MODEL,
     TITANET_MODEL,
     known_model,
-    latencies_of,
     warning_of,
 )
 
@@ -51,14 +52,9 @@ def test_of_others_nothing_is_known(name: str) -> None:
     assert known_model(name) is None
 
 
-def test_a_licence_that_forbids_commerce_says_so() -> None:
-    for model in KNOWN_MODELS.values():
-        assert model.non_commercial == ("-NC-" in model.licence)
-
-
 def test_hashes_are_hashes_each_of_another_file() -> None:
     hashes = [model.sha256 for model in KNOWN_MODELS.values() if model.sha256 is not None]
-    assert len(set(hashes)) == len(hashes) == 4
+    assert len(set(hashes)) == len(hashes) == 5
     assert all(re.fullmatch("[0-9a-f]{64}", digits) for digits in hashes)
     for model in KNOWN_MODELS.values():
         assert (model.sha256 is None) == (model.n_bytes is None)
@@ -70,10 +66,17 @@ def test_what_gives_embeddings_gives_no_turns() -> None:
     assert KNOWN_MODELS[TITANET_MODEL].embedding_size == 192
 
 
-def test_latencies() -> None:
-    assert latencies_of("sortformer-streaming") == {"very-high": 30.4, "high": 10.0, "low": 1.04, "ultra-low": 0.32}
-    assert latencies_of("nemotron") == {"default": 30.4}
-    assert latencies_of("sortformer-offline") == latencies_of("titanet") == {}
+def test_latencies_are_those_of_the_presets() -> None:
+    presets = {name: round(walk.latency, 2) for name, walk in LATENCY_PRESETS.items()}
+    assert FAMILIES["sortformer-streaming"].latencies == presets
+    assert FAMILIES["nemotron"].latencies == {"default": 30.4}
+    for model in KNOWN_MODELS.values():
+        assert model.latencies == FAMILIES[model.family].latencies
+
+
+def test_tasks() -> None:
+    tasks = {model.name: model.task for model in KNOWN_MODELS.values() if model.task != "diarization"}
+    assert tasks == {TITANET_MODEL: "speaker-embedding"}
 
 
 class TestWarnings:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.models.model_files import ModelFileError, resolve_model
+from beam_curator.models.hub import hub_folder
+from beam_curator.models.model_files import ModelFileError
+from beam_curator.models.resolving import resolve_model
 from tests.models.hub import COMMIT, Hub
 from tests.models.models_in_files import NEMO, TRANSFORMERS, nemo_bytes, sha256
 
@@ -21,7 +23,7 @@ RESOLVE = """
 import sys
 from beam_curator.runners.beam_start import start_beam
 start_beam()
-from beam_curator.models.model_files import resolve_model
+from beam_curator.models.resolving import resolve_model
 try:
     found = resolve_model(sys.argv[1], None, sys.argv[2] or None, sha256=sys.argv[3] or None)
     print(found.kind, found.path, found.revision)
@@ -206,3 +208,43 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
         ModelFileError, match=r"cache .*/file/cache cannot be written \(.*\): give another one as --cache"
     ):
         resolve_model(NAME, None, str(tmp_path / "file" / "cache"))
+
+
+@pytest.fixture
+def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/me")
+
+
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({}, "/home/me/.cache/huggingface/hub"),
+        ({"XDG_CACHE_HOME": "/x"}, "/x/huggingface/hub"),
+        ({"XDG_CACHE_HOME": "/x", "HF_HOME": "~/hf"}, "/home/me/hf/hub"),
+        ({"HF_HOME": "/hf", "HUGGINGFACE_HUB_CACHE": "/old"}, "/old"),
+        ({"HF_HOME": "/hf", "HUGGINGFACE_HUB_CACHE": "/old", "HF_HUB_CACHE": "~/new"}, "/home/me/new"),
+        ({"HF_HOME": "", "HF_HUB_CACHE": ""}, "/home/me/.cache/huggingface/hub"),
+    ],
+)
+def test_its_folder(environment: dict[str, str], folder: str, at_home: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    for nothing in ("", None):
+        assert hub_folder(nothing) == folder
+    assert hub_folder("~/given") == "/home/me/given"
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, {"XDG_CACHE_HOME": "/x"}, {"HF_HOME": "/hf"}, {"HF_HOME": "/hf", "HF_HUB_CACHE": "/new"}]
+)
+def test_its_folder_is_that_of_its_client(
+    environment: dict[str, str], at_home: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("huggingface_hub")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-c", "from huggingface_hub.constants import HF_HUB_CACHE; print(HF_HUB_CACHE)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{hub_folder('')}\n"

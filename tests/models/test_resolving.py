@@ -9,13 +9,9 @@ import pytest
 
 import beam_curator
 from beam_curator.files import storage
-from beam_curator.models.model_files import (
-    ModelFileError,
-    ModelLocation,
-    ModelNotFoundError,
-    resolve_model,
-)
-from beam_curator.models.model_places import packaged_folder
+from beam_curator.models import resolving
+from beam_curator.models.model_files import ModelFileError, ModelLocation, ModelNotFoundError
+from beam_curator.models.resolving import find_model, models_folder, packaged_folder, resolve_model
 from tests.fakes_filesystem import OBJECTS, put
 from tests.models.models_in_files import NEMO, ONNX, TRANSFORMERS, nemo_bytes, sha256
 
@@ -35,6 +31,7 @@ def folder_of(path: Path, files: dict[str, bytes]) -> Path:
         ({"b.nemo": NEMO, "a.nemo": NEMO, ".a.nemo": b""}, "nemo", "a.nemo"),
         ({"a.nemo": NEMO, "config.json": b"{}"}, "nemo", "a.nemo"),
         (ONNX, "onnx", ""),
+        (ONNX | {"config.json": b'{"format": 2, "family": "sortformer-offline"}'}, "onnx", ""),
         (ONNX | {"a.nemo": NEMO}, "onnx", ""),
         (TRANSFORMERS, "transformers", ""),
         (TRANSFORMERS | {"a.nemo": NEMO}, "transformers", ""),
@@ -116,6 +113,14 @@ def test_a_path_wins_over_a_name(tmp_path: Path) -> None:
             "{} is a model of type bert, expected nemotron3_diarization: give a folder of nvidia/Nemotron-3-Diar",
         ),
         ({"config.json": b'{"model_type": ["x"]}'}, "{} is a model of type ['x'], expected nemotron3_diarization"),
+        (
+            ONNX | {"config.json": b'{"format": 1, "family": "titanet"}'},
+            "{} is an exported model of family titanet, expected sortformer-offline or sortformer-streaming: give",
+        ),
+        (
+            ONNX | {"config.json": b'{"format": 1, "family": ["x"]}'},
+            "{} is an exported model of family ['x'], expected ",
+        ),
         ({"config.json": b"{"}, "config.json of model {} is no JSON (Expecting property name"),
         ({"a.nemo": NEMO[:300]}, "model {} is damaged (300 bytes that are no tar), expected a .nemo: fetch it again"),
     ],
@@ -252,7 +257,6 @@ def test_a_folder_in_a_store(store: None, tmp_path: Path) -> None:
 def test_a_copy_that_broke_off_is_not_taken(store: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, content in ONNX.items():
         put(f"gs://models/exported/{name}", content)
-    from beam_curator.models import model_files
 
     def fail_at_third(path: str) -> BinaryIO:
         if path.endswith("mel_filters.npy"):
@@ -260,7 +264,7 @@ def test_a_copy_that_broke_off_is_not_taken(store: None, tmp_path: Path, monkeyp
         return storage.open_raw(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(model_files, "open_raw", fail_at_third)
+        patch.setattr(resolving, "open_raw", fail_at_third)
         with pytest.raises(ConnectionError):
             resolve_model(NAME, "gs://models/exported", str(tmp_path))
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == []
@@ -270,3 +274,22 @@ def test_a_copy_that_broke_off_is_not_taken(store: None, tmp_path: Path, monkeyp
 def test_a_config_is_read_as_it_is(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "model", ONNX | {"config.json": json.dumps({"format": 1, "é": 1}).encode()})
     assert resolve_model("", str(folder)).kind == "onnx"
+
+
+def test_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert models_folder("") == models_folder(None) == "/home/me/.cache/beam_curator/models"
+    assert models_folder("~/m") == "/home/me/m"
+    assert packaged_folder("demo") == str(Path(beam_curator.__file__).parent / "models" / "demo")
+
+
+def test_a_model_put_there_by_hand_goes_by_its_name(tmp_path: Path) -> None:
+    path = folder_of(tmp_path, {f"{NAME.partition('/')[2]}.nemo": NEMO}) / f"{NAME.partition('/')[2]}.nemo"
+    found = ModelLocation(path=str(path), kind="nemo", name=NAME)
+    assert find_model(NAME, str(tmp_path)) == resolve_model(NAME, None, str(tmp_path)) == found
+    for other in (f"{NAME}@main", f"other/{NAME.partition('/')[2]}", "nvidia/diar_sortformer_4spk-v1"):
+        assert find_model(other, str(tmp_path)) is None
+    folder = folder_of(tmp_path / NAME.partition("/")[2], ONNX)
+    assert resolve_model(NAME, None, str(tmp_path)).path == str(folder)
+    fetched = folder_of(tmp_path / f"models--{NAME.replace('/', '--')}" / "snapshots" / "main", {"a.nemo": NEMO})
+    assert resolve_model(NAME, None, str(tmp_path)).path == str(fetched / "a.nemo")

@@ -1,20 +1,33 @@
+import hashlib
+import json
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pytest
 
-from beam_curator.diarization.diarize_rules import ModelOptions
-from beam_curator.diarization.known_models import KNOWN_MODELS, TITANET_MODEL
+from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
 from beam_curator.diarization.streaming_parameters import StreamingParameters
-from beam_curator.models.model_checks import ModelUseWarning, check_model, notices_of
+from beam_curator.model_records import KNOWN_MODELS, NEMOTRON_MODEL, TITANET_MODEL
+from beam_curator.models.checking import (
+    ModelUseWarning,
+    check_model,
+    config_of_model,
+    files_beside,
+    is_nemotron,
+    notices_of,
+)
 from beam_curator.models.model_files import ModelFileError
-from beam_curator.models.model_places import packaged_folder
+from beam_curator.models.resolving import packaged_folder
 from beam_curator.transforms.diarization.diarize_recordings import Diarize
+from beam_curator.transforms.diarization.model_handlers import handler_of
+from beam_curator.transforms.diarization.nemotron_handler import NemotronModelHandler
+from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler
 from beam_curator.transforms.yaml import diarize_jobs as yaml_diarization
 from tests.fakes_models import BandHandler, write_band_model, write_sound
-from tests.models.models_in_files import TRANSFORMERS
+from tests.models.models_in_files import NEMO, TRANSFORMERS
 
 FORBIDDEN = (
     "model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that take "
@@ -132,8 +145,81 @@ def test_a_name_that_no_model_can_have_is_refused_unless_a_path_wins(name: str) 
 
 
 def test_another_model_of_transformers(tmp_path: Path) -> None:
-    for name, content in TRANSFORMERS.items():
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    folder = write_transformers(tmp_path / "m")
+    (folder / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ModelFileError, match="is a model of type bert, expected nemotron3_diarization"):
-        check_model(ModelOptions(model_path=str(tmp_path)), StreamingParameters())
+        check_model(ModelOptions(model_path=str(folder)), StreamingParameters())
+    assert not is_nemotron(ModelOptions(model_path=str(folder)))
+
+
+def write_transformers(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for name, content in TRANSFORMERS.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+class TestHandlers:
+    def made(self, model: ModelOptions, **inference: Any) -> Any:
+        return handler_of(model, StreamingParameters(), InferenceOptions(**inference))
+
+    def test_of_a_sortformer(self) -> None:
+        handler = self.made(ModelOptions(model_path="/m.nemo"), inference_batch_size=3)
+        assert isinstance(handler, SortformerModelHandler)
+        assert handler.batch_elements_kwargs()["max_batch_size"] == 3
+
+    def test_of_nemotron(self, tmp_path: Path) -> None:
+        for model in (
+            ModelOptions(model_name=NEMOTRON_MODEL),
+            ModelOptions(model_path=str(write_transformers(tmp_path / "t"))),
+        ):
+            assert is_nemotron(model)
+            handler = self.made(model, inference_batch_size=2)
+            assert isinstance(handler, NemotronModelHandler)
+            assert handler.batch_elements_kwargs()["max_batch_size"] == 2
+
+    def test_a_path_wins_over_the_name(self, tmp_path: Path) -> None:
+        path = str(write_band_model(tmp_path))
+        assert not is_nemotron(ModelOptions(model_name=NEMOTRON_MODEL, model_path=path))
+        assert not is_nemotron(ModelOptions(model_path="gs://bucket/model"))
+        assert not is_nemotron(ModelOptions(model_path="/none"))
+
+
+def files_of(model: ModelOptions) -> tuple[str, ...]:
+    return files_beside(model, DiarizeRules())
+
+
+class TestWhatDecidesTheRows:
+    def test_the_name_of_the_model(self) -> None:
+        named = config_of_model(ModelOptions(model_name="a/b@1", model_path="/x/m.nemo/", backend="nemo"))
+        assert named == {"name": "m.nemo", "backend": "nemo", "sha256": "", "autocast": "none"}
+        assert config_of_model(ModelOptions(model_name="a/b@1"))["name"] == "a/b@1"
+        json.dumps(named)
+
+    def test_of_the_model_of_this_package_the_hash_of_its_checksums(self) -> None:
+        checksums = (Path(packaged_folder("demo")) / "SHA256SUMS").read_bytes()
+        for model in (ModelOptions(), ModelOptions(model_name="demo")):
+            assert config_of_model(model) | {"backend": ""} == {
+                "name": "demo", "backend": "", "sha256": hashlib.sha256(checksums).hexdigest(), "autocast": "none"
+            }  # fmt: skip
+            assert files_of(model) == ()
+
+    def test_files_of_a_local_model(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        nemo = tmp_path / "home" / "m.nemo"
+        nemo.parent.mkdir()
+        nemo.write_bytes(NEMO)
+        folder = write_band_model(tmp_path / "home" / "bands")
+        (folder / ".hidden").write_bytes(b"x")
+        (folder / "deeper").mkdir()
+        assert files_of(ModelOptions(model_path=str(nemo))) == (str(nemo),)
+        files = files_of(ModelOptions(model_path=str(folder)))
+        assert [Path(name).name for name in files] == [
+            *("SHA256SUMS", "config.json", "encode.onnx", "mel_filters.npy", "pre_encode.onnx")
+        ]
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        assert files_of(ModelOptions(model_path="~/m.nemo")) == (str(nemo),)
+
+    def test_of_a_store_what_tells_them_all(self) -> None:
+        assert files_of(ModelOptions(model_name="a/b")) == ()
+        assert files_of(ModelOptions(model_path="gs://bucket/m.nemo")) == ("gs://bucket/m.nemo",)
+        assert files_of(ModelOptions(model_path="gs://bucket/m")) == ("gs://bucket/m/SHA256SUMS",)

@@ -10,20 +10,19 @@ from pathlib import Path
 import pytest
 
 import beam_curator
-from beam_curator.diarization.known_models import KNOWN_MODELS, NEMOTRON_MODEL, TITANET_MODEL
 from beam_curator.diarization.models import ModelConfig, NotAModelError
-from beam_curator.models.model_descriptions import (
-    InstalledModel,
-    can_run,
+from beam_curator.model_records import KNOWN_MODELS, NEMOTRON_MODEL, TITANET_MODEL
+from beam_curator.models.describing import (
+    ModelDescription,
     describe_known,
     describe_path,
-    models_here,
-    published_model,
-    published_weights,
+    placed_models,
+    published_at,
+    record_of,
 )
-from beam_curator.models.model_files import ModelFileError, ModelNotFoundError, locate
-from beam_curator.models.model_places import packaged_folder
+from beam_curator.models.model_files import ModelFileError, ModelLocation, ModelNotFoundError, locate
 from beam_curator.models.onnx_backend import CHECKSUMS, checksums_of
+from beam_curator.models.resolving import packaged_folder
 from tests.fakes_models import write_band_model
 from tests.models.models_in_files import TRANSFORMERS, sha256
 
@@ -83,29 +82,29 @@ def change_config(folder: Path, **changes: str) -> Path:
 
 class TestPublishedModels:
     def test_by_the_name_of_a_file_or_folder(self, tmp_path: Path) -> None:
-        assert published_model("/none/diar_sortformer_4spk-v1.nemo") is OFFLINE
-        assert published_model("s3://bucket/diar_sortformer_4spk-v1/") is OFFLINE
-        assert published_model("gs://bucket/other") is None
+        assert published_at("/none/diar_sortformer_4spk-v1.nemo") is OFFLINE
+        assert published_at("s3://bucket/diar_sortformer_4spk-v1/") is OFFLINE
+        assert published_at("gs://bucket/other") is None
         write_nemo(tmp_path / "m" / "diar_sortformer_4spk-v1.nemo")
-        assert published_model(str(tmp_path / "m")) is OFFLINE
+        assert published_at(str(tmp_path / "m")) is OFFLINE
 
     def test_by_the_cache_of_the_hub(self, tmp_path: Path) -> None:
-        assert published_model(str(cached(tmp_path, OFFLINE.name))) is OFFLINE
-        assert published_model(str(cached(tmp_path, NEMOTRON_MODEL))) is KNOWN_MODELS[NEMOTRON_MODEL]
-        assert published_model(str(cached(tmp_path, "somebody/else"))) is None
+        assert published_at(str(cached(tmp_path, OFFLINE.name))) is OFFLINE
+        assert published_at(str(cached(tmp_path, NEMOTRON_MODEL))) is KNOWN_MODELS[NEMOTRON_MODEL]
+        assert published_at(str(cached(tmp_path, "somebody/else"))) is None
 
     def test_by_what_an_exported_one_was_made_of(self, tmp_path: Path) -> None:
         folder = write_band_model(tmp_path / "m", streaming=False)
-        assert published_model(str(folder)) is None
-        assert published_model(str(change_config(folder, name="diar_sortformer_4spk-v1.nemo"))) is OFFLINE
+        assert published_at(str(folder)) is None
+        assert published_at(str(change_config(folder, name="diar_sortformer_4spk-v1.nemo"))) is OFFLINE
         assert STREAMING.sha256 is not None
-        assert published_model(str(change_config(folder, name="mine.nemo", sha256=STREAMING.sha256))) is STREAMING
+        assert published_at(str(change_config(folder, name="mine.nemo", sha256=STREAMING.sha256))) is STREAMING
 
     def test_that_of_this_package_wherever_it_lies(self, tmp_path: Path) -> None:
         folder = packaged_folder("demo")
         copy = shutil.copytree(folder, tmp_path / "diar_sortformer_4spk-v1")
         for path in (folder, f"{folder}/", os.path.relpath(folder), str(copy)):
-            assert published_model(path) is DEMO
+            assert published_at(path) is DEMO
             assert describe_path(path).published is DEMO
 
     def test_another_that_is_called_as_that_of_this_package(self, tmp_path: Path) -> None:
@@ -113,64 +112,57 @@ class TestPublishedModels:
         fetched = shutil.copytree(folder, tmp_path / "models--demo" / "snapshots" / COMMIT)
         archive = write_nemo(tmp_path / "demo.nemo")
         for path in (folder, fetched, archive):
-            assert published_model(str(path)) is describe_path(str(path)).published is None
-        assert published_model("gs://bucket/demo") is None
+            assert published_at(str(path)) is describe_path(str(path)).published is None
+        assert published_at("gs://bucket/demo") is None
 
     def test_without_checksums_a_copy_is_not_told(self, tmp_path: Path) -> None:
         folder = shutil.copytree(packaged_folder("demo"), tmp_path / "mine")
         (folder / CHECKSUMS).write_bytes(b"\xff\n")
-        assert published_model(str(folder)) is None
+        assert published_at(str(folder)) is None
         (folder / CHECKSUMS).unlink()
-        assert published_model(str(folder)) is None
+        assert published_at(str(folder)) is None
 
     def test_by_the_hash_of_weights(self) -> None:
         assert OFFLINE.sha256 is not None
-        assert published_weights(OFFLINE.sha256.upper()) is OFFLINE
-        assert published_weights(sha256((Path(packaged_folder("demo")) / "encode.onnx").read_bytes())) is DEMO
-        assert published_weights("") is published_weights("0" * 64) is None
+        assert published_at("", OFFLINE.sha256.upper()) is OFFLINE
+        assert published_at("", sha256((Path(packaged_folder("demo")) / "encode.onnx").read_bytes())) is DEMO
+        assert published_at("", "") is published_at("", "0" * 64) is None
 
     def test_others(self, tmp_path: Path) -> None:
         for path in ("", "/", "/none", "model.nemo", str(tmp_path), str(write_nemo(tmp_path / "m.nemo"))):
-            assert published_model(path) is None
+            assert published_at(path) is None
 
 
 class TestKnownModels:
     def test_one_that_is_not_here(self, tmp_path: Path) -> None:
-        model = describe_known(STREAMING, str(tmp_path))
-        assert (model.name, model.published, model.family) == (STREAMING.name, STREAMING, "sortformer-streaming")
-        assert (model.n_speakers, model.frame_step, model.embedding_size) == (4, 0.08, None)
-        assert model.latencies == {"very-high": 30.4, "high": 10.0, "low": 1.04, "ultra-low": 0.32}
-        assert model.installed is None
+        model = describe_known(STREAMING.name, str(tmp_path))
+        assert (model.record, model.published, model.location) == (STREAMING, STREAMING, None)
+        assert (model.n_bytes, model.sha256) == (471_367_680, None)
 
     def test_one_in_the_cache_of_the_hub(self, tmp_path: Path) -> None:
         path = write_nemo(cached(tmp_path, STREAMING.name) / "m.nemo")
-        expected = InstalledModel(
-            path=str(path),
-            kind="nemo",
-            revision=COMMIT,
-            can_run=can_run(locate(str(path), name="")),
-            n_bytes=path.stat().st_size,
-            sha256=None,
+        location = ModelLocation(path=str(path), kind="nemo", name=STREAMING.name, revision=COMMIT)
+        expected = ModelDescription(
+            record=STREAMING, published=STREAMING, location=location, n_bytes=path.stat().st_size, sha256=None
         )
-        assert describe_known(STREAMING, str(tmp_path)).installed == expected
+        assert describe_known(STREAMING.name, str(tmp_path)) == expected
         digits = hashlib.sha256(path.read_bytes()).hexdigest()
-        assert describe_known(STREAMING, str(tmp_path), hashed=True).installed == replace(expected, sha256=digits)
+        assert describe_known(STREAMING.name, str(tmp_path), hashed=True) == replace(expected, sha256=digits)
 
     def test_a_revision(self, tmp_path: Path) -> None:
         write_nemo(cached(tmp_path, STREAMING.name) / "m.nemo")
         write_nemo(cached(tmp_path, STREAMING.name, "fedc", main=False) / "m.nemo")
-        for revision, found in (("", COMMIT), ("main", COMMIT), ("fedc", "fedc")):
-            installed = describe_known(STREAMING, str(tmp_path), revision=revision).installed
-            assert installed is not None
-            assert installed.revision == found
-        assert describe_known(STREAMING, str(tmp_path), revision="v1").installed is None
+        for revision, found in (("", COMMIT), ("@main", COMMIT), ("@fedc", "fedc")):
+            location = describe_known(f"{STREAMING.name}{revision}", str(tmp_path)).location
+            assert location is not None
+            assert location.revision == found
+        assert describe_known(f"{STREAMING.name}@v1", str(tmp_path)).location is None
 
     def test_one_put_there_by_hand(self, tmp_path: Path) -> None:
         path = write_nemo(tmp_path / "diar_sortformer_4spk-v1.nemo", "streaming_mode: false\n")
-        installed = describe_known(OFFLINE, str(tmp_path)).installed
-        assert installed is not None
-        assert (installed.path, installed.revision) == (str(path), "")
-        assert describe_known(OFFLINE, str(tmp_path), revision="main").installed is None
+        model = describe_known(OFFLINE.name, str(tmp_path))
+        assert model.location == ModelLocation(path=str(path), kind="nemo", name=OFFLINE.name)
+        assert describe_known(f"{OFFLINE.name}@main", str(tmp_path)).location is None
 
     def test_weights_in_parts_have_no_hash(self, tmp_path: Path) -> None:
         folder = write_transformers(cached(tmp_path, NEMOTRON_MODEL))
@@ -179,24 +171,29 @@ class TestKnownModels:
         (folder / "model.safetensors.index.json").write_text(
             '{"weight_map": {"a": "part-1.safetensors", "b": "part-2.safetensors"}}'
         )
-        installed = describe_known(KNOWN_MODELS[NEMOTRON_MODEL], str(tmp_path), hashed=True).installed
-        assert installed is not None
-        assert (installed.kind, installed.n_bytes, installed.sha256) == ("transformers", 3, None)
+        model = describe_known(NEMOTRON_MODEL, str(tmp_path), hashed=True)
+        assert model.location is not None
+        assert (model.location.kind, model.n_bytes, model.sha256) == ("transformers", 3, None)
 
 
 class TestPaths:
     def test_a_nemo_file(self, tmp_path: Path) -> None:
         path = write_nemo(tmp_path / "m.nemo")
         model = describe_path(str(path))
-        assert (model.name, model.published, model.family) == (str(path), None, "sortformer-streaming")
-        assert (model.n_speakers, model.frame_step) == (6, 0.08)
-        assert model.installed is not None
-        assert model.installed.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        record = model.record
+        assert (record.name, model.published, record.family) == (str(path), None, "sortformer-streaming")
+        assert (record.n_speakers, record.frame_step) == (6, 0.08)
+        assert model.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
     def test_a_nemo_file_that_says_little(self, tmp_path: Path) -> None:
         text = "sortformer_modules: {num_spks: '${x}'}\nencoder: 3\n"
         model = describe_path(str(write_nemo(tmp_path / "m.nemo", text)))
-        assert (model.family, model.n_speakers, model.frame_step) == ("sortformer-offline", None, None)
+        record = model.record
+        assert (record.family, record.n_speakers, record.frame_step) == (
+            "sortformer-offline",
+            None,
+            None,
+        )
 
     @pytest.mark.parametrize("number", [".nan", ".inf", "-3", "0", "0.5", "true", "1" + "0" * 400, "four", "[4]"])
     def test_a_nemo_file_with_numbers_that_are_none(self, tmp_path: Path, number: str) -> None:
@@ -205,7 +202,8 @@ class TestPaths:
             "preprocessor: {window_stride: -0.01}\n"
         )
         model = describe_path(str(write_nemo(tmp_path / "m.nemo", text)))
-        assert (model.n_speakers, model.frame_step) == (None, None)
+        record = model.record
+        assert (record.n_speakers, record.frame_step) == (None, None)
 
     @pytest.mark.parametrize("text", ["trained: 2024-99-99\n", "a: !!int ''\n", "[" * 3000])
     def test_a_nemo_file_that_cannot_be_read(self, tmp_path: Path, text: str) -> None:
@@ -215,19 +213,30 @@ class TestPaths:
     def test_a_nemo_file_of_embeddings(self, tmp_path: Path) -> None:
         path = write_nemo(tmp_path / "speakerverification_en_titanet_large.nemo", TITANET)
         model = describe_path(str(path))
-        assert (model.family, model.n_speakers, model.frame_step, model.embedding_size) == ("titanet", None, None, 256)
+        record = model.record
+        assert (record.family, record.n_speakers, record.frame_step, record.embedding_size) == (
+            "titanet",
+            None,
+            None,
+            256,
+        )
         assert model.published is KNOWN_MODELS[TITANET_MODEL]
 
     def test_an_exported_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write_band_model(tmp_path / "m", streaming=False)
         monkeypatch.setenv("HOME", str(tmp_path))
         model = describe_path("~/m")
-        assert (model.name, model.family, model.n_speakers, model.frame_step) == ("~/m", "sortformer-offline", 4, 0.08)
-        assert model.latencies == {}
-        assert model.installed is not None
+        record = model.record
+        assert (record.name, record.family, record.n_speakers, record.frame_step) == (
+            "~/m",
+            "sortformer-offline",
+            4,
+            0.08,
+        )
+        assert record.latencies == {}
         weights = (tmp_path / "m" / "encode.onnx").read_bytes()
-        assert model.installed.n_bytes == len(weights)
-        assert model.installed.sha256 == hashlib.sha256(weights).hexdigest()
+        assert model.n_bytes == len(weights)
+        assert model.sha256 == hashlib.sha256(weights).hexdigest()
 
     @pytest.mark.parametrize(
         ("config", "n_speakers", "latency"),
@@ -243,10 +252,10 @@ class TestPaths:
         self, tmp_path: Path, config: dict[str, object], n_speakers: int, latency: float
     ) -> None:
         model = describe_path(str(write_transformers(tmp_path / "m", **config)))
-        assert (model.family, model.n_speakers, model.frame_step) == ("nemotron", n_speakers, 0.01)
-        assert model.latencies == {"default": latency}
-        assert model.installed is not None
-        assert model.installed.sha256 == sha256(b"w")
+        record = model.record
+        assert (record.family, record.n_speakers, record.frame_step) == ("nemotron", n_speakers, 0.01)
+        assert record.latencies == {"default": latency}
+        assert model.sha256 == sha256(b"w")
 
     def test_a_folder_of_transformers_with_another_model(self, tmp_path: Path) -> None:
         folder = write_transformers(tmp_path / "m", model_type="bert")
@@ -270,19 +279,44 @@ class TestPaths:
             describe_path(str(folder))
 
 
+class TestFamilies:
+    def test_of_exported_models(self, tmp_path: Path) -> None:
+        for streaming, family in ((True, "sortformer-streaming"), (False, "sortformer-offline")):
+            path = write_band_model(tmp_path / family, streaming=streaming)
+            assert record_of(locate(str(path), name="")).family == family
+
+    @pytest.mark.parametrize(
+        ("config", "family"),
+        [
+            ("streaming_mode: true\nencoder: {n_layers: 2}\n", "sortformer-streaming"),
+            ("streaming_mode: false\n", "sortformer-offline"),
+            ("sample_rate: 16000\n", "sortformer-offline"),
+            ("target: nemo.x.SortformerEncLabelModel\nstreaming_mode: true\n", "sortformer-streaming"),
+            ("target: nemo.x.EncDecSpeakerLabelModel\n", "titanet"),
+        ],
+    )
+    def test_of_nemo_archives(self, tmp_path: Path, config: str, family: str) -> None:
+        path = write_nemo(tmp_path / "m.nemo", config)
+        assert record_of(locate(str(path), name="")).family == family
+
+    @pytest.mark.parametrize("config", ["", "- a list\n", "streaming_mode: [\n", "target: nemo.x.EncDecCTCModel\n"])
+    def test_an_archive_that_does_not_say(self, tmp_path: Path, config: str) -> None:
+        path = write_nemo(tmp_path / "m.nemo", config)
+        with pytest.raises(NotAModelError, match=r"m\.nemo"):
+            record_of(locate(str(path), name=""))
+
+    def test_of_transformers(self, tmp_path: Path) -> None:
+        assert record_of(locate(str(write_transformers(tmp_path / "t")), name="")).family == "nemotron"
+
+
 def test_models_that_are_here(tmp_path: Path) -> None:
     band = write_band_model(tmp_path / "b")
     mine = write_nemo(tmp_path / "a.nemo")
     (tmp_path / ".hidden.nemo").write_bytes(mine.read_bytes())
     (tmp_path / "bad.nemo").write_bytes(b"no tar")
-    fetched = write_nemo(cached(tmp_path, OFFLINE.name) / "m.nemo")
-    newest = write_nemo(cached(tmp_path, TITANET_MODEL) / "m.nemo", TITANET)
-    assert [(location.path, family) for location, family in models_here(str(tmp_path))] == [
-        (str(mine), "sortformer-streaming"),
-        (str(band), "sortformer-streaming"),
-        (str(newest), "titanet"),
-        (str(fetched), "sortformer-offline"),
-    ]
+    write_nemo(cached(tmp_path, OFFLINE.name) / "m.nemo")
+    assert [location.path for location in placed_models(str(tmp_path))] == [str(mine), str(band)]
+    assert list(placed_models(str(tmp_path / "none"))) == []
 
 
 def test_what_is_broken_is_passed_over(tmp_path: Path) -> None:
@@ -299,14 +333,14 @@ def test_what_is_broken_is_passed_over(tmp_path: Path) -> None:
     change_config(odd, name=3)  # type: ignore[arg-type]  # what a file may hold
     (cached(tmp_path, OFFLINE.name) / "m.nemo").symlink_to(tmp_path / "blob")
     (cached(tmp_path, STREAMING.name) / "m.nemo").mkdir()
-    assert [location.path for location, _ in models_here(str(tmp_path))] == [str(mine), str(odd)]
-    assert [describe_known(known, str(tmp_path)).installed for known in (OFFLINE, STREAMING)] == [None, None]
+    assert [location.path for location in placed_models(str(tmp_path))] == [str(mine), str(odd)]
+    assert [describe_known(known.name, str(tmp_path)).location for known in (OFFLINE, STREAMING)] == [None, None]
 
 
 def test_one_of_this_package_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = shutil.copytree(packaged_folder("demo"), tmp_path / "copy")
     fetched = shutil.copytree(copy, cached(tmp_path, "demo"), dirs_exist_ok=True)
-    assert published_model(str(fetched)) is DEMO
+    assert published_at(str(fetched)) is DEMO
     monkeypatch.setattr(beam_curator, "__file__", str(tmp_path / "package" / "__init__.py"))
-    assert describe_known(DEMO, str(tmp_path)).installed is None
-    assert published_model(str(copy)) is None
+    assert describe_known("demo", str(tmp_path)).location is None
+    assert published_at(str(copy)) is DEMO

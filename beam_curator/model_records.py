@@ -1,0 +1,222 @@
+"""Facts about published models of any task, as data: one record a model, one entry a family, one a kind of files.
+
+A model of a known family needs its record alone. A new family needs a name, an entry, and a backend that runs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+Task = Literal["diarization", "speaker-embedding", "vad", "quality"]
+Family = Literal["sortformer-offline", "sortformer-streaming", "nemotron", "titanet"]
+Kind = Literal["nemo", "onnx", "transformers"]
+
+
+class Runtime(NamedTuple):
+    """The library that runs files of a kind: its name for people, its module, and a command that installs it."""
+
+    title: str
+    module: str
+    cure: str
+
+
+RUNTIMES: Mapping[Kind, Runtime] = {
+    "nemo": Runtime("NeMo", "nemo", "pip install 'beam-curator[nemo]'"),
+    "onnx": Runtime("onnxruntime", "onnxruntime", "pip install onnxruntime"),
+    "transformers": Runtime("transformers", "transformers", "pip install 'beam-curator[nemotron]'"),
+}
+
+
+class FamilyFacts(NamedTuple):
+    """Facts that all models of a family share.
+
+    Attributes:
+      title: for people.
+      task: of its models.
+      kind: of the files that are published.
+      onnx_files: of an exported model, beside its `config.json`, the one with the weights first; none where a
+        model of this family is not run by onnxruntime.
+      latencies: that they can run with, seconds, by the name of the preset; none where a recording is heard at once.
+    """
+
+    title: str
+    task: Task
+    kind: Kind
+    onnx_files: tuple[str, ...] = ()
+    latencies: Mapping[str, float] = {}
+
+
+_SORTFORMER = ("encode.onnx", "pre_encode.onnx", "mel_filters.npy")
+_STREAMING = {"very-high": 30.4, "high": 10.0, "low": 1.04, "ultra-low": 0.32}
+_NEMOTRON = {"default": 30.4}  # transformers' Nemotron3DiarizationConfig: 340 embeddings a chunk and 40 ahead, of 80 ms
+
+FAMILIES: Mapping[Family, FamilyFacts] = {
+    "sortformer-offline": FamilyFacts("Sortformer, offline", "diarization", "nemo", _SORTFORMER),
+    "sortformer-streaming": FamilyFacts("Sortformer, streaming", "diarization", "nemo", _SORTFORMER, _STREAMING),
+    "nemotron": FamilyFacts("Nemotron, streaming", "diarization", "transformers", latencies=_NEMOTRON),
+    "titanet": FamilyFacts("TitaNet, embeddings of speakers", "speaker-embedding", "nemo"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """A model: a published one, one of this package, or a file as far as it says what it is.
+
+    Attributes:
+      name: its id on huggingface.co; of a packaged one its own, of a file its path.
+      family: decides the backend that runs it.
+      licence: as its model card says it; None where it is not known.
+      summary: one line for people.
+      n_speakers: most speakers that it tells apart; None where it tells none apart.
+      frame_step: of its probabilities, seconds; None where it has none.
+      latencies: that it can run with, seconds, by the name of their preset.
+      embedding_size: numbers of an embedding; None where it makes none.
+      n_bytes: size of the file with its weights; None where it is not known.
+      sha256: of that file; None where it is not known.
+      packaged: it lies in this package, in `models/NAME`, and nothing is fetched.
+      only_for: its purpose, if that is less than its family promises; "" where it is not.
+    """
+
+    name: str
+    family: Family
+    licence: str | None = None
+    summary: str = ""
+    n_speakers: int | None = None
+    frame_step: float | None = None
+    latencies: Mapping[str, float] = field(default_factory=dict)
+    embedding_size: int | None = None
+    n_bytes: int | None = None
+    sha256: str | None = None
+    packaged: bool = False
+    only_for: str = ""
+
+    @property
+    def task(self) -> Task:
+        """The task of its family."""
+        return FAMILIES[self.family].task
+
+    @property
+    def non_commercial(self) -> bool:
+        """Whether its licence forbids commercial use, as Creative Commons' names say."""
+        return self.licence is not None and "-NC-" in self.licence
+
+
+# Sizes and hashes are those of the hub's file pages, or what several projects that pin the files agree on. Of Nemotron
+# none was found for the file that is used here, its safetensors.
+# fmt: off
+_ALL = (
+    ModelRecord(
+        name="demo", family="sortformer-streaming", licence="Apache-2.0", n_speakers=4, frame_step=0.08,
+        summary="small, in this package, trained on synthetic voices: needs neither a download nor torch",
+        latencies=_STREAMING, packaged=True, only_for="demonstration and tests",
+        n_bytes=4_462_071, sha256="567a68e181dde2a59e31f6871d0ecb1b3500b38943484143f905a9a450cfd69a",
+    ),
+    ModelRecord(
+        name="nvidia/diar_sortformer_4spk-v1", family="sortformer-offline", licence="CC-BY-NC-4.0",
+        summary="hears a recording at once, so its length is limited by memory", n_speakers=4, frame_step=0.08,
+        n_bytes=493_434_880, sha256="bc74dfd8ca314240abcdc7e2949901eeaa72947a04ce1fab893e373d81f1e689",
+    ),
+    ModelRecord(
+        name="nvidia/diar_streaming_sortformer_4spk-v2", family="sortformer-streaming", licence="CC-BY-4.0",
+        summary="hears chunk by chunk with a speaker cache: recordings of any length, and live streams",
+        n_speakers=4, frame_step=0.08, latencies=_STREAMING,
+        n_bytes=471_367_680, sha256="b371afce2c4958186469df33d939936b9746c89f38b10a69cfd2c61254e83329",
+    ),
+    ModelRecord(
+        name="nvidia/diar_streaming_sortformer_4spk-v2.1", family="sortformer-streaming",
+        licence="NVIDIA Open Model License", summary="as v2, trained further: fewer errors in meetings",
+        n_speakers=4, frame_step=0.08, latencies=_STREAMING,
+        n_bytes=471_367_680, sha256="8abd32832159c6ac1148c926b7276f35ba34582c444e559dce1f1253fea42ef8",
+    ),
+    ModelRecord(
+        name="nvidia/Nemotron-3-Diarization", family="nemotron", licence="OpenMDW-1.1",
+        summary="up to eight speakers, recordings of any length; runs on transformers instead of NeMo",
+        n_speakers=8, latencies=_NEMOTRON,
+        frame_step=0.01,  # transformers' Nemotron3DiarizationForAudioFrameClassification: "one frame every 10 ms"
+    ),
+    ModelRecord(
+        name="nvidia/speakerverification_en_titanet_large", family="titanet", licence="CC-BY-4.0",
+        summary="TitaNet: an embedding of a speaker; it gives no turns", embedding_size=192,
+        n_bytes=101_621_760, sha256="e838520693f269e7984f55bc8eb3c2d60ccf246bf4b896d4be9bcabe3e4b0fe3",
+    ),
+)
+# fmt: on
+
+KNOWN_MODELS: Mapping[str, ModelRecord] = {model.name: model for model in _ALL}
+"""Name to record: the one of this package, published ones that tell who speaks when, oldest first, others."""
+
+DEFAULT_MODEL = "demo"
+"""The model that listens where none is named."""
+
+RECOMMENDED_MODEL = "nvidia/diar_streaming_sortformer_4spk-v2.1"
+"""The model to use in place of one that is not for one's purpose."""
+
+NEMOTRON_MODEL = "nvidia/Nemotron-3-Diarization"
+TITANET_MODEL = "nvidia/speakerverification_en_titanet_large"
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[A-Za-z0-9][\w./-]*)?", re.ASCII)
+
+
+def known_model(name: str) -> ModelRecord | None:
+    """Return the record of a model, None for a model that is not listed here.
+
+    Args:
+      name: `org/name`, or `org/name@revision`.
+
+    Example:
+      >>> known_model("nvidia/diar_sortformer_4spk-v1").licence
+      'CC-BY-NC-4.0'
+      >>> known_model("nvidia/diar_streaming_sortformer_4spk-v2@main").task
+      'diarization'
+      >>> known_model("somebody/else")
+    """
+    return KNOWN_MODELS.get(name.partition("@")[0])
+
+
+def name_problem(name: str) -> str | None:
+    """Explain why no model can have a name; None if one can.
+
+    Example:
+      >>> print(name_problem("demo@v2"))
+      model demo@v2 is not there, expected demo, which lies in this package and has no revisions: leave @v2 out
+      >>> print(name_problem("auto"))
+      'auto' is no model name, expected demo or org/name[@revision] of the hub: see 'beam-curator models', or give a \
+file or folder as --model-path
+      >>> name_problem("demo"), name_problem("nvidia/diar_streaming_sortformer_4spk-v2@main")
+      (None, None)
+    """
+    known = known_model(name)
+    if known is not None and known.packaged:
+        excess = name.removeprefix(known.name)
+        if not excess:
+            return None
+        return (
+            f"model {name} is not there, expected {known.name}, which lies in this package and has no revisions: leave "
+            f"{excess} out"
+        )
+    if _HUB_NAME.fullmatch(name) and ".." not in name:
+        return None
+    return (
+        f"{name!r} is no model name, expected {DEFAULT_MODEL} or org/name[@revision] of the hub: see 'beam-curator "
+        "models', or give a file or folder as --model-path"
+    )
+
+
+def warning_of(model: ModelRecord) -> str | None:
+    """Return the warning to give before a model is used, which names a model to take instead; None if it needs none.
+
+    Example:
+      >>> print(warning_of(KNOWN_MODELS["nvidia/diar_sortformer_4spk-v1"]))
+      model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that take \
+nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)
+      >>> warning_of(KNOWN_MODELS["nvidia/diar_streaming_sortformer_4spk-v2"])
+    """
+    other = f"{RECOMMENDED_MODEL} ({KNOWN_MODELS[RECOMMENDED_MODEL].licence})"
+    if model.non_commercial:
+        return f"model {model.name} is under {model.licence}, which forbids commercial use: for that take {other}"
+    if model.only_for:
+        return f"model {model.name} is for {model.only_for} only: for real speech take {other}"
+    return None

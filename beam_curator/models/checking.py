@@ -1,0 +1,193 @@
+"""Checks of the models of a job and notices about them, before it begins and without loading them."""
+
+import os
+import warnings
+from contextlib import suppress
+from typing import Any
+
+from beam_curator.diarization.diarize_rules import DiarizeRules, ModelOptions
+from beam_curator.diarization.streaming_parameters import StreamingParameters
+from beam_curator.files import storage
+from beam_curator.model_records import RECOMMENDED_MODEL, RUNTIMES, TITANET_MODEL, known_model, warning_of
+from beam_curator.models.describing import can_run, published_at
+from beam_curator.models.model_files import ModelFileError, ModelLocation, ModelNotFoundError, exported_config, locate
+from beam_curator.models.nemo_files import check_nemo
+from beam_curator.models.onnx_backend import CHECKSUMS, check_files, imported_onnxruntime
+from beam_curator.models.resolving import find_model
+from beam_curator.models.sortformer import check_backend, locate_model
+from beam_curator.models.titanet import TITANET, locate_titanet
+
+
+def check_model(options: ModelOptions, parameters: StreamingParameters) -> None:
+    """Check that a model is there, whole as far as its files say so, and goes with the other options.
+
+    Args:
+      options: which model, and what runs it.
+      parameters: how a streaming model walks.
+
+    Raises:
+      ModelNotFoundError: it is not there, and cannot be had.
+      ModelFileError: it is damaged, another backend's, or no model that tells who speaks when.
+      NotAModelError: a file of an exported model was changed.
+      ValueError: the parameters do not fit the model.
+    """
+    known = known_model(options.model_name) if not options.model_path else None
+    if known is not None and known.task != "diarization":
+        raise ModelFileError(
+            f"model {known.name} does not tell who speaks when, expected one that does: give --model-name "
+            f"{RECOMMENDED_MODEL}, or another of 'beam-curator models'"
+        )
+    location = locate_model(options)
+    _check_runtime(location, options.device)
+    if options.autocast != "none" and location.kind != "nemo":
+        raise ValueError(f"autocast {options.autocast} is for .nemo models, and {location.path} is none: leave it out")
+    if location.kind == "transformers":
+        return
+    check_backend(location, options.backend)
+    if location.kind == "nemo":
+        return
+    check_files(location.path)
+    config = exported_config(location.path)
+    if config.is_streaming:
+        parameters.check(config.n_speakers, config.cache.spkcache_sil_frames_per_spk)
+
+
+def check_embedding_model(rules: DiarizeRules, options: ModelOptions) -> None:
+    """Check that the model that makes embeddings is there, and one that does so as far as its file says.
+
+    Args:
+      rules: which model.
+      options: what it is run on, and where it is kept: as the model that listens.
+
+    Raises:
+      ModelNotFoundError: it is not there, and cannot be had.
+      ModelFileError: it is damaged, or the library that runs it is not installed.
+      NotAModelError: it is no TitaNet.
+      ValueError: a GPU is asked for, and there is none.
+    """
+    location = locate_titanet(rules.embedding_model, embedding_path(rules) or None, options.cache_dir or None)
+    _check_runtime(location, options.device)
+    check_nemo(location.path, TITANET)
+
+
+def check_embeddings(model: ModelOptions, rules: DiarizeRules) -> None:
+    """Check that embeddings, where they are asked for, can be made.
+
+    Raises:
+      ModelFileError: the model that listens gives nothing to make embeddings of.
+    """
+    if rules.pools_embeddings and is_nemotron(model):
+        raise ModelFileError(
+            f"{model.model_path or model.model_name} does not give the frames that embeddings are pooled from: leave "
+            f"--embeddings out, take a Sortformer, or give --embedding-model {TITANET_MODEL} to make them with a model "
+            "of their own"
+        )
+
+
+def _check_runtime(location: ModelLocation, device: str) -> None:
+    """Look for the library that runs a model, and for a GPU that is asked for; a worker elsewhere looks again."""
+    if not can_run(location):
+        cure = RUNTIMES[location.kind].cure
+        if location.kind == "nemo":
+            cure += ", or export it where that is installed: beam-curator models export"
+        raise ModelFileError(f"{location.path} needs a library that is not installed here: {cure}")
+    if device != "cuda":
+        return
+    if location.kind == "onnx":
+        found = "CUDAExecutionProvider" in imported_onnxruntime().get_available_providers()
+    else:
+        import torch
+
+        found = torch.cuda.is_available()
+    if not found:
+        runtime = "onnxruntime" if location.kind == "onnx" else "torch"
+        raise ValueError(f"device cuda is asked for, but {runtime} sees no GPU here: leave --device out")
+
+
+def is_nemotron(model: ModelOptions) -> bool:
+    """Tell whether options name NVIDIA's model for eight speakers."""
+    if not model.model_path:
+        known = known_model(model.model_name)
+        return known is not None and known.family == "nemotron"
+    with suppress(ModelNotFoundError, ModelFileError):
+        return not storage.is_remote(model.model_path) and locate(model.model_path, name="").kind == "transformers"
+    return False
+
+
+def embedding_path(rules: DiarizeRules) -> str:
+    """Return where the model that makes embeddings lies; "" for one that is named, and for none.
+
+    Example:
+      >>> embedding_path(DiarizeRules(embeddings=True, embedding_model="gs://bucket/titanet.nemo"))
+      'gs://bucket/titanet.nemo'
+      >>> embedding_path(DiarizeRules(embeddings=True, embedding_model="nvidia/speakerverification_en_titanet_large"))
+      ''
+    """
+    given = rules.embedding_model
+    is_path = given.endswith(".nemo") or storage.is_remote(given) or os.path.exists(os.path.expanduser(given))
+    return given if given and is_path else ""
+
+
+def config_of_model(model: ModelOptions) -> dict[str, Any]:
+    """Return the settings of a model that decide the rows; the files of a local one are hashed beside them.
+
+    A model of this package is identified by the hash of its checksums, as its path says nothing.
+    """
+    known = None if model.model_path else known_model(model.model_name)
+    packaged = find_model(model.model_name, None) if known is not None and known.packaged else None
+    name = os.path.basename(model.model_path.rstrip("/")) if model.model_path else model.model_name
+    sha256 = model.sha256 if packaged is None else storage.hash_file(os.path.join(packaged.path, CHECKSUMS))[1]
+    return {"name": name, "backend": model.backend, "sha256": sha256, "autocast": model.autocast}
+
+
+def files_beside(model: ModelOptions, rules: DiarizeRules) -> tuple[str, ...]:
+    """Return the files of all models of a job that are named by their paths: they decide the rows as the inputs do."""
+    return _files_at(model.model_path) + _files_at(embedding_path(rules))
+
+
+def _files_at(model_path: str) -> tuple[str, ...]:
+    """Return the files of a model.
+
+    Of a folder in an object store it is the file of checksums that an exported model has; nothing is looked up.
+    """
+    path = os.path.expanduser(model_path)
+    if not path:
+        return ()
+    if storage.is_remote(path):
+        return (path if path.endswith(".nemo") else storage.join(path, CHECKSUMS),)
+    if os.path.isdir(path):
+        return tuple(sorted(item.path for item in os.scandir(path) if item.is_file() and item.name[0] not in "._"))
+    return (path,)
+
+
+class ModelUseWarning(UserWarning):
+    """A model must not, or should not, be used for everything: its licence or its maker says so."""
+
+
+def notices_of(options: ModelOptions, *, look_up: bool = True) -> list[str]:
+    """Return the notices about a chosen model: a warning if its uses are restricted.
+
+    Args:
+      options: which model.
+      look_up: look into a model in an object store, too.
+    """
+    text = _warning(options, look_up=look_up)
+    return [] if text is None else [f"warning: {text}"]
+
+
+def warn_of_models(options: ModelOptions) -> None:
+    """Warn of a chosen model that must not be used for everything; nothing is looked up in a store."""
+    text = _warning(options, look_up=False)
+    if text is not None:
+        warnings.warn(text, ModelUseWarning, stacklevel=3)
+
+
+def _warning(options: ModelOptions, *, look_up: bool) -> str | None:
+    path = options.model_path
+    if path:
+        known = published_at(path, options.sha256)
+        if known is None and look_up and storage.is_remote(path):
+            known = published_at(locate_model(options).path)
+    else:
+        known = published_at("", options.sha256) or known_model(options.model_name)
+    return None if known is None else warning_of(known)

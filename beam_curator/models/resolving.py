@@ -1,0 +1,171 @@
+"""From the name or path of a model to its files on this machine, fetched where they have to be.
+
+A path wins over a name. Paths in object stores are copied once into a cache. A name is looked up in this package, in
+the cache of the hub's client, and in the folder of models, before the hub is asked: workers do not ask it for a model
+that is there, and a machine without a network works.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import beam_curator
+from beam_curator.files.storage import (
+    UnknownSchemeError,
+    check_store,
+    identity_of,
+    is_directory,
+    is_remote,
+    join,
+    list_directory,
+    open_raw,
+    size_of,
+)
+from beam_curator.model_records import known_model, name_problem
+from beam_curator.models.hub import cached_model, download, hub_folder
+from beam_curator.models.model_files import (
+    ModelFileError,
+    ModelLocation,
+    ModelNotFoundError,
+    check_sha256,
+    locate,
+)
+
+REINSTALL_CURE = "pip install --force-reinstall --no-deps beam-curator"
+"""The command that brings back a model that should lie in this package."""
+
+
+def resolve_model(
+    model_name: str, model_path: str | None = None, cache_dir: str | None = None, *, sha256: str | None = None
+) -> ModelLocation:
+    """Find a model, fetching it where it has to be.
+
+    Several processes may ask at once: one fetches, the others wait for it. The lock is the kernel's, so that a holder
+    that is killed leaves none.
+
+    Args:
+      model_name: `org/name` or `org/name@revision` of huggingface.co, or the name of a packaged model; used where
+        `model_path` is None.
+      model_path: a `.nemo` file, a folder with one, an exported or a transformers folder; local, gs:// or s3://.
+      cache_dir: directory that models are kept in; None for `hub_folder` and `models_folder`.
+      sha256: of the file with the weights (the `.nemo`, `encode.onnx`, or the one `.safetensors`), hexadecimal.
+
+    Raises:
+      ModelNotFoundError: it is not there, or the hub cannot be reached.
+      ModelFileError: it is no model, is damaged, or has another sha256.
+    """
+    wanted = sha256.lower() if sha256 is not None else None
+    if wanted is not None and (len(wanted) != 64 or set(wanted) - set("0123456789abcdef")):
+        raise ModelFileError(f"sha256 {sha256!r} is no hash: give 64 hexadecimal digits, as sha256sum prints them")
+    if model_path is not None:
+        local = _copied(model_path, cache_dir) if _is_in_store(model_path) else os.path.expanduser(model_path)
+        location = locate(local, name=model_path)
+    else:
+        location = find_model(model_name, cache_dir) or _fetched(model_name, cache_dir)
+    if wanted is not None:
+        check_sha256(location, wanted)
+    return location
+
+
+def find_model(model_name: str, cache_dir: str | None) -> ModelLocation | None:
+    """Return a model that is on this machine; None where it has to be fetched.
+
+    Raises:
+      ModelNotFoundError: no model can have this name, or a packaged one was left out of this installation.
+    """
+    problem = name_problem(model_name)
+    if problem is not None:
+        raise ModelNotFoundError(problem)
+    known = known_model(model_name)
+    if known is not None and known.packaged:
+        try:
+            return locate(packaged_folder(known.name), name=known.name)
+        except (ModelNotFoundError, ModelFileError) as err:
+            raise ModelNotFoundError(
+                f"model {known.name} is not whole in this package ({err}): {REINSTALL_CURE}"
+            ) from err
+    placed = os.path.join(models_folder(cache_dir), model_name.rpartition("/")[2])
+    found = cached_model(model_name, cache_dir)
+    for path in (placed, f"{placed}.nemo") if found is None and known is not None and "@" not in model_name else ():
+        with suppress(ModelNotFoundError, ModelFileError):
+            return locate(path, name=model_name)
+    return found
+
+
+def models_folder(cache_dir: str | None) -> str:
+    """Return the directory of models that were put there by hand, or copied from an object store."""
+    return os.path.expanduser(cache_dir if cache_dir else os.path.join("~", ".cache", "beam_curator", "models"))
+
+
+def packaged_folder(name: str) -> str:
+    """Return the folder of a model that lies in this package."""
+    return os.path.join(os.path.dirname(beam_curator.__file__), "models", name)
+
+
+def _fetched(model_name: str, cache_dir: str | None) -> ModelLocation:
+    with _alone(hub_folder(cache_dir), model_name.partition("@")[0].replace("/", "--")):
+        return cached_model(model_name, cache_dir) or download(model_name, cache_dir)
+
+
+def _is_in_store(path: str) -> bool:
+    try:
+        check_store(path)
+        return is_remote(path)
+    except UnknownSchemeError as err:
+        raise ModelNotFoundError(f"model {path} cannot be read: {err}") from err
+
+
+def _copied(uri: str, cache_dir: str | None) -> str:
+    """Copy a model from an object store, unless its copy is there; return the copy.
+
+    A copy is made under another name and renamed, so that one that is there is whole.
+    """
+    folder = is_directory(uri)
+    if not folder and size_of(uri) is None:
+        raise ModelNotFoundError(f"model {uri} is not there: give a .nemo file, or the folder of a model")
+    sources = [join(uri, name) for name in list_directory(uri)] if folder else [uri]
+    identity = "\n".join(f"{source} {identity_of(source)}" for source in sources)
+    cache = models_folder(cache_dir)
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    target = os.path.join(cache, f"copy-{digest}")
+    with _alone(cache, f"copy-{digest}"):
+        if not os.path.isdir(target):
+            _copy_files(sources, cache, target)
+    return target if folder else os.path.join(target, _base_name(uri))
+
+
+def _copy_files(sources: Sequence[str], cache: str, target: str) -> None:
+    temporary = tempfile.mkdtemp(prefix=".copy-", dir=cache)
+    try:
+        for source in sources:
+            with open_raw(source) as raw, open(os.path.join(temporary, _base_name(source)), "wb") as copy:
+                shutil.copyfileobj(raw, copy, 1 << 20)
+        os.rename(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _base_name(uri: str) -> str:
+    return uri.rstrip("/").rpartition("/")[2]
+
+
+@contextmanager
+def _alone(cache: str, name: str) -> Iterator[None]:
+    """Keep other processes of this machine out while a model is fetched."""
+    try:
+        os.makedirs(cache, exist_ok=True)
+        lock = os.open(os.path.join(cache, f".{name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as err:
+        raise ModelFileError(
+            f"cache {cache} cannot be written ({err.strerror}): give another one as --cache-dir"
+        ) from err
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
