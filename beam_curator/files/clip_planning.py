@@ -58,7 +58,7 @@ def _by_code(stage: str, failures: list[Failure]) -> dict[str, int]:
 
 def plan_clips(block: LineBlock, rules: CutRules, keys: EntryKeys | None = None) -> BlockPlan:
     """Plan the clips that the rows of one block ask for; by default they have no keys that hold lists or objects."""
-    keys = keys if keys is not None else EntryKeys(audio=rules.audio_key)
+    keys = keys if keys is not None else EntryKeys(audio=rules.audio_filepath_key)
     plan = BlockPlan(requests={}, rows_failed=[], intervals_failed=[])
     for line in block.lines:
         try:

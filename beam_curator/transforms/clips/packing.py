@@ -64,7 +64,7 @@ class PackClips(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], Any]):
         output_format: AudioFormat,
         pack: str,
         *,
-        keep_duplicates: bool = False,
+        keep_duplicates: bool,
     ) -> None:
         super().__init__()
         self._target = target

@@ -42,7 +42,7 @@ class PlanClips(beam.PTransform[PCollection[LineBlock], Any]):
     def __init__(self, rules: CutRules, kept_keys: Sequence[str] = (), own_keys: Sequence[str] = ()) -> None:
         super().__init__()
         self._rules = rules
-        self._keys = EntryKeys(audio=rules.audio_key, kept=tuple(kept_keys), own=tuple(own_keys))
+        self._keys = EntryKeys(audio=rules.audio_filepath_key, kept=tuple(kept_keys), own=tuple(own_keys))
 
     def expand(self, blocks: PCollection[LineBlock]) -> "PlannedClips":
         planned = blocks | "Plan" >> beam.ParDo(_PlanFn(self._rules, self._keys)).with_outputs(

@@ -53,8 +53,7 @@ class ReadRequests(beam.PTransform[PBegin, Any]):
     def expand(self, begin: PBegin) -> "Requested":
         blocks, unreadable = begin | "Read manifests" >> ReadManifests(
             self._reading.inputs,
-            max_line_bytes=self._reading.max_line_bytes,
-            keep_duplicates=self._reading.keep_duplicates,
+            reading=self._reading.options,
         )
         planned = blocks | "Plan clips" >> self._plan
         rows_failed, intervals_failed = planned.failures

@@ -87,8 +87,7 @@ class ReadRecordings(beam.PTransform[PBegin, Any]):
         listed = begin | "Read recordings" >> _ListRecordings(self._reading)
         blocks, unreadable = begin | "Read manifests" >> ReadManifests(
             self._reading.inputs,
-            max_line_bytes=self._reading.max_line_bytes,
-            keep_duplicates=self._reading.keep_duplicates,
+            reading=self._reading.options,
             list_files=list_manifests_of,
         )
         planned = blocks | "Plan" >> beam.ParDo(_PlanFn(self._rules)).with_outputs("failed", "counts", main="rows")
@@ -125,7 +124,7 @@ class _ListRecordings(beam.PTransform[PBegin, Any]):
 
     def __init__(self, reading: Reading) -> None:
         super().__init__()
-        self._list = _ListFn(reading.inputs, reading.keep_duplicates)
+        self._list = _ListFn(reading.inputs, reading.options.keep_duplicates)
 
     def expand(self, begin: PBegin) -> Any:
         start = begin | "Start" >> beam.Create([None])
@@ -191,8 +190,8 @@ def row_of_line(raw: bytes, source: str, position: tuple[int, int, int], n_block
       EntryError: it is no JSON object, or names no recording.
     """
     fields = parse_object(raw)
-    before = row_before(fields, rules.diar_segments_key, rules.filepath_key)
-    asked = asked_by(before, rules.filepath_key, member=nemo_member(source, fields))
+    before = row_before(fields, rules.diar_segments_key, rules.audio_filepath_key)
+    asked = asked_by(before, rules.audio_filepath_key, member=nemo_member(source, fields))
     return Row(
         name=asked.name,
         recording=recording_of(asked.path, source, rules.audio_root),

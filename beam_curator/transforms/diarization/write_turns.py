@@ -121,8 +121,8 @@ def entry_of(row: Row, diarized: Diarized, rules: DiarizeRules, files: Sequence[
     )
     fields = row.fields()
     if split_locator(row.recording)[1] is not None:  # rows of a tarred dataset name the member alone
-        fields[rules.filepath_key] = row.recording
-    entry = diarized_entry(fields, facts, rules.diar_segments_key, rules.diar_format, rules.filepath_key)
+        fields[rules.audio_filepath_key] = row.recording
+    entry = diarized_entry(fields, facts, rules.diar_segments_key, rules.diar_format, rules.audio_filepath_key)
     return entry | {ORIGIN_KEY: {"source": row.source, "offset": row.offset}}
 
 

@@ -60,19 +60,21 @@ class ExportRecordings(beam.PTransform[PCollection[tuple[str, dict[str, Any]]], 
       target: where to.
       rules: what is written.
       cut_rules: how clips are cut.
-      verbose: log each recording.
+      logs_recordings: log each recording.
     """
 
-    def __init__(self, target: OutputTarget, rules: ExportRules, cut_rules: CutRules, *, verbose: bool = False) -> None:
+    def __init__(
+        self, target: OutputTarget, rules: ExportRules, cut_rules: CutRules, *, logs_recordings: bool = False
+    ) -> None:
         super().__init__()
         self._target = target
         self._rules = rules
         self._cut_rules = cut_rules
-        self._verbose = verbose
+        self._logs_recordings = logs_recordings
 
     def expand(self, groups: PCollection[tuple[str, dict[str, Any]]]) -> "ExportedRecordings":
         exported = groups | "Export" >> beam.ParDo(
-            _ExportFn(self._target, self._rules, self._cut_rules, self._verbose)
+            _ExportFn(self._target, self._rules, self._cut_rules, self._logs_recordings)
         ).with_outputs("documents", "progress", main="parts")
         return ExportedRecordings(
             parts=exported["parts"], documents=exported["documents"], progress=exported["progress"]
@@ -83,11 +85,11 @@ _Document = TaggedOutput[Literal["documents"], FileRecord]
 
 
 class _ExportFn(beam.DoFn):
-    def __init__(self, target: OutputTarget, rules: ExportRules, cut_rules: CutRules, verbose: bool) -> None:
+    def __init__(self, target: OutputTarget, rules: ExportRules, cut_rules: CutRules, logs_recordings: bool) -> None:
         self._target = target
         self._rules = rules
         self._cut_rules = cut_rules
-        self._verbose = verbose
+        self._logs_recordings = logs_recordings
 
     def setup(self) -> None:
         self._tools = ExportTools(
@@ -111,7 +113,7 @@ class _ExportFn(beam.DoFn):
                 yield from noted(export_recording(recording, self._tools, writer, distinct=any(joined["marks"])))
                 self._tools.files.flush()
                 exported = writer.write()
-        if self._verbose:
+        if self._logs_recordings:
             n_clips = sum(n for counted, n in exported.part.counts if counted == "cut.clips")
             _LOG.info("%s: %d of %d clips", name, n_clips, len(recording.requests))
         yield exported.part

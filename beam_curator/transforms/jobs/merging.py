@@ -12,11 +12,11 @@ from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.block_files import merged_before, shard_of
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import _NO_TABLES, Part, Shard, WriteRows
-from beam_curator.files.row_files import RowFormat, merge_files
+from beam_curator.files.row_files import merge_files
 from beam_curator.files.row_tables import read_row_file
 from beam_curator.sets.columns import ColumnKinds
 from beam_curator.sets.counting import Count
-from beam_curator.sets.output_set import FAILURES, ROW_EXTENSIONS, FileRecord, shard_file_name
+from beam_curator.sets.output_set import FAILURES, ROW_EXTENSIONS, FileRecord, RowFormat, shard_file_name
 from beam_curator.transforms.metrics import timed
 
 

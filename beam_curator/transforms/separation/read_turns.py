@@ -88,8 +88,7 @@ class ReadTurnRows(beam.PTransform[PBegin, Any]):
     def expand(self, begin: PBegin) -> "ReadTurns":
         blocks, unreadable = begin | "Read manifests" >> ReadManifests(
             self._reading.inputs,
-            max_line_bytes=self._reading.max_line_bytes,
-            keep_duplicates=self._reading.keep_duplicates,
+            reading=self._reading.options,
         )
         planned = blocks | "Plan" >> beam.ParDo(_PlanFn(self._rules)).with_outputs("failed", "counts", main="rows")
         tasks: PCollection[SeparationTask] = (
@@ -181,7 +180,7 @@ def row_of_line(
     """
     fields = parse_object(raw)
     whole = {key: value for key, value in fields.items() if key != "offset"}
-    asked = asked_by(whole, rules.filepath_key, member=nemo_member(source, fields))
+    asked = asked_by(whole, rules.audio_filepath_key, member=nemo_member(source, fields))
     found = turns_of_row(fields, rules.diar_segments_key)
     speakers = {turn.speaker for turn in found.turns}
     row = TurnsRow(

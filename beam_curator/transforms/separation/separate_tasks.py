@@ -193,7 +193,7 @@ class Separation:
                 speaker=speaker,
                 plan=track,
                 audio_filepath=file.name,
-                source_audio_filepath=row.recording if in_tar else fields[self._rules.filepath_key],
+                source_audio_filepath=row.recording if in_tar else fields[self._rules.audio_filepath_key],
                 recording_id=self._task.recording_id,
                 num_speakers=len(plan.tracks),
                 files=(file,),
@@ -202,7 +202,7 @@ class Separation:
                 fields,
                 facts,
                 turns_key=self._rules.diar_segments_key or TURN_KEYS[0],
-                filepath_key=self._rules.filepath_key,
+                filepath_key=self._rules.audio_filepath_key,
             )
             yield child | {ORIGIN_KEY: {"source": row.source, "offset": row.offset}}
 
