@@ -49,7 +49,7 @@ def former_names(options: type[Any]) -> dict[str, str]:
 def under_present_names(
     options: type[Any], given: Mapping[str, Any], warn: Callable[[str, str], None]
 ) -> dict[str, Any]:
-    """Return what is given for fields of options under their present names.
+    """Return the values given for options, each under its present name.
 
     Args:
       options: the class.

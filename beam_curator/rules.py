@@ -33,7 +33,7 @@ def option(
 
 
 def same_option(options: type[Any], name: str, *, note: str = "", **changes: Any) -> Any:
-    """Declare a field that is the option of another class: what is not changed here is stated there.
+    """Declare a field that is the option of another class, which states all but the changes.
 
     Args:
       options: the class that states the option.

@@ -103,7 +103,7 @@ class Given:
 def given_options(
     sections: Sections, config: Mapping[str, Any], settings: Sequence[str], flags: Mapping[str, Any]
 ) -> Given:
-    """Put together what a person gave, under the present names of options; warn of former ones on stderr.
+    """Put together the options that a person gave, by their present names; warn of former ones on stderr.
 
     Args:
       sections: option classes by section.

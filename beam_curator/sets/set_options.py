@@ -23,7 +23,7 @@ class InputOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowOutputOptions:
-    """The format and number of the files of rows; with what a job writes besides, in classes below this one."""
+    """The format and number of the files of rows; jobs that write other files, too, have classes of this one."""
 
     row_format: RowFormat = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
     shards: int = option(0, "merge the rows into at most so many files; 0: one per block of manifest")
