@@ -9,7 +9,13 @@ from typing import Any, get_type_hints
 
 
 def option(
-    default: Any, help_text: str, *, flag: str | None = None, choices: Sequence[str] = (), also: str | None = None
+    default: Any,
+    help_text: str,
+    *,
+    flag: str | None = None,
+    choices: Sequence[str] = (),
+    also: str | None = None,
+    formerly: str | None = None,
 ) -> Any:
     """Declare a dataclass field that is also a flag, a YAML key, and a row of the help tables.
 
@@ -19,9 +25,43 @@ def option(
       flag: name on the command line without dashes, where it differs from the field's.
       choices: the only values allowed, if any.
       also: another, shorter name of the flag.
+      formerly: the field's name before this release, which goes on working with a warning: put
+        `option_names.accepts_former_names` on the class, too.
     """
-    metadata = {"help": help_text, "flag": flag, "choices": tuple(choices), "also": also}
+    metadata = {"help": help_text, "flag": flag, "choices": tuple(choices), "also": also, "formerly": formerly}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def same_option(options: type[Any], name: str, *, note: str = "", **changes: Any) -> Any:
+    """Declare a field that is the option of another class, which states all but the changes.
+
+    Args:
+      options: the class that states the option.
+      name: of its field.
+      note: put behind its help text.
+      changes: any of `option`'s arguments, in place of what is stated.
+
+    Example:
+      >>> class Walking:
+      ...     pace: float = option(1.5, "metres a second")
+      >>> walking = dataclasses.dataclass(Walking)
+      >>> faster = same_option(walking, "pace", default=None, note=" (default: as one likes)")
+      >>> faster.default, faster.metadata["help"]
+      (None, 'metres a second (default: as one likes)')
+    """
+    stated = options.__dataclass_fields__[name]
+    words = {("help_text" if key == "help" else key): value for key, value in stated.metadata.items()}
+    same = {"default": stated.default, **words, **changes}
+    return option(same.pop("default"), same.pop("help_text") + note, **same)
+
+
+def choice_problems(options: Any) -> list[str]:
+    """Check that options with choices have one of them; return the problems, one text each."""
+    return [
+        f"{field.name} {getattr(options, field.name)!r} is not known: use one of {', '.join(choices)}"
+        for field in dataclasses.fields(options)
+        if (choices := field.metadata["choices"]) and getattr(options, field.name) not in choices
+    ]
 
 
 def raise_problems(subject: str, problems: Sequence[str]) -> None:

@@ -36,7 +36,7 @@ print(json.dumps(found))
 
 
 ROOMS = (
-    ("intervals", "failures", "rules", "audio_formats"),
+    ("intervals", "failures", "rules", "option_names", "audio_formats"),
     ("audio", "model_records"),
     ("entries",),
     ("recordings",),

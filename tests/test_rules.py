@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
-from beam_curator.rules import config_of, number_problems, option, raise_problems
+from beam_curator.clips.clip_options import ClipOutputOptions
+from beam_curator.diarization.diarize_rules import StreamingOptions
+from beam_curator.rules import config_of, number_problems, option, raise_problems, same_option
+from beam_curator.runners.job_options import JOBS
+from beam_curator.separation.separate_rules import TrackOutputOptions
+from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.windows.overlap import OverlapRules
+from beam_curator.windows.window_options import OverlapOptions, WindowOutputOptions
 from beam_curator.windows.window_rules import WindowRules
 
 
@@ -31,8 +37,82 @@ def test_an_option_documents_itself() -> None:
         "flag": "shoe-size",
         "choices": ("41", "42"),
         "also": None,
+        "formerly": None,
     }
-    assert dict(laces.metadata) == {"help": "length, metres", "flag": None, "choices": (), "also": "laces-metres"}
+    assert dict(laces.metadata) == {
+        "help": "length, metres",
+        "flag": None,
+        "choices": (),
+        "also": "laces-metres",
+        "formerly": None,
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Boots:
+    size: float | None = same_option(Shoes, "size", default=None, note=" (default: as of shoes)")
+    laces: float = same_option(Shoes, "laces", flag="boot-laces", formerly="strings")
+
+
+def test_an_option_of_another_class_is_as_it_is_stated_there_but_for_what_is_changed() -> None:
+    size, laces = dataclasses.fields(Boots)
+    stated, _ = dataclasses.fields(Shoes)
+    assert size.default is None
+    assert dict(size.metadata) == {**stated.metadata, "help": "size, EU (default: as of shoes)"}
+    assert laces.default == 1.5
+    assert dict(laces.metadata) == {
+        "help": "length, metres",
+        "flag": "boot-laces",
+        "choices": (),
+        "also": "laces-metres",
+        "formerly": "strings",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "problem"),
+    [
+        (
+            RowOutputOptions,
+            {"row_format": "csv"},
+            "output: row_format 'csv' is not known: use one of jsonl, parquet, avro",
+        ),
+        (RowOutputOptions, {"shards": -1}, "output: shards -1 is below 0: raise it"),
+        (RowOutputOptions, {"shards": "2"}, "output: shards '2' is not a number: give a number"),
+        (ClipOutputOptions, {"pack": "zip"}, "output: pack 'zip' is not known: use one of none, webdataset, nemo-tar"),
+        (ClipOutputOptions, {"index": "xml"}, "output: index 'xml' is not known: use one of csv, parquet"),
+        (
+            ClipOutputOptions,
+            {"output_format": "mp3", "shards": -1},
+            "output: output_format 'mp3' is not known: use one of wav, flac, ogg; shards -1 is below 0: raise it",
+        ),
+        (
+            TrackOutputOptions,
+            {"output_format": "mp3"},
+            "output: output_format 'mp3' is not known: use one of wav, flac, ogg",
+        ),
+        (WindowOutputOptions, {"layout": "wide"}, "output: layout 'wide' is not known: use one of full, spans"),
+        (OverlapOptions, {"scope": "file"}, "overlap rules: scope 'file' is not known: use one of row, audio_file"),
+        (InputOptions, {"max_line_bytes": 0}, "input: max_line_bytes 0 is below 1: raise it"),
+        (
+            StreamingOptions,
+            {"latency": "none"},
+            "streaming: latency 'none' is not known: use one of very-high, high, low, ultra-low",
+        ),
+    ],
+)
+def test_options_check_themselves(options: type[Any], values: dict[str, Any], problem: str) -> None:
+    assert message(options, **values) == problem
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_choice_that_is_none_is_refused_by_the_options_of_every_job(job: str) -> None:
+    for options in JOBS[job].sections.values():
+        for field in dataclasses.fields(options):
+            if field.metadata["choices"]:
+                assert f"{field.name} 'none of these' is not known: use one of" in message(
+                    options, **{field.name: "none of these"}
+                )
 
 
 @pytest.mark.parametrize("rules", [WindowRules, OverlapRules])
@@ -149,7 +229,8 @@ def test_the_defaults_are_the_reference_s() -> None:
         "drop_fields_top_level": ("words", "segments"),
     }
     assert (WindowRules().min_duration, WindowRules().max_duration) == (108.0, 132.0)
-    assert dataclasses.asdict(OverlapRules()) == {"overlap_percentage": 50, "target_duration": 120.0}
+    expected = {"overlap_percentage": 50, "target_duration": 120.0, "scope": "row"}
+    assert dataclasses.asdict(OverlapRules()) == expected
 
 
 def test_the_bounds_themselves_are_allowed() -> None:
@@ -160,7 +241,7 @@ def test_the_bounds_themselves_are_allowed() -> None:
 
 def test_rules_as_plain_values_do_not_tell_50_from_50_0() -> None:
     found = config_of(OverlapRules(overlap_percentage=50, target_duration=120))
-    assert repr(found) == "{'overlap_percentage': 50.0, 'target_duration': 120.0}"
+    assert repr(found) == "{'overlap_percentage': 50.0, 'target_duration': 120.0, 'scope': 'row'}"
     plain = config_of(WindowRules(min_bandwidth=8000, drop_fields=("a",)))
     assert repr((plain["min_bandwidth"], plain["max_speakers"], plain["truncation"])) == "(8000.0, 5, True)"
     assert plain["drop_fields"] == ("a",)

@@ -1,6 +1,14 @@
 """Counts what a reader of the house would stumble over: `python tools/count_house.py`; `--names` lists what is counted.
 
 It reads the source alone, and imports nothing of it.
+
+An option is stated where a class declares a field by `option(…)`, which gives it a default and a text, and where a
+public signature gives a parameter of its name a value as default: that of a transform, a step of Beam YAML, or a
+function that a module lists in `__all__`. It counts if it is stated in a signature as well as in a class, or in two
+classes with the same default. These state nothing: `same_option(…)`, which refers to a class; a default None, which
+leaves it to the class; an object of options as default; a parameter of an internal function that happens to share a
+name. Two classes with different defaults (`mono` of clips and of recordings that are heard) have two options under one
+word. Handlers of models are no transforms, and their parameters are not counted.
 """
 
 from __future__ import annotations
@@ -92,39 +100,73 @@ def _is_untyped(base: str) -> bool:
 
 
 def repeated_options(modules: Sequence[Module]) -> list[str]:
-    """Return the options whose default is stated in more than one place: in a class, or in a signature."""
+    """Return the options that are stated in more than one place, with the places."""
+    classes, signatures = options_of_classes(modules), defaults_of_signatures(modules)
+    found = []
+    for name, stated in sorted(classes.items()):
+        places = {place for place, default in stated if sum(default == other for _, other in stated) > 1}
+        if name in signatures:
+            places |= {place for place, _ in stated} | signatures[name]
+        if places:
+            found.append(f"{name}: {', '.join(sorted(places))}")
+    return found
+
+
+def options_of_classes(modules: Sequence[Module]) -> dict[str, list[tuple[str, str]]]:
+    """Return the options that classes declare by `option(…)`: for each name the places and their defaults."""
+    stated: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for module in modules:
+        for node in ast.walk(module.tree):
+            for item in node.body if isinstance(node, ast.ClassDef) else ():
+                value = item.value if isinstance(item, ast.AnnAssign) else None
+                if isinstance(value, ast.Call) and ast.unparse(value.func) == "option":
+                    place = f"{module.path}:{getattr(node, 'name', '')}"
+                    stated[ast.unparse(item.target)].append((place, ast.unparse(value.args[0])))
+    return stated
+
+
+def defaults_of_signatures(modules: Sequence[Module]) -> dict[str, set[str]]:
+    """Return the parameters to which public signatures give values as defaults, and where."""
+    signatures = [
+        (f"{module.path}:{node.name}", item)
+        for module, node in public_transforms(modules)
+        for item in node.body
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__"
+    ]
+    named = {name for module in modules for name in exported(module.tree)}
+    signatures += [
+        (f"{module.path}:{node.name}", node)
+        for module in modules
+        for node in module.tree.body
+        if isinstance(node, ast.FunctionDef) and node.name in named
+    ]
     places: dict[str, set[str]] = defaultdict(set)
-    options = set(option_fields(modules))
-    for module in modules:
-        for node in ast.walk(module.tree):
-            for name in defaults_of(node) & options:
-                places[name].add(f"{module.path}:{getattr(node, 'name', '')}")
-    return [f"{name}: {', '.join(sorted(found))}" for name, found in sorted(places.items()) if len(found) > 1]
+    for place, function in signatures:
+        for name in defaults_of(function):
+            places[name].add(place)
+    return places
 
 
-def option_fields(modules: Sequence[Module]) -> Iterator[str]:
-    """Yield the names of fields that are declared by `option(…)`."""
-    for module in modules:
-        for node in ast.walk(module.tree):
-            is_call = isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call)
-            if is_call and ast.unparse(node.value.func) == "option":
-                yield ast.unparse(node.target)
+def exported(tree: ast.Module) -> Iterator[str]:
+    """Yield the names that a module lists in `__all__`."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            yield from ast.literal_eval(node.value)
 
 
-def defaults_of(node: ast.AST) -> set[str]:
-    """Return the names to which a class or a signature gives defaults."""
-    if isinstance(node, ast.ClassDef):
-        fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and item.value is not None]
-        return {item.target.id for item in fields if isinstance(item.target, ast.Name)}
-    if not isinstance(node, ast.FunctionDef):
-        return set()
-    arguments = node.args
-    given = {
-        argument.arg
-        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-        if default is not None
-    }
-    return given | {argument.arg for argument in arguments.args[len(arguments.args) - len(arguments.defaults) :]}
+def defaults_of(function: ast.FunctionDef) -> Iterator[str]:
+    """Yield the names of parameters whose default is a value: neither None nor an object made in its place."""
+    given = function.args
+    positional = [*given.posonlyargs, *given.args]
+    first = len(positional) - len(given.defaults)
+    pairs = [
+        *zip(positional[first:], given.defaults, strict=True),
+        *zip(given.kwonlyargs, given.kw_defaults, strict=True),
+    ]
+    for argument, default in pairs:
+        is_none = default is None or (isinstance(default, ast.Constant) and default.value is None)
+        if not is_none and not isinstance(default, ast.Call):
+            yield argument.arg
 
 
 def first_lines_with_what(modules: Sequence[Module]) -> tuple[list[str], int]:
@@ -145,7 +187,7 @@ def report(modules: Sequence[Module]) -> Mapping[str, Sequence[str]]:
         "modules of transforms/ without Beam": without_beam(modules),
         "file names that occur more than once": same_names(modules),
         "public transforms with Any": untyped_transforms(modules),
-        "options whose default is stated more than once": repeated_options(modules),
+        "options that are stated more than once": repeated_options(modules),
         'first lines with a "what" clause': first_lines_with_what(modules)[0],
     }
 

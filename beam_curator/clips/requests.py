@@ -64,16 +64,15 @@ def detect_combo(rows: Sequence[Mapping[str, Any]]) -> int:
 
 
 def requests_of_row(
-    row: Mapping[str, Any], what: What = "auto", keys: EntryKeys = _DEFAULT_KEYS, *, member: str | None = None
+    row: Mapping[str, Any], what: What, keys: EntryKeys = _DEFAULT_KEYS, *, member: str | None = None
 ) -> list[ClipRequest | BadInterval]:
     """Return the requests for the clips of one row, in time order, and the pieces that cannot be cut.
 
     A row of combo 2 or 4 is one piece. A row of combo 3 has one for each of its turns, an entry one for each item of
     the list that is cut; these may be none, and one that is wrong stands as a `BadInterval` beside the others. Times
     are checked for being times, not against the recording, which is not known here. A row that this extraction wrote
-    is taken as it was before: what its cut added is left out.
-
-    A row of a NeMo manifest, with `audio_filepath`, `duration` and perhaps `offset`, is one piece, too.
+    is taken as it was before: what its cut added is left out. A row of a NeMo manifest, with `audio_filepath`,
+    `duration` and perhaps `offset`, is one piece, too.
 
     Args:
       row: a row of the reference or of a NeMo manifest, or an entry.
@@ -88,7 +87,8 @@ def requests_of_row(
       EntryError: nothing of the row can be cut: it names no recording, a list is none, or its only piece is wrong.
 
     Example:
-      >>> [request] = requests_of_row({"original_file": "a.wav", "original_start_ms": 500, "original_end_ms": 1250})
+      >>> row = {"original_file": "a.wav", "original_start_ms": 500, "original_end_ms": 1250}
+      >>> [request] = requests_of_row(row, "auto")
       >>> request.combo, request.start, request.end, request.unit
       (2, 500, 1250, 'ms')
     """

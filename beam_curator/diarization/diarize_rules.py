@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from beam_curator.audio_formats import MONO
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS, StreamingParameters
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.model_records import DEFAULT_MODEL, name_problem
-from beam_curator.rules import number_problems, option, raise_problems
+from beam_curator.option_names import accepts_former_names
+from beam_curator.recordings.recording_options import RecordingOptions
+from beam_curator.rules import choice_problems, number_problems, option, raise_problems, same_option
 from beam_curator.sets.set_kinds import DIARIZE
 
 BACKENDS = ("auto", "onnx", "nemo")
@@ -53,7 +56,7 @@ class ModelOptions:
     autocast: str = option("none", "numbers that a GPU computes with (nemo)", choices=AUTOCASTS)
 
     def __post_init__(self) -> None:
-        problems = _unknown(self, backend=BACKENDS, device=DEVICES, autocast=AUTOCASTS)
+        problems = choice_problems(self)
         bad_name = None if self.model_path else name_problem(self.model_name)
         problems += [] if bad_name is None else [bad_name]
         digits = self.sha256.lower()
@@ -62,31 +65,35 @@ class ModelOptions:
         raise_problems("model", problems)
 
 
-_DEFAULTS = StreamingParameters()
+_OF_PRESET = " (default: the preset's)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamingOptions:
-    """How a streaming model walks through a recording, in frames of 80 ms."""
+    """How a streaming model walks through a recording, in frames of 80 ms; a value not given is the preset's."""
 
     latency: str = option("very-high", "published preset of the six values below", choices=tuple(LATENCY_PRESETS))
-    chunk_len: int | None = option(None, f"frames decided in a step (default: the preset's, {_DEFAULTS.chunk_len})")
-    chunk_left_context: int | None = option(None, "frames before them (default: the preset's)")
-    chunk_right_context: int | None = option(None, "frames ahead of them (default: the preset's)")
-    fifo_len: int | None = option(None, "frames kept before they go into the speaker cache (default: the preset's)")
-    spkcache_update_period: int | None = option(None, "frames that go into the cache at once (default: the preset's)")
-    spkcache_len: int | None = option(None, "frames of the speaker cache (default: the preset's)")
-    asynchronous: bool = option(False, "use NeMo's other update rule (async_streaming)", flag="async-streaming")
+    chunk_len: int | None = same_option(StreamingParameters, "chunk_len", default=None, note=_OF_PRESET)
+    chunk_left_context: int | None = same_option(
+        StreamingParameters, "chunk_left_context", default=None, note=_OF_PRESET
+    )
+    chunk_right_context: int | None = same_option(
+        StreamingParameters, "chunk_right_context", default=None, note=_OF_PRESET
+    )
+    fifo_len: int | None = same_option(StreamingParameters, "fifo_len", default=None, note=_OF_PRESET)
+    spkcache_update_period: int | None = same_option(
+        StreamingParameters, "spkcache_update_period", default=None, note=_OF_PRESET
+    )
+    spkcache_len: int | None = same_option(StreamingParameters, "spkcache_len", default=None, note=_OF_PRESET)
+    asynchronous: bool = same_option(StreamingParameters, "asynchronous")
 
     def __post_init__(self) -> None:
-        raise_problems("streaming", _unknown(self, latency=tuple(LATENCY_PRESETS)))
+        raise_problems("streaming", choice_problems(self))
         self.parameters()
 
     def parameters(self) -> StreamingParameters:
         """Return the preset with the values that were given."""
-        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "latency"}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        return replace(LATENCY_PRESETS[self.latency], **chosen)
+        return replace(LATENCY_PRESETS[self.latency], **_given(self, "latency"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,21 +103,26 @@ class TurnOptions:
     turns: str = option(
         "default", "published preset of the values below", flag="turn-preset", choices=tuple(TURN_PRESETS)
     )
-    onset: float | None = option(None, "a turn begins above this probability")
-    offset: float | None = option(None, "a turn ends below this probability")
-    pad_onset: float | None = option(None, "seconds added before a turn")
-    pad_offset: float | None = option(None, "seconds added behind a turn")
-    min_duration_on: float | None = option(None, "shorter turns are left out, seconds", flag="min-duration-on")
-    min_duration_off: float | None = option(None, "shorter pauses are filled, seconds", flag="min-duration-off")
+    onset: float | None = same_option(TurnRules, "onset", default=None)
+    offset: float | None = same_option(TurnRules, "offset", default=None)
+    pad_onset: float | None = same_option(TurnRules, "pad_onset", default=None)
+    pad_offset: float | None = same_option(TurnRules, "pad_offset", default=None)
+    min_duration_on: float | None = same_option(TurnRules, "min_duration_on", default=None)
+    min_duration_off: float | None = same_option(TurnRules, "min_duration_off", default=None)
 
     def __post_init__(self) -> None:
-        raise_problems("turns", _unknown(self, turns=tuple(TURN_PRESETS)))
+        raise_problems("turns", choice_problems(self))
         self.rules()
 
     def rules(self) -> TurnRules:
         """Return the preset with the values that were given."""
-        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "turns"}
-        return replace(TURN_PRESETS[self.turns], **{name: value for name, value in given.items() if value is not None})
+        return replace(TURN_PRESETS[self.turns], **_given(self, "turns"))
+
+
+def _given(options: StreamingOptions | TurnOptions, preset: str) -> dict[str, Any]:
+    """Return the values over a preset that were given, by name."""
+    values = {field.name: getattr(options, field.name) for field in fields(options) if field.name != preset}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,11 +151,12 @@ class InferenceOptions:
         raise_problems("inference", number_problems(self, limits))
 
 
+@accepts_former_names
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiarizeRules:
     """Which recordings and channels are heard, and which results are written about them."""
 
-    filepath_key: str = option("audio_filepath", "key that names the recording in rows of a manifest")
+    audio_filepath_key: str = same_option(RecordingOptions, "audio_filepath_key", formerly="filepath_key")
     diar_segments_key: str = option("diar_segments", "key that the turns go under")
     diar_format: str = option(
         "dicts", "turns as objects with start, end and speaker, or as pairs of start and end", choices=DIAR_FORMATS
@@ -159,16 +172,14 @@ class DiarizeRules:
         "", "model that makes the embeddings instead: a name on the hub, or a .nemo file of a TitaNet (nemo)"
     )
     mono: str = option("mix", "what is heard of several channels: their mean, or the first", choices=HEARD_MONO)
-    audio_root: str = option(
-        "", "directory that relative names of recordings begin at (default: that of their manifest)"
-    )
-    allowed_root: tuple[str, ...] = option((), "recordings must lie below one of these directories (default: anywhere)")
+    audio_root: str = same_option(RecordingOptions, "audio_root")
+    allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
 
     def __post_init__(self) -> None:
-        problems = _unknown(self, diar_format=DIAR_FORMATS, mono=HEARD_MONO)
-        keys = ("filepath_key", "diar_segments_key")
+        problems = choice_problems(self)
+        keys = ("audio_filepath_key", "diar_segments_key")
         problems += [f"{name} is empty: name a key" for name in keys if not getattr(self, name)]
-        if self.diar_segments_key in (*ENTRY_KEYS, ORIGIN_KEY, "audio_filepath", self.filepath_key):
+        if self.diar_segments_key in (*ENTRY_KEYS, ORIGIN_KEY, "audio_filepath", self.audio_filepath_key):
             problems.append(
                 f"diar_segments_key {self.diar_segments_key!r} is a key of the entry already: choose another"
             )
@@ -187,11 +198,3 @@ class DiarizeRules:
     def pools_embeddings(self) -> bool:
         """Tell whether embeddings are made of the frames of the model that tells who speaks when."""
         return self.embeddings and not self.embedding_model
-
-
-def _unknown(options: object, **known: tuple[str, ...]) -> list[str]:
-    return [
-        f"{name} {getattr(options, name)!r} is not known: use one of {', '.join(values)}"
-        for name, values in known.items()
-        if getattr(options, name) not in values
-    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from beam_curator.rules import raise_problems
+from beam_curator.rules import option, raise_problems
 
 FRAME_SECONDS = 0.08
 
@@ -14,25 +14,18 @@ FRAME_SECONDS = 0.08
 class StreamingParameters:
     """Parameters of a streaming Sortformer, in frames of 80 ms; the defaults are those of the 30.4 s preset.
 
-    Attributes:
-      chunk_len: frames decided in one step.
-      chunk_left_context: frames heard again before them.
-      chunk_right_context: frames heard ahead of them.
-      fifo_len: frames kept as they are, before they go into the speaker cache.
-      spkcache_update_period: frames that go into the cache at once. NeMo takes at least `chunk_len`, and at most
-        `fifo_len + chunk_len`.
-      spkcache_len: frames of the speaker cache.
-      asynchronous: the other update rule of NeMo (`async_streaming`). Its results differ by up to 0.1; NeMo needs it
-        to run streams of different lengths at once, this engine does not.
+    Of `spkcache_update_period` NeMo takes at least `chunk_len`, and at most `fifo_len + chunk_len`. The results of the
+    other update rule, `asynchronous`, differ by up to 0.1; NeMo needs it to run streams of different lengths at once,
+    this engine does not.
     """
 
-    chunk_len: int = 340
-    chunk_left_context: int = 1
-    chunk_right_context: int = 40
-    fifo_len: int = 40
-    spkcache_update_period: int = 300
-    spkcache_len: int = 188
-    asynchronous: bool = False
+    chunk_len: int = option(340, "frames decided in a step")
+    chunk_left_context: int = option(1, "frames before them")
+    chunk_right_context: int = option(40, "frames ahead of them")
+    fifo_len: int = option(40, "frames kept before they go into the speaker cache")
+    spkcache_update_period: int = option(300, "frames that go into the cache at once")
+    spkcache_len: int = option(188, "frames of the speaker cache")
+    asynchronous: bool = option(False, "use NeMo's other update rule (async_streaming)", flag="async-streaming")
 
     def __post_init__(self) -> None:
         raise_problems("streaming parameters", list(self._problems()))

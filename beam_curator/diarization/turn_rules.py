@@ -27,12 +27,12 @@ class TurnRules:
 min_duration_on -1 is below 0: raise it
     """
 
-    onset: float = option(0.5, "a turn starts where the probability exceeds this")
-    offset: float = option(0.5, "a turn ends where the probability falls below this")
-    pad_onset: float = option(0.0, "put before each turn, seconds")
-    pad_offset: float = option(0.0, "put behind each turn, seconds")
-    min_duration_on: float = option(0.0, "shorter turns are dropped, seconds")
-    min_duration_off: float = option(0.0, "shorter gaps between turns of one speaker are filled, seconds")
+    onset: float = option(0.5, "a turn begins above this probability")
+    offset: float = option(0.5, "a turn ends below this probability")
+    pad_onset: float = option(0.0, "seconds added before a turn")
+    pad_offset: float = option(0.0, "seconds added behind a turn")
+    min_duration_on: float = option(0.0, "shorter turns are left out, seconds")
+    min_duration_off: float = option(0.0, "shorter pauses are filled, seconds")
 
     def __post_init__(self) -> None:
         limits = {

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from beam_curator.export.documents import RESERVED_KEYS
+from beam_curator.export.row_keys import CLIPS_PER_CHUNK
 from beam_curator.rules import option, raise_problems
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -31,7 +32,9 @@ class ExportRules:
     embeddings: str | None = option(None, "Parquet file of id and embedding, by span uuid, used where a row has none")
     rejected_key: str = option("rejected_by", "key of a row that names the rules that rejected it")
     score_keys: tuple[str, ...] = option((), "keys of a row that are written as scores")
-    clips_per_chunk: int = option(256, "how many consecutive clips of a recording are handled and described together")
+    clips_per_chunk: int = option(
+        CLIPS_PER_CHUNK, "how many consecutive clips of a recording are handled and described together"
+    )
     max_workers: int = option(6, "files that a worker uploads at a time (object stores)")
 
     def __post_init__(self) -> None:

@@ -111,9 +111,7 @@ def scores_of(row: Mapping[str, Any], keys: Sequence[str]) -> dict[str, float]:
     return scores
 
 
-def chunks_of(
-    requests: Iterable[Request], clips_per_chunk: int = CLIPS_PER_CHUNK
-) -> Iterator[tuple[int, list[Request]]]:
+def chunks_of(requests: Iterable[Request], clips_per_chunk: int) -> Iterator[tuple[int, list[Request]]]:
     """Cut the clips asked of one recording into consecutive chunks, numbered from 0; only the last may be shorter.
 
     Nothing is read ahead of the chunk that is taken, so that a ten-hour recording is never held as a whole.
@@ -131,11 +129,11 @@ def chunks_of(
     return enumerate(iter(lambda: list(itertools.islice(clips, clips_per_chunk)), []))
 
 
-def n_chunks(n_clips: int, clips_per_chunk: int = CLIPS_PER_CHUNK) -> int:
+def n_chunks(n_clips: int, clips_per_chunk: int) -> int:
     """Return how many chunks that number of clips makes.
 
     Example:
-      >>> n_chunks(0), n_chunks(256), n_chunks(257)
+      >>> n_chunks(0, 256), n_chunks(256, 256), n_chunks(257, 256)
       (0, 1, 2)
     """
     return -(-n_clips // clips_per_chunk)

@@ -1,13 +1,14 @@
-"""The directory that a job writes to, and the run that it belongs to."""
+"""The directory that a job writes to, the run that it belongs to, and where no job may write."""
 
-from dataclasses import dataclass
+import fnmatch
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import ForeignRunError
-from beam_curator.sets.output_set import (
-    RUN_NAME,
-    RunRecord,
-)
+from beam_curator.sets.output_set import RUN_NAME, RunRecord
+from beam_curator.sets.set_kinds import SetKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +20,21 @@ class OutputTarget:
       token: of the run, as `_RUN.json` has it; None where no launcher prepared the directory.
       resume: keep files that an earlier attempt of the same job put in place.
       n_shards: merge the blocks' files into at most so many; 0 leaves them as they are.
+
+    Raises:
+      ValueError: no directory is named, or there can be no such number of shards.
     """
 
     directory: str
     token: str | None = None
     resume: bool = False
     n_shards: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.directory:
+            raise ValueError("output is empty: name a directory")
+        if self.n_shards < 0:
+            raise ValueError(f"shards {self.n_shards} is below 0: raise it")
 
     def check(self) -> None:
         """Refuse to go on where another run has taken over.
@@ -40,6 +50,78 @@ class OutputTarget:
             raise ForeignRunError(f"{self.directory} now belongs to another run: this one stops writing")
 
 
-def target_of(target: OutputTarget | str) -> OutputTarget:
-    """Return a target; a path stands for one that no launcher prepared."""
-    return OutputTarget(directory=target) if isinstance(target, str) else target
+def target_of(target: OutputTarget | str | os.PathLike[str], shards: int = 0) -> OutputTarget:
+    """Return a target; a path stands for one that no launcher prepared.
+
+    Args:
+      target: a path, or a target.
+      shards: what the options of the output say; 0 leaves it to the target.
+
+    Raises:
+      ValueError: the output is empty, a file, or of a scheme that is not served; or target and options differ.
+    """
+    if not isinstance(target, OutputTarget):
+        target = OutputTarget(directory=os.fspath(target).removeprefix("file://"))
+    if shards and target.n_shards not in (0, shards):
+        raise ValueError(f"shards is {shards}, and {target.n_shards} in the target: give one of them")
+    if not storage.is_remote(target.directory) and os.path.isfile(target.directory):
+        raise ValueError(f"output {target.directory} is a file: give a directory")
+    return replace(target, n_shards=shards) if shards else target
+
+
+def target_beside(
+    inputs: Sequence[str], target: OutputTarget | str | os.PathLike[str], kind: SetKind, shards: int = 0
+) -> OutputTarget:
+    """Return the target of a job that reads these inputs; told by names alone, as far as they tell.
+
+    Args:
+      inputs: files, globs, directories.
+      target: a path, or a target.
+      kind: of the set that the job writes.
+      shards: what the options of the output say; 0 leaves it to the target.
+
+    Raises:
+      ValueError: as `target_of`, or the job would read its own output, or take an input for a file of its own.
+    """
+    made = target_of(target, shards)
+    where = _folder(made.directory)
+    row_file = f"{where}{kind.rows}-00000-of-00001.jsonl"
+    for given in inputs:
+        source = _folder(given)
+        if source.startswith(where) and is_of_a_set(source[len(where) : -1], [kind]):
+            raise ValueError(
+                f"input {given} is one of the files that {made.directory} will hold: choose another output"
+            )
+        if where.startswith(source) or glob_matches(source[:-1], row_file):
+            raise ValueError(f"output {made.directory} lies inside the input {given}: choose one outside of it")
+    return made
+
+
+def _folder(path: str) -> str:
+    return (path if storage.is_remote(path) else os.path.realpath(path)).rstrip("/") + "/"
+
+
+def is_of_a_set(relative: str, kinds: Sequence[SetKind]) -> bool:
+    """Tell whether a job of one of these kinds would take a file in its output directory for its own."""
+    first, inside, _ = relative.partition("/")
+    if inside:
+        return any(kind.has_folder(first) for kind in kinds)
+    return any(kind.has_row_file(first) or kind.has_file_beside(first) for kind in kinds)
+
+
+def glob_matches(pattern: str, path: str) -> bool:
+    """Tell whether a glob would match a path, were it there.
+
+    Example:
+      >>> glob_matches("/a/**/*.jsonl", "/a/b/c.jsonl"), glob_matches("/a/*.jsonl", "/a/b/c.jsonl")
+      (True, False)
+    """
+    return _parts_match(pattern.split("/"), path.split("/"))
+
+
+def _parts_match(pattern: list[str], parts: list[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_parts_match(pattern[1:], parts[skipped:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and _parts_match(pattern[1:], parts[1:])

@@ -1,20 +1,18 @@
 """Row files: one format each for JSON lines, Parquet and Avro, whole or not at all, with equal bytes each time."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.row_tables import RowTable, count_table, read_table
-from beam_curator.sets.output_set import PART_SUFFIX, ROW_EXTENSIONS
+from beam_curator.sets.output_set import PART_SUFFIX
 from beam_curator.windows.entry_blocks import PlannedEntry
-from beam_curator.windows.rendering import LAYOUTS, Layout, render_pieces
+from beam_curator.windows.rendering import Layout, render_pieces
+from beam_curator.windows.window_options import WindowOutputOptions
 from beam_curator.windows.window_rules import WindowRules
-
-RowFormat = Literal["jsonl", "parquet", "avro"]
 
 _SPAN = {
     "type": "record",
@@ -42,22 +40,6 @@ WINDOWS_TABLE = RowTable.of(
 """Columns of a row of windows: what people query, and the whole row as JSON."""
 
 _COPY_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowForm:
-    """How rows are written: file format, and windows in full or as index ranges."""
-
-    row_format: RowFormat = "jsonl"
-    layout: Layout = "full"
-
-    def __post_init__(self) -> None:
-        for value, known, name in (
-            (self.row_format, ROW_EXTENSIONS, "row format"),
-            (self.layout, LAYOUTS, "layout"),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} {value!r} is not known: use one of {', '.join(known)}")
 
 
 def row_pieces(row: PlannedEntry, source: str, rules: WindowRules, layout: Layout) -> list[bytes | memoryview]:
@@ -99,13 +81,15 @@ def write_lines(file: AtomicFile, rows: Iterable[Sequence[bytes | memoryview]]) 
         file.write_pieces([*pieces, b"\n"])
 
 
-def write_rows(file: AtomicFile, rows: Sequence[PlannedEntry], source: str, rules: WindowRules, form: RowForm) -> None:
+def write_rows(
+    file: AtomicFile, rows: Sequence[PlannedEntry], source: str, rules: WindowRules, output: WindowOutputOptions
+) -> None:
     """Write the rows of one block in the format and layout asked for."""
-    if form.row_format == "jsonl":
-        write_lines(file, (row_pieces(row, source, rules, form.layout) for row in rows))
+    if output.row_format == "jsonl":
+        write_lines(file, (row_pieces(row, source, rules, output.layout) for row in rows))
         return
-    columns = (columns_of(row, source, rules, form.layout) for row in rows)
-    WINDOWS_TABLE.write(file, columns, form.row_format)
+    columns = (columns_of(row, source, rules, output.layout) for row in rows)
+    WINDOWS_TABLE.write(file, columns, output.row_format)
 
 
 def count_rows(path: str) -> int:

@@ -68,15 +68,17 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
         self._makes_rttm = always_rttm or bool(rules.rttm_out_dir)
         self.rows = TURNS_WITH_EMBEDDINGS if rules.embeddings else TURNS
         self.allowed_root = rules.allowed_root
-        self.key_of_recordings = rules.filepath_key
+        self.key_of_recordings = rules.audio_filepath_key
 
     def plan(self, block: LineBlock) -> BlockPlan[AskedRow]:
         return plan_lines(block, self._plan_line)
 
     def _plan_line(self, plan: BlockPlan[AskedRow], raw: bytes, place: LinePlace) -> None:
         rules = self._rules
-        before = row_before(parse_object(raw), rules.diar_segments_key, rules.filepath_key)
-        plan.asked.append(asked_row(raw, place, key=rules.filepath_key, audio_root=rules.audio_root, fields=before))
+        before = row_before(parse_object(raw), rules.diar_segments_key, rules.audio_filepath_key)
+        plan.asked.append(
+            asked_row(raw, place, key=rules.audio_filepath_key, audio_root=rules.audio_root, fields=before)
+        )
         plan.counts["plan.rows"] += 1
 
     def key(self, asked: AskedRow) -> str:
@@ -150,9 +152,9 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
         )
         fields = row.fields()
         if split_locator(row.recording)[1] is not None:  # rows of a tarred dataset name the member alone
-            fields[self._rules.filepath_key] = row.recording
+            fields[self._rules.audio_filepath_key] = row.recording
         entry = diarized_entry(
-            fields, facts, self._rules.diar_segments_key, self._rules.diar_format, self._rules.filepath_key
+            fields, facts, self._rules.diar_segments_key, self._rules.diar_format, self._rules.audio_filepath_key
         )
         return entry | {ORIGIN_KEY: {"source": row.source, "offset": row.offset}}
 

@@ -13,7 +13,7 @@ from beam_curator.recordings.row_paths import path_in
 from beam_curator.recordings.safe_names import stem_of
 
 SESSION_KEY = "session_name"
-_PATH_CURE = "name the key that holds the path with --filepath-key"
+_PATH_CURE = "name the key that holds the path with --audio-filepath-key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

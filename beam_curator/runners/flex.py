@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from beam_curator.option_names import flat_name, plain_type
 from beam_curator.runners import cli
 from beam_curator.runners.exit_codes import USAGE
 from beam_curator.runners.job_options import JOBS
-from beam_curator.runners.options import Sections, UsageError, plain_type
+from beam_curator.runners.options import Sections, UsageError
 from beam_curator.runners.presets import JOB_PRESETS
 
 TEMPLATES: dict[str, Sections] = {name: job.sections for name, job in JOBS.items()}
@@ -120,12 +121,11 @@ def parameters(job: str) -> list[Parameter]:
         for field in dataclasses.fields(options):
             if section == "run" and field.name not in run_options:
                 continue
-            flag = (field.metadata["flag"] or field.name).replace("_", "-")
             found.append(
                 Parameter(
-                    name=flag.replace("-", "_"),
+                    name=flat_name(field),
                     kind=plain_type(hints[field.name]),
-                    flag=flag,
+                    flag=flat_name(field).replace("_", "-"),
                     group=section.capitalize(),
                     help=field.metadata["help"],
                     default=field.default,

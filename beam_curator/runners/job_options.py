@@ -1,4 +1,4 @@
-"""The options of each job: one frozen dataclass per concern."""
+"""The options of each job: one frozen dataclass per concern, most of them from the rooms below."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from beam_curator.audio_formats import AUDIO_FORMATS
-from beam_curator.clips.cut_rules import INDEXES, CutRules
-from beam_curator.clips.packing import PACKS
+from beam_curator.clips.clip_options import ClipOutputOptions
+from beam_curator.clips.cut_rules import CutRules
 from beam_curator.diarization.diarize_rules import (
     DiarizeRules,
     InferenceOptions,
@@ -19,63 +18,11 @@ from beam_curator.diarization.diarize_rules import (
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.rules import option, raise_problems
 from beam_curator.runners.options import Sections
-from beam_curator.separation.separate_rules import SeparateRules
+from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
-from beam_curator.sets.blocks import MAX_LINE_BYTES
-from beam_curator.sets.output_set import ROW_EXTENSIONS
-from beam_curator.windows.overlap import OVERLAP_SCOPES, OverlapRules
-from beam_curator.windows.rendering import LAYOUTS
+from beam_curator.sets.set_options import InputOptions, RowOutputOptions
+from beam_curator.windows.window_options import OverlapOptions, WindowOutputOptions
 from beam_curator.windows.window_rules import WindowRules
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputOptions:
-    """How the inputs are read."""
-
-    max_line_bytes: int = option(MAX_LINE_BYTES, "longest line that is read, bytes; longer ones become failures")
-    keep_duplicates: bool = option(False, "read a file each time it is listed")
-
-    def __post_init__(self) -> None:
-        raise_problems("input", [] if self.max_line_bytes > 0 else ["max_line_bytes must be positive: raise it"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverlapOptions:
-    """Which windows stay; the target follows the window rules unless it is given."""
-
-    overlap_percentage: float = option(50.0, OverlapRules.__dataclass_fields__["overlap_percentage"].metadata["help"])
-    target_duration: float | None = option(
-        None,
-        "the window nearer to this duration stays, seconds (default: the window target)",
-        flag="overlap-target-duration",
-    )
-    scope: str = option(
-        "row",
-        "row: windows of one entry compete; audio_file: those of all entries of one recording",
-        flag="overlap-scope",
-        choices=OVERLAP_SCOPES,
-    )
-
-    def __post_init__(self) -> None:
-        target = self.target_duration if self.target_duration is not None else 1.0
-        OverlapRules(overlap_percentage=self.overlap_percentage, target_duration=target)
-
-    def rules(self, windows: WindowRules) -> OverlapRules:
-        """Return the rules, with the target of the window rules where none was given."""
-        target = self.target_duration if self.target_duration is not None else windows.target_window_duration
-        return OverlapRules(overlap_percentage=self.overlap_percentage, target_duration=target)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputOptions:
-    """The layout, format and number of the files of rows."""
-
-    layout: str = option("full", "full: windows hold their segments; spans: index ranges only", choices=LAYOUTS)
-    row_format: str = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
-    shards: int = option(0, "merge the rows into at most so many files; 0 leaves one file per block")
-
-    def __post_init__(self) -> None:
-        raise_problems("output", [] if self.shards >= 0 else [f"shards {self.shards} is below 0: raise it"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,47 +67,6 @@ _TOLERATE = re.compile(r"[0-9]+|([0-9]*\.)?[0-9]+%")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClipOutputOptions:
-    """The formats of clips and rows, and how they are indexed, packed and merged."""
-
-    output_format: str = option("wav", "format of the clips", choices=AUDIO_FORMATS)
-    row_format: str = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
-    shards: int = option(
-        0, "merge the rows (and packed clips) into at most so many files; 0: one per block of manifest"
-    )
-    index: str = option("csv", "csv: metadata.csv; parquet: metadata.parquet besides", choices=INDEXES)
-    pack: str = option("none", "plain files, or tar shards for WebDataset or NeMo", choices=PACKS)
-
-    def __post_init__(self) -> None:
-        raise_problems("output", [] if self.shards >= 0 else [f"shards {self.shards} is below 0: raise it"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackOutputOptions:
-    """The formats of tracks and rows, and the number of the files of rows."""
-
-    output_format: str = option(
-        "wav", "format of the tracks; wav and flac keep the bit depth of the recording", choices=AUDIO_FORMATS
-    )
-    row_format: str = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
-    shards: int = option(0, "merge the rows into at most so many files; 0: one per block of manifest")
-
-    def __post_init__(self) -> None:
-        raise_problems("output", [] if self.shards >= 0 else [f"shards {self.shards} is below 0: raise it"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowOutputOptions:
-    """The format and number of the files of rows."""
-
-    row_format: str = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
-    shards: int = option(0, "merge the rows into at most so many files; 0: one per block of manifest")
-
-    def __post_init__(self) -> None:
-        raise_problems("output", [] if self.shards >= 0 else [f"shards {self.shards} is below 0: raise it"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
     """The command line of one job.
 
@@ -185,7 +91,7 @@ JOBS: Mapping[str, JobOptions] = {
             "windows": WindowRules,
             "overlap": OverlapOptions,
             "input": InputOptions,
-            "output": OutputOptions,
+            "output": WindowOutputOptions,
             "run": RunOptions,
         },
         output="./windows_output",

@@ -6,11 +6,14 @@ import argparse
 import dataclasses
 import difflib
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import Any, get_type_hints
 
 import yaml
+
+from beam_curator.option_names import former_names, is_optional, plain_type
 
 
 class UsageError(ValueError):
@@ -43,30 +46,25 @@ def add_flags(parser: argparse.ArgumentParser, sections: Sections) -> None:
         hints = get_type_hints(options)
         for field in dataclasses.fields(options):
             kind, text = plain_type(hints[field.name]), field.metadata["help"].replace("%", "%%")
-            destination = f"{section}.{field.name}"
+            settings: dict[str, Any] = {"dest": f"{section}.{field.name}", "default": argparse.SUPPRESS}
             if kind is bool:
                 action = "store_false" if field.default is True else "store_true"
                 text = f"do not {text}" if field.default is True else text
-                group.add_argument(
-                    flag_of(field), dest=destination, action=action, default=argparse.SUPPRESS, help=text
-                )
+                group.add_argument(flag_of(field), action=action, help=text, **settings)
                 continue
             default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
-            group.add_argument(
-                flag_of(field),
-                *([f"--{field.metadata['also']}"] if field.metadata["also"] else []),
-                dest=destination,
-                type=_Converter(kind),
-                choices=field.metadata["choices"] or None,
-                default=argparse.SUPPRESS,
-                metavar=None if field.metadata["choices"] else _metavar(kind),
-                help=text if default in (None, "") else f"{text} (default: {default})",
-            )
-
-
-def plain_type(kind: Any) -> Any:
-    """Return the type of an option's value where it has one: `float | None` is float."""
-    return next(part for part in get_args(kind) if part is not NoneType) if NoneType in get_args(kind) else kind
+            settings |= {
+                "type": _Converter(kind),
+                "choices": field.metadata["choices"] or None,
+                "metavar": None if field.metadata["choices"] else _metavar(kind),
+            }
+            text = text if default in (None, "") else f"{text} (default: {default})"
+            also = [f"--{field.metadata['also']}"] if field.metadata["also"] else []
+            group.add_argument(flag_of(field), *also, help=text, **settings)
+            if field.metadata["formerly"]:
+                former: str = field.metadata["formerly"]
+                settings["dest"] = f"{section}.{former}"
+                group.add_argument(f"--{former.replace('_', '-')}", help=argparse.SUPPRESS, **settings)
 
 
 def _metavar(kind: Any) -> str:
@@ -93,17 +91,62 @@ class _Converter:
         return int(number) if number.is_integer() and "." not in text and "e" not in text.lower() else number
 
 
-def resolve(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """The options that a person gave, each `(section.key, value)`, in the order in which later ones win."""
+
+    config: Mapping[str, Any]
+    settings: Sequence[tuple[str, Any]]
+    flags: Mapping[str, Any]
+
+
+def given_options(
     sections: Sections, config: Mapping[str, Any], settings: Sequence[str], flags: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> Given:
+    """Put together the options that a person gave, by their present names; warn of former ones on stderr.
+
+    Args:
+      sections: option classes by section.
+      config: of the file: keys and values by section.
+      settings: of `--set`: `SECTION.KEY=VALUE`.
+      flags: by `section.key`.
+
+    Raises:
+      UsageError: what cannot be understood, or an option under its former and its present name.
+    """
+    _refuse_unknown_sections(sections, config)
+    given = Given(config=dict(_flattened(config)), settings=[_setting(text) for text in settings], flags=flags)
+    former = {
+        f"{section}.{old}": f"{section}.{new}"
+        for section, options in sections.items()
+        for old, new in former_names(options).items()
+    }
+    paths = [*given.config, *(path for path, _ in given.settings), *given.flags]
+    for old, new in former.items():
+        if old in paths and new in paths:
+            raise UsageError(f"{old} and {new} are one option, and {old} is its former name: leave that one out")
+        if old in paths:
+            shown = [_flag(name) if old in given.flags else name for name in (old, new)]
+            print(f"beam-curator: warning: {shown[0]} is now called {shown[1]}", file=sys.stderr)
+    return Given(
+        config={former.get(path, path): value for path, value in given.config.items()},
+        settings=[(former.get(path, path), value) for path, value in given.settings],
+        flags={former.get(path, path): value for path, value in given.flags.items()},
+    )
+
+
+def _flag(path: str) -> str:
+    return f"--{path.partition('.')[2].replace('_', '-')}"
+
+
+def resolve(sections: Sections, given: Given) -> dict[str, Any]:
     """Make the options of each section: flags win over `--set`, which wins over the file, which wins over defaults.
 
     Raises:
       UsageError: an unknown section or key, or values that do not go together; all problems at once.
     """
     chosen: dict[str, dict[str, Any]] = {section: {} for section in sections}
-    _refuse_unknown_sections(sections, config)
-    for path, value in [*_flattened(config), *map(_setting, settings)]:
+    for path, value in [*given.config.items(), *given.settings]:
         section, _, key = path.partition(".")
         if section not in sections:
             raise UsageError(f"unknown section {section!r} in {path!r}{nearest(section, [*sections, *_BESIDE])}")
@@ -112,7 +155,7 @@ def resolve(
             close = nearest(key, names).replace("did you mean ", f"did you mean {section}.")
             raise UsageError(f"unknown option {path!r}{close}")
         chosen[section][key] = _from_yaml(sections[section], key, value, path)
-    for path, value in flags.items():
+    for path, value in given.flags.items():
         section, _, key = path.partition(".")
         chosen[section][key] = value
     problems, options = [], {}
@@ -126,16 +169,15 @@ def resolve(
     return options
 
 
-def origins(config: Mapping[str, Any], settings: Sequence[str], flags: Mapping[str, Any]) -> dict[str, str]:
+def origins(given: Given) -> dict[str, str]:
     """Tell where each option that is not at its default was set: the one that wins.
 
     Example:
-      >>> origins({"run": {"jobs": 2}}, ["run.jobs=3"], {"run.verbose": True})
+      >>> origins(Given(config={"run.jobs": 2}, settings=[("run.jobs", 3)], flags={"run.verbose": True}))
       {'run.jobs': '--set', 'run.verbose': 'flag'}
     """
-    found = {path: "config" for path, _ in _flattened(config)}
-    found |= {_setting(text)[0]: "--set" for text in settings}
-    return found | dict.fromkeys(flags, "flag")
+    from_settings = dict.fromkeys((path for path, _ in given.settings), "--set")
+    return dict.fromkeys(given.config, "config") | from_settings | dict.fromkeys(given.flags, "flag")
 
 
 def _refuse_unknown_sections(sections: Sections, config: Mapping[str, Any]) -> None:
@@ -165,7 +207,7 @@ def _setting(text: str) -> tuple[str, Any]:
 def _from_yaml(options: type[Any], key: str, value: Any, path: str) -> Any:
     hint = get_type_hints(options)[key]
     kind = plain_type(hint)
-    if value is None and hint is not kind:
+    if value is None and is_optional(hint):
         return None
     if kind == tuple[str, ...] and isinstance(value, str):
         return _Converter(kind)(value)

@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import fnmatch
 import glob
 import json
 import os
@@ -15,6 +14,7 @@ from typing import Literal
 from beam_curator.files import atomic_files, storage
 from beam_curator.files.committing import folders_of
 from beam_curator.files.manifest_files import hash_input
+from beam_curator.files.output_target import glob_matches, is_of_a_set
 from beam_curator.runners.options import UsageError
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import (
@@ -113,16 +113,8 @@ def refuse_overlap(inputs: Sequence[str], files: Sequence[InputFile], output: st
     kinds = [SET_KINDS[name] for name in {kind.command, *_commands_in(output)} if name in SET_KINDS]
     for file in files:
         path = file.name if storage.is_remote(file.name) else os.path.realpath(file.name)
-        if path.startswith(where) and _is_of_a_set(path[len(where) :], kinds):
+        if path.startswith(where) and is_of_a_set(path[len(where) :], kinds):
             raise UsageError(f"input {file.name} is one of the files that {output} will hold: choose another --output")
-
-
-def _is_of_a_set(relative: str, kinds: Sequence[SetKind]) -> bool:
-    """Tell whether a job of one of these kinds would take a file in its output directory for its own."""
-    first, inside, _ = relative.partition("/")
-    if inside:
-        return any(kind.has_folder(first) for kind in kinds)
-    return any(kind.has_row_file(first) or kind.has_file_beside(first) for kind in kinds)
 
 
 def _commands_in(directory: str) -> set[str]:
@@ -135,24 +127,6 @@ def _commands_in(directory: str) -> set[str]:
     except NotAnOutputSetError:
         complete = set()
     return complete | set(earlier.commands if earlier is not None else ())
-
-
-def glob_matches(pattern: str, path: str) -> bool:
-    """Tell whether a glob would match a path, were it there.
-
-    Example:
-      >>> glob_matches("/a/**/*.jsonl", "/a/b/c.jsonl"), glob_matches("/a/*.jsonl", "/a/b/c.jsonl")
-      (True, False)
-    """
-    return _parts_match(pattern.split(os.sep), path.split(os.sep))
-
-
-def _parts_match(pattern: list[str], parts: list[str]) -> bool:
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return any(_parts_match(pattern[1:], parts[skipped:]) for skipped in range(len(parts) + 1))
-    return bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and _parts_match(pattern[1:], parts[1:])
 
 
 def prepare(directory: str, kind: SetKind, config: Config, files: Sequence[InputFile], *, overwrite: bool) -> Prepared:

@@ -4,29 +4,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from beam_curator.rules import option, raise_problems
+from beam_curator.audio_formats import AudioFormat
+from beam_curator.clips.clip_options import ClipOutputOptions
+from beam_curator.option_names import accepts_former_names
+from beam_curator.recordings.recording_options import RecordingOptions
+from beam_curator.rules import option, raise_problems, same_option
+from beam_curator.sets.set_options import RowOutputOptions
 
 TRACKS_FOLDER = "tracks"
 """Of the tracks, below the output."""
 
 
+@accepts_former_names
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeparateRules:
     """Which recordings rows name, and where the turns of their speakers are."""
 
-    filepath_key: str = option("audio_filepath", "key that names the recording in rows")
+    audio_filepath_key: str = same_option(RecordingOptions, "audio_filepath_key", formerly="filepath_key")
     diar_segments_key: str = option(
         "", "key that holds the turns (default: diar_segments, or segments where that does not say who speaks)"
     )
-    audio_root: str = option(
-        "", "directory that relative names of recordings begin at (default: that of their manifest)"
-    )
-    allowed_root: tuple[str, ...] = option((), "recordings must lie below one of these directories (default: anywhere)")
+    audio_root: str = same_option(RecordingOptions, "audio_root")
+    allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
 
     def __post_init__(self) -> None:
-        problems = [] if self.filepath_key else ["filepath_key is empty: name a key"]
-        if self.diar_segments_key and self.diar_segments_key == self.filepath_key:
-            problems.append(
-                f"diar_segments_key and filepath_key are both {self.filepath_key!r}: name the key of the turns"
-            )
+        key = self.audio_filepath_key
+        problems = [] if key else ["audio_filepath_key is empty: name a key"]
+        if self.diar_segments_key and self.diar_segments_key == key:
+            problems.append(f"diar_segments_key and audio_filepath_key are both {key!r}: name the key of the turns")
         raise_problems("separate", problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackOutputOptions(RowOutputOptions):
+    """The formats of tracks and rows, and the number of the files of rows."""
+
+    output_format: AudioFormat = same_option(
+        ClipOutputOptions,
+        "output_format",
+        help_text="format of the tracks; wav and flac keep the bit depth of the recording",
+    )

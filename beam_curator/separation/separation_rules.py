@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from beam_curator.rules import number_problems, option, raise_problems
+from beam_curator.rules import choice_problems, number_problems, option, raise_problems
 
 BUFFER_MODES = ("shrink_at_overlaps", "pad_turns")
 OVERLAP_POLICIES = ("all", "latest")
@@ -51,13 +51,12 @@ class SeparationRules:
 
     def __post_init__(self) -> None:
         limits = dict.fromkeys(("min_duration", "gap_threshold", "buffer_time"), (0.0, _DAY))
-        problems = number_problems(self, limits)
-        for name in ("exclude_overlaps", "compact"):
-            if not isinstance(getattr(self, name), bool):
-                problems.append(f"{name} {getattr(self, name)!r} is neither true nor false: give one of them")
-        for name, known in (("buffer_mode", BUFFER_MODES), ("overlap_policy", OVERLAP_POLICIES)):
-            if getattr(self, name) not in known:
-                problems.append(f"{name} {getattr(self, name)!r} is not known: use one of {', '.join(known)}")
+        problems = [*number_problems(self, limits), *choice_problems(self)]
+        problems += [
+            f"{name} {getattr(self, name)!r} is neither true nor false: give one of them"
+            for name in ("exclude_overlaps", "compact")
+            if not isinstance(getattr(self, name), bool)
+        ]
         if self.overlap_policy == "latest" and self.exclude_overlaps is True:
             problems.append(
                 "overlap_policy 'latest' says who gets overlaps, and exclude_overlaps leaves them out: "

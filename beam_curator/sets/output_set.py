@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from beam_curator.sets.blocks import BlockRef
 
@@ -21,7 +21,8 @@ SUMMARY_NAME = "summary.json"
 FORMAT = 1
 
 FAILURES = "failures"
-ROW_EXTENSIONS = {"jsonl": ".jsonl", "parquet": ".parquet", "avro": ".avro"}
+RowFormat = Literal["jsonl", "parquet", "avro"]
+ROW_EXTENSIONS: Mapping[RowFormat, str] = {"jsonl": ".jsonl", "parquet": ".parquet", "avro": ".avro"}
 
 LIVE_SUFFIX = ".beam_curator.live"
 PART_SUFFIX = ".part.beam_curator.tmp"

@@ -9,14 +9,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from beam_curator.entries.entry import MAX_SECONDS
 from beam_curator.entries.json_lines import kind_of
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds, Span, sum_left_to_right
-from beam_curator.rules import number_problems, option, raise_problems
+from beam_curator.rules import choice_problems, number_problems, option, raise_problems
 
+OverlapScope = Literal["row", "audio_file"]
 OVERLAP_SCOPES = ("row", "audio_file")
 """Among which windows the rules hold: those of one entry, or those of all entries of one recording."""
 
@@ -27,24 +28,27 @@ _SURELY_DIFFERENT = 2e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverlapRules:
-    """How much audio two kept windows may share. Names are the reference's.
+    """How much audio two kept windows may share, and which windows compete. Names are the reference's.
 
     Raises:
       ValueError: all rules that cannot hold, each with value, limit and cure.
     """
 
     overlap_percentage: float = option(
-        50, "of two windows that share at least this much of the shorter one, one goes; 0 means any overlap, percent"
+        50.0, "of two windows that share at least this much of the shorter one, one goes; 0 means any overlap, percent"
     )
-    target_duration: float = option(
-        120.0, "the window nearer to this duration stays, seconds", flag="overlap-target-duration"
+    target_duration: float = option(120.0, "the window nearer to this duration stays, seconds")
+    scope: OverlapScope = option(
+        "row",
+        "row: windows of one entry compete; audio_file: those of all entries of one recording",
+        choices=OVERLAP_SCOPES,
     )
 
     def __post_init__(self) -> None:
         problems = number_problems(self, {"overlap_percentage": (0, 100), "target_duration": (-math.inf, math.inf)})
         if isinstance(self.target_duration, (int, float)) and self.target_duration <= 0:
             problems.append(f"target_duration must be positive, got {self.target_duration:g}: raise it")
-        raise_problems("overlap rules", problems)
+        raise_problems("overlap rules", [*problems, *choice_problems(self)])
 
 
 def survivors(spans: Sequence[Span], rules: OverlapRules) -> list[int]:

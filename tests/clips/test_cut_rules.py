@@ -9,7 +9,7 @@ from beam_curator.clips.cut_rules import CutRules
 
 def test_defaults_are_the_reference_s_way() -> None:
     rules = CutRules()
-    assert (rules.what, rules.audio_key, rules.on_overrun, rules.mono) == ("auto", "", "clamp", "keep")
+    assert (rules.what, rules.audio_filepath_key, rules.on_overrun, rules.mono) == ("auto", "", "clamp", "keep")
     assert (rules.sample_rate, rules.allowed_root) == (None, ())
 
 
@@ -34,7 +34,7 @@ def test_what_cannot_hold_is_refused(option: str, value: Any, problem: str) -> N
 
 
 def test_all_problems_are_said_at_once() -> None:
-    with pytest.raises(ValueError, match=r"(?s)sample_rate 1 .*what 'x' .*mono 'y' "):
+    with pytest.raises(ValueError, match=r"(?s)what 'x' .*mono 'y' .*sample_rate 1 "):
         CutRules(sample_rate=1, what="x", mono="y")
 
 

@@ -100,7 +100,7 @@ def test_an_entry_of_one_speaker_lends_it_to_its_segments() -> None:
 
 def test_segments_come_in_time_order_and_bad_ones_last_or_in_their_place() -> None:
     segments = [{"start": 5, "end": 6}, {"start": 1, "end": 1}, {"start": 0, "end": 9}, 7, {"start": 5, "end": 8}]
-    found = requests_of_row(ENTRY | {"segments": segments, "windows": [], "stats": {}})
+    found = requests_of_row(ENTRY | {"segments": segments, "windows": [], "stats": {}}, "auto")
     assert [
         item.error.message if isinstance(item, BadInterval) else (item.index, item.start, item.end) for item in found
     ] == [
@@ -113,7 +113,7 @@ def test_segments_come_in_time_order_and_bad_ones_last_or_in_their_place() -> No
     bad = found[1]
     assert isinstance(bad, BadInterval)
     assert bad.fields == ENTRY | {"segments": [{"start": 1, "end": 1}]}
-    [again] = requests_of_row(bad.fields)
+    [again] = requests_of_row(bad.fields, "auto")
     assert isinstance(again, BadInterval)
     assert again.fields == bad.fields
 
@@ -165,7 +165,7 @@ def test_a_window_is_of_all_its_speakers_even_where_the_entry_has_one() -> None:
 )
 def test_a_bad_window_stands_beside_good_ones(bad: Any, message: str) -> None:
     good = window((0, 1, "ana", ""))
-    found = requests_of_row(ENTRY | {"filtered_windows": [good, bad]})
+    found = requests_of_row(ENTRY | {"filtered_windows": [good, bad]}, "auto")
     assert sum(isinstance(item, ClipRequest) for item in found) == 1
     [failed] = [item for item in found if isinstance(item, BadInterval)]
     assert failed.error.message == message
@@ -175,7 +175,7 @@ def test_a_bad_window_stands_beside_good_ones(bad: Any, message: str) -> None:
 def test_index_ranges_take_their_times_from_filtered_end_first() -> None:
     ranges = [{"segments": [12, 49], "speaker_durations": [1.0]}, {"segments": [2, 5], "cut_words": 3}]
     row = ENTRY | {"filtered": [[173.5, 43.9], [40.0, None], [30.5, 10]], "filtered_windows": ranges}
-    found = requests_of_row(row)
+    found = requests_of_row(row, "auto")
     assert [(r.combo, r.index, r.start, r.end) for r in found if isinstance(r, ClipRequest)] == [
         (2, 0, 10, 30.5),
         (2, 1, 43.9, 173.5),
@@ -184,7 +184,7 @@ def test_index_ranges_take_their_times_from_filtered_end_first() -> None:
     assert failed.error.message == "filtered[1].start is null, expected seconds between -1e+12 and 1e+12"
     assert failed.fields == ENTRY | {"filtered_windows": ranges[:1], "filtered": [[40.0, None]]}
     with pytest.raises(EntryError, match=r"missing_key: .*'filtered'.*--layout full"):
-        requests_of_row(ENTRY | {"filtered_windows": ranges})
+        requests_of_row(ENTRY | {"filtered_windows": ranges}, "auto")
 
 
 @pytest.mark.parametrize("key", ["segments", "diar_segments", "filtered_windows"])
@@ -192,7 +192,7 @@ def test_lists_that_are_none_fail_the_row(key: str) -> None:
     assert asked(ENTRY | {key: []}) == []
     for value in (None, {}, "x"):
         with pytest.raises(EntryError, match=f"bad_type: {key} is .*, expected an array"):
-            requests_of_row(ENTRY | {key: value})
+            requests_of_row(ENTRY | {key: value}, "auto")
     with pytest.raises(EntryError, match=f"missing_key: key '{key}' is absent"):
         requests_of_row(ENTRY, key)  # type: ignore[arg-type]  # one of the three
 

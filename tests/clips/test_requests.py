@@ -100,7 +100,7 @@ def test_a_row_of_combo_3_without_turns_asks_for_nothing(nothing: Any) -> None:
 
 def test_a_bad_turn_leaves_the_others_alone() -> None:
     turns = [[5, 4], [1, 2], [None, 3], [0, 1], [7, 7], [2, 2.0001], "x", [1, 2, 3], {"start": 6}]
-    found = requests_of_row(TURNS | {"diar_segments": turns})
+    found = requests_of_row(TURNS | {"diar_segments": turns}, "auto")
     good = [item for item in found if isinstance(item, ClipRequest)]
     bad = [item for item in found if isinstance(item, BadInterval)]
     assert [(r.index, r.start) for r in good] == [(0, 0), (1, 1000)]
@@ -117,7 +117,7 @@ def test_a_bad_turn_leaves_the_others_alone() -> None:
         ("bad_type", "diar_segments[6] is a string, expected [start, end] or an object with start and end"),
     ]
     assert bad[2].fields == TURNS | {"diar_segments": [[5, 4]]}
-    [again] = requests_of_row(bad[2].fields)
+    [again] = requests_of_row(bad[2].fields, "auto")
     assert isinstance(again, BadInterval)
     assert str(again.error) == str(bad[2].error)
     assert again.fields == bad[2].fields

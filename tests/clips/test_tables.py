@@ -145,7 +145,7 @@ def test_a_cut_can_be_taken_back(fields: dict[str, Any], clamped: bool) -> None:
 
 
 def test_a_clips_row_is_cut_again_as_the_row_it_was() -> None:
-    [request] = requests_of_row(clip_row(ROW | {"turns": [[1.5, 2, "ana"]]}, 4, CUT))
+    [request] = requests_of_row(clip_row(ROW | {"turns": [[1.5, 2, "ana"]]}, 4, CUT), "auto")
     assert request == ClipRequest(
         fields=ROW | {"turns": [[1.5, 2, "ana"]]}, combo=4, index=0, start=1234.5678, end=2500, unit="ms"
     )
@@ -272,7 +272,7 @@ def test_names_and_metadata_of_a_small_manifest(rows: list[dict[str, Any]], expe
     requests = [
         ((0, 0, offset), request)
         for offset, row in enumerate(rows)
-        for request in requests_of_row(row)
+        for request in requests_of_row(row, "auto")
         if isinstance(request, ClipRequest)
     ]
     ordered = [request for _, request in sort_requests(requests)]

@@ -54,7 +54,7 @@ WRONG: list[tuple[type, dict[str, Any], str]] = [
     (InferenceOptions, {"batch_seconds": 0}, "batch_seconds 0 is below 1: raise it"),
     (DiarizeRules, {"diar_format": "rttm"}, "diar_format 'rttm' is not known: use one of dicts, pairs"),
     (DiarizeRules, {"mono": "keep"}, "mono 'keep' is not known: use one of"),
-    (DiarizeRules, {"filepath_key": ""}, "filepath_key is empty: name a key"),
+    (DiarizeRules, {"audio_filepath_key": ""}, "audio_filepath_key is empty: name a key"),
     (DiarizeRules, {"rttm_out_dir": "../rttm"}, r"rttm_out_dir '\.\./rttm' is no name of a folder of the output set"),
     (DiarizeRules, {"rttm_out_dir": "turns"}, "give letters and digits with rttm among them"),
 ]

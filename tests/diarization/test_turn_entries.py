@@ -128,7 +128,7 @@ def test_a_row_of_a_clip_becomes_an_entry_that_extract_cuts_by_its_turns(filepat
     clip = {"extracted_path": "x.wav", "original_file": "x.wav", "original_start_ms": 6000, "original_end_ms": 9000}
     entry = entry_of(clip, filepath_key=filepath_key)
     assert (entry["audio_filepath"], entry["input_original_end_ms"]) == ("x.wav", 9000)
-    requests = [request for request in requests_of_row(entry) if isinstance(request, ClipRequest)]
+    requests = [request for request in requests_of_row(entry, "auto") if isinstance(request, ClipRequest)]
     assert [request.fields["original_file"] for request in requests] == ["x.wav"] * 3
     assert row_before(entry, "turns", filepath_key) == clip
 

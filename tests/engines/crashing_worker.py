@@ -13,11 +13,12 @@ from beam_curator.runners.beam_start import start_beam
 
 start_beam()  # before anything loads the whole of Beam
 
+from beam_curator.transforms.diarization.find_turns import Diarized  # noqa: E402
+from beam_curator.transforms.diarization.write_turns import TurnWriter  # noqa: E402
+
 from beam_curator.files import atomic_files, clip_index  # noqa: E402
 from beam_curator.runners.engines.worker import work  # noqa: E402
 from beam_curator.sets.output_set import WrittenFile  # noqa: E402
-from beam_curator.transforms.diarization.find_turns import Diarized  # noqa: E402
-from beam_curator.transforms.diarization.write_turns import TurnWriter  # noqa: E402
 from beam_curator.transforms.jobs import writing  # noqa: E402
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_curator.export.row_keys import (
+    CLIPS_PER_CHUNK,
     chunks_of,
     missing_transcripts,
     n_chunks,
@@ -109,7 +110,7 @@ def test_chunks_put_together_are_the_clips(clips: list[int], size: int) -> None:
 
 def test_chunks_are_taken_as_they_come() -> None:
     clips = itertools.count()
-    assert next(chunks_of(clips)) == (0, list(range(256)))
+    assert next(chunks_of(clips, CLIPS_PER_CHUNK)) == (0, list(range(256)))
     assert next(clips) == 256
 
 

@@ -8,11 +8,11 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from beam_curator.files.clip_rows import CLIPS_TABLE, columns_of, write_clip_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_curator.files.atomic_files import AtomicFile
-from beam_curator.files.clip_rows import CLIPS_TABLE, columns_of, write_clip_rows
 from beam_curator.files.row_files import WINDOWS_TABLE
 from beam_curator.files.row_tables import ROWS_A_GROUP, RowTable, StreamOf, count_table, read_row_file, read_table
 

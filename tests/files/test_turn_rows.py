@@ -7,11 +7,11 @@ from typing import Any
 import fastavro
 import pyarrow.parquet as pq
 import pytest
+from beam_curator.files.turn_rows import TURNS, columns_of, count_entry, write_turn_rows
 
 from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry
 from beam_curator.diarization.turns import Turn
 from beam_curator.files.atomic_files import AtomicFile
-from beam_curator.files.turn_rows import TURNS, columns_of, count_entry, write_turn_rows
 
 SPEECH = (Turn(start=0.0, end=1.5, speaker=0), Turn(start=1.0, end=2.25, speaker=3))
 

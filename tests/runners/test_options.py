@@ -1,20 +1,24 @@
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from beam_curator.runners.job_options import JOBS, OutputOptions, OverlapOptions, RunOptions
+from beam_curator.runners.job_options import JOBS, RunOptions
 from beam_curator.runners.options import (
     UsageError,
     add_flags,
     flag_of,
+    given_options,
     nearest,
+    origins,
     read_config,
     resolve,
 )
 from beam_curator.windows.overlap import OverlapRules
+from beam_curator.windows.window_options import OverlapOptions, WindowOutputOptions
 from beam_curator.windows.window_rules import WindowRules
 
 SECTIONS = JOBS["windows"].sections
@@ -34,9 +38,9 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
     "overlap.scope": (["--overlap-scope", "audio_file"], "audio_file"),
     "input.max_line_bytes": (["--max-line-bytes", "1000"], 1000),
     "input.keep_duplicates": (["--keep-duplicates"], True),
-    "output.layout": (["--layout", "spans"], "spans"),
     "output.row_format": (["--row-format", "avro"], "avro"),
     "output.shards": (["--shards", "4"], 4),
+    "output.layout": (["--layout", "spans"], "spans"),
     "run.runner": (["--runner", "PortableRunner"], "PortableRunner"),
     "run.jobs": (["--jobs", "2"], 2),
     "run.gpu": (["--gpu", "nvidia-l4"], "nvidia-l4"),
@@ -59,7 +63,11 @@ def parse(*arguments: str) -> dict[str, Any]:
 
 
 def resolved(config: dict[str, Any] | None = None, *settings: str, **flags: Any) -> dict[str, Any]:
-    return resolve(SECTIONS, config or {}, settings, {name.replace("__", "."): v for name, v in flags.items()})
+    return resolved_of(SECTIONS, config or {}, settings, {name.replace("__", "."): v for name, v in flags.items()})
+
+
+def resolved_of(sections: Any, config: dict[str, Any], settings: Sequence[str], flags: dict[str, Any]) -> Any:
+    return resolve(sections, given_options(sections, config, settings, flags))
 
 
 def value_of(options: dict[str, Any], path: str) -> Any:
@@ -76,7 +84,7 @@ def test_each_option_has_a_flag(path: str) -> None:
     arguments, value = FLAGS[path]
     parsed = parse(*arguments)
     assert parsed == {path: value}
-    assert value_of(resolve(SECTIONS, {}, [], parsed), path) == value
+    assert value_of(resolved_of(SECTIONS, {}, [], parsed), path) == value
     assert value_of(resolved(), path) != value
 
 
@@ -94,7 +102,7 @@ def test_the_options_of_a_job_have_flags_of_their_own_and_defaults_that_hold(job
     sections = JOBS[job].sections
     flags = [flag_of(field).replace("--no-", "--") for kind in sections.values() for field in dataclasses.fields(kind)]
     assert sorted(set(flags)) == sorted(flags)
-    assert resolve(sections, {}, [], {}) == {section: kind() for section, kind in sections.items()}
+    assert resolved_of(sections, {}, [], {}) == {section: kind() for section, kind in sections.items()}
     assert set(RunOptions.__dataclass_fields__) == set(sections["run"].__dataclass_fields__)
 
 
@@ -103,12 +111,12 @@ def test_values_over_a_preset_are_numbers_or_nothing() -> None:
     parser = argparse.ArgumentParser(exit_on_error=False)
     add_flags(parser, sections)
     flags = vars(parser.parse_args(["--latency", "low", "--chunk-len", "9", "--onset", "0.7", "--async-streaming"]))
-    options = resolve(sections, {"turns": {"offset": 0.25}}, ["streaming.fifo_len=200"], flags)
+    options = resolved_of(sections, {"turns": {"offset": 0.25}}, ["streaming.fifo_len=200"], flags)
     walk, turns = options["streaming"].parameters(), options["turns"].rules()
     assert (walk.chunk_len, walk.chunk_right_context, walk.fifo_len, walk.asynchronous) == (9, 7, 200, True)
     assert (turns.onset, turns.offset) == (0.7, 0.25)
     with pytest.raises(UsageError, match=r"streaming\.chunk_len is 2\.5, expected a whole number"):
-        resolve(sections, {}, ["streaming.chunk_len=2.5"], {})
+        resolved_of(sections, {}, ["streaming.chunk_len=2.5"], {})
 
 
 def test_what_is_not_given_stays_out() -> None:
@@ -172,7 +180,7 @@ def test_the_overlap_target_is_the_windows_unless_it_is_given() -> None:
 )
 def test_what_cannot_be_understood_is_refused(config: dict[str, Any], settings: list[str], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        resolve(SECTIONS, config, settings, {})
+        resolved_of(SECTIONS, config, settings, {})
     assert str(caught.value).startswith(message)
 
 
@@ -191,7 +199,7 @@ def test_all_problems_come_in_one_message() -> None:
         "drop_fields start would leave windows without times: keep them",
         "shards -1 is below 0: raise it",
         "jobs 0 is below 1: raise it",
-        "max_line_bytes must be positive: raise it",
+        "max_line_bytes 0 is below 1: raise it",
         "tolerate 'many' is neither a number nor a percentage: write 10 or 0.5%",
     ):
         assert part in message
@@ -245,11 +253,13 @@ def test_numbers_of_flags_are_checked_by_their_kind(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e400"])
 def test_numbers_that_are_no_durations_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="window rules: target_window_duration"):
-        resolve(SECTIONS, {}, [], parse(f"--target-window-duration={text}"))
+        resolved_of(SECTIONS, {}, [], parse(f"--target-window-duration={text}"))
 
 
 def test_layouts_and_formats_are_those_of_the_library() -> None:
-    choices = {name: OutputOptions.__dataclass_fields__[name].metadata["choices"] for name in ("layout", "row_format")}
+    choices = {
+        name: WindowOutputOptions.__dataclass_fields__[name].metadata["choices"] for name in ("layout", "row_format")
+    }
     assert choices == {"layout": ("full", "spans"), "row_format": ("jsonl", "parquet", "avro")}
 
 
@@ -285,3 +295,46 @@ class TestReadConfig:
     def test_refuses_a_file_that_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"none\.yaml cannot be read: No such file or directory"):
             read_config(str(tmp_path / "none.yaml"))
+
+
+class TestFormerNames:
+    SECTIONS = JOBS["separate"].sections
+    WARNING = "beam-curator: warning: rows.filepath_key is now called rows.audio_filepath_key\n"
+
+    def given(self, config: dict[str, Any], settings: Sequence[str], *flags: str) -> Any:
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        add_flags(parser, self.SECTIONS)
+        return given_options(self.SECTIONS, config, settings, vars(parser.parse_args(flags)))
+
+    @pytest.mark.parametrize(
+        ("config", "settings", "flags", "warning", "origin"),
+        [
+            ({"rows": {"filepath_key": "wav"}}, [], [], WARNING, "config"),
+            ({}, ["rows.filepath_key=wav"], [], WARNING, "--set"),
+            ({}, [], ["--filepath-key", "wav"], WARNING.replace("rows.", "--").replace("_", "-"), "flag"),
+            ({}, [], ["--audio-filepath-key", "wav"], "", "flag"),
+        ],
+    )
+    def test_work_everywhere_with_a_warning(
+        self,
+        config: dict[str, Any],
+        settings: list[str],
+        flags: list[str],
+        warning: str,
+        origin: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        given = self.given(config, settings, *flags)
+        assert capsys.readouterr().err == warning
+        assert resolve(self.SECTIONS, given)["rows"].audio_filepath_key == "wav"
+        assert origins(given) == {"rows.audio_filepath_key": origin}
+
+    def test_beside_the_present_ones_are_refused(self) -> None:
+        with pytest.raises(UsageError, match=r"rows\.filepath_key and rows\.audio_filepath_key are one option, and"):
+            self.given({"rows": {"audio_filepath_key": "a"}}, [], "--filepath-key", "b")
+
+    def test_are_not_shown(self) -> None:
+        parser = argparse.ArgumentParser()
+        add_flags(parser, JOBS["extract"].sections)
+        assert "--audio-filepath-key TEXT" in parser.format_help()
+        assert "--audio-key" not in parser.format_help()

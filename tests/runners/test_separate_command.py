@@ -99,7 +99,7 @@ class TestTheCommand:
         [
             (["--overlap-policy", "latest"], "overlap_policy 'latest' says who gets overlaps"),
             (["--min-duration", "-1"], "min_duration -1 must be 0-86400"),
-            (["--filepath-key", ""], "filepath_key is empty"),
+            (["--audio-filepath-key", ""], "audio_filepath_key is empty"),
             (["--diar-segments-key", "audio_filepath"], "both 'audio_filepath'"),
             (["--shards", "-1"], "shards -1 is below 0"),
         ],

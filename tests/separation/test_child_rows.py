@@ -172,7 +172,7 @@ def test_other_jobs_read_it_as_an_entry_of_its_track(compact: bool, key: str) ->
     assert (entry.starts, entry.ends, entry.speakers) == (
         ([0.0], [1.5], ["speaker_1"]) if compact else ([12.5], [14.0], ["speaker_1"])
     )
-    [request] = requests_of_row(row)
+    [request] = requests_of_row(row, "auto")
     assert isinstance(request, ClipRequest)
     assert (request.fields["speaker_id"], request.fields["original_file"]) == (
         "speaker_1",

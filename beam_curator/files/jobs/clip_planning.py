@@ -48,7 +48,7 @@ class PlannedPieces:
 
 def plan_clips(block: LineBlock, rules: CutRules, keys: EntryKeys | None = None) -> PlannedPieces:
     """Plan the clips that the rows of one block ask for; by default they have no keys that hold lists or objects."""
-    keys = keys if keys is not None else EntryKeys(audio=rules.audio_key)
+    keys = keys if keys is not None else EntryKeys(audio=rules.audio_filepath_key)
     plan = PlannedPieces(requests={}, rows_failed=[], intervals_failed=[])
     for line in block.lines:
         try:

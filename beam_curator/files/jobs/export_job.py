@@ -47,17 +47,17 @@ class ExportJob(RequestJob):
     Args:
       rules: what is written.
       cut_rules: how clips are cut.
-      verbose: log each recording.
+      logs_recordings: log each recording.
     """
 
     kind = EXPORT
     rows = replace(CLIPS, files_of=files_of_row, columns_of=None)
 
-    def __init__(self, rules: ExportRules, cut_rules: CutRules, *, verbose: bool = False) -> None:
-        keys = EntryKeys(audio=cut_rules.audio_key, kept=inherited_keys(rules), own=own_keys(rules))
+    def __init__(self, rules: ExportRules, cut_rules: CutRules, *, logs_recordings: bool = False) -> None:
+        keys = EntryKeys(audio=cut_rules.audio_filepath_key, kept=inherited_keys(rules), own=own_keys(rules))
         super().__init__(cut_rules, keys)
         self._export = rules
-        self._verbose = verbose
+        self._logs = logs_recordings
         self.n_uploads = rules.max_workers
 
     def open(self) -> None:
@@ -87,7 +87,7 @@ class ExportJob(RequestJob):
         for event in work.events():
             n_clips += isinstance(event, Made)
             yield event
-        if self._verbose:
+        if self._logs:
             _LOG.info("%s: %d of %d clips", recording.name, n_clips, len(recording.requests))
 
     def failed(self, task: AskedClips, error: EntryError) -> Iterator[Event]:

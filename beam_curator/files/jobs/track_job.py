@@ -59,7 +59,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
         self._rules = rules
         self._output_format: AudioFormat = output_format
         self.allowed_root = rules.allowed_root
-        self.key_of_recordings = rules.filepath_key
+        self.key_of_recordings = rules.audio_filepath_key
 
     def plan(self, block: LineBlock) -> BlockPlan[TurnsRow]:
         return plan_lines(block, self._plan_line)
@@ -67,7 +67,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
     def _plan_line(self, plan: BlockPlan[TurnsRow], raw: bytes, place: LinePlace) -> None:
         fields = parse_object(raw)
         whole = {key: value for key, value in fields.items() if key != "offset"}
-        asked = asked_by(whole, self._rules.filepath_key, member=nemo_member(place.source, fields))
+        asked = asked_by(whole, self._rules.audio_filepath_key, member=nemo_member(place.source, fields))
         found = turns_of_row(fields, self._rules.diar_segments_key)
         n_speakers = len({turn.speaker for turn in found.turns})
         plan.asked.append(
@@ -131,7 +131,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
             speaker=plan.speakers[number],
             plan=plan.tracks[number],
             audio_filepath=file.name,
-            source_audio_filepath=row.recording if in_tar else fields[self._rules.filepath_key],
+            source_audio_filepath=row.recording if in_tar else fields[self._rules.audio_filepath_key],
             recording_id=task.recording_id,
             num_speakers=len(plan.tracks),
             files=(file.written,),
@@ -140,7 +140,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
             fields,
             facts,
             turns_key=self._rules.diar_segments_key or TURN_KEYS[0],
-            filepath_key=self._rules.filepath_key,
+            filepath_key=self._rules.audio_filepath_key,
         )
         return child | {ORIGIN_KEY: {"source": row.source, "offset": row.offset}}
 

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Self
 
 from beam_curator.files import storage
 from beam_curator.files.listing import Lister, NoInputError, list_inputs
-from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.runners.beam_options import known_flags
 from beam_curator.runners.job_options import JOBS, RunOptions
-from beam_curator.runners.options import UsageError, nearest, origins, read_config, resolve
+from beam_curator.runners.options import UsageError, given_options, nearest, origins, read_config, resolve
 from beam_curator.runners.presets import Engine, resolve_engine
 from beam_curator.runners.run_directory import refuse_overlap
 from beam_curator.runners.stages import Stage
@@ -52,8 +52,15 @@ class Job(ABC):
         return options
 
     def target(self) -> OutputTarget:
-        """Return where the job writes, before it is prepared."""
-        return OutputTarget(directory=self.output, n_shards=self.options["output"].shards)
+        """Return where the job writes, before it is prepared.
+
+        Raises:
+          UsageError: that is no place for its set.
+        """
+        try:
+            return target_beside(self.inputs, self.output, self.kind, self.options["output"].shards)
+        except ValueError as err:
+            raise UsageError(str(err)) from err
 
     @abstractmethod
     def transform(self, target: OutputTarget) -> Any:
@@ -120,7 +127,8 @@ class Job(ABC):
         given_output = config.pop("output_dir", None)
         beam_arguments = [*beam_arguments, *_beam_section(config.pop("beam", {}))]
         flags = {name: value for name, value in vars(arguments).items() if "." in name}
-        options = resolve(defaults.sections, config, arguments.settings, flags)
+        given = given_options(defaults.sections, config, arguments.settings, flags)
+        options = resolve(defaults.sections, given)
         if output == "":
             raise UsageError("--output is empty: name a directory")
         if not inputs:
@@ -129,7 +137,7 @@ class Job(ABC):
             inputs=tuple(str(given).removeprefix("file://") for given in inputs),
             output=str(output or given_output or defaults.output).removeprefix("file://"),
             options=options,
-            origins=origins(config, arguments.settings, flags),
+            origins=origins(given),
             engine=resolve_engine(options["run"], beam_arguments, cls.kind.command),
         )
 

@@ -56,7 +56,6 @@ class DiarizeJob(Job):
         return notices_of(self.options["model"], look_up=self.engine.name != "dataflow")
 
     def transform(self, target: OutputTarget) -> Diarize:
-        read, output = self.options["input"], self.options["output"]
         return Diarize(
             self.inputs,
             target,
@@ -65,9 +64,8 @@ class DiarizeJob(Job):
             turns=self.options["turns"].rules(),
             rules=self.options["diarization"],
             inference=self._inference(),
-            row_format=output.row_format,
-            max_line_bytes=read.max_line_bytes,
-            keep_duplicates=read.keep_duplicates,
+            output=self.options["output"],
+            reading=self.options["input"],
             beside=self.beside(),
             warns=False,
         )

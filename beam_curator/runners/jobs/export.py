@@ -44,29 +44,15 @@ class ExportJob(Job):
         return job
 
     def transform(self, target: OutputTarget) -> ExportClips:
-        rules, read, output = self.rules, self.options["input"], self.options["output"]
+        options = self.options
         return ExportClips(
+            self.inputs,
             target,
-            rules.input_path,
-            rules.upload_clips,
-            rules.dry_run,
-            rules.generate_embeddings,
-            rules.generate_previews,
-            rules.generate_captions,
-            rules.embedding_algorithm,
-            rules.caption_models,
-            self.run.verbose,
-            rules.max_workers,
-            inputs=self.inputs,
-            rules=self.options["clips"],
-            row_format=output.row_format,
-            clips_per_chunk=rules.clips_per_chunk,
-            embedding_key=rules.embedding_key,
-            embeddings=rules.embeddings,
-            rejected_key=rules.rejected_key,
-            score_keys=rules.score_keys,
-            max_line_bytes=read.max_line_bytes,
-            keep_duplicates=read.keep_duplicates,
+            rules=self.rules,
+            cut_rules=options["clips"],
+            output=options["output"],
+            reading=options["input"],
+            logs_recordings=self.run.verbose,
         )
 
     def beside(self) -> tuple[str, ...]:

@@ -23,17 +23,9 @@ class ExtractJob(Job):
     label: ClassVar[str] = "Extract clips"
 
     def transform(self, target: OutputTarget) -> ExtractClips:
-        read, output = self.options["input"], self.options["output"]
+        options = self.options
         return ExtractClips(
-            self.inputs,
-            target,
-            rules=self.options["clips"],
-            output_format=output.output_format,
-            row_format=output.row_format,
-            index=output.index,
-            pack=output.pack,
-            max_line_bytes=read.max_line_bytes,
-            keep_duplicates=read.keep_duplicates,
+            self.inputs, target, rules=options["clips"], output=options["output"], reading=options["input"]
         )
 
     def plan_lines(self) -> list[str]:

@@ -21,16 +21,14 @@ class SeparateJob(Job):
     label: ClassVar[str] = "Separate speakers"
 
     def transform(self, target: OutputTarget) -> SeparateSpeakers:
-        read, output = self.options["input"], self.options["output"]
+        options = self.options
         return SeparateSpeakers(
             self.inputs,
             target,
-            separation=self.options["separation"],
-            rules=self.options["rows"],
-            output_format=output.output_format,
-            row_format=output.row_format,
-            max_line_bytes=read.max_line_bytes,
-            keep_duplicates=read.keep_duplicates,
+            separation=options["separation"],
+            rules=options["rows"],
+            output=options["output"],
+            reading=options["input"],
         )
 
     def plan_lines(self) -> list[str]:

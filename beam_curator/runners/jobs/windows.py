@@ -22,19 +22,13 @@ class WindowsJob(Job):
 
     def choice(self) -> ChooseWindows:
         """Return the composite that reads and chooses, and writes nothing."""
-        windows, overlap, read = self.options["windows"], self.options["overlap"], self.options["input"]
+        options = self.options
         return ChooseWindows(
-            self.inputs,
-            window_rules=windows,
-            overlap_rules=overlap.rules(windows),
-            overlap_scope=overlap.scope,
-            max_line_bytes=read.max_line_bytes,
-            keep_duplicates=read.keep_duplicates,
+            self.inputs, rules=options["windows"], overlap=options["overlap"], reading=options["input"]
         )
 
     def transform(self, target: OutputTarget) -> BuildWindowSet:
-        output = self.options["output"]
-        return BuildWindowSet(self.choice(), target, layout=output.layout, row_format=output.row_format)
+        return BuildWindowSet(self.choice(), target, output=self.options["output"])
 
     def plan_lines(self) -> list[str]:
         return [f"windows-*, failures-* where there are any, {MANIFEST_NAME}, summary.json"]

@@ -61,7 +61,7 @@ class PackClips(beam.PTransform[PCollection[AskedClips], PackedClips]):
         output_format: AudioFormat,
         pack: str,
         *,
-        keep_duplicates: bool = False,
+        keep_duplicates: bool,
     ) -> None:
         super().__init__()
         self._target = target

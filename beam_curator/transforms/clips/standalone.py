@@ -7,6 +7,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_curator.audio_formats import AudioFormat
+from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.clips.requests import detect_combo
 from beam_curator.entries.json_lines import parse_object
 from beam_curator.failures import EntryError
@@ -48,20 +49,23 @@ def load_manifests(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def extract_segments(
-    manifest: str | os.PathLike[str], output_dir: str | os.PathLike[str], output_format: AudioFormat = "wav"
+    manifest: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str],
+    output_format: AudioFormat | None = None,
 ) -> dict[str, Any]:
     """Cut all clips that a manifest asks for, in this process, and write a complete output set.
 
     Args:
       manifest: a file, a glob, a directory or an output set, local or in an object store.
       output_dir: where the set goes.
-      output_format: "wav", "flac" or "ogg".
+      output_format: "wav", "flac" or "ogg"; by default that of `ClipOutputOptions`.
 
     Returns:
       What extraction_summary.json holds.
 
     Raises:
       NoInputError: there is no manifest.
+      ValueError: the output is no place for the set: empty, a file, or inside the manifest's directory.
 
     Example:
       >>> import tempfile
@@ -70,8 +74,10 @@ def extract_segments(
       (4, {'ana': 2, 'ben': 2})
     """
     directory = os.fspath(output_dir)
+    output = ClipOutputOptions() if output_format is None else ClipOutputOptions(output_format=output_format)
+    extract = ExtractClips([os.fspath(manifest)], directory, output=output)
     list_inputs([os.fspath(manifest)])
     with beam.Pipeline("FnApiRunner") as pipeline:
-        _ = pipeline | ExtractClips([os.fspath(manifest)], directory, output_format=output_format)
+        _ = pipeline | extract
     summary: dict[str, Any] = json.loads(storage.read_bytes(storage.join(directory, SUMMARY_NAME)) or b"{}")
     return summary

@@ -13,14 +13,13 @@ from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.files.embedding_tables import WriteEmbeddings
 from beam_curator.files.listing import list_either
 from beam_curator.files.manifest_files import paths_of
-from beam_curator.files.output_target import OutputTarget, target_of
-from beam_curator.files.row_files import RowFormat
+from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.models.checking import check_embeddings, config_of_model, embedding_path, warn_of_models
 from beam_curator.models.turn_job import TurnJob
 from beam_curator.rules import config_of
-from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import DIARIZE
+from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.transforms.diarization.hear_recordings import EmbedVoices, HearRecordings
 from beam_curator.transforms.diarization.model_handlers import embedding_handler_of, handler_of
 from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
@@ -41,14 +40,16 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
       turns: how probabilities become turns.
       rules: what is heard, and what is written.
       inference: how many recordings at once, threads, timeout.
-      row_format: "jsonl", "parquet" or "avro".
-      max_line_bytes: longer lines of manifests become failures.
-      keep_duplicates: read a file each time it is listed.
+      output: the format of rows, and shards.
+      reading: how the inputs are read.
       beside: local files of the model, which are hashed into the manifest of the set.
       handler: another model of RunInference in place of ours: `RecordingSource` to `Probabilities` or an EntryError.
       embedding_handler: another one in place of ours for `rules.embedding_model`: `Diarized` to `SpeakerEmbeddings` or
         an EntryError.
       warns: warn (`ModelUseWarning`) of a model that must not be used for everything; commands say it themselves.
+
+    Raises:
+      ValueError: the target is no place for the set: empty, a file, or inside an input.
     """
 
     def __init__(
@@ -56,28 +57,27 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
         inputs: Sequence[str],
         target: OutputTarget | str,
         *,
-        model: ModelOptions | None = None,
-        streaming: StreamingOptions | None = None,
-        turns: TurnRules | None = None,
-        rules: DiarizeRules | None = None,
-        inference: InferenceOptions | None = None,
-        row_format: RowFormat = "jsonl",
-        max_line_bytes: int = MAX_LINE_BYTES,
-        keep_duplicates: bool = False,
+        model: ModelOptions = ModelOptions(),
+        streaming: StreamingOptions = StreamingOptions(),
+        turns: TurnRules = TurnRules(),
+        rules: DiarizeRules = DiarizeRules(),
+        inference: InferenceOptions = InferenceOptions(),
+        output: RowOutputOptions = RowOutputOptions(),
+        reading: InputOptions = InputOptions(),
         beside: Sequence[str] = (),
         handler: ModelHandler[Any, Any, Any] | None = None,
         embedding_handler: ModelHandler[Any, Any, Any] | None = None,
         warns: bool = True,
     ) -> None:
         super().__init__()
-        self._reading = Reading(inputs=paths_of(inputs), max_line_bytes=max_line_bytes, keep_duplicates=keep_duplicates)
-        self._target = target_of(target)
-        self._model = model if model is not None else ModelOptions()
-        self._streaming = streaming if streaming is not None else StreamingOptions()
-        self._turns = turns if turns is not None else TurnRules()
-        self._rules = rules if rules is not None else DiarizeRules()
-        self._inference = inference if inference is not None else InferenceOptions()
-        self._row_format: RowFormat = row_format
+        self._reading = Reading(inputs=paths_of(inputs), options=reading)
+        self._target = target_beside(self._reading.inputs, target, DIARIZE, output.shards)
+        self._model = model
+        self._streaming = streaming
+        self._turns = turns
+        self._rules = rules
+        self._inference = inference
+        self._output = output
         self._beside = paths_of(beside)
         self._handler = handler
         self._given_embedding_handler = embedding_handler
@@ -92,7 +92,7 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
             "turns": config_of(self._turns),
             "inference": {"inference_batch_size": self._inference.inference_batch_size},
             "input": self._reading.config(),
-            "output": {"row_format": self._row_format, "shards": self._target.n_shards},
+            "output": {"row_format": self._output.row_format, "shards": self._target.n_shards},
         }
 
     def expand(self, begin: PBegin) -> "JobSet":
@@ -115,7 +115,7 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
         merged = (
             tuple(parts.values())
             | "All parts" >> beam.Flatten()
-            | "Merge" >> MergeParts(target, self._row_format, job.rows, self._write_tables())
+            | "Merge" >> MergeParts(target, self._output.row_format, job.rows, self._write_tables())
         )
         return begin | "Commit" >> CommitJob(
             target,

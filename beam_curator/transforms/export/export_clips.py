@@ -2,20 +2,20 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
 
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.export.export_rules import ExportRules
-from beam_curator.export.row_keys import CLIPS_PER_CHUNK
 from beam_curator.files.jobs.export_job import ExportJob
 from beam_curator.files.manifest_files import paths_of
-from beam_curator.files.output_target import OutputTarget, target_of
-from beam_curator.files.row_files import RowFormat
+from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.rules import config_of
-from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.sets.output_set import Config
+from beam_curator.sets.set_kinds import EXPORT
+from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.transforms.jobs.job_sets import JobSet, Reading
 from beam_curator.transforms.jobs.recording_sets import WriteRecordingSet
 
@@ -30,68 +30,36 @@ class ExportClips(beam.PTransform[PBegin, JobSet]):
     bytes. A clip that two rows ask for is written once, as the first of them has it.
 
     Args:
-      output_path: root of the tree; a plain path will do.
-      input_path: what the path of every recording begins with; the rest names its documents.
-      upload_clips: write the clips themselves.
-      dry_run: cut clips, but write the documents of recordings and chunks, and rows, only.
-      generate_embeddings: write embeddings.
-      generate_previews: write a picture and a low-rate sound file of each clip that passed.
-      generate_captions: write transcripts into documents.
-      embedding_algorithm: name of the embeddings' folders.
-      caption_models: models whose transcripts are taken, in order; those of "text" are in the key `text`.
-      verbose: log each recording.
-      max_workers: files that a worker uploads at a time (object stores).
       inputs: files, globs, directory trees or output sets, local or in an object store.
-      rules: what is cut, and how.
-      row_format: "jsonl", "parquet" or "avro".
-      clips_per_chunk: how many consecutive clips of a recording are described together.
-      embedding_key: key of a row that holds its embedding.
-      embeddings: Parquet file of `id` and `embedding`, by span uuid, used where a row has none.
-      rejected_key: key of a row that names the rules that rejected it.
-      score_keys: keys of a row that are written as scores.
-      max_line_bytes: longer lines become failures.
-      keep_duplicates: read a file each time it is listed.
+      target: root of the tree; a plain path will do.
+      rules: which parts of the tree are written, and from which keys; names are the reference's.
+      cut_rules: what is cut, and how.
+      output: the format of rows, and shards.
+      reading: how the inputs are read.
+      logs_recordings: log each recording.
+
+    Raises:
+      ValueError: the target is no place for the set: empty, a file, or inside an input.
     """
 
     def __init__(
         self,
-        output_path: OutputTarget | str,
-        input_path: str = "",
-        upload_clips: bool = True,
-        dry_run: bool = False,
-        generate_embeddings: bool = False,
-        generate_previews: bool = False,
-        generate_captions: bool = False,
-        embedding_algorithm: str = "speaker",
-        caption_models: Sequence[str] = ("text",),
-        verbose: bool = False,
-        max_workers: int = 6,
-        *,
         inputs: Sequence[str],
-        rules: CutRules | None = None,
-        row_format: RowFormat = "jsonl",
-        clips_per_chunk: int = CLIPS_PER_CHUNK,
-        embedding_key: str = "embedding",
-        embeddings: str | None = None,
-        rejected_key: str = "rejected_by",
-        score_keys: Sequence[str] = (),
-        max_line_bytes: int = MAX_LINE_BYTES,
-        keep_duplicates: bool = False,
+        target: OutputTarget | str,
+        *,
+        rules: ExportRules = ExportRules(),
+        cut_rules: CutRules = CutRules(),
+        output: RowOutputOptions = RowOutputOptions(),
+        reading: InputOptions = InputOptions(),
+        logs_recordings: bool = False,
     ) -> None:
         super().__init__()
-        self._target = target_of(output_path)
-        self._rules = ExportRules(
-            input_path=input_prefix(input_path), upload_clips=upload_clips, dry_run=dry_run,
-            generate_embeddings=generate_embeddings, generate_previews=generate_previews,
-            generate_captions=generate_captions, embedding_algorithm=embedding_algorithm,
-            caption_models=tuple(caption_models), embedding_key=embedding_key, embeddings=embeddings,
-            rejected_key=rejected_key, score_keys=tuple(score_keys), clips_per_chunk=clips_per_chunk,
-            max_workers=max_workers,
-        )  # fmt: skip
-        self._verbose = verbose
-        self._cut_rules = rules if rules is not None else CutRules()
-        self._row_format: RowFormat = row_format
-        self._reading = Reading(inputs=paths_of(inputs), max_line_bytes=max_line_bytes, keep_duplicates=keep_duplicates)
+        self._reading = Reading(inputs=paths_of(inputs), options=reading)
+        self._target = target_beside(self._reading.inputs, target, EXPORT, output.shards)
+        self._rules = replace(rules, input_path=input_prefix(rules.input_path))
+        self._cut_rules = cut_rules
+        self._output = output
+        self._logs_recordings = logs_recordings
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -106,13 +74,13 @@ class ExportClips(beam.PTransform[PBegin, JobSet]):
             "export": {name: value for name, value in export.items() if name not in _DOES_NOT_DECIDE},
             "clips": config_of(self._cut_rules),
             "input": self._reading.config(),
-            "output": {"row_format": self._row_format, "shards": self._target.n_shards},
+            "output": {"row_format": self._output.row_format, "shards": self._target.n_shards},
         }
 
     def expand(self, begin: PBegin) -> "JobSet":
-        job = ExportJob(self._rules, self._cut_rules, verbose=self._verbose)
+        job = ExportJob(self._rules, self._cut_rules, logs_recordings=self._logs_recordings)
         return begin | "Export" >> WriteRecordingSet(
-            job, self._reading, self._target, self.config(), row_format=self._row_format, beside=self.beside
+            job, self._reading, self._target, self.config(), row_format=self._output.row_format, beside=self.beside
         )
 
 

@@ -9,9 +9,11 @@ from apache_beam.pvalue import PBegin, PCollection
 
 from beam_curator.files.listing import Lister, list_inputs
 from beam_curator.files.output_target import OutputTarget
+from beam_curator.rules import config_of
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import Config, FileRecord
 from beam_curator.sets.set_kinds import SetKind
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs.manifests import HashInputs
 from beam_curator.transforms.jobs.writing import CommitOutputSet
 
@@ -22,17 +24,15 @@ class Reading:
 
     Attributes:
       inputs: files, globs, directory trees or output sets.
-      max_line_bytes: longer lines become failures.
-      keep_duplicates: read a file each time it is listed.
+      options: how they are read.
     """
 
     inputs: tuple[str, ...]
-    max_line_bytes: int
-    keep_duplicates: bool
+    options: InputOptions
 
     def config(self) -> dict[str, Any]:
         """Return the reading options that determine the rows."""
-        return {"max_line_bytes": self.max_line_bytes, "keep_duplicates": self.keep_duplicates}
+        return config_of(self.options)
 
 
 class JobSet(NamedTuple):

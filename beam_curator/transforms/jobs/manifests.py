@@ -12,13 +12,13 @@ from beam_curator.files.listing import Lister, list_inputs, with_form
 from beam_curator.files.manifest_files import FILE_STAGE, hash_input, paths_of, read_rows
 from beam_curator.sets.blocks import (
     BLOCK_BYTES,
-    MAX_LINE_BYTES,
     BlockRef,
     FailureBlock,
     LineBlock,
     plan_blocks,
 )
 from beam_curator.sets.output_set import InputRecord
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms import coders as _coders  # noqa: F401  registers how blocks travel
 from beam_curator.transforms.metrics import timed
 
@@ -35,8 +35,7 @@ class ReadManifests(beam.PTransform[PBegin, tuple[PCollection[LineBlock], PColle
 
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
-      max_line_bytes: longer lines become failures and are never held whole.
-      keep_duplicates: read a file each time it is listed.
+      reading: how they are read; lines that are too long are never held whole.
       block_bytes: about how much one block holds.
       list_files: tells which files the inputs mean.
 
@@ -54,14 +53,13 @@ class ReadManifests(beam.PTransform[PBegin, tuple[PCollection[LineBlock], PColle
         self,
         inputs: Sequence[str],
         *,
-        max_line_bytes: int = MAX_LINE_BYTES,
-        keep_duplicates: bool = False,
+        reading: InputOptions = InputOptions(),
         block_bytes: int = BLOCK_BYTES,
         list_files: Lister = list_inputs,
     ) -> None:
         super().__init__()
-        self._plan = _PlanBlocksFn(paths_of(inputs), keep_duplicates, block_bytes, list_files)
-        self._max_line_bytes = max_line_bytes
+        self._plan = _PlanBlocksFn(paths_of(inputs), reading.keep_duplicates, block_bytes, list_files)
+        self._max_line_bytes = reading.max_line_bytes
 
     def expand(self, begin: PBegin) -> "tuple[PCollection[LineBlock], PCollection[FailureBlock]]":
         refs: PCollection[BlockRef] = (

@@ -12,11 +12,10 @@ from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.block_files import merged_before, shard_of
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, Shard, lines_of_part, rows_of_part
-from beam_curator.files.row_files import RowFormat
 from beam_curator.files.row_tables import write_table
 from beam_curator.sets.columns import ColumnKinds
 from beam_curator.sets.counting import Count
-from beam_curator.sets.output_set import FAILURES, ROW_EXTENSIONS, FileRecord, shard_file_name
+from beam_curator.sets.output_set import FAILURES, ROW_EXTENSIONS, FileRecord, RowFormat, shard_file_name
 from beam_curator.sets.recording_jobs import RowKind
 from beam_curator.transforms.metrics import timed
 

@@ -11,10 +11,9 @@ from beam_curator.entries.json_lines import encode
 from beam_curator.files import storage
 from beam_curator.files.listing import Lister, list_either, list_inputs, list_manifests_of, list_recordings
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.files.row_files import RowFormat
 from beam_curator.sets.blocks import BlockRef, Line, LineBlock
 from beam_curator.sets.counting import Count, count_failures, count_lines
-from beam_curator.sets.output_set import Config, FileRecord
+from beam_curator.sets.output_set import Config, FileRecord, RowFormat
 from beam_curator.sets.recording_jobs import AskedT, OpenedJob, RecordingJob, TaskT
 from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
 from beam_curator.transforms.jobs.manifests import ReadManifests
@@ -63,8 +62,7 @@ class ReadAsked(beam.PTransform[PBegin, ReadRows[AskedT]], Generic[AskedT, TaskT
         lister: Lister = list_manifests_of if self._takes_recordings else list_inputs
         blocks, unreadable = begin | "Read manifests" >> ReadManifests(
             self._reading.inputs,
-            max_line_bytes=self._reading.max_line_bytes,
-            keep_duplicates=self._reading.keep_duplicates,
+            reading=self._reading.options,
             list_files=lister,
         )
         counts = [
@@ -88,7 +86,7 @@ class _ListRecordings(beam.PTransform[PBegin, Any]):
 
     def __init__(self, reading: Reading, key: str) -> None:
         super().__init__()
-        self._list = _ListFn(reading.inputs, reading.keep_duplicates, key)
+        self._list = _ListFn(reading.inputs, reading.options.keep_duplicates, key)
 
     def expand(self, begin: PBegin) -> Any:
         start = begin | "Start" >> beam.Create([None])

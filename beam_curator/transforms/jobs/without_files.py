@@ -25,8 +25,8 @@ from beam_curator.sets.recording_jobs import (
 )
 from beam_curator.transforms.jobs.recording_steps import GroupRecordings, PlanRows
 
-Row = dict[str, Any]
-"""A row as JSON has it; relative names of recordings begin at the working directory, or at `audio_root`."""
+Row = dict[str, Any] | LineBlock
+"""A row as JSON has it, or a block of rows; relative names begin at the working directory, or at `audio_root`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

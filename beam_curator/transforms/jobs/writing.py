@@ -12,7 +12,7 @@ from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.block_files import BlockWriter, key_by_shard, merged_before
 from beam_curator.files.committing import commit
 from beam_curator.files.output_target import OutputTarget, target_of
-from beam_curator.files.row_files import RowForm, RowFormat, merge_files, write_lines, write_rows
+from beam_curator.files.row_files import merge_files, write_lines, write_rows
 from beam_curator.sets.blocks import FailureBlock
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import (
@@ -27,7 +27,7 @@ from beam_curator.sets.output_set import (
 from beam_curator.sets.set_kinds import WINDOWS, SetKind
 from beam_curator.transforms.metrics import collector_paused, timed
 from beam_curator.windows.entry_blocks import EntryBlock
-from beam_curator.windows.rendering import Layout
+from beam_curator.windows.window_options import WindowOutputOptions
 
 
 class WriteTrainingWindows(beam.PTransform[PCollection[EntryBlock], PCollection[FileRecord]]):
@@ -35,35 +35,34 @@ class WriteTrainingWindows(beam.PTransform[PCollection[EntryBlock], PCollection[
 
     Args:
       target: where to; a plain path will do.
-      layout: "full", or "spans" for index ranges.
-      row_format: "jsonl", "parquet" or "avro".
+      output: format and layout of the rows, and how many files they are merged into.
 
     Returns:
       A record of each file as its writer saw it.
     """
 
-    def __init__(self, target: OutputTarget | str, *, layout: Layout = "full", row_format: RowFormat = "jsonl") -> None:
+    def __init__(self, target: OutputTarget | str, output: WindowOutputOptions = WindowOutputOptions()) -> None:
         super().__init__()
-        self._target = target_of(target)
-        self._form = RowForm(row_format=row_format, layout=layout)
+        self._target = target_of(target, output.shards)
+        self._output = output
 
     def expand(self, blocks: PCollection[EntryBlock]) -> PCollection[FileRecord]:
-        files = blocks | "Write block" >> beam.ParDo(_WriteRowsFn(self._target, self._form))
+        files = blocks | "Write block" >> beam.ParDo(_WriteRowsFn(self._target, self._output))
         return files | "Merge shards" >> _MergeShards(self._target)
 
 
 class _WriteRowsFn(beam.DoFn):
-    def __init__(self, target: OutputTarget, form: RowForm) -> None:
+    def __init__(self, target: OutputTarget, output: WindowOutputOptions) -> None:
         self._target = target
-        self._form = form
+        self._output = output
 
     def process(self, block: EntryBlock) -> Iterator[FileRecord]:
-        writer = BlockWriter(self._target, WINDOWS.rows, block.ref, block.part, ROW_EXTENSIONS[self._form.row_format])
+        writer = BlockWriter(self._target, WINDOWS.rows, block.ref, block.part, ROW_EXTENSIONS[self._output.row_format])
         with timed("write"), collector_paused():
             record = writer.kept()
             if record is None:
                 with writer.file() as file:
-                    write_rows(file, block.rows, block.ref.source, block.rules, self._form)
+                    write_rows(file, block.rows, block.ref.source, block.rules, self._output)
                 record = writer.record(file, len(block.rows))
         yield record
 

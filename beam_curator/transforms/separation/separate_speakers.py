@@ -5,16 +5,15 @@ from collections.abc import Sequence
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
 
-from beam_curator.audio_formats import AUDIO_FORMATS, AudioFormat
 from beam_curator.files.jobs.track_job import TrackJob
 from beam_curator.files.manifest_files import paths_of
-from beam_curator.files.output_target import OutputTarget, target_of
-from beam_curator.files.row_files import RowFormat
+from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.rules import config_of
-from beam_curator.separation.separate_rules import SeparateRules
+from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
-from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.sets.output_set import Config
+from beam_curator.sets.set_kinds import SEPARATE
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs.job_sets import JobSet, Reading
 from beam_curator.transforms.jobs.recording_sets import WriteRecordingSet
 
@@ -30,10 +29,11 @@ class SeparateSpeakers(beam.PTransform[PBegin, JobSet]):
       target: where the set goes; a plain path will do.
       separation: what goes on a track.
       rules: where recordings and turns are in a row.
-      output_format: "wav", "flac" or "ogg".
-      row_format: "jsonl", "parquet" or "avro".
-      max_line_bytes: longer lines become failures.
-      keep_duplicates: read a file each time it is listed.
+      output: the formats of tracks and rows, and shards.
+      reading: how the inputs are read.
+
+    Raises:
+      ValueError: the target is no place for the set: empty, a file, or inside an input.
     """
 
     def __init__(
@@ -41,22 +41,17 @@ class SeparateSpeakers(beam.PTransform[PBegin, JobSet]):
         inputs: Sequence[str],
         target: OutputTarget | str,
         *,
-        separation: SeparationRules | None = None,
-        rules: SeparateRules | None = None,
-        output_format: AudioFormat = "wav",
-        row_format: RowFormat = "jsonl",
-        max_line_bytes: int = MAX_LINE_BYTES,
-        keep_duplicates: bool = False,
+        separation: SeparationRules = SeparationRules(),
+        rules: SeparateRules = SeparateRules(),
+        output: TrackOutputOptions = TrackOutputOptions(),
+        reading: InputOptions = InputOptions(),
     ) -> None:
         super().__init__()
-        if output_format not in AUDIO_FORMATS:
-            raise ValueError(f"output_format {output_format!r} is not known: use one of {', '.join(AUDIO_FORMATS)}")
-        self._reading = Reading(inputs=paths_of(inputs), max_line_bytes=max_line_bytes, keep_duplicates=keep_duplicates)
-        self._target = target_of(target)
-        self._separation = separation if separation is not None else SeparationRules()
-        self._rules = rules if rules is not None else SeparateRules()
-        self._output_format: AudioFormat = output_format
-        self._row_format: RowFormat = row_format
+        self._reading = Reading(inputs=paths_of(inputs), options=reading)
+        self._target = target_beside(self._reading.inputs, target, SEPARATE, output.shards)
+        self._separation = separation
+        self._rules = rules
+        self._output = output
 
     def config(self) -> Config:
         """Return the settings that determine the rows, as the manifest records them."""
@@ -65,14 +60,14 @@ class SeparateSpeakers(beam.PTransform[PBegin, JobSet]):
             "rows": config_of(self._rules),
             "input": self._reading.config(),
             "output": {
-                "output_format": self._output_format,
-                "row_format": self._row_format,
+                "output_format": self._output.output_format,
+                "row_format": self._output.row_format,
                 "shards": self._target.n_shards,
             },
         }
 
     def expand(self, begin: PBegin) -> "JobSet":
-        job = TrackJob(self._separation, self._rules, self._output_format)
+        job = TrackJob(self._separation, self._rules, self._output.output_format)
         return begin | "Separate" >> WriteRecordingSet(
-            job, self._reading, self._target, self.config(), row_format=self._row_format
+            job, self._reading, self._target, self.config(), row_format=self._output.row_format
         )

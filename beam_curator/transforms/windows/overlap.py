@@ -3,23 +3,22 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from beam_curator.files.manifest_files import read_rows
 from beam_curator.intervals import Seconds
-from beam_curator.sets.blocks import MAX_LINE_BYTES, BlockRef, LineBlock
+from beam_curator.sets.blocks import BlockRef, LineBlock
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.metrics import collector_paused, timed
 from beam_curator.transforms.windows.training_windows import build_block
 from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
 from beam_curator.windows.line_windows import choose_in_row
-from beam_curator.windows.overlap import OVERLAP_SCOPES, OverlapRules, survivors
+from beam_curator.windows.overlap import OverlapRules, survivors
 from beam_curator.windows.rendering import OverlapChoice
 from beam_curator.windows.window_rules import WindowRules
-
-OverlapScope = Literal["row", "audio_file"]
 
 RowId = tuple[str, int, int]
 """(source, occurrence, offset): rows compete in this order, so of equal windows the first stays."""
@@ -33,25 +32,19 @@ class FilterOverlaps(beam.PTransform[PCollection[EntryBlock], PCollection[EntryB
     """Decide which windows stay.
 
     Args:
-      rules: how much audio two windows may share.
-      scope: "row" lets the windows of each entry compete with one another, as the reference does; "audio_file" those
-        of all entries of one recording. For the latter only times are grouped (GroupByKey on the audio file); the
-        rows are then read again by offset.
-      max_line_bytes: as given to `ReadManifests`; needed for the second reading.
+      rules: how much audio two windows may share, and which compete: those of each entry, as in the reference, or
+        those of all entries of one recording. For the latter only times are grouped (GroupByKey on the audio file);
+        the rows are then read again by offset.
+      reading: as given to `ReadManifests`; needed for the second reading.
     """
 
-    def __init__(
-        self, rules: OverlapRules, scope: OverlapScope = "row", *, max_line_bytes: int = MAX_LINE_BYTES
-    ) -> None:
+    def __init__(self, rules: OverlapRules, *, reading: InputOptions = InputOptions()) -> None:
         super().__init__()
-        if scope not in OVERLAP_SCOPES:
-            raise ValueError(f"overlap scope {scope!r} is not known: use one of {', '.join(OVERLAP_SCOPES)}")
         self._rules = rules
-        self._scope = scope
-        self._max_line_bytes = max_line_bytes
+        self._max_line_bytes = reading.max_line_bytes
 
     def expand(self, blocks: PCollection[EntryBlock]) -> PCollection[EntryBlock]:
-        if self._scope == "row":
+        if self._rules.scope == "row":
             return blocks | "Choose in row" >> beam.ParDo(_ChooseInRowFn(self._rules))
         choices = (
             blocks

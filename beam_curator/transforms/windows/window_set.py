@@ -2,30 +2,30 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
 from beam_curator.files.manifest_files import paths_of
-from beam_curator.files.output_target import OutputTarget, target_of
-from beam_curator.files.row_files import RowForm, RowFormat, row_pieces
+from beam_curator.files.output_target import OutputTarget, target_beside
+from beam_curator.files.row_files import row_pieces
 from beam_curator.rules import config_of
-from beam_curator.sets.blocks import MAX_LINE_BYTES, FailureBlock, LineBlock
+from beam_curator.sets.blocks import FailureBlock, LineBlock
 from beam_curator.sets.counting import Count, count_failures, count_lines
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import WINDOWS
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs.job_sets import JobSet
 from beam_curator.transforms.jobs.manifests import HashInputs, ReadManifests
 from beam_curator.transforms.jobs.writing import CommitOutputSet, WriteFailures, WriteTrainingWindows
 from beam_curator.transforms.metrics import CountBlocks
-from beam_curator.transforms.windows.overlap import FilterOverlaps, OverlapScope
+from beam_curator.transforms.windows.overlap import FilterOverlaps
 from beam_curator.transforms.windows.training_windows import BuildTrainingWindows
 from beam_curator.windows.entry_blocks import EntryBlock
-from beam_curator.windows.overlap import OverlapRules
 from beam_curator.windows.rendering import Layout
 from beam_curator.windows.window_counts import count_kept, count_windows
+from beam_curator.windows.window_options import OverlapOptions, WindowOutputOptions
 from beam_curator.windows.window_rules import WindowRules
 
 
@@ -45,40 +45,29 @@ class ChooseWindows(beam.PTransform[PBegin, ChosenWindows]):
 
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
-      window_rules: what makes a window.
-      overlap_rules: which windows stay; by default nearest to the window target, at most half shared.
-      overlap_scope: "row" or "audio_file".
-      max_line_bytes: longer lines become failures.
-      keep_duplicates: read a file each time it is listed.
+      rules: what makes a window.
+      overlap: which windows stay; by default nearest to the window target, at most half shared.
+      reading: how the inputs are read.
     """
 
     def __init__(
         self,
         inputs: Sequence[str],
         *,
-        window_rules: WindowRules | None = None,
-        overlap_rules: OverlapRules | None = None,
-        overlap_scope: OverlapScope = "row",
-        max_line_bytes: int = MAX_LINE_BYTES,
-        keep_duplicates: bool = False,
+        rules: WindowRules = WindowRules(),
+        overlap: OverlapOptions = OverlapOptions(),
+        reading: InputOptions = InputOptions(),
     ) -> None:
         super().__init__()
         self.inputs = paths_of(inputs)
-        self.window_rules = window_rules if window_rules is not None else WindowRules()
-        target = self.window_rules.target_window_duration
-        self.overlap_rules = overlap_rules if overlap_rules is not None else OverlapRules(target_duration=target)
-        self.overlap_scope: OverlapScope = overlap_scope
-        self.max_line_bytes = max_line_bytes
-        self.keep_duplicates = keep_duplicates
+        self.window_rules = rules
+        self.overlap_rules = overlap.rules(rules)
+        self.reading = reading
 
     def expand(self, begin: PBegin) -> "ChosenWindows":
-        blocks, unreadable = begin | "Read manifests" >> ReadManifests(
-            self.inputs, max_line_bytes=self.max_line_bytes, keep_duplicates=self.keep_duplicates
-        )
+        blocks, unreadable = begin | "Read manifests" >> ReadManifests(self.inputs, reading=self.reading)
         windows, failed = blocks | "Build training windows" >> BuildTrainingWindows(self.window_rules)
-        kept = windows | "Filter overlaps" >> FilterOverlaps(
-            self.overlap_rules, self.overlap_scope, max_line_bytes=self.max_line_bytes
-        )
+        kept = windows | "Filter overlaps" >> FilterOverlaps(self.overlap_rules, reading=self.reading)
         counts = (
             blocks | "Count rows read" >> CountBlocks(count_lines),
             unreadable | "Count unreadable" >> CountBlocks(count_failures),
@@ -95,8 +84,10 @@ class BuildWindowSet(beam.PTransform[PBegin, JobSet]):
     Args:
       chosen: what to read and which windows to choose; a list of inputs stands for the defaults.
       target: where the set goes; a plain path will do.
-      layout: "full", or "spans" for index ranges.
-      row_format: "jsonl", "parquet" or "avro".
+      output: format and layout of the rows, and shards.
+
+    Raises:
+      ValueError: the target is no place for the set: empty, a file, or inside an input.
 
     Example:
       >>> import tempfile
@@ -111,29 +102,30 @@ class BuildWindowSet(beam.PTransform[PBegin, JobSet]):
         chosen: ChooseWindows | Sequence[str],
         target: OutputTarget | str,
         *,
-        layout: Layout = "full",
-        row_format: RowFormat = "jsonl",
+        output: WindowOutputOptions = WindowOutputOptions(),
     ) -> None:
         super().__init__()
         self._choose = chosen if isinstance(chosen, ChooseWindows) else ChooseWindows(chosen)
-        self._target = target_of(target)
-        self._form = RowForm(row_format=row_format, layout=layout)
+        self._target = target_beside(self._choose.inputs, target, WINDOWS, output.shards)
+        self._output = output
 
     def config(self) -> Config:
         """Return the settings that determine the rows, as the manifest records them."""
         choose = self._choose
         return {
-            "input": {"max_line_bytes": choose.max_line_bytes, "keep_duplicates": choose.keep_duplicates},
+            "input": config_of(choose.reading),
             "windows": config_of(choose.window_rules),
-            "overlap": {**config_of(choose.overlap_rules), "scope": choose.overlap_scope},
-            "output": {**asdict(self._form), "shards": self._target.n_shards},
+            "overlap": config_of(choose.overlap_rules),
+            "output": {
+                "row_format": self._output.row_format,
+                "layout": self._output.layout,
+                "shards": self._target.n_shards,
+            },
         }
 
     def expand(self, begin: PBegin) -> "JobSet":
         chosen = begin | "Choose windows" >> self._choose
-        rows = chosen.blocks | "Write training windows" >> WriteTrainingWindows(
-            self._target, layout=self._form.layout, row_format=self._form.row_format
-        )
+        rows = chosen.blocks | "Write training windows" >> WriteTrainingWindows(self._target, self._output)
         unreadable, failed = chosen.failures
         letters = (
             unreadable | "Write unreadable" >> WriteFailures(self._target),
@@ -172,12 +164,12 @@ class ExplodeBlocks(beam.PTransform[PCollection[LineBlock | EntryBlock | Failure
     Blocks of raw rows give the lines as they are; blocks after `FilterOverlaps` give result rows.
 
     Args:
-      layout: of result rows: "full" or "spans".
+      output: the layout of result rows; what it says of files changes nothing here.
     """
 
-    def __init__(self, layout: Layout = "full") -> None:
+    def __init__(self, output: WindowOutputOptions = WindowOutputOptions()) -> None:
         super().__init__()
-        self._layout: Layout = RowForm(layout=layout).layout
+        self._layout = output.layout
 
     def expand(self, blocks: PCollection[Any]) -> PCollection[SingleRow]:
         return blocks | "Explode" >> beam.FlatMap(explode, self._layout).with_output_types(SingleRow)

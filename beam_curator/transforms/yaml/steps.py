@@ -12,8 +12,9 @@ from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 from apache_beam.typehints.schemas import named_fields_from_element_type
 
 from beam_curator.failures import Failure
-from beam_curator.rules import raise_problems
-from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock
+from beam_curator.option_names import FlatOptions
+from beam_curator.sets.blocks import LineBlock
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs import manifests
 from beam_curator.transforms.yaml.yaml_rows import (
     BuiltRow,
@@ -40,16 +41,16 @@ Failed = TaggedOutput[Literal["failures"], Failure]
 
 _MAIN = "output"
 _CURE = "read with ReadManifests, or name the columns so with MapToFields"
-_WINDOWS, _OVERLAP = WindowRules(), OverlapRules()  # where the defaults are stated
+_READ, _WINDOWS = FlatOptions(InputOptions), FlatOptions(WindowRules)
+_OVERLAP = FlatOptions(OverlapRules, left_out=("scope",))
 
 
+@_READ.in_signature
 class ReadManifests(beam.PTransform[PBegin, Any]):
     """Read manifests line by line.
 
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
-      max_line_bytes: longest line that is read, bytes; longer ones become failures
-      keep_duplicates: read a file each time it is listed
       error_handling: where lines go that fail; without it, the first of them ends the job.
 
     Returns:
@@ -59,18 +60,9 @@ class ReadManifests(beam.PTransform[PBegin, Any]):
       RowRefusedError: a line fails while the job runs, and there is no `error_handling`.
     """
 
-    def __init__(
-        self,
-        inputs: Sequence[str],
-        *,
-        max_line_bytes: int = MAX_LINE_BYTES,
-        keep_duplicates: bool = False,
-        error_handling: ErrorHandling = None,
-    ) -> None:
+    def __init__(self, inputs: Sequence[str], *, error_handling: ErrorHandling = None, **options: Any) -> None:
         super().__init__()
-        self._read = manifests.ReadManifests(
-            paths_of(inputs), max_line_bytes=checked_line_bytes(max_line_bytes), keep_duplicates=keep_duplicates
-        )
+        self._read = manifests.ReadManifests(paths_of(inputs), reading=_READ.chosen(options)[InputOptions])
         self._errors = error_output(error_handling)
 
     def expand(self, begin: PBegin) -> "Outputs":
@@ -87,19 +79,11 @@ def take_lines(block: LineBlock) -> Iterator[ManifestRow | Failed]:
         yield TaggedOutput("failures", row) if isinstance(row, Failure) else row
 
 
+@_WINDOWS.in_signature
 class BuildTrainingWindows(beam.PTransform[PCollection[Any], Any]):
     """Build the training windows of each row.
 
     Args:
-      target_window_duration: length a window aims at, seconds
-      tolerance: how far a window may be from the target, as a fraction of it
-      min_bandwidth: least metrics.bandwidth of a segment, Hz
-      min_sample_rate: least audio_sample_rate of an entry, Hz
-      min_speakers: fewest different speakers in a window
-      max_speakers: most different speakers in a window
-      truncation: cut the segment that crosses the upper limit of the duration at its last whole word
-      drop_fields: keys left out of the segments of a window
-      drop_fields_top_level: keys left out of the entry
       error_handling: where rows go that fail; without it, the first of them ends the job.
 
     Returns:
@@ -111,32 +95,9 @@ class BuildTrainingWindows(beam.PTransform[PCollection[Any], Any]):
       RowRefusedError: a row fails while the job runs, and there is no `error_handling`.
     """
 
-    def __init__(
-        self,
-        *,
-        target_window_duration: float = _WINDOWS.target_window_duration,
-        tolerance: float = _WINDOWS.tolerance,
-        min_bandwidth: float = _WINDOWS.min_bandwidth,
-        min_sample_rate: float = _WINDOWS.min_sample_rate,
-        min_speakers: int = _WINDOWS.min_speakers,
-        max_speakers: int = _WINDOWS.max_speakers,
-        truncation: bool = _WINDOWS.truncation,
-        drop_fields: tuple[str, ...] = _WINDOWS.drop_fields,
-        drop_fields_top_level: tuple[str, ...] = _WINDOWS.drop_fields_top_level,
-        error_handling: ErrorHandling = None,
-    ) -> None:
+    def __init__(self, *, error_handling: ErrorHandling = None, **options: Any) -> None:
         super().__init__()
-        self._rules = WindowRules(
-            target_window_duration=target_window_duration,
-            tolerance=tolerance,
-            min_bandwidth=min_bandwidth,
-            min_sample_rate=min_sample_rate,
-            min_speakers=min_speakers,
-            max_speakers=max_speakers,
-            truncation=truncation,
-            drop_fields=drop_fields,
-            drop_fields_top_level=drop_fields_top_level,
-        )
+        self._rules = _WINDOWS.chosen(options)[WindowRules]
         self._errors = error_output(error_handling)
 
     def expand(self, rows: PCollection[Any]) -> "Outputs":
@@ -154,13 +115,11 @@ class _BuildRowFn(beam.DoFn):
         yield TaggedOutput("failures", built) if isinstance(built, Failure) else built
 
 
+@_OVERLAP.in_signature
 class FilterOverlaps(beam.PTransform[PCollection[Any], Any]):
     """Filter the windows of each row; the windows of one row compete with one another only.
 
     Args:
-      overlap_percentage: of two windows that share at least this much of the shorter one, one goes;
-        0 means any overlap, percent
-      target_duration: the window nearer to this duration stays, seconds
       error_handling: where rows go that fail; without it, the first of them ends the job.
 
     Returns:
@@ -172,15 +131,9 @@ class FilterOverlaps(beam.PTransform[PCollection[Any], Any]):
       RowRefusedError: a row fails while the job runs, and there is no `error_handling`.
     """
 
-    def __init__(
-        self,
-        *,
-        overlap_percentage: float = _OVERLAP.overlap_percentage,
-        target_duration: float = _OVERLAP.target_duration,
-        error_handling: ErrorHandling = None,
-    ) -> None:
+    def __init__(self, *, error_handling: ErrorHandling = None, **options: Any) -> None:
         super().__init__()
-        self._rules = OverlapRules(overlap_percentage=overlap_percentage, target_duration=target_duration)
+        self._rules = _OVERLAP.chosen(options)[OverlapRules]
         self._errors = error_output(error_handling)
 
     def expand(self, rows: PCollection[Any]) -> "Outputs":
@@ -281,15 +234,3 @@ def paths_of(inputs: Sequence[str]) -> tuple[str, ...]:
     if not isinstance(inputs, Sequence) or not inputs or not all(isinstance(path, str) and path for path in inputs):
         raise ValueError(f"inputs {inputs!r} is not a list of paths: name a manifest, a glob or a directory")
     return tuple(path.removeprefix("file://") for path in inputs)
-
-
-def checked_line_bytes(max_line_bytes: int) -> int:
-    """Return the limit if it is one.
-
-    Raises:
-      ValueError: no line could be as short as that.
-    """
-    raise_problems(
-        "input", [] if max_line_bytes > 0 else [f"max_line_bytes {max_line_bytes} is not positive: raise it"]
-    )
-    return max_line_bytes

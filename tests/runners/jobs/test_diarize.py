@@ -130,11 +130,20 @@ def test_a_line_says_how_far_a_job_is() -> None:
 class TestOptions:
     def test_reach_the_composite(self) -> None:
         flags = ("--model-path", "/m.nemo", "--onset", "0.6", "--turn-preset", "v2-callhome", "--latency", "high")
-        more = ("--filepath-key", "path", "--diar-format", "pairs", "--inference-batch-size", "4", "--shards", "3")
+        more = (
+            "--audio-filepath-key",
+            "path",
+            "--diar-format",
+            "pairs",
+            "--inference-batch-size",
+            "4",
+            "--shards",
+            "3",
+        )
         config = job(*flags, *more).transform(OutputTarget(directory="out", n_shards=3)).config()
         assert (config["turns"]["onset"], config["turns"]["offset"]) == (0.6, 0.561)
         assert (config["streaming"]["chunk_len"], config["streaming"]["fifo_len"]) == (124, 124)
-        assert (config["diarization"]["filepath_key"], config["diarization"]["diar_format"]) == ("path", "pairs")
+        assert (config["diarization"]["audio_filepath_key"], config["diarization"]["diar_format"]) == ("path", "pairs")
         assert config["model"]["name"] == "m.nemo"
         assert config["inference"] == {"inference_batch_size": 4}
         assert config["output"] == {"row_format": "jsonl", "shards": 3}
@@ -261,7 +270,7 @@ class TestChain:
         for name, entry in by_id(done).items():
             assert by_id(again)[name]["segments"] == entry["segments"]
         clips = extract(done, tmp_path / "clips")
-        root = ("--filepath-key", "extracted_path", "--audio-root", clips)
+        root = ("--audio-filepath-key", "extracted_path", "--audio-root", clips)
         of_clips = diarize(clips, tmp_path / "of_clips", *root, model=model)
         spoken = sorted(len(entry["segments"]) for entry in entries_in(of_clips))
         assert spoken == [1, 2, 2]

@@ -257,7 +257,7 @@ class TestEntries:
             {"wav": "meet.wav", "original_start_ms": 0, "original_end_ms": 500},
             {"wav": "chat.flac"} | {"segments": [{"start": 0, "end": 1}]},
         ]
-        out = extract(write_rows(folder / "m.jsonl", rows), folder.parent / "out", "--audio-key", "wav")
+        out = extract(write_rows(folder / "m.jsonl", rows), folder.parent / "out", "--audio-filepath-key", "wav")
         assert clip_names(out) == ["chat_segment_000.wav", "meet_segment_000.wav"]
         assert [row["original_file"] for row in clip_rows(out)] == ["meet.wav", "chat.flac"]
 

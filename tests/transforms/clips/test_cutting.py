@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from beam_curator.files.clip_cutting import cut_clip, cut_recording
+from beam_curator.files.clip_rows import CLIPS
 
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.packs import Recording, pack, recording_from
-from beam_curator.files.clip_cutting import cut_clip, cut_recording
 from beam_curator.files.clip_files import ClipFiles
-from beam_curator.files.clip_rows import CLIPS
 from beam_curator.files.opened_recordings import open_recording
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import PartWriter

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from beam_curator.files.clip_cutting import cut_recording
+from beam_curator.files.clip_planning import BlockPlan, plan_clips
+from beam_curator.files.clip_rows import CLIPS
+from beam_curator.transforms.clips.naming import claim_names, find_collisions
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -17,15 +21,11 @@ from beam_curator.audio import encode_audio
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.packing import TarWriter
 from beam_curator.clips.packs import Pack, Recording, pack, recording_from
-from beam_curator.files.clip_cutting import cut_recording
 from beam_curator.files.clip_files import ClipFiles
-from beam_curator.files.clip_planning import BlockPlan, plan_clips
-from beam_curator.files.clip_rows import CLIPS
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartWriter
 from beam_curator.files.tar_shards import TarShard
 from beam_curator.sets.blocks import Line, LineBlock
-from beam_curator.transforms.clips.naming import claim_names, find_collisions
 from tests.audio.corpus import in_16_bits, speech_like
 from tests.manifests import line_of, whole_file
 from tests.transforms.clips.clip_sets import extract, write_rows

@@ -6,15 +6,15 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
+from beam_curator.files.clip_planning import plan_clips
+from beam_curator.transforms.clips.naming import MarkCollisions, claim_names, find_collisions
+from beam_curator.transforms.clips.planning import PlanClips
 
 from beam_curator.clips import NameClaim
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.entry_pieces import EntryKeys
 from beam_curator.clips.packs import Pack, pack, unpack
-from beam_curator.files.clip_planning import plan_clips
 from beam_curator.sets.blocks import FailureBlock, Line, LineBlock
-from beam_curator.transforms.clips.naming import MarkCollisions, claim_names, find_collisions
-from beam_curator.transforms.clips.planning import PlanClips
 from tests.manifests import BAD_LINES, line_of, whole_file
 from tests.transforms.clips.clip_sets import piece, request
 

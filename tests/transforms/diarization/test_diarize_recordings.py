@@ -16,6 +16,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, StreamingOptions
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.files.output_target import OutputTarget
+from beam_curator.sets.set_options import RowOutputOptions
 from beam_curator.transforms.diarization.diarize_recordings import Diarize
 from tests.fakes_models import POISON, BandHandler, Speech, segments_of, sound_of, write_sound
 from tests.manifests import failures_in, line_of, manifest_of, write_lines
@@ -180,7 +181,7 @@ class TestManifests:
             {"path": "talk.wav", "duration": 1, "audio_filepath": "other.wav"},
             {"path": "phone.wav", "offset": 1.2, "duration": 0.8},
         ]
-        rules = DiarizeRules(filepath_key="path")
+        rules = DiarizeRules(audio_filepath_key="path")
         first = diarize_here([write_rows(recordings / "m.jsonl", rows)], tmp_path / "one", rules=rules)
         second = diarize_here([first], tmp_path / "two", rules=rules)
         once, twice = ([dict(entry, _origin=None) for entry in entries_in(out)] for out in (first, second))
@@ -263,7 +264,7 @@ class TestComposite:
             turns=TurnRules(onset=0.6),
             streaming=StreamingOptions(latency="low", fifo_len=9),
             inference=InferenceOptions(inference_batch_size=3, threads=2, timeout=9),
-            row_format="avro",
+            output=RowOutputOptions(row_format="avro"),
             handler=BandHandler(),
         ).config()
         assert (config["turns"]["onset"], config["streaming"]["fifo_len"]) == (0.6, 9)

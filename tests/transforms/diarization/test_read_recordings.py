@@ -7,14 +7,6 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
-from hypothesis import given
-from hypothesis import strategies as st
-
-from beam_curator.diarization.diarize_rules import DiarizeRules
-from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry
-from beam_curator.failures import EntryError
-from beam_curator.recordings.safe_names import folded
-from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.transforms.diarization.read_recordings import (
     ReadRecordings,
     Row,
@@ -23,6 +15,14 @@ from beam_curator.transforms.diarization.read_recordings import (
     row_of_line,
     tasks_of,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_curator.diarization.diarize_rules import DiarizeRules
+from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry
+from beam_curator.failures import EntryError
+from beam_curator.recordings.safe_names import folded
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs.job_sets import Reading
 from tests.manifests import line_of, write_lines
 
@@ -47,7 +47,7 @@ class TestRowOfLine:
         assert (row.name, row.start, row.end, row.identity) == ("one", 1.5, 3.5, "/data/talk.wav#1.5-3.5")
 
     def test_names_begin_where_the_rules_say(self) -> None:
-        rules = DiarizeRules(filepath_key="path", audio_root="gs://bucket/talks")
+        rules = DiarizeRules(audio_filepath_key="path", audio_root="gs://bucket/talks")
         row = row_of_line(line_of({"path": "talk.wav"}), "/data/m.jsonl", (0, 0, 0), 1, rules)
         assert row.recording == "gs://bucket/talks/talk.wav"
 
@@ -149,7 +149,7 @@ def test_ids_never_collide_whatever_the_names(asked: list[tuple[str, str, float 
 
 def check_read(inputs: list[Path], ids: list[str], counts: dict[str, int], *, keep_duplicates: bool = False) -> None:
     """Read what is to be diarized, and compare the ids of its recordings and the counts."""
-    reading = Reading(inputs=tuple(map(str, inputs)), max_line_bytes=MAX_LINE_BYTES, keep_duplicates=keep_duplicates)
+    reading = Reading(inputs=tuple(map(str, inputs)), options=InputOptions(keep_duplicates=keep_duplicates))
     with beam.Pipeline("FnApiRunner") as pipeline:
         read = pipeline | ReadRecordings(reading, RULES)
         found = read.tasks | "Ids" >> beam.Map(lambda task: (task.recording_id, len(task.rows)))
@@ -185,7 +185,7 @@ class TestReadRecordings:
     ) -> None:
         (tmp_path / "a.wav").write_bytes(b"x")
         monkeypatch.chdir(tmp_path)
-        reading = Reading(inputs=("a.wav",), max_line_bytes=MAX_LINE_BYTES, keep_duplicates=False)
+        reading = Reading(inputs=("a.wav",), options=InputOptions())
         with beam.Pipeline("FnApiRunner") as pipeline:
             rows = (pipeline | ReadRecordings(reading, RULES)).tasks | beam.FlatMap(lambda task: task.rows)
             seen = rows | beam.Map(lambda row: (row.source, row.recording, row.text(), row.position, row.n_blocks))

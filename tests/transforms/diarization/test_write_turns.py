@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.testing.util import assert_that, equal_to
+from beam_curator.transforms.diarization.find_turns import diarized_of
+from beam_curator.transforms.diarization.prepare_recordings import PrepareRecordings, Ready, look_into, writer_of
+from beam_curator.transforms.diarization.read_recordings import Task, row_of_line
+from beam_curator.transforms.diarization.write_turns import TurnWriter, WriteTurns, WriteUnheard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,10 +25,6 @@ from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part
-from beam_curator.transforms.diarization.find_turns import diarized_of
-from beam_curator.transforms.diarization.prepare_recordings import PrepareRecordings, Ready, look_into, writer_of
-from beam_curator.transforms.diarization.read_recordings import Task, row_of_line
-from beam_curator.transforms.diarization.write_turns import TurnWriter, WriteTurns, WriteUnheard
 from tests.fakes_models import Speech, segments_of, write_sound
 from tests.manifests import line_of
 from tests.transforms.clips.clip_sets import mark_run, samples_in

@@ -5,10 +5,10 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
+from beam_curator.transforms.export.colliding_paths import MarkCollidingPaths, claim_path, find_collisions
 
 from beam_curator.clips.packs import Pack, pack
 from beam_curator.sets.blocks import BlockRef
-from beam_curator.transforms.export.colliding_paths import MarkCollidingPaths, claim_path, find_collisions
 from tests.transforms.clips.clip_sets import request
 
 REF = BlockRef(source="/in/m.jsonl", occurrence=0, ordinal=0, n_blocks=1, start=0, stop=1)

@@ -18,6 +18,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image
 
 from beam_curator.clips.cut_rules import CutRules
+from beam_curator.export.export_rules import ExportRules
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.transforms.export.export_clips import ExportClips, input_prefix
 from tests.manifests import manifest_of, names_in
@@ -238,14 +239,12 @@ def test_rows_in_other_formats(talk: Talk, tmp_path: Path, row_format: str) -> N
 
 
 class TestComposite:
-    def test_names_of_arguments_are_the_references(self, talk: Talk, tmp_path: Path) -> None:
+    def test_names_of_rules_are_the_references(self, talk: Talk, tmp_path: Path) -> None:
         out = tmp_path / "new" / "out"
         manifest = talk.manifest(cut(0, 500, embedding=[1]), cut(500, 600), cut(500, 600), cut(5000, 6000))
         with beam.Pipeline("FnApiRunner") as pipeline:
-            exported = pipeline | ExportClips(
-                *(str(out), f"{talk.root}/", True, False, True, False, False, "speaker", ("text",), True, 2),
-                inputs=[str(manifest)],
-            )
+            rules = ExportRules(input_path=f"{talk.root}/", generate_embeddings=True, max_workers=2)
+            exported = pipeline | ExportClips([str(manifest)], str(out), rules=rules, logs_recordings=True)
             names = exported.files | beam.Map(lambda file: (file.name, file.n_rows))
             files = [
                 ("clips-00000-of-00001.jsonl", 2),
@@ -275,20 +274,16 @@ class TestComposite:
 
     def test_config_is_what_decides_the_rows(self) -> None:
         def config(**options: Any) -> Any:
-            return ExportClips("out", inputs=["a"], **options).config()
+            return ExportClips(["a"], "out", **options).config()
 
         target = OutputTarget(directory="elsewhere", n_shards=2)
-        assert config(max_workers=9, verbose=True) == config()
-        assert config(input_path="./x/") == config(input_path="x")
-        assert ExportClips(target, inputs=["b"]).config() == config() | {"output": {"row_format": "jsonl", "shards": 2}}
-        assert config(rules=CutRules(mono="mix"), dry_run=True) == config() | {
+        assert config(rules=ExportRules(max_workers=9), logs_recordings=True) == config()
+        assert config(rules=ExportRules(input_path="./x/")) == config(rules=ExportRules(input_path="x"))
+        assert ExportClips(["b"], target).config() == config() | {"output": {"row_format": "jsonl", "shards": 2}}
+        assert config(cut_rules=CutRules(mono="mix"), rules=ExportRules(dry_run=True)) == config() | {
             "clips": config()["clips"] | {"mono": "mix"},
             "export": config()["export"] | {"dry_run": True},
         }
-
-    def test_bad_options_are_refused_at_once(self) -> None:
-        with pytest.raises(ValueError, match="clips_per_chunk 0 is below 1"):
-            ExportClips("out", inputs=["a"], clips_per_chunk=0)
 
     @pytest.mark.parametrize(
         ("given", "expected"),

@@ -16,7 +16,7 @@ from beam_curator.failures import EntryError, FailureCode
 from beam_curator.files.asked_lines import asked_row
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.asked_rows import AskedRow, key_of, tasks_of
-from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock
+from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.columns import Column, Table
 from beam_curator.sets.recording_jobs import (
     BlockPlan,
@@ -29,6 +29,7 @@ from beam_curator.sets.recording_jobs import (
     plan_lines,
 )
 from beam_curator.sets.set_kinds import SetKind, recording_books
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms import JobSet, Reading, WriteRecordingSet
 
 PeakTask = RowsTask[AskedRow]
@@ -74,7 +75,7 @@ class MeasurePeaks(beam.PTransform[PBegin, JobSet]):
 
     def __init__(self, inputs: tuple[str, ...], target: OutputTarget) -> None:
         super().__init__()
-        reading = Reading(inputs=inputs, max_line_bytes=MAX_LINE_BYTES, keep_duplicates=False)
+        reading = Reading(inputs=inputs, options=InputOptions())
         self._write = WriteRecordingSet(PeakJob(), reading, target, {}, takes_recordings=True)
 
     def expand(self, begin: PBegin) -> JobSet:

@@ -13,6 +13,7 @@ from beam_curator.files.manifest_files import hash_input, read_rows
 from beam_curator.sets import blocks as blocks_module
 from beam_curator.sets.blocks import FailureBlock, InputFile, LineBlock, plan_blocks
 from beam_curator.sets.output_set import InputRecord
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs.manifests import MAX_LINE_BYTES, HashInputs, ReadManifests, ReadRowsFn, first_of_file
 from beam_curator.transforms.windows.window_set import ChooseWindows
 from tests.manifests import whole_file, write_lines
@@ -135,7 +136,9 @@ def test_every_row_of_small_blocks_is_read_once(tmp_path: Path) -> None:
     offsets = [(path, offset) for path, n in ((str(a), 100), (str(b), 1)) for offset, _ in offsets_of(LINES[:n])]
     offsets.append((str(b), len(LINES[0]) + 1 + 61))
     with beam.Pipeline("FnApiRunner") as pipeline:
-        blocks, failures = pipeline | ReadManifests([str(tmp_path)], max_line_bytes=50, block_bytes=64)
+        blocks, failures = pipeline | ReadManifests(
+            [str(tmp_path)], reading=InputOptions(max_line_bytes=50), block_bytes=64
+        )
         rows = blocks | "Rows" >> beam.FlatMap(places)
         assert_that(rows, equal_to(offsets), label="rows")
         assert_that(failures | beam.Map(name_of), equal_to([("read", "b.jsonl", ["line_too_long"])]), label="failures")

@@ -9,12 +9,12 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
+from beam_curator.files.clip_cutting import failure_of, row_of
+from beam_curator.files.clip_rows import CLIPS, write_clip_rows
 
 from beam_curator.clips import CutFacts
 from beam_curator.failures import EntryError, FailureCode
-from beam_curator.files.clip_cutting import failure_of, row_of
 from beam_curator.files.clip_files import ClipFiles, in_memory
-from beam_curator.files.clip_rows import CLIPS, write_clip_rows
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartWriter, Shard
 from beam_curator.transforms.jobs.merging import MergeParts, key_part

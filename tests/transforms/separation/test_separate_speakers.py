@@ -14,8 +14,9 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from beam_curator.audio import encode_audio
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.separation.separate_rules import SeparateRules
+from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers
 from tests.manifests import failures_in, manifest_of
 from tests.transforms.clips.clip_sets import mark_run
@@ -89,7 +90,9 @@ def test_tracks_keep_rate_channels_and_depth(
     write_noise(tmp_path / name, 12, subtype, 11025, 8)
     rows = write_rows(tmp_path / "m.jsonl", row(name, [0.1, 6.00003, "ana"], [9, 11.9, "ana"], [6.3, 8.7, "bo"]))
     rules = SeparationRules(compact=compact)
-    out = separate_here([rows], tmp_path / "out", separation=rules, output_format=output_format)
+    out = separate_here(
+        [rows], tmp_path / "out", separation=rules, output=TrackOutputOptions(output_format=output_format)
+    )
     assert assert_tracks_hold_what_rows_say(out, tmp_path) == 2
     for each in tracks_in(out):
         info = soundfile.info(out / each["audio_filepath"])
@@ -109,7 +112,7 @@ def test_of_mp3_tracks_are_16_bit_and_as_long_as_what_is_decoded(tmp_path: Path)
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, 16000 * 3).astype(np.float32)
     soundfile.write(tmp_path / "a.mp3", samples, 16000)
     manifest = write_rows(tmp_path / "m.jsonl", row("a.mp3", [0, 1.5, 0], [1.5, 2.9, 1]))
-    out = separate_here([manifest], tmp_path / "out", output_format="flac")
+    out = separate_here([manifest], tmp_path / "out", output=TrackOutputOptions(output_format="flac"))
     one, two = (samples_of(out / each["audio_filepath"]) for each in tracks_in(out))
     assert len(one) == len(two)
     assert (one[24000:] == 0).all()
@@ -121,7 +124,7 @@ def test_of_mp3_tracks_are_16_bit_and_as_long_as_what_is_decoded(tmp_path: Path)
 def test_ogg_holds_what_the_encoder_makes_of_the_whole_track(tmp_path: Path) -> None:
     write_noise(tmp_path / "a.wav", 60)
     rows = write_rows(tmp_path / "m.jsonl", row("a.wav", [1, 20, 0], [30, 50, 0], [50, 59, 1]))
-    out = separate_here([rows], tmp_path / "out", output_format="ogg")
+    out = separate_here([rows], tmp_path / "out", output=TrackOutputOptions(output_format="ogg"))
     expected = samples_of(tmp_path / "a.wav").astype(np.float32)
     for gap in ((0, 1), (20, 30), (50, 60)):
         expected[gap[0] * RATE : gap[1] * RATE] = 0
@@ -178,7 +181,7 @@ def test_other_keys_and_roots(tmp_path: Path) -> None:
     write_noise(tmp_path / "audio" / "a.wav", 3)
     entry = {"wav": "a.wav", "who": [[0, 1, "ana"]], "segments": "not read", "audio_filepath": "not read"}
     rules = SeparateRules(
-        filepath_key="wav",
+        audio_filepath_key="wav",
         diar_segments_key="who",
         audio_root=str(tmp_path / "audio"),
         allowed_root=(str(tmp_path / "audio"),),
@@ -198,12 +201,13 @@ class TestEarlierAttempts:
 
     def leave_parts(self, talk: Path, out: Path) -> None:
         """Separate, and leave what a job has before its rows are merged."""
-        from beam_curator.transforms.jobs.job_sets import Reading
         from beam_curator.transforms.separation.read_turns import ReadTurnRows
         from beam_curator.transforms.separation.separate_tasks import SeparateTasks
 
+        from beam_curator.transforms.jobs.job_sets import Reading
+
         target = self.target(out)
-        reading = Reading(inputs=(str(talk),), max_line_bytes=1 << 20, keep_duplicates=False)
+        reading = Reading(inputs=(str(talk),), options=InputOptions())
         with beam.Pipeline("FnApiRunner") as pipeline:
             read = pipeline | ReadTurnRows(reading, target, SeparateRules())
             _ = read.tasks | SeparateTasks(target, SeparationRules(), SeparateRules(), "wav")
@@ -237,8 +241,8 @@ class TestEarlierAttempts:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"output_format": "mp3"}, "output_format 'mp3' is not known: use one of wav, flac, ogg"),
         ({"inputs": "m.jsonl"}, "inputs"),
+        ({"target": ""}, "output is empty: name a directory"),
     ],
 )
 def test_wrong_usage_is_refused_at_once(options: dict[str, Any], problem: str) -> None:

@@ -9,6 +9,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from beam_curator.entries.entry import Entry
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.blocks import FailureBlock, Line, LineBlock
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs.manifests import ReadManifests
 from beam_curator.transforms.windows.window_set import (
     BuildWindowSet,
@@ -21,6 +22,7 @@ from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
 from beam_curator.windows.line_windows import windows_of_line
 from beam_curator.windows.overlap import OverlapRules
 from beam_curator.windows.training_windows import plan_entry
+from beam_curator.windows.window_options import OverlapOptions, WindowOutputOptions
 from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import line_of, manifest_of, names_in, rows_in, run, speech, whole_file, write_lines
 
@@ -64,20 +66,24 @@ def test_windows_are_chosen_without_writing(manifest: Path) -> None:
 
 
 def test_the_overlap_target_follows_the_window_rules_unless_it_is_given() -> None:
-    assert ChooseWindows(["a"], window_rules=WindowRules(target_window_duration=30.0)).overlap_rules == OverlapRules(
-        target_duration=30.0
+    rules = WindowRules(target_window_duration=30.0)
+    assert ChooseWindows(["a"], rules=rules).overlap_rules == OverlapRules(target_duration=30.0)
+    given = OverlapOptions(target_duration=7.0, overlap_percentage=1)
+    assert ChooseWindows(["a"], rules=rules, overlap=given).overlap_rules == OverlapRules(
+        target_duration=7.0, overlap_percentage=1
     )
-    given = OverlapRules(target_duration=7.0, overlap_percentage=1)
-    assert ChooseWindows(["a"], overlap_rules=given).overlap_rules == given
 
 
 def test_the_config_is_what_decides_the_rows() -> None:
     rules = WindowRules(min_speakers=1)
     chosen = ChooseWindows(
-        ["a"], window_rules=rules, overlap_scope="audio_file", max_line_bytes=5, keep_duplicates=True
+        ["a"],
+        rules=rules,
+        overlap=OverlapOptions(scope="audio_file"),
+        reading=InputOptions(max_line_bytes=5, keep_duplicates=True),
     )
     target = OutputTarget(directory="o", token="t", n_shards=3)
-    config = BuildWindowSet(chosen, target, layout="spans").config()
+    config = BuildWindowSet(chosen, target, output=WindowOutputOptions(layout="spans")).config()
     assert list(config) == ["input", "windows", "overlap", "output"]
     assert config["input"] == {"max_line_bytes": 5, "keep_duplicates": True}
     assert config["overlap"] == {"overlap_percentage": 50, "target_duration": 120.0, "scope": "audio_file"}
@@ -132,5 +138,7 @@ def test_blocks_become_single_rows_of_the_layout(manifest: Path) -> None:
         lines = raw[0] | "Lines" >> ExplodeBlocks() | beam.Map(lambda single: single.offset)
         assert_that(lines, equal_to([0, len(line_of(ENTRIES[0])) + 1, last]), label="lines")
         blocks = (pipeline | ChooseWindows([str(manifest)])).blocks
-        rows = blocks | "Rows" >> ExplodeBlocks(layout="spans") | "First" >> beam.Map(first_segments)
+        rows = (
+            blocks | "Rows" >> ExplodeBlocks(WindowOutputOptions(layout="spans")) | "First" >> beam.Map(first_segments)
+        )
         assert_that(rows, equal_to([(0, [0, 3]), (last, [0, 3])]), label="rows")

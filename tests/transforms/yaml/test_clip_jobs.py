@@ -49,10 +49,10 @@ def test_export_writes_the_tree_that_the_command_writes(tmp_path: Path) -> None:
         ({"what": "words"}, "what 'words' is not known: use one of auto, rows, segments"),
         ({"sample_rate": 10}, "sample_rate 10 must be 1000-384000"),
         ({"output_format": "mp3"}, "output_format 'mp3' is not known: use one of wav, flac, ogg"),
-        ({"row_format": "csv"}, "row format 'csv' is not known: use one of jsonl, parquet, avro"),
+        ({"row_format": "csv"}, "row_format 'csv' is not known: use one of jsonl, parquet, avro"),
         ({"pack": "zip"}, "pack 'zip' is not known: use one of none, webdataset, nemo-tar"),
         ({"shards": -1}, "shards -1 is below 0"),
-        ({"max_line_bytes": 0}, "max_line_bytes 0 is not positive"),
+        ({"max_line_bytes": 0}, "max_line_bytes 0 is below 1: raise it"),
     ],
 )
 def test_options_that_cannot_hold_are_refused_when_the_step_is_made(options: dict[str, Any], problem: str) -> None:
@@ -66,7 +66,7 @@ def test_options_that_cannot_hold_are_refused_when_the_step_is_made(options: dic
         ({"what": "words"}, "what 'words' is not known"),
         ({"embedding_algorithm": "../x"}, "embedding_algorithm '../x' must be of"),
         ({"clips_per_chunk": 0}, "clips_per_chunk 0 is below 1"),
-        ({"row_format": "csv"}, "row format 'csv' is not known"),
+        ({"row_format": "csv"}, "row_format 'csv' is not known"),
         ({"shards": -1}, "shards -1 is below 0"),
     ],
 )
@@ -77,5 +77,5 @@ def test_options_of_an_export_are_checked_too(options: dict[str, Any], problem: 
 
 @pytest.mark.parametrize("step", [ExtractClips, ExportClips])
 def test_an_output_that_the_job_would_read_is_refused(step: type[ExtractClips] | type[ExportClips]) -> None:
-    with pytest.raises(ValueError, match="within each other: choose another output"):
+    with pytest.raises(ValueError, match="lies inside the input in: choose one outside of it"):
         step(["in"], "in/out")

@@ -171,7 +171,7 @@ def test_a_row_is_taken_as_a_line_where_it_is_one() -> None:
     ],
 )
 def test_a_row_that_is_no_line_asks_for_what_it_names(path: str | None, root: str, expected: str) -> None:
-    asking = row_asking(beam.Row(audio=path, other=1), DiarizeRules(filepath_key="audio", audio_root=root))
+    asking = row_asking(beam.Row(audio=path, other=1), DiarizeRules(audio_filepath_key="audio", audio_root=root))
     assert asking == (path or "", 0, expected)
 
 
@@ -217,9 +217,9 @@ def test_options_that_cannot_hold_are_refused_when_a_step_is_made(options: dict[
     ("options", "problem"),
     [
         ({"rttm_out_dir": "../x"}, r"rttm_out_dir '../x' is no name of a folder"),
-        ({"row_format": "csv"}, "row format 'csv' is not known: use one of jsonl, parquet, avro"),
+        ({"row_format": "csv"}, "row_format 'csv' is not known: use one of jsonl, parquet, avro"),
         ({"shards": -1}, "shards -1 is below 0"),
-        ({"max_line_bytes": 0}, "max_line_bytes 0 is not positive"),
+        ({"max_line_bytes": 0}, "max_line_bytes 0 is below 1: raise it"),
     ],
 )
 def test_options_of_a_set_are_checked_too(options: dict[str, Any], problem: str) -> None:
@@ -228,7 +228,7 @@ def test_options_of_a_set_are_checked_too(options: dict[str, Any], problem: str)
 
 
 def test_an_output_that_the_job_would_read_is_refused() -> None:
-    with pytest.raises(ValueError, match="within each other: choose another output"):
+    with pytest.raises(ValueError, match="lies inside the input in: choose one outside of it"):
         Diarize(["in"], "in/out")
 
 

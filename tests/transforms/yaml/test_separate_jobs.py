@@ -35,11 +35,11 @@ def test_separation_writes_the_set_that_the_command_writes(tmp_path: Path) -> No
     [
         ({"buffer_mode": "none"}, "buffer_mode 'none' is not known: use one of shrink_at_overlaps, pad_turns"),
         ({"overlap_policy": "latest"}, "set exclude_overlaps to false"),
-        ({"filepath_key": ""}, "filepath_key is empty"),
+        ({"audio_filepath_key": ""}, "audio_filepath_key is empty"),
         ({"output_format": "mp3"}, "output_format 'mp3' is not known: use one of wav, flac, ogg"),
-        ({"row_format": "csv"}, "row format 'csv' is not known: use one of jsonl, parquet, avro"),
+        ({"row_format": "csv"}, "row_format 'csv' is not known: use one of jsonl, parquet, avro"),
         ({"shards": -1}, "shards -1 is below 0"),
-        ({"max_line_bytes": 0}, "max_line_bytes 0 is not positive"),
+        ({"max_line_bytes": 0}, "max_line_bytes 0 is below 1: raise it"),
     ],
 )
 def test_options_that_cannot_hold_are_refused_when_the_step_is_made(options: dict[str, Any], problem: str) -> None:

@@ -182,7 +182,7 @@ def test_options_that_cannot_hold_are_refused_when_the_step_is_made() -> None:
         BuildTrainingWindows(drop_fields="words")  # type: ignore[arg-type]  # as YAML may have it
     with pytest.raises(ValueError, match="overlap rules: overlap_percentage 101"):
         FilterOverlaps(overlap_percentage=101)
-    with pytest.raises(ValueError, match="input: max_line_bytes 0 is not positive"):
+    with pytest.raises(ValueError, match="input: max_line_bytes 0 is below 1: raise it"):
         ReadManifests(["a.jsonl"], max_line_bytes=0)
 
 

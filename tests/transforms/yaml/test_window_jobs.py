@@ -7,7 +7,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.typehints.schemas import named_fields_from_element_type
 
-from beam_curator.transforms.yaml.window_jobs import BuildWindowSet, ChooseWindows, HashInputs, refuse_same_place
+from beam_curator.transforms.yaml.window_jobs import BuildWindowSet, ChooseWindows, HashInputs
 from beam_curator.transforms.yaml.yaml_rows import CountRow, InputRow, WindowsRow
 from tests.manifests import line_of, manifest_of, names_in, rows_in, run, speech, write_lines
 
@@ -107,13 +107,8 @@ def test_inputs_are_hashed_and_what_cannot_be_read_is_null(manifest: Path) -> No
     ],
 )
 def test_an_output_that_the_job_would_read_is_refused(given: list[str], output: str) -> None:
-    with pytest.raises(ValueError, match=r"within each other: choose another output|output is empty"):
+    with pytest.raises(ValueError, match=r"lies inside the input .*: choose one outside of it|output is empty"):
         BuildWindowSet(given, output)
-
-
-@pytest.mark.parametrize(("given", "output"), [("in", "in2"), ("in2", "in"), ("gs://b/in", "in"), ("a/in", "a/out")])
-def test_an_output_beside_an_input_is_none_of_its_files(given: str, output: str) -> None:
-    refuse_same_place([given], output)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +118,7 @@ def test_an_output_beside_an_input_is_none_of_its_files(given: str, output: str)
         ({"overlap_percentage": -1}, "overlap_percentage -1"),
         ({"overlap_target_duration": 0}, "target_duration must be positive"),
         ({"layout": "wide"}, "layout 'wide' is not known: use one of full, spans"),
-        ({"max_line_bytes": -1}, "max_line_bytes -1 is not positive"),
+        ({"max_line_bytes": -1}, "max_line_bytes -1 is below 1: raise it"),
     ],
 )
 def test_options_that_cannot_hold_are_refused_when_the_step_is_made(options: dict[str, Any], problem: str) -> None:
@@ -134,7 +129,7 @@ def test_options_that_cannot_hold_are_refused_when_the_step_is_made(options: dic
 
 
 def test_what_a_set_alone_can_get_wrong_is_refused_too() -> None:
-    with pytest.raises(ValueError, match="row format 'csv' is not known: use one of jsonl, parquet, avro"):
+    with pytest.raises(ValueError, match="row_format 'csv' is not known: use one of jsonl, parquet, avro"):
         BuildWindowSet(["a.jsonl"], "out", row_format="csv")
     with pytest.raises(ValueError, match="shards -1 is below 0"):
         BuildWindowSet(["a.jsonl"], "out", shards=-1)
@@ -143,5 +138,5 @@ def test_what_a_set_alone_can_get_wrong_is_refused_too() -> None:
 
 
 def test_an_unknown_scope_is_refused_when_the_pipeline_is_built() -> None:
-    with pytest.raises(ValueError, match="overlap scope 'file' is not known"), beam.Pipeline("FnApiRunner") as pipeline:
+    with pytest.raises(ValueError, match="scope 'file' is not known"), beam.Pipeline("FnApiRunner") as pipeline:
         _ = pipeline | ChooseWindows(["a.jsonl"], overlap_scope="file")

@@ -1,0 +1,23 @@
+"""The options of the files that a job of clips writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from beam_curator.audio_formats import AUDIO_FORMATS, AudioFormat
+from beam_curator.clips.packing import PACKS
+from beam_curator.rules import option
+from beam_curator.sets.set_options import RowOutputOptions
+
+INDEXES = ("csv", "parquet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipOutputOptions(RowOutputOptions):
+    """The formats of clips and rows, and how they are indexed, packed and merged."""
+
+    output_format: AudioFormat = option("wav", "format of the clips", choices=AUDIO_FORMATS)
+    index: str = option("csv", "csv: metadata.csv; parquet: metadata.parquet besides", choices=INDEXES)
+    pack: str = option(
+        "none", "plain files, or tar shards for WebDataset or NeMo, of which --shards says how many", choices=PACKS
+    )

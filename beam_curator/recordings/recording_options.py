@@ -1,0 +1,21 @@
+"""The options by which rows name their recordings: jobs have them among their own, from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from beam_curator.rules import option, raise_problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingOptions:
+    """Which key of a row names its recording, where relative names begin, and where recordings may lie."""
+
+    audio_filepath_key: str = option("audio_filepath", "key that names the recording in rows")
+    audio_root: str = option(
+        "", "directory that relative names of recordings begin at (default: that of their manifest)"
+    )
+    allowed_root: tuple[str, ...] = option((), "recordings must lie below one of these directories (default: anywhere)")
+
+    def __post_init__(self) -> None:
+        raise_problems("recordings", [] if self.audio_filepath_key else ["audio_filepath_key is empty: name a key"])

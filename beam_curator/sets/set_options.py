@@ -1,0 +1,32 @@
+"""Options that all jobs which write sets have: how inputs are read, and how rows are written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from beam_curator.rules import choice_problems, number_problems, option, raise_problems
+from beam_curator.sets.blocks import MAX_LINE_BYTES
+from beam_curator.sets.output_set import ROW_EXTENSIONS, RowFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputOptions:
+    """How the inputs are read."""
+
+    max_line_bytes: int = option(MAX_LINE_BYTES, "longest line that is read, bytes; longer ones become failures")
+    keep_duplicates: bool = option(False, "read a file each time it is listed")
+
+    def __post_init__(self) -> None:
+        raise_problems("input", number_problems(self, {"max_line_bytes": (1, math.inf)}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowOutputOptions:
+    """The format and number of the files of rows; jobs that write other files, too, have classes of this one."""
+
+    row_format: RowFormat = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
+    shards: int = option(0, "merge the rows into at most so many files; 0: one per block of manifest")
+
+    def __post_init__(self) -> None:
+        raise_problems("output", [*choice_problems(self), *number_problems(self, {"shards": (0, math.inf)})])

@@ -1,0 +1,41 @@
+"""The options of a job of training windows, besides the window rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from beam_curator.rules import option, same_option
+from beam_curator.sets.set_options import RowOutputOptions
+from beam_curator.windows.overlap import OverlapRules, OverlapScope
+from beam_curator.windows.rendering import LAYOUTS, Layout
+from beam_curator.windows.window_rules import WindowRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlapOptions:
+    """Which windows stay; the target follows the window rules unless it is given."""
+
+    overlap_percentage: float = same_option(OverlapRules, "overlap_percentage")
+    target_duration: float | None = same_option(
+        OverlapRules,
+        "target_duration",
+        default=None,
+        note=" (default: the window target)",
+        flag="overlap-target-duration",
+    )
+    scope: OverlapScope = same_option(OverlapRules, "scope", flag="overlap-scope")
+
+    def __post_init__(self) -> None:
+        self.rules(WindowRules())
+
+    def rules(self, windows: WindowRules) -> OverlapRules:
+        """Return the rules, with the target of the window rules where none was given."""
+        target = self.target_duration if self.target_duration is not None else windows.target_window_duration
+        return OverlapRules(overlap_percentage=self.overlap_percentage, target_duration=target, scope=self.scope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowOutputOptions(RowOutputOptions):
+    """The layout, format and number of the files of windows."""
+
+    layout: Layout = option("full", "full: windows hold their segments; spans: index ranges only", choices=LAYOUTS)
