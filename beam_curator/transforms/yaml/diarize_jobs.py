@@ -22,10 +22,10 @@ from beam_curator.files import storage
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.row_files import RowForm, RowFormat
 from beam_curator.models.model_choice import files_beside
-from beam_curator.sets.blocks import MAX_LINE_BYTES
+from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock
 from beam_curator.transforms.diarization import diarize_recordings as diarize
 from beam_curator.transforms.diarization.diarize_rows import DiarizeRows
-from beam_curator.transforms.jobs.without_files import RecordingResult
+from beam_curator.transforms.jobs.without_files import RecordingResult, block_of_line
 from beam_curator.transforms.yaml.steps import (
     ErrorHandling,
     Outputs,
@@ -227,7 +227,8 @@ class DiarizeRecordings(beam.PTransform[PCollection[Any], Any]):
     def expand(self, rows: PCollection[Any]) -> "Outputs":
         check_recordings(rows, self._rules.filepath_key)
         asking = rows | "As lines" >> beam.Map(row_asking, self._rules)
-        diarized = asking | "Diarize" >> self._diarize
+        blocks = asking | "As blocks" >> beam.Map(_as_block).with_output_types(LineBlock)
+        diarized = blocks | "Diarize" >> self._diarize
         entries = diarized.results | "Take entries" >> beam.Map(diarized_row)
         return with_errors(entries, (diarized.failures,), self._errors)
 
@@ -251,6 +252,10 @@ def row_asking(row: Any, rules: DiarizeRules) -> ManifestRow:
     path = getattr(row, rules.filepath_key)
     full = path if not path or storage.is_remote(path) or rules.audio_root else os.path.abspath(path)
     return ManifestRow(source=path or "", offset=0, row=encode({rules.filepath_key: full}).decode())
+
+
+def _as_block(line: ManifestRow) -> LineBlock:
+    return block_of_line(line.source, line.offset, line.row.encode())
 
 
 def check_recordings(rows: PCollection[Any], filepath_key: str) -> None:

@@ -22,7 +22,7 @@ from tests.manifests import lines_in, manifest_of, names_in, run, write_lines
 from tests.models.conftest import need_nemo
 from tests.transforms.test_yaml_main import run_yaml
 
-TEMPLATE = Path(__file__).parents[2] / "templates" / "yaml" / "diarize.yaml"
+TEMPLATE = Path(__file__).parents[3] / "templates" / "yaml" / "diarize.yaml"
 ERRORS = {"output": "errors"}
 FLAGS = ["--turn-preset", "v1-dihard3", "--latency", "low", "--bandwidth"]
 OPTIONS: dict[str, Any] = {"turn_preset": "v1-dihard3", "latency": "low", "bandwidth": True}
