@@ -16,7 +16,7 @@ from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings
 from beam_curator.diarization.turns import Turn
 from beam_curator.failures import EntryError, FailureCode
-from beam_curator.models.titanet import TitaNetFacts, TitaNetModel, load_titanet
+from beam_curator.models.titanet import TitaNetFacts, TitaNetModel, load_titanet, locate_titanet
 from beam_curator.transforms.diarization.titanet_handler import TitaNetModelHandler
 from benchmarks.random_sortformer import talk
 from tests.sortformers import Model
@@ -168,7 +168,7 @@ class TestFiles:
 
     def test_an_exported_model_is_none(self, streaming_model: Model) -> None:
         with pytest.raises(NotAModelError, match=r"is no \.nemo file: give a \.nemo file of a TitaNet"):
-            TitaNetModelHandler(model_path=str(streaming_model.onnx)).locate()
+            locate_titanet("", str(streaming_model.onnx))
 
     def test_other_sample_rates_are_refused(self, tmp_path: Path) -> None:
         path = write_titanet(tmp_path / "phone.nemo", 8000)
