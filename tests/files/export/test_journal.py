@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from beam_curator.files.export.journal import ExportedRecording, ExportWriter
+from beam_curator.files.export.tree_files import TreeFiles
+from beam_curator.transforms.export.export_recordings import ExportTools, export_recording
 
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.packs import Recording, pack, recording_from
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.files.export.embedding_file import EmbeddingFile
-from beam_curator.files.export.journal import ExportedRecording, ExportWriter
-from beam_curator.files.export.tree_files import TreeFiles
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.blocks import BlockRef
-from beam_curator.transforms.export.export_recordings import ExportTools, export_recording
 from tests.transforms.clips.clip_sets import request
 from tests.transforms.export.trees import Talk
 
