@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from beam_curator.clips.tables import CutFacts, clip_row
 from beam_curator.failures import EntryError, Failure, FailureCode
 from beam_curator.files.clip_files import ClipFiles, in_memory
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.files.part_files import PartWriter
-from beam_curator.sets.recording_jobs import RowKind
+from beam_curator.files.part_files import Part, PartWriter, rows_of_part
+from beam_curator.files.recording_files import RecordingFiles, events_of
+from beam_curator.sets.counting import Count
+from beam_curator.sets.recording_jobs import Event, OpenedJob, RowKind
 from tests.transforms.clips.clip_sets import mark_run
 
 
@@ -51,3 +53,27 @@ def writer_of(
 ) -> PartWriter:
     """Return a writer of the rows of a recording."""
     return PartWriter(kind, target, recording, tuple(position), 1)
+
+
+def written(
+    job: OpenedJob[Any, Any], target: OutputTarget, task: Any, events: Iterable[Event] | None = None
+) -> tuple[list[Count], Part]:
+    """Write what comes of a recording, by default what the job makes of it; return counts for people, and the part."""
+    files = RecordingFiles(job, target)
+    job.open()
+    try:
+        writing = files.write(task, events if events is not None else events_of(job, task))
+        counts: list[Count] = []
+        while True:
+            counts.append(next(writing))
+    except StopIteration as end:
+        part: Part = end.value
+        return counts, part
+    finally:
+        job.close()
+        files.close()
+
+
+def rows_of(part: Part, directory: Path) -> list[dict[str, Any]]:
+    """Return the rows of a part."""
+    return list(rows_of_part(str(directory / part.files[-1].name), has_head=True))
