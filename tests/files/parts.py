@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from beam_curator.clips.clip_rows import CLIPS
 from beam_curator.clips.tables import CutFacts, clip_row
@@ -14,7 +14,7 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartWriter, rows_of_part
 from beam_curator.files.recording_files import RecordingFiles, events_of
 from beam_curator.sets.counting import Count
-from beam_curator.sets.recording_jobs import Event, OpenedJob, RowKind
+from beam_curator.sets.recording_jobs import Event, OpenedJob, RecordingJob, RowKind
 from tests.transforms.clips.clip_sets import mark_run
 
 
@@ -56,13 +56,13 @@ def writer_of(
 
 
 def written(
-    job: OpenedJob[Any, Any], target: OutputTarget, task: Any, events: Iterable[Event] | None = None
+    job: RecordingJob[Any, Any], target: OutputTarget, task: Any, events: Iterable[Event] | None = None
 ) -> tuple[list[Count], Part]:
     """Write what comes of a recording, by default what the job makes of it; return counts for people, and the part."""
     files = RecordingFiles(job, target)
     job.open()
     try:
-        writing = files.write(task, events if events is not None else events_of(job, task))
+        writing = files.write(task, events if events is not None else events_of(cast(OpenedJob[Any, Any], job), task))
         counts: list[Count] = []
         while True:
             counts.append(next(writing))

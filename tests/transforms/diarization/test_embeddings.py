@@ -23,8 +23,8 @@ from beam_curator.failures import EntryError, FailureCode
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.embedding_tables import METADATA_KEY, WriteEmbeddings
 from beam_curator.files.output_target import OutputTarget
+from beam_curator.models.turn_finding import Diarized
 from beam_curator.transforms.diarization.diarize_recordings import POOLED, Diarize
-from beam_curator.transforms.diarization.find_turns import Diarized
 from tests.fakes_models import BandHandler, Speech, turns_of, write_sound
 from tests.manifests import failures_in, manifest_of
 from tests.transforms.clips.clip_sets import mark_run, write_rows

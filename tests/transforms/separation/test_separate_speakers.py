@@ -198,9 +198,10 @@ class TestEarlierAttempts:
 
     def leave_parts(self, talk: Path, out: Path) -> None:
         """Separate, and leave what a job has before its rows are merged."""
-        from beam_curator.transforms.jobs.job_sets import Reading
         from beam_curator.transforms.separation.read_turns import ReadTurnRows
         from beam_curator.transforms.separation.separate_tasks import SeparateTasks
+
+        from beam_curator.transforms.jobs.job_sets import Reading
 
         target = self.target(out)
         reading = Reading(inputs=(str(talk),), max_line_bytes=1 << 20, keep_duplicates=False)
