@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from beam_curator.runners import cli
-from beam_curator.sets.blocks import BlockRef
+from beam_curator.sets.blocks import BlockRef, Line, LineBlock
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference" / "alm"
 SAMPLE = REFERENCE / "sample_input.jsonl"
@@ -83,6 +83,13 @@ def whole_file(path: Path | str, ordinal: int = 0, n_blocks: int = 1) -> BlockRe
     """Return the block that is a whole file; one that is missing counts as 100 bytes."""
     size = os.path.getsize(path) if os.path.exists(path) else 100
     return BlockRef(source=str(path), occurrence=0, ordinal=ordinal, n_blocks=n_blocks, start=0, stop=size)
+
+
+def block_of(*rows: Any, source: str = "/in/m.jsonl", ordinal: int = 0, part: int = 0) -> LineBlock:
+    """Make a block of lines; the offset of each is its number times 1,000."""
+    raw = [row if isinstance(row, bytes) else line_of(row) for row in rows]
+    lines = tuple(Line(offset=1000 * number, raw=line) for number, line in enumerate(raw))
+    return LineBlock(ref=whole_file(source, ordinal, 3), part=part, lines=lines)
 
 
 def _with_segment(**changes: Any) -> bytes:

@@ -148,10 +148,11 @@ def defaults_of_signatures(modules: Sequence[Module]) -> dict[str, set[str]]:
 
 
 def exported(tree: ast.Module) -> Iterator[str]:
-    """Yield the names that a module lists in `__all__`."""
+    """Yield the names that a module lists in `__all__`, as texts."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            yield from ast.literal_eval(node.value)
+            texts = [item for item in ast.walk(node.value) if isinstance(item, ast.Constant)]
+            yield from (str(item.value) for item in texts)
 
 
 def defaults_of(function: ast.FunctionDef) -> Iterator[str]:

@@ -81,22 +81,22 @@ class RecordingFiles(Generic[AskedT, TaskT]):
           Counts for people while it is worked on.
         """
         writer = self._writer(task)
-        put: list[str] = []
+        put: dict[str, None] = {}
         try:
             for event in events:
                 yield from self._take(event, writer, put)
         except EntryError as err:
-            self._files.take_back(put)
+            self._files.take_back(list(put))
             writer.clear()
             for event in self._job.failed(task, err):
-                yield from self._take(event, writer, [])
+                yield from self._take(event, writer, {})
         self._files.flush()
         return writer.write()
 
     def _writer(self, task: TaskT) -> PartWriter:
         return PartWriter(self._job.rows, self._target, task.name, task.position, task.n_blocks)
 
-    def _take(self, event: Event, writer: PartWriter, put: list[str]) -> Iterator[Count]:
+    def _take(self, event: Event, writer: PartWriter, put: dict[str, None]) -> Iterator[Count]:
         if isinstance(event, Made):
             for file in event.files:
                 self._put(file, put)
@@ -119,9 +119,10 @@ class RecordingFiles(Generic[AskedT, TaskT]):
         elif isinstance(event, TableRow):
             writer.add_to_table(event.table, event.row)
 
-    def _put(self, file: MadeFile, put: list[str]) -> None:
-        put.append(file.name)
-        self._files.put(file)
+    def _put(self, file: MadeFile, put: dict[str, None]) -> None:
+        if file.name not in put:  # rows may share it
+            put[file.name] = None
+            self._files.put(file)
 
     def _remove(self, names: Iterable[str]) -> None:
         for name in names:

@@ -130,7 +130,7 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
         files = self._files(diarized)
         task = diarized.ready.task
         for number, row in enumerate(task.rows):
-            yield Made(row=self._entry(row, diarized, files), order=(number,), files=() if number else files)
+            yield Made(row=self._entry(row, diarized, files), order=(number,), files=files)
         if embeddings:
             n_speakers = sum(row.table == SPEAKER_EMBEDDINGS for row in embeddings)
             counts = {SPEAKER_EMBEDDINGS: n_speakers, TURN_EMBEDDINGS: len(embeddings) - n_speakers}

@@ -32,7 +32,7 @@ def test_what_no_job_uses_stays_out(module: str) -> None:
 
 
 def test_a_recording_is_heard_without_torch(tmp_path: Path) -> None:
-    recording = Path(__file__).parents[1] / "examples" / "round_table.opus"
+    recording = Path(__file__).parents[2] / "examples" / "round_table.opus"
     listen = f"assert cli.run(['diarize', {str(recording)!r}, '--output', {str(tmp_path / 'out')!r}]) == 0"
     quiet = "with contextlib.redirect_stdout(io.StringIO()):"
     assert said("import contextlib, io", "from beam_curator.runners import cli", f"{quiet} {listen}", LOADED) == []
@@ -52,7 +52,7 @@ def test_a_store_is_served_once_a_path_names_it() -> None:
     look = (
         "from apache_beam.io.filesystems import FileSystems",
         "from apache_beam.utils import retry",
-        "from beam_curator.transforms import storage",
+        "from beam_curator.files import storage",
         "before = retry.HttpError is not None",
         "storage.check_store('gs://bucket/a.jsonl')",
         "kind = type(FileSystems.get_filesystem('gs://bucket/a.jsonl')).__name__",

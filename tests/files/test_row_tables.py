@@ -8,13 +8,25 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from beam_curator.files.clip_rows import CLIPS_TABLE, columns_of, write_clip_rows
+from beam_curator.files.clip_rows import CLIPS_TABLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_curator.clips.clip_rows import CLIPS_TABLE
+from beam_curator.diarization.turn_rows import TURNS_TABLE
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.row_files import WINDOWS_TABLE
-from beam_curator.files.row_tables import ROWS_A_GROUP, RowTable, StreamOf, count_table, read_row_file, read_table
+from beam_curator.files.row_tables import (
+    ROWS_A_GROUP,
+    RowTable,
+    StreamOf,
+    count_table,
+    read_row_file,
+    read_table,
+    table_of,
+    write_table,
+)
+from beam_curator.separation.track_rows import TRACKS_TABLE
 
 TABLE = RowTable.of(
     "Sample",
@@ -66,7 +78,14 @@ class TestBothFormats:
 
 
 def test_avro_says_what_parquet_says() -> None:
-    for table, name in ((TABLE, "Sample"), (CLIPS_TABLE, "ClipRow"), (WINDOWS_TABLE, "WindowsRow")):
+    tables = {
+        "Sample": TABLE,
+        "ClipRow": table_of(CLIPS_TABLE),
+        "TurnsRow": table_of(TURNS_TABLE),
+        "TrackRow": table_of(TRACKS_TABLE),
+        "CuratedRow": WINDOWS_TABLE,
+    }
+    for name, table in tables.items():
         assert (table.avro["name"], table.avro["namespace"]) == (name, "beam_curator")
         assert [field["name"] for field in table.avro["fields"]] == table.parquet.names
         nullable = [isinstance(field["type"], list) and "null" in field["type"] for field in table.avro["fields"]]
@@ -116,7 +135,7 @@ CLIP_ROW = {
 
 class TestClipRows:
     def test_columns(self) -> None:
-        assert columns_of(CLIP_ROW | {"speaker_id": ["x", 1]}) | {"row": ""} == {
+        assert CLIPS_TABLE.values(CLIP_ROW | {"speaker_id": ["x", 1]}) | {"row": ""} == {
             "source": "m.jsonl",
             "offset": 12,
             "original_file": "a.wav",
@@ -147,5 +166,5 @@ class TestClipRows:
         rows = [fields | {"speaker_id": fields.get("x")} | CLIP_ROW for fields in more]
         path = tmp_path_factory.mktemp("rows") / f"clips.{row_format}"
         with AtomicFile(str(path.parent), path.name) as file:
-            write_clip_rows(file, iter(rows), row_format)
+            write_table(CLIPS_TABLE, file, iter(rows), row_format)
         assert list(read_row_file(str(path))) == rows

@@ -17,7 +17,7 @@ from tests.models.models_in_files import NEMO, TRANSFORMERS, nemo_bytes, sha256
 
 NAME = "nvidia/diar_streaming_sortformer_4spk-v2.1"
 SECRET = "hf_never_to_be_printed"
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 RESOLVE = """
 import sys

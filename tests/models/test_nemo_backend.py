@@ -25,7 +25,7 @@ from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.models.nemo_backend import NemoBackend, load_nemo
 from tests.models.conftest import Model, embeddings_of, mel_of
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
                 file = MadeFile(name=names[plan.speakers[number].speaker], body=clip)
                 for parent, (row, fields) in enumerate(zip(task.rows, parents, strict=True)):
                     child = self._child(task, row, fields, plan, number, file)
-                    yield Made(row=child, order=(parent, number), files=() if parent else (file,))
+                    yield Made(row=child, order=(parent, number), files=(file,))
                 number += 1
 
     def failed(self, task: TrackTask, error: EntryError) -> Iterator[Missed | Noticed]:

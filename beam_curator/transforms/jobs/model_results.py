@@ -10,7 +10,7 @@ from apache_beam.pvalue import PCollection
 from beam_curator.failures import EntryError, Failure
 from beam_curator.files.recording_files import look_into
 from beam_curator.sets.recording_jobs import AskedT, ModelJob, ReadyT, TaskT
-from beam_curator.transforms.jobs.without_files import Failed, JobFn, RecordingResult, Results, results_of
+from beam_curator.transforms.jobs.without_files import Failed, JobFn, RecordingResult, Results
 
 
 class LookedInto(NamedTuple, Generic[ReadyT]):
@@ -41,8 +41,7 @@ class _LookFn(JobFn):
         try:
             yield look_into(self._job, task)
         except EntryError as err:
-            for event in self.failed(task, err):
-                yield from results_of(event, self._job.rows.rows)
+            yield from self.results(task, self.failed(task, err))
 
 
 class ResultsOfModel(beam.PTransform[PCollection[PredictionResult], Results], Generic[AskedT, TaskT, ReadyT]):

@@ -1,6 +1,7 @@
 """Jobs over recordings without files: rows in, results and failures out, for pipelines of other people."""
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple
 
@@ -26,7 +27,10 @@ from beam_curator.sets.recording_jobs import (
 from beam_curator.transforms.jobs.recording_steps import GroupRecordings, PlanRows
 
 Row = dict[str, Any] | LineBlock
-"""A row as JSON has it, or a block of rows; relative names begin at the working directory, or at `audio_root`."""
+"""A row as JSON has it, or a block of rows as `ReadManifests` gives them.
+
+Relative names of recordings begin at the manifest of a block, or at `audio_root`; else at the working directory.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +65,6 @@ class PlannedTasks(NamedTuple, Generic[TaskT]):
 class PlanTasks(beam.PTransform[PCollection[Row], PlannedTasks[TaskT]], Generic[AskedT, TaskT]):
     """Tell which recordings rows ask for, and let rows meet that ask for one.
 
-    Elements are rows, or what `ReadManifests` gives: blocks of rows.
-
     Args:
       job: whose rows they are.
     """
@@ -78,19 +80,21 @@ class PlanTasks(beam.PTransform[PCollection[Row], PlannedTasks[TaskT]], Generic[
         return PlannedTasks(tasks=planned.asked | "Group" >> GroupRecordings(self._job), failures=failures)
 
 
-def as_block(row: Any) -> LineBlock:
-    """Return a row as a block of one line; a block stays as it is.
+def as_block(row: Row) -> LineBlock:
+    """Return a row as a block of one line; a block stays as it is."""
+    return row if isinstance(row, LineBlock) else block_of_line("", 0, encode(row))
+
+
+def block_of_line(source: str, offset: int, raw: bytes) -> LineBlock:
+    """Return a line as a block; blocks of different sources have different ordinals, as those of a job have.
 
     Args:
-      row: a block, a row as a dict, or an element with `source`, `offset` and `row`, the row as JSON.
+      source: the manifest, or the recording itself.
+      offset: of the line.
+      raw: the line.
     """
-    if isinstance(row, LineBlock):
-        return row
-    if isinstance(row, dict):
-        source, offset, raw = "", 0, encode(row)
-    else:
-        source, offset, raw = row.source, row.offset, row.row.encode()
-    ref = BlockRef(source=source, occurrence=0, ordinal=0, n_blocks=1, start=0, stop=0)
+    ordinal = int.from_bytes(hashlib.blake2b(source.encode("utf-8", "surrogatepass"), digest_size=7).digest())
+    ref = BlockRef(source=source, occurrence=0, ordinal=ordinal, n_blocks=1, start=0, stop=0)
     return LineBlock(ref=ref, part=0, lines=(Line(offset=offset, raw=raw),))
 
 
@@ -136,8 +140,11 @@ class JobFn(beam.DoFn):
     def results(self, task: Any, events: Iterator[Event]) -> Iterator[RecordingResult | Failed]:
         """Yield results and failures; of a recording that fails as a whole, failures alone."""
         whole = events if self._job.pieces_fail_alone else self._whole(task, events)
+        read: dict[str, bytes] = {}  # the files of the row before: several rows in a row may share them
         for event in whole:
-            yield from results_of(event, self._job.rows.rows)
+            if isinstance(event, Made):
+                read = {file.name: read[file.name] if file.name in read else _bytes_of(file) for file in event.files}
+            yield from results_of(event, self._job.rows.rows, read)
 
     def _whole(self, task: Any, events: Iterator[Event]) -> Iterable[Event]:
         try:
@@ -156,16 +163,21 @@ class _MakeFn(JobFn):
         try:
             yield from self.results(task, events_of(self._job, task))
         except EntryError as err:
-            for event in self.failed(task, err):
-                yield from results_of(event, self._job.rows.rows)
+            yield from self.results(task, self.failed(task, err))
 
 
-def results_of(event: Event, kind: str) -> Iterator[RecordingResult | Failed]:
-    """Yield an event as a result or a failure; counts are for books alone."""
+def results_of(event: Event, kind: str, read: Mapping[str, bytes]) -> Iterator[RecordingResult | Failed]:
+    """Yield an event as a result or a failure; counts are for books alone.
+
+    Args:
+      event: of a recording.
+      kind: of rows.
+      read: bytes of the files of a row, by their names.
+    """
     if isinstance(event, Made):
-        yield RecordingResult(kind=kind, row=event.row, files=tuple(map(_with_bytes, event.files)))
+        yield RecordingResult(kind=kind, row=event.row, files=tuple(read.items()))
     elif isinstance(event, Described):
-        yield RecordingResult(kind=event.kind, row={}, files=(_with_bytes(event.file),))
+        yield RecordingResult(kind=event.kind, row={}, files=((event.file.name, _bytes_of(event.file)),))
     elif isinstance(event, TableRow) and event.row is not None:
         yield RecordingResult(kind=event.table, row=event.row)
     elif isinstance(event, Missed):
@@ -177,8 +189,8 @@ def failed(failure: Failure) -> Failed:
     return TaggedOutput("failures", failure)
 
 
-def _with_bytes(file: MadeFile) -> tuple[str, bytes]:
+def _bytes_of(file: MadeFile) -> bytes:
     try:
-        return file.name, b"".join(file.body.chunks())
+        return b"".join(file.body.chunks())
     finally:
         file.body.close()

@@ -24,7 +24,7 @@ from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.transforms.diarization import diarize_recordings as diarize
 from beam_curator.transforms.diarization.diarize_rows import DiarizeRows
-from beam_curator.transforms.jobs.without_files import RecordingResult, as_block
+from beam_curator.transforms.jobs.without_files import RecordingResult, block_of_line
 from beam_curator.transforms.yaml.set_steps import SetStep
 from beam_curator.transforms.yaml.steps import (
     ErrorHandling,
@@ -109,7 +109,8 @@ class DiarizeRecordings(beam.PTransform[PCollection[Any], Any]):
     def expand(self, rows: PCollection[Any]) -> "Outputs":
         check_recordings(rows, self._rules.audio_filepath_key)
         asking = rows | "As lines" >> beam.Map(row_asking, self._rules)
-        diarized = asking | "As blocks" >> beam.Map(as_block).with_output_types(LineBlock) | "Diarize" >> self._diarize
+        blocks = asking | "As blocks" >> beam.Map(_as_block).with_output_types(LineBlock)
+        diarized = blocks | "Diarize" >> self._diarize
         entries = diarized.results | "Take entries" >> beam.Map(diarized_row)
         return with_errors(entries, (diarized.failures,), self._errors)
 
@@ -133,6 +134,10 @@ def row_asking(row: Any, rules: DiarizeRules) -> ManifestRow:
     path = getattr(row, rules.audio_filepath_key)
     full = path if not path or storage.is_remote(path) or rules.audio_root else os.path.abspath(path)
     return ManifestRow(source=path or "", offset=0, row=encode({rules.audio_filepath_key: full}).decode())
+
+
+def _as_block(line: ManifestRow) -> LineBlock:
+    return block_of_line(line.source, line.offset, line.row.encode())
 
 
 def check_recordings(rows: PCollection[Any], filepath_key: str) -> None:

@@ -10,23 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from beam_curator.files.clip_cutting import cut_recording
-from beam_curator.files.clip_planning import BlockPlan, plan_clips
-from beam_curator.files.clip_rows import CLIPS
-from beam_curator.transforms.clips.naming import claim_names, find_collisions
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from beam_curator.audio import encode_audio
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.packing import TarWriter
-from beam_curator.clips.packs import Pack, Recording, pack, recording_from
-from beam_curator.files.clip_files import ClipFiles
+from beam_curator.clips.packs import AskedClips, Pack
+from beam_curator.files.jobs.clip_job import ClipJob
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.files.part_files import Part, PartWriter
+from beam_curator.files.part_files import Part
 from beam_curator.files.tar_shards import TarShard
 from beam_curator.sets.blocks import Line, LineBlock
+from beam_curator.sets.recording_jobs import BlockPlan
 from tests.audio.corpus import in_16_bits, speech_like
+from tests.files.parts import written
 from tests.manifests import line_of, whole_file
 from tests.transforms.clips.clip_sets import extract, write_rows
 
@@ -73,16 +71,16 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
     return more | {"audio_filepath": draw(PATHS), key: items}
 
 
-def grouped(plan: BlockPlan, ref: Any) -> list[Recording]:
+def grouped(job: ClipJob, plan: BlockPlan[Pack]) -> list[AskedClips]:
     """Do what the shuffles do: bring the requests of a recording together, and find names that collide."""
-    packs: dict[str, list[Pack]] = {name: [pack(ref, 0, name, asked)] for name, asked in plan.requests.items()}
+    packs: dict[str, list[Pack]] = {}
     claims: dict[str, list[Any]] = {}
-    for name, items in packs.items():
-        for item in items:
-            key, claim = claim_names((name, item))
+    for asked in plan.asked:
+        packs.setdefault(job.key(asked), []).append(asked)
+        for key, claim in job.claim(asked):
             claims.setdefault(key, []).append(claim)
-    marked = {name for group in claims.items() for name, _ in find_collisions(group)}
-    return [recording_from(name, items, marked=name in marked) for name, items in packs.items()]
+    marked = {name for group in claims.values() for name in job.collisions(group)}
+    return [task for name, asked in packs.items() for task in job.tasks(name, asked, marked=name in marked)]
 
 
 def counted(parts: list[Part], name: str) -> int:
@@ -100,19 +98,18 @@ def jail() -> Iterator[Path]:
         yield root
 
 
-def cut_all(jail: Path, given_rows: list[dict[str, Any]], rules: CutRules) -> tuple[BlockPlan, list[Part], list[str]]:
+def cut_all(
+    jail: Path, given_rows: list[dict[str, Any]], rules: CutRules
+) -> tuple[BlockPlan[Pack], list[Part], list[str]]:
     """Plan and cut rows; return the plan, the parts, and the names of the clips."""
     lines = [line_of(row) for row in given_rows]
     ref = whole_file(str(jail / "in" / "m.jsonl"))
     block = LineBlock(ref=ref, part=0, lines=tuple(Line(offset=n, raw=line) for n, line in enumerate(lines)))
-    plan = plan_clips(block, rules)
+    job = ClipJob(rules, "wav")
+    plan = job.plan(block)
     with tempfile.TemporaryDirectory(dir=jail) as directory:
         target = OutputTarget(directory=directory)
-        files, parts = ClipFiles(target), []
-        for recording in grouped(plan, ref):
-            writer = PartWriter(CLIPS, target, recording.name, recording.position, recording.n_blocks)
-            list(cut_recording(recording, rules, "wav", files, writer))
-            parts.append(writer.write())
+        parts = [written(job, target, task)[1] for task in grouped(job, plan)]
         assert not list(Path(directory).glob("*/*"))
         return plan, parts, [name for name in os.listdir(directory) if not name.startswith(".")]
 
@@ -127,9 +124,10 @@ def test_rows_of_any_json(jail: Path, given_rows: list[dict[str, Any]], roots: b
     before = tree_of(jail)
     plan, parts, names = cut_all(jail, given_rows, CutRules(allowed_root=(str(jail / "in"),) if roots else ()))
     assert tree_of(jail) == before
-    assert plan.n_rows + plan.n_dropped + len(plan.rows_failed) == len(given_rows)
+    n_failed = {stage: len(failures) for stage, failures in plan.failures.items()}
+    assert plan.counts["plan.rows"] + plan.counts["plan.dropped"] + n_failed.get("plan", 0) == len(given_rows)
     n_clips = counted(parts, "cut.clips")
-    assert sum(map(len, plan.requests.values())) == n_clips + counted(parts, "cut.failures")
+    assert plan.counts["plan.clips"] == n_clips + counted(parts, "cut.failures") + n_failed.get("interval", 0)
     assert len(names) == n_clips
     assert len({unicodedata.normalize("NFC", name).casefold() for name in names}) == n_clips
     for name in names:
@@ -143,8 +141,8 @@ def test_rows_of_any_json(jail: Path, given_rows: list[dict[str, Any]], roots: b
 def test_members_of_a_pack_have_plain_names(jail: Path, given_rows: list[dict[str, Any]], kind: str) -> None:
     lines = tuple(Line(offset=n, raw=line_of(row)) for n, row in enumerate(given_rows))
     ref = whole_file(str(jail / "in" / "m.jsonl"))
-    plan = plan_clips(LineBlock(ref=ref, part=0, lines=lines), CutRules())
-    recordings = grouped(plan, ref)
+    job = ClipJob(CutRules(), "wav")
+    recordings = [task.unpacked() for task in grouped(job, job.plan(LineBlock(ref=ref, part=0, lines=lines)))]
     tar = TarWriter(lambda pieces: None)
     shard = TarShard("shard-000000.tar", tar, kind, CutRules(), "wav")
     list(shard.write(recordings))

@@ -10,18 +10,17 @@ import apache_beam as beam
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
-from beam_curator.files.clip_cutting import row_of
+from beam_curator.transforms.clips.clip_index import WriteIndex
 
 from beam_curator.clips import CutFacts
-from beam_curator.clips.tables import metadata_of_clip_row
+from beam_curator.clips.tables import clip_row, metadata_of_clip_row
 from beam_curator.files.clip_index import IndexOptions, write_combined, write_index
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Shard
 from beam_curator.sets.columns import ColumnKinds
 from beam_curator.sets.output_set import FileRecord
-from beam_curator.transforms.clips.write_index import WriteIndex
 from tests.manifests import line_of, names_in, write_lines
-from tests.transforms.clips.clip_sets import request, write_rows
+from tests.transforms.clips.clip_sets import write_rows
 
 
 def row(number: int, **fields: Any) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def row(number: int, **fields: Any) -> dict[str, Any]:
         real_end_sec=1.0,
     )
     times = {"original_file": "a.wav", "original_start_ms": 0, "original_end_ms": 1000}
-    return row_of(request(0, 1000, **times, **fields), facts, "m.jsonl", number)
+    return clip_row(times | fields, 0, facts) | {"_origin": {"source": "m.jsonl", "offset": number}}
 
 
 def shard(directory: Path, number: int, *rows: dict[str, Any]) -> Shard:

@@ -7,11 +7,12 @@ from typing import Any
 import fastavro
 import pyarrow.parquet as pq
 import pytest
-from beam_curator.files.turn_rows import TURNS, columns_of, count_entry, write_turn_rows
 
 from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry
+from beam_curator.diarization.turn_rows import TURNS, TURNS_TABLE, columns_of, count_entry
 from beam_curator.diarization.turns import Turn
 from beam_curator.files.atomic_files import AtomicFile
+from beam_curator.files.row_tables import write_table
 
 SPEECH = (Turn(start=0.0, end=1.5, speaker=0), Turn(start=1.0, end=2.25, speaker=3))
 
@@ -56,7 +57,7 @@ def test_what_is_counted_of_an_entry(row: dict[str, Any], counts: dict[str, int]
 
 
 def test_an_entry_as_columns() -> None:
-    assert columns_of(SPOKEN) == {
+    assert TURNS_TABLE.values(SPOKEN) == {
         "source": "m.jsonl",
         "offset": 7,
         "recording_id": "a",
@@ -74,7 +75,7 @@ def test_an_entry_as_columns() -> None:
 def test_tables_hold_columns_and_rows(tmp_path: Path) -> None:
     for row_format in ("parquet", "avro"):
         with AtomicFile(str(tmp_path), f"turns.{row_format}", lambda: None) as file:
-            write_turn_rows(file, [SPOKEN, SILENT], row_format)
+            write_table(TURNS_TABLE, file, [SPOKEN, SILENT], row_format)
     with (tmp_path / "turns.avro").open("rb") as stream:
         records = list(fastavro.reader(stream))
     assert pq.read_table(tmp_path / "turns.parquet").to_pylist() == records

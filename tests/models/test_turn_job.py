@@ -6,26 +6,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pytest
-from apache_beam.ml.inference.base import PredictionResult
-from apache_beam.testing.util import assert_that, equal_to
-from beam_curator.transforms.diarization.find_turns import diarized_of
-from beam_curator.transforms.diarization.prepare_recordings import PrepareRecordings, Ready, look_into, writer_of
-from beam_curator.transforms.diarization.read_recordings import Task, row_of_line
-from beam_curator.transforms.diarization.write_turns import TurnWriter, WriteTurns, WriteUnheard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_curator.diarization.bandwidth import estimate_bandwidth
 from beam_curator.diarization.diarize_rules import DiarizeRules
 from beam_curator.diarization.probabilities import Probabilities
+from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.files.part_files import Part
+from beam_curator.files.part_files import Part, rows_of_part
+from beam_curator.files.recording_files import RecordingFiles
+from beam_curator.models.turn_finding import Diarized, Ready, TurnTask, diarized_of
+from beam_curator.models.turn_job import TurnJob
+from beam_curator.sets.asked_rows import AskedRow
+from beam_curator.sets.recording_jobs import Event, LinePlace, RowsTask
+from beam_curator.transforms.jobs.model_steps import look_into
 from tests.fakes_models import Speech, segments_of, write_sound
+from tests.files.parts import written
 from tests.manifests import line_of
 from tests.transforms.clips.clip_sets import mark_run, samples_in
 
@@ -36,16 +37,31 @@ TALK_RTTM = (
 )
 
 
-def task_of(path: Path, *rows: dict[str, Any], name: str = "talk") -> Task:
+def asked_row(
+    raw: bytes,
+    source: str = "/data/m.jsonl",
+    position: tuple[int, int, int] = (0, 0, 0),
+    *,
+    rules: DiarizeRules | None = None,
+) -> AskedRow:
+    """Tell which recording a line asks for."""
+    job = TurnJob(rules if rules is not None else DiarizeRules(), TurnRules())
+    return job.asked_by(raw, LinePlace(source=source, position=position, n_blocks=3))
+
+
+def row_of(path: str, place: int = 0, **fields: Any) -> AskedRow:
+    """Return the row of a manifest in /data."""
+    return asked_row(line_of({"audio_filepath": path, **fields}), position=(0, 0, place))
+
+
+def task_of(path: Path, *rows: dict[str, Any], name: str = "talk") -> TurnTask:
     """Return the task of rows that ask for one recording; without rows one asks for all of it."""
     asked = [{"audio_filepath": path.name} | row for row in rows or ({},)]
-    return Task(
-        recording_id=name,
-        rows=tuple(
-            row_of_line(line_of(row), str(path.parent / "m.jsonl"), (2, 0, 100 * number), 3, DiarizeRules())
-            for number, row in enumerate(asked)
-        ),
-    )
+    places = [(2, 0, 100 * number) for number in range(len(asked))]
+    made = [
+        asked_row(line_of(row), str(path.parent / "m.jsonl"), place) for row, place in zip(asked, places, strict=True)
+    ]
+    return RowsTask(recording_id=name, identity=made[0].identity, rows=tuple(made))
 
 
 def said(seconds: float, speech: Iterable[Speech], n_speakers: int = 4) -> Probabilities:
@@ -57,7 +73,8 @@ def said(seconds: float, speech: Iterable[Speech], n_speakers: int = 4) -> Proba
 
 
 def ready_of(path: Path, *rows: dict[str, Any], rules: DiarizeRules | None = None) -> Ready:
-    return look_into(task_of(path, *rows), rules if rules is not None else DiarizeRules())
+    job = TurnJob(rules if rules is not None else DiarizeRules(), TurnRules())
+    return look_into(job, task_of(path, *rows))
 
 
 @pytest.fixture
@@ -74,17 +91,79 @@ def out(tmp_path: Path) -> Path:
 def write(out: Path, talk: Path, heard: Any, *rows: dict[str, Any], **options: Any) -> Part:
     """Write what a model says of a recording."""
     rules = DiarizeRules(**options)
-    writer = TurnWriter(OutputTarget(directory=str(out)), rules, TurnRules())
-    part = writer.write(ready_of(talk, *rows, rules=rules), heard)
-    writer.close()
+    return write_ready(OutputTarget(directory=str(out)), ready_of(talk, *rows, rules=rules), heard, rules)
+
+
+def write_ready(target: OutputTarget, ready: Ready | Diarized, heard: Any, rules: DiarizeRules) -> Part:
+    """Write what a model says of a recording that was looked into."""
+    job = TurnJob(rules, TurnRules())
+    return part_of(job, target, job.task_of(ready), job.made(ready, heard))
+
+
+def part_of(job: TurnJob, target: OutputTarget, task: TurnTask, events: Iterator[Event]) -> Part:
+    _, part = written(job, target, task, events)
     return part
 
 
-def rows_of(out: Path, part: Part) -> list[Any]:
-    return [json.loads(line) for record in part.files for line in (out / record.name).read_bytes().splitlines()]
+def kept(target: OutputTarget, task: TurnTask) -> Part | None:
+    return RecordingFiles(TurnJob(DiarizeRules(), TurnRules()), target).kept(task)
 
 
-class TestLookInto:
+def rows_in(out: Path, part: Part) -> list[Any]:
+    """Return the rows and dead letters of a part."""
+    heads = {record.name: record.kind == "turns" for record in part.files}
+    return [row for name, has_head in heads.items() for row in rows_of_part(str(out / name), has_head=has_head)]
+
+
+class TestAskedBy:
+    def test_a_recording(self) -> None:
+        row = row_of("x/talk.wav", 7, lang="de")
+        assert (row.name, row.recording, row.start, row.end) == ("talk", "/data/x/talk.wav", 0.0, None)
+        assert (row.identity, row.offset, row.source) == ("/data/x/talk.wav", 7, "/data/m.jsonl")
+        assert row.fields() == {"audio_filepath": "x/talk.wav", "lang": "de"}
+
+    def test_a_piece(self) -> None:
+        row = row_of("talk.wav", offset=1.5, duration=2, session_name="one")
+        assert (row.name, row.start, row.end, row.identity) == ("one", 1.5, 3.5, "/data/talk.wav#1.5-3.5")
+
+    def test_names_begin_where_the_rules_say(self) -> None:
+        rules = DiarizeRules(filepath_key="path", audio_root="gs://bucket/talks")
+        row = asked_row(line_of({"path": "talk.wav"}), rules=rules)
+        assert row.recording == "gs://bucket/talks/talk.wav"
+
+    def test_a_member_of_a_tarred_dataset(self) -> None:
+        raw = line_of({"audio_filepath": "a-sub2.wav", "shard_id": 3, "offset": 1.0, "duration": 1.0})
+        row = asked_row(raw, "/data/sharded_manifests/manifest_3.json")
+        assert (row.recording, row.name, row.start, row.end) == ("/data/audio_3.tar::a.wav", "a", 1.0, 2.0)
+
+    def test_an_entry_asks_for_what_its_row_asked_for(self) -> None:
+        facts = EntryFacts(
+            recording_id="a", audio_filepath="", sample_rate=8000, duration=60.0, turns=(), saturated=False
+        )
+        fields = {"audio_filepath": "a.wav", "offset": 5.0, "duration": 2.0}
+        entry = diarized_entry(fields, facts, DiarizeRules().diar_segments_key, "dicts")
+        rows = [asked_row(line_of(one)) for one in (fields, entry)]
+        assert rows[0].identity == rows[1].identity == "/data/a.wav#5-7"
+
+    @pytest.mark.parametrize(
+        ("raw", "code"),
+        [
+            (b"{", "bad_json"),
+            (b"[1]", "not_an_object"),
+            (b"{}", "missing_key"),
+            (b'{"audio_filepath": 3}', "bad_type"),
+            (b'{"audio_filepath": "a.wav", "offset": -1}', "bad_time"),
+            (b'{"audio_filepath": "\xff"}', "bad_utf8"),
+        ],
+    )
+    def test_a_line_that_names_nothing(self, raw: bytes, code: str) -> None:
+        with pytest.raises(EntryError) as caught:
+            asked_row(raw)
+        assert caught.value.code == code
+        assert caught.value.cure
+
+
+class TestReady:
     def test_a_whole_recording(self, talk: Path) -> None:
         ready = ready_of(talk)
         assert (ready.first, ready.stop, ready.sample_rate, ready.duration) == (0, 32000, 8000, 4.0)
@@ -119,11 +198,11 @@ class TestLookInto:
             ready_of(talk, rules=DiarizeRules(allowed_root=("/none",)))
 
 
-class TestTurnWriter:
+class TestMade:
     def test_an_entry_and_its_rttm(self, talk: Path, out: Path) -> None:
         part = write(out, talk, said(4.0, TALK), {"lang": "de"})
         assert (out / "rttm" / "talk.rttm").read_text() == TALK_RTTM
-        (row,) = rows_of(out, part)
+        (row,) = rows_in(out, part)
         assert row["segments"] == row["diar_segments"] == segments_of(TALK)
         assert [(item["start"], item["end"]) for item in row["exclusive_segments"]] == [(0.8, 1.2), (1.6, 2.0)]
         assert row["_origin"] == {"source": str(talk.parent / "m.jsonl"), "offset": 0}
@@ -139,7 +218,7 @@ class TestTurnWriter:
 
     def test_every_row_that_asks_has_an_entry(self, talk: Path, out: Path) -> None:
         part = write(out, talk, said(4.0, TALK), {"id": 1}, {"id": 2})
-        rows = rows_of(out, part)
+        rows = rows_in(out, part)
         assert [(row["id"], row["_origin"]["offset"], len(row["segments"])) for row in rows] == [(1, 0, 2), (2, 100, 2)]
         assert [(record.n_rows, record.position, record.n_blocks) for record in part.files] == [(2, (2, 0, 0), 3)]
 
@@ -147,18 +226,18 @@ class TestTurnWriter:
         part = write(out, talk, said(4.0, TALK), uem=True, overlaps=True, rttm_out_dir="pred_rttms")
         assert (out / "pred_rttms" / "talk.uem").read_text() == "talk 1 0.000 4.000\n"
         assert (out / "pred_rttms" / "talk.ctm").read_text() == "talk 1 1.200 0.400 speaker_0+speaker_1 2\n"
-        (row,) = rows_of(out, part)
+        (row,) = rows_in(out, part)
         assert [name for name, _, _ in row["files"]] == [f"pred_rttms/talk.{kind}" for kind in ("rttm", "uem", "ctm")]
 
     def test_no_files_where_none_are_wanted(self, talk: Path, out: Path) -> None:
-        (row,) = rows_of(out, write(out, talk, said(4.0, TALK), rttm_out_dir=""))
+        (row,) = rows_in(out, write(out, talk, said(4.0, TALK), rttm_out_dir=""))
         assert row["files"] == []
         assert "rttm_filepath" not in row
         assert [path.name for path in out.iterdir() if path.is_dir()] == []
 
     def test_times_of_a_piece_are_those_of_the_recording(self, talk: Path, out: Path) -> None:
         part = write(out, talk, said(2.0, [(0.8, 1.6, 3)]), {"offset": 1.5, "duration": 2.0}, uem=True)
-        (row,) = rows_of(out, part)
+        (row,) = rows_in(out, part)
         assert row["segments"] == [{"start": 2.3, "end": 3.1, "speaker": "speaker_3"}]
         assert (row["duration"], row["input_offset"], row["input_duration"]) == (4.0, 1.5, 2.0)
         assert (out / "rttm" / "talk.rttm").read_text().split()[3:5] == ["2.300", "0.800"]
@@ -167,12 +246,12 @@ class TestTurnWriter:
 
     def test_turns_end_with_the_piece(self, talk: Path, out: Path) -> None:
         part = write(out, talk, said(2.5, [(0.0, 2.56, 0)]), {"offset": 1.5}, rttm_out_dir="")
-        (row,) = rows_of(out, part)
+        (row,) = rows_in(out, part)
         assert row["segments"] == [{"start": 1.5, "end": 4.0, "speaker": "speaker_0"}]
 
     def test_bandwidths_are_those_of_the_turns(self, talk: Path, out: Path) -> None:
         part = write(out, talk, said(4.0, [*TALK, (2.4, 3.2, 2)]), bandwidth=True)
-        (row,) = rows_of(out, part)
+        (row,) = rows_in(out, part)
         samples = samples_in(talk)[:, 0]
         pieces = (samples[6400:12800], samples[9600:16000], samples[19200:25600])
         found = [segment["metrics"]["bandwidth"] for segment in row["segments"]]
@@ -181,14 +260,14 @@ class TestTurnWriter:
 
     def test_silence_is_an_entry(self, talk: Path, out: Path) -> None:
         part = write(out, talk, said(4.0, []))
-        (row,) = rows_of(out, part)
+        (row,) = rows_in(out, part)
         assert (row["segments"], row["num_speakers"], row["speakers_saturated"]) == ([], 0, False)
         assert (out / "rttm" / "talk.rttm").read_bytes() == b""
         assert dict(part.counts)["diarize.silent"] == 1
 
     def test_all_slots_taken_is_said(self, talk: Path, out: Path) -> None:
         part = write(out, talk, said(4.0, TALK, n_speakers=2))
-        assert rows_of(out, part)[0]["speakers_saturated"] is True
+        assert rows_in(out, part)[0]["speakers_saturated"] is True
         assert dict(part.counts)["diarize.saturated"] == 1
 
     @pytest.mark.parametrize(
@@ -200,7 +279,7 @@ class TestTurnWriter:
     )
     def test_what_failed_is_a_letter_for_every_row(self, talk: Path, out: Path, heard: Any, code: str) -> None:
         part = write(out, talk, heard, {"id": 1}, {"id": 2})
-        letters = rows_of(out, part)
+        letters = rows_in(out, part)
         assert [(letter["code"], letter["stage"], letter["offset"]) for letter in letters] == [
             (code, "diarize", 0),
             (code, "diarize", 100),
@@ -209,13 +288,13 @@ class TestTurnWriter:
             {"audio_filepath": "talk.wav", "id": number} for number in (1, 2)
         ]
         assert dict(part.counts) == {"diarize.failures": 2, f"diarize.failures.{code}": 2}
-        assert list((out / "rttm").iterdir()) == []
+        assert not [path for path in out.rglob("*.rttm") if path.is_file()]
 
     def test_a_recording_that_is_gone_when_its_bandwidth_is_wanted_fails(self, talk: Path, out: Path) -> None:
         rules = DiarizeRules(bandwidth=True)
         ready = ready_of(talk)
         talk.unlink()
-        part = TurnWriter(OutputTarget(directory=str(out)), rules, TurnRules()).write(ready, said(4.0, TALK))
+        part = write_ready(OutputTarget(directory=str(out)), ready, said(4.0, TALK), rules)
         assert dict(part.counts)["diarize.failures.not_found"] == 1
 
 
@@ -246,67 +325,44 @@ class TestResume:
         return OutputTarget(directory=str(out), token="t", resume=True)
 
     @pytest.fixture
-    def done(self, target: OutputTarget, talk: Path) -> Iterator[tuple[Task, Part]]:
+    def done(self, target: OutputTarget, talk: Path) -> tuple[TurnTask, Part]:
         """Return a task that an earlier attempt has done, and what it left."""
-        writer = TurnWriter(target, DiarizeRules(uem=True), TurnRules())
         ready = ready_of(talk, {"id": 1}, {"id": 2})
-        yield ready.task, writer.write(ready, said(4.0, TALK))
-        writer.close()
+        return ready.task, write_ready(target, ready, said(4.0, TALK), DiarizeRules(uem=True))
 
-    def test_what_is_whole_is_kept(self, target: OutputTarget, done: tuple[Task, Part]) -> None:
+    def test_what_is_whole_is_kept(self, target: OutputTarget, done: tuple[TurnTask, Part]) -> None:
         task, part = done
-        assert writer_of(target, task, DiarizeRules()).kept(2) == part
+        assert kept(target, task) == part
 
     @pytest.mark.parametrize("name", ["rttm/talk.rttm", "rttm/talk.uem"])
     @pytest.mark.parametrize("damage", ["removed", "changed"])
     def test_what_has_lost_a_file_is_not(
-        self, target: OutputTarget, done: tuple[Task, Part], out: Path, name: str, damage: str
+        self, target: OutputTarget, done: tuple[TurnTask, Part], out: Path, name: str, damage: str
     ) -> None:
         path = out / name
         path.unlink() if damage == "removed" else path.write_bytes(path.read_bytes()[:-1] + b"!")
-        assert writer_of(target, done[0], DiarizeRules()).kept(2) is None
+        assert kept(target, done[0]) is None
 
-    def test_what_failed_is_not(self, target: OutputTarget, talk: Path) -> None:
-        task = task_of(talk)
-        TurnWriter(target, DiarizeRules(), TurnRules()).write_failed(
-            task, EntryError(FailureCode.OUT_OF_MEMORY, "m", "c")
-        )
-        assert writer_of(target, task, DiarizeRules()).kept(1) is None
+    @pytest.mark.parametrize("heard", [EntryError(FailureCode.OUT_OF_MEMORY, "m", "c")])
+    def test_what_failed_is_not(self, target: OutputTarget, talk: Path, heard: EntryError) -> None:
+        write_ready(target, ready_of(talk), heard, DiarizeRules())
+        assert kept(target, task_of(talk)) is None
 
-    def test_recordings_of_two_names_keep_what_is_theirs(self, target: OutputTarget, talk: Path) -> None:
+    def test_files_of_a_recording_that_fails_now_go(
+        self, target: OutputTarget, done: tuple[TurnTask, Part], talk: Path, out: Path
+    ) -> None:
+        (out / "rttm" / "other.rttm").write_bytes(b"")
+        heard = EntryError(FailureCode.OUT_OF_MEMORY, "m", "c")
+        write_ready(target, ready_of(talk), heard, DiarizeRules())
+        assert [path.name for path in (out / "rttm").iterdir()] == ["other.rttm"]
+
+    def test_a_recording_by_two_names_has_parts_of_its_own(self, target: OutputTarget, talk: Path) -> None:
         one = task_of(talk)
         other = replace(one, recording_id="monday")
-        writer = TurnWriter(target, DiarizeRules(), TurnRules())
+        job = TurnJob(DiarizeRules(), TurnRules())
         parts = [
-            writer.write(look_into(task, DiarizeRules()), said(4.0, speech))
+            write_ready(target, look_into(job, task), said(4.0, speech), DiarizeRules())
             for task, speech in ((one, TALK), (other, []))
         ]
-        assert [writer_of(target, task, DiarizeRules()).kept(1) for task in (one, other)] == parts
+        assert [kept(target, task) for task in (one, other)] == parts
         assert len({part.files[0].name for part in parts}) == 2
-
-    def test_it_is_not_looked_into_again(self, target: OutputTarget, done: tuple[Task, Part], talk: Path) -> None:
-        task, part = done
-        gone = task_of(talk.parent / "gone.wav", name="gone")
-        talk.unlink()
-        with beam.Pipeline("FnApiRunner") as pipeline:
-            prepared = pipeline | beam.Create([task, gone]) | PrepareRecordings(target, DiarizeRules())
-            assert_that(prepared["kept"], equal_to([part]), label="kept")
-            assert_that(prepared["ready"] | beam.Map(lambda ready: ready.name), equal_to([]), label="ready")
-            codes = prepared["unheard"] | beam.Map(
-                lambda unheard: (unheard.task.recording_id, unheard.error.code.value)
-            )
-            assert_that(codes, equal_to([("gone", "not_found")]), label="unheard")
-
-
-def test_what_is_heard_and_what_is_not_become_parts(talk: Path, out: Path) -> None:
-    target = OutputTarget(directory=str(out))
-    tasks = [task_of(talk), task_of(talk.parent / "gone.wav", {"id": 1}, {"id": 2}, name="gone")]
-    with beam.Pipeline("FnApiRunner") as pipeline:
-        prepared = pipeline | beam.Create(tasks) | PrepareRecordings(target, DiarizeRules())
-        results = prepared["ready"] | beam.Map(lambda ready: PredictionResult(ready, said(4.0, TALK)))
-        written = results | WriteTurns(target, DiarizeRules(), TurnRules())
-        letters = prepared["unheard"] | WriteUnheard(target, DiarizeRules(), TurnRules())
-        kinds = (written, letters) | beam.Flatten() | beam.FlatMap(lambda part: part.files)
-        found = kinds | beam.Map(lambda record: (record.kind, record.n_rows))
-        assert_that(found, equal_to([("turns", 1), ("turns", 0), ("failures-diarize", 2)]))
-    assert (out / "rttm" / "talk.rttm").read_text() == TALK_RTTM
