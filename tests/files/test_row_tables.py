@@ -8,7 +8,6 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from beam_curator.files.clip_rows import CLIPS_TABLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

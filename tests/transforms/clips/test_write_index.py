@@ -10,7 +10,7 @@ import apache_beam as beam
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
-from beam_curator.transforms.clips.clip_index import WriteIndex
+from beam_curator.transforms.clips.write_index import WriteIndex
 
 from beam_curator.clips import CutFacts
 from beam_curator.clips.tables import clip_row, metadata_of_clip_row
