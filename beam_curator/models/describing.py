@@ -159,11 +159,11 @@ def published_at(path: str, sha256: str = "") -> ModelRecord | None:
 
 def _hash_beside(location: ModelLocation) -> str:
     """Return the hash of an exported model's weights, read from its checksums."""
-    lines, (weights,) = [""], weights_of(location)
+    weights = os.path.basename(weights_of(location)[0])
     with suppress(OSError), open(os.path.join(location.path, CHECKSUMS), encoding="utf-8", errors="replace") as stream:
-        lines = stream.read().splitlines()
-    listed = (line.partition("  ") for line in lines)
-    return next((sha256 for sha256, _, name in listed if name == os.path.basename(weights)), "")
+        listed = (line.partition("  ") for line in stream.read().splitlines())
+        return next((sha256 for sha256, _, name in listed if name == weights), "")
+    return ""
 
 
 def _record_named(name: str) -> ModelRecord | None:

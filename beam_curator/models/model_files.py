@@ -76,20 +76,20 @@ def _kind_of_folder(path: str, name: str) -> Kind:
         files = FAMILIES[_family_of(config, name)].onnx_files
         _check_complete(name, "an exported model", [file for file in files if file not in names])
         return "onnx"
-    model_type = config.get("model_type", NEMOTRON_TYPE)
-    if archives and ("model_type" not in config or model_type != NEMOTRON_TYPE):
+    model_type = config.get("model_type")
+    if archives and model_type != NEMOTRON_TYPE:
         return "nemo"
+    if model_type is None:
+        raise ModelFileError(
+            f"folder {name} holds no model (found {', '.join(sorted(names)[:5]) or 'nothing'}), expected a .nemo file, "
+            "or config.json with the files of an exported or a transformers model: give the folder that holds them"
+        )
     if model_type != NEMOTRON_TYPE:
         raise ModelFileError(
             f"{name} is a model of type {model_type}, expected {NEMOTRON_TYPE}: give a folder of {NEMOTRON_MODEL}"
         )
-    if "model_type" in config:
-        _check_complete(name, "a transformers model", _missing_of_transformers(path, names))
-        return "transformers"
-    raise ModelFileError(
-        f"folder {name} holds no model (found {', '.join(sorted(names)[:5]) or 'nothing'}), expected a .nemo file, or "
-        "config.json with the files of an exported or a transformers model: give the folder that holds them"
-    )
+    _check_complete(name, "a transformers model", _missing_of_transformers(path, names))
+    return "transformers"
 
 
 def exported_family(folder: str) -> Family:

@@ -41,7 +41,7 @@ def add_models_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", nargs="?", metavar="MODEL", help="show: a name, file or folder; export: a .nemo file of a Sortformer"
     )
-    parser.add_argument("directory", nargs="?", metavar="DIR", help="export: where the graphs go")
+    parser.add_argument("directory", nargs="?", metavar="DIR", help="export: directory for the graphs")
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="list, show: for people or programs (default: text)"
     )
@@ -49,7 +49,7 @@ def add_models_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="export: replace an exported model that was made of another file"
     )
-    parser.add_argument("--verbose", action="store_true", help="export: show what NeMo logs")
+    parser.add_argument("--verbose", action="store_true", help="export: show the log of NeMo")
 
 
 def run_models_command(arguments: argparse.Namespace) -> int:
@@ -62,7 +62,7 @@ def run_models_command(arguments: argparse.Namespace) -> int:
     if action in _ACTIONS:
         return _ACTIONS[action](arguments)
     if known_model(action) is not None or os.path.exists(action):
-        raise UsageError(f"{action!r} is a model, expected what to do: beam-curator models show {action}")
+        raise UsageError(f"{action!r} is a model, expected an action: beam-curator models show {action}")
     raise UsageError(f"unknown action {action!r} of models{nearest(action, _ACTIONS)}")
 
 
@@ -92,7 +92,7 @@ def _list(arguments: argparse.Namespace) -> int:
         "NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.",
         f"A job fetches a model that is not installed, and keeps it in {_shortened(hub_folder(cache_dir))}.",
         f"A model is also found by its name, without org/, in {_shortened(models_folder(cache_dir))}.",
-        "beam-curator models show NAME tells more of one.",
+        "beam-curator models show NAME shows all that is known of one.",
     ):
         lines += _wrapped(text)
     print("\n".join(lines))

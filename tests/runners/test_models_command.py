@@ -68,7 +68,7 @@ Default: demo, which is for demonstration and tests only; a job that uses it war
 NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.
 A job fetches a model that is not installed, and keeps it in ~/.cache/huggingface/hub.
 A model is also found by its name, without org/, in ~/.cache/beam_curator/models.
-beam-curator models show NAME tells more of one.
+beam-curator models show NAME shows all that is known of one.
 """
 NARROW = """\
 demo
@@ -371,7 +371,7 @@ mine
             ),
             (["list", "x"], "models list takes no model: beam-curator models show x"),
             (["shwo"], "unknown action 'shwo' of models: did you mean show?"),
-            (["."], "'.' is a model, expected what to do: beam-curator models show ."),
+            (["."], "'.' is a model, expected an action: beam-curator models show ."),
             (["nvidia/diar_sortformer_4spk-v1"], "beam-curator models show nvidia/diar_sortformer_4spk-v1"),
         ],
         ids=str,
