@@ -31,17 +31,17 @@ _CLOUD = (*STORES.values(), "apitools", "google.cloud.dataflow")
 _MODEL_MANAGER = "apache_beam.ml.inference.model_manager"
 
 
-def import_beam(arguments: Sequence[str] = ()) -> None:
+def import_beam(*, for_dataflow: bool = False) -> None:
     """Import Beam for a command or a worker; nothing happens where it is loaded already.
 
     Args:
-      arguments: of the command line. A job for Dataflow gets Google's clients as well.
+      for_dataflow: load Google's clients as well.
     """
     if "apache_beam" in sys.modules:
         return
     leave_out_model_manager()
     logging.getLogger("apache_beam.io.mongodbio").setLevel(logging.ERROR)  # it warns of what is left out
-    hidden = [name for name in (*_UNUSED, *(() if is_for_dataflow(arguments) else _CLOUD)) if name not in sys.modules]
+    hidden = [name for name in (*_UNUSED, *(() if for_dataflow else _CLOUD)) if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None stands for a missing module
     try:
         importlib.import_module("apache_beam")

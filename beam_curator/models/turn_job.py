@@ -1,15 +1,17 @@
 """The job that tells who speaks when: rows to recordings, and a model's result for one to entries and files."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
 from beam_curator.audio import AudioReader
 from beam_curator.audio_formats import Mono
-from beam_curator.diarization.diarize_rules import DiarizeRules
+from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
 from beam_curator.diarization.hearing import samples_asked
 from beam_curator.diarization.rttm import render_overlap_ctm, render_rttm, render_uem
 from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings
+from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry, row_before
 from beam_curator.diarization.turn_rows import (
     DIARIZE_STAGE,
@@ -26,10 +28,13 @@ from beam_curator.failures import EntryError
 from beam_curator.files.asked_lines import asked_row
 from beam_curator.files.clip_files import in_memory
 from beam_curator.files.embedding_tables import hidden_row
+from beam_curator.models.checking import config_of_model, embedding_path
 from beam_curator.models.turn_finding import Diarized, Ready, TurnTask, diarized_of
 from beam_curator.recordings.tar_members import split_locator
+from beam_curator.rules import config_of
 from beam_curator.sets.asked_rows import AskedRow, key_of, tasks_of
 from beam_curator.sets.blocks import LineBlock
+from beam_curator.sets.output_set import Config
 from beam_curator.sets.recording_jobs import (
     BlockPlan,
     Event,
@@ -42,6 +47,7 @@ from beam_curator.sets.recording_jobs import (
     plan_lines,
 )
 from beam_curator.sets.set_kinds import DIARIZE
+from beam_curator.sets.set_options import InputOptions, RowOutputOptions, output_config
 
 _KINDS = (_RTTM, _UEM, _CTM) = (".rttm", ".uem", ".ctm")
 """Of the files of a recording."""
@@ -189,3 +195,31 @@ def embedding_rows(diarized: Diarized) -> Iterator[TableRow]:
     for turn, vector in zip(diarized.turns, embeddings.turns, strict=True):
         row = hidden_row(diarized.turn_name(turn), vector, embeddings.model)
         yield TableRow(table=TURN_EMBEDDINGS, row=row)
+
+
+def turn_config(
+    rules: DiarizeRules,
+    model: ModelOptions,
+    walk: StreamingParameters,
+    turns: TurnRules,
+    inference: InferenceOptions,
+    *,
+    reading: InputOptions,
+    output: RowOutputOptions,
+    n_shards: int,
+) -> Config:
+    """Return the settings that decide the rows of a set of turns, as its manifest records them.
+
+    Of a model that makes embeddings and is given by its path it is the file name alone, since the file is hashed.
+    """
+    path = embedding_path(rules)
+    embeddings = {"embedding_model": os.path.basename(path.rstrip("/"))} if path else {}
+    return {
+        "diarization": config_of(rules) | embeddings,
+        "model": config_of_model(model),
+        "streaming": config_of(walk),
+        "turns": config_of(turns),
+        "inference": {"inference_batch_size": inference.inference_batch_size},
+        "input": config_of(reading),
+        "output": output_config(output, n_shards, "row_format", "shards"),
+    }

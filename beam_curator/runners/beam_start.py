@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from beam_curator.files.beam_imports import import_beam
 
 
-def start_beam(arguments: Sequence[str] = ()) -> None:
-    """Load Beam for a command or a worker.
+def start_beam(*, for_dataflow: bool = False) -> None:
+    """Load Beam for a command or a worker; nothing happens where it is loaded already.
 
     Args:
-      arguments: of the command line, which tell whether Google's clients are needed.
+      for_dataflow: Google's clients are needed.
     """
-    import_beam(arguments)
+    import_beam(for_dataflow=for_dataflow)
     from beam_curator.runners.beam_memos import keep_memos
 
     keep_memos()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
+from beam_curator.files.beam_imports import is_for_dataflow
 from beam_curator.runners.beam_start import start_beam
 from beam_curator.runners.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from beam_curator.runners.job_options import JOBS
@@ -21,7 +22,7 @@ from beam_curator.runners.options import UsageError, add_flags, nearest
 class Command:
     """One command: its line of help, its flags, and the function that runs it.
 
-    Those that build no pipeline need Beam for object stores only.
+    Jobs load Beam themselves, when they build a pipeline; others that do not need it load it for object stores alone.
     """
 
     help: str
@@ -129,7 +130,9 @@ def _run_benchmark(arguments: argparse.Namespace, beam_arguments: list[str]) -> 
 
 COMMANDS = {
     **{
-        name: Command(help=job.help, add_arguments=partial(_add_arguments_of, name), run=partial(_run_of, name))
+        name: Command(
+            help=job.help, add_arguments=partial(_add_arguments_of, name), run=partial(_run_of, name), needs_beam=False
+        )
         for name, job in JOBS.items()
     },
     "verify": Command(
@@ -213,7 +216,7 @@ def split_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str]) -
         elif name in parser._option_string_actions:
             ours.append(name + equals + value)
         else:
-            start_beam(arguments)
+            start_beam(for_dataflow=is_for_dataflow(arguments))
             flag, takes_value = _beam_flag(given, parser)
             beams.append(flag + equals + value)
             if takes_value and not equals and remaining:
@@ -250,7 +253,7 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError(f"unknown flag {beams[0]} of {name}{nearest(beams[0], parser._option_string_actions)}")
     parsed = parser.parse_intermixed_args(ours)
     if COMMANDS[name].needs_beam or any("://" in argument for argument in rest):
-        start_beam(rest)
+        start_beam(for_dataflow=is_for_dataflow(rest))
     return COMMANDS[name].run(parsed, beams)
 
 

@@ -1,34 +1,41 @@
 """Running a job: from a command line to a complete set and a report on it."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 import traceback
 from collections.abc import Sequence
-
-from apache_beam.io.filesystems import FileSystems
+from typing import TYPE_CHECKING
 
 from beam_curator.files import storage
 from beam_curator.runners import exit_codes
-from beam_curator.runners.engines.guard import ServerFailedError
-from beam_curator.runners.engines.opening import find_engine
-from beam_curator.runners.job_run import Finished, JobFailedError, run_job, sweep_scratch
+from beam_curator.runners.beam_start import start_beam
 from beam_curator.runners.jobs.base import Job, listed
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.plans import options_text, outline, plan_text
-from beam_curator.runners.run_directory import finish, locked, prepare
+from beam_curator.runners.run_directory import finish, is_complete, locked, prepare, sweep_scratch
 from beam_curator.runners.stages import Stage, number_of
 from beam_curator.runners.summary import render_reasons, render_table, summary_json, times_of
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, SUMMARY_NAME, Manifest
 
+if TYPE_CHECKING:
+    from beam_curator.runners.engines.opening import FoundEngine
+    from beam_curator.runners.job_run import Finished
+
 
 def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
-    """Run the job that a command line asks for; return the exit code."""
+    """Run the job that a command line asks for; return the exit code.
+
+    Beam is loaded for a pipeline, or for a path in an object store: to say that there is nothing to do needs none.
+    """
     job = kind.of(arguments, beam_arguments, arguments.output)
     if job.run.show_options:
         print(options_text(job))
         return exit_codes.DONE
     if job.engine.name == "dataflow":
+        start_beam(for_dataflow=True)
         from beam_curator.runners.engines.dataflow import check_dataflow, job_text
 
         check_dataflow(job.engine, job.inputs, job.output, job.beside())
@@ -36,8 +43,8 @@ def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_argumen
             print("\n".join(["Would read, once it runs:", *(f"  {name}" for name in job.inputs), *outline(job)]))
             print(job_text(job.engine, job.transform(job.target())))
             return exit_codes.DONE
-    found = find_engine(job.engine)
-    FileSystems.set_options(found.options)
+    if any("://" in path for path in (*job.inputs, job.output)):
+        _found(job)  # its options say how to sign in
     files = listed(job)
     if job.run.plan:
         print(plan_text(job, files))
@@ -48,19 +55,44 @@ def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_argumen
     for line in job.notices():
         print(f"beam-curator: {line}", file=sys.stderr)
     with locked(job.output):
-        beside = [InputFile(name=name, size=0) for name in job.beside()]
-        prepared = prepare(job.output, job.kind, job.config(), [*files, *beside], overwrite=job.run.overwrite)
-        if prepared.state == "complete":
-            _tidy(job)
-            print(f"{job.output} is already complete: nothing to do.")
-            return exit_codes.DONE
-        if prepared.state == "resume":
-            print(f"{job.output} holds an unfinished run of this job: going on.", file=sys.stderr)
-        try:
-            finished = run_job(job, found, files, prepared)
-        except (JobFailedError, ServerFailedError) as err:
-            return _failed(job, err)
-        return report(job, finished)
+        return _run(job, files)
+
+
+def _found(job: Job) -> FoundEngine:
+    """Load Beam, and find the engine that a job asks for.
+
+    Raises:
+      UsageError: a program that it needs is not there.
+    """
+    start_beam(for_dataflow=job.engine.name == "dataflow")
+    from apache_beam.io.filesystems import FileSystems
+
+    from beam_curator.runners.engines.opening import find_engine
+
+    found = find_engine(job.engine)
+    FileSystems.set_options(found.options)
+    return found
+
+
+def _run(job: Job, files: Sequence[InputFile]) -> int:
+    """Run a job on a directory that is locked for it, unless its set is there; return the exit code."""
+    decisive = [*files, *(InputFile(name=name, size=0) for name in job.beside())]
+    if not job.run.overwrite and is_complete(job.output, job.kind, job.config(), decisive):
+        _tidy(job)
+        print(f"{job.output} is already complete: nothing to do.")
+        return exit_codes.DONE
+    found = _found(job)
+    from beam_curator.runners.engines.guard import ServerFailedError
+    from beam_curator.runners.job_run import JobFailedError, run_job
+
+    prepared = prepare(job.output, job.kind, job.config(), decisive, overwrite=job.run.overwrite)
+    if prepared.state == "resume":
+        print(f"{job.output} holds an unfinished run of this job: going on.", file=sys.stderr)
+    try:
+        finished = run_job(job, found, files, prepared)
+    except (JobFailedError, ServerFailedError) as err:
+        return _failed(job, err)
+    return report(job, finished)
 
 
 def _failed(job: Job, err: Exception) -> int:

@@ -1,9 +1,7 @@
 """Running one job: an engine, a pipeline, progress while it runs, and the outcome."""
 
-import glob
 import os
 import re
-import shutil
 import sys
 import tempfile
 import time
@@ -23,7 +21,7 @@ from beam_curator.runners.engines.opening import FoundEngine
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.progress import NoteProgress, Progress, read_progress
-from beam_curator.runners.run_directory import Prepared
+from beam_curator.runners.run_directory import Prepared, sweep_scratch
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import LOCK_NAME, MANIFEST_NAME, FileRecord, Manifest, live_name
 
@@ -59,12 +57,6 @@ def _scratch(output: str, run: str) -> Iterator[str]:
         yield scratch
     finally:
         sweep_scratch(output)
-
-
-def sweep_scratch(directory: str) -> None:
-    """Remove the signs of life of this or an earlier run."""
-    for scratch in glob.glob(os.path.join(glob.escape(directory), live_name("*"))):
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def run_job(

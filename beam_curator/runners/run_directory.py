@@ -5,6 +5,7 @@ import fcntl
 import glob
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from beam_curator.sets.output_set import (
     RunRecord,
     config_sha256,
     differences,
+    live_name,
 )
 from beam_curator.sets.set_kinds import SET_KINDS, SetKind
 
@@ -129,6 +131,18 @@ def _commands_in(directory: str) -> set[str]:
     return complete | set(earlier.commands if earlier is not None else ())
 
 
+def is_complete(directory: str, kind: SetKind, config: Config, files: Sequence[InputFile]) -> bool:
+    """Tell whether a directory holds the complete set of a job.
+
+    Raises:
+      UsageError: it holds that of another one.
+    """
+    text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
+    if text is not None:
+        _refuse_difference(directory, text, kind.command, config, files)
+    return text is not None
+
+
 def prepare(directory: str, kind: SetKind, config: Config, files: Sequence[InputFile], *, overwrite: bool) -> Prepared:
     """Decide whether to do nothing, resume or begin afresh, and mark the directory as this run's.
 
@@ -146,17 +160,17 @@ def prepare(directory: str, kind: SetKind, config: Config, files: Sequence[Input
         cleared=False,
         commands=(kind.command,),
     )
+    if not overwrite and is_complete(directory, kind, config, files):
+        return Prepared(state="complete")
     manifest_text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
     run_text = storage.read_bytes(storage.join(directory, RUN_NAME))
     earlier = RunRecord.from_json(run_text) if run_text is not None else None
-    if manifest_text is not None:
-        if not overwrite:
-            _refuse_difference(directory, manifest_text, kind.command, config, files)
-            return Prepared(state="complete")
-    elif earlier is not None and earlier.same_job(record):
+    if manifest_text is None and earlier is not None and earlier.same_job(record):
         if earlier.cleared:
             _write_run(directory, replace(record, cleared=True))
             return Prepared(state="resume", token=record.token, earlier=earlier.token)
+    elif manifest_text is not None:
+        pass  # it is to be replaced
     elif earlier is not None and not overwrite:
         raise UsageError(
             f"{directory} holds an unfinished job with other inputs or options: "
@@ -238,3 +252,9 @@ def finish(directory: str, summary: dict[str, object]) -> None:
     text = json.dumps(summary, indent=1, ensure_ascii=False).encode() + b"\n"
     atomic_files.write_bytes(directory, SUMMARY_NAME, text)
     storage.delete(directory, [RUN_NAME])
+
+
+def sweep_scratch(directory: str) -> None:
+    """Remove the signs of life of this or an earlier run."""
+    for scratch in glob.glob(os.path.join(glob.escape(directory), live_name("*"))):
+        shutil.rmtree(scratch, ignore_errors=True)

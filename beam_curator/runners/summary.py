@@ -11,8 +11,7 @@ from typing import Any
 
 from beam_curator.failures import FAILURE_DOCS
 from beam_curator.runners.stages import Stage, number_of
-from beam_curator.sets.counting import DROP_TEXTS
-from beam_curator.transforms.metrics import NAMESPACE
+from beam_curator.sets.counting import DROP_TEXTS, NAMESPACE
 
 
 def render_table(stages: Sequence[Stage]) -> str:

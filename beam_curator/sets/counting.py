@@ -10,6 +10,9 @@ from collections import Counter
 from beam_curator.intervals import Seconds
 from beam_curator.sets.blocks import FailureBlock, LineBlock
 
+NAMESPACE = "beam_curator"
+"""Of the timings among Beam's metrics."""
+
 DROP_TEXTS = {
     "lost_bw": "the segment's own bandwidth is below min_bandwidth",
     "lost_sr": "the entry's sample rate is below min_sample_rate",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
-from beam_curator.rules import choice_problems, number_problems, option, raise_problems
+from beam_curator.rules import choice_problems, config_of, number_problems, option, raise_problems
 from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.sets.output_set import ROW_EXTENSIONS, RowFormat
 
@@ -30,3 +31,15 @@ class RowOutputOptions:
 
     def __post_init__(self) -> None:
         raise_problems("output", [*choice_problems(self), *number_problems(self, {"shards": (0, math.inf)})])
+
+
+def output_config(output: RowOutputOptions, n_shards: int, *names: str) -> dict[str, Any]:
+    """Return the settings of files that decide the rows, in an order that manifests have had since the first.
+
+    Args:
+      output: the formats of the files.
+      n_shards: as the target says.
+      names: of all settings, in their order.
+    """
+    values = config_of(output) | {"shards": n_shards}
+    return {name: values[name] for name in names}

@@ -11,11 +11,9 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from beam_curator.sets.counting import Count
+from beam_curator.sets.counting import NAMESPACE, Count
 
 BlockT = TypeVar("BlockT")
-
-NAMESPACE = "beam_curator"
 
 
 @contextmanager

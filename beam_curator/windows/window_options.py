@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from beam_curator.rules import option, same_option
-from beam_curator.sets.set_options import RowOutputOptions
+from beam_curator.rules import config_of, option, same_option
+from beam_curator.sets.output_set import Config
+from beam_curator.sets.set_options import InputOptions, RowOutputOptions, output_config
 from beam_curator.windows.overlap import OverlapRules, OverlapScope
 from beam_curator.windows.rendering import LAYOUTS, Layout
 from beam_curator.windows.window_rules import WindowRules
@@ -39,3 +40,15 @@ class WindowOutputOptions(RowOutputOptions):
     """The layout, format and number of the files of windows."""
 
     layout: Layout = option("full", "full: windows hold their segments; spans: index ranges only", choices=LAYOUTS)
+
+
+def window_config(
+    windows: WindowRules, overlap: OverlapRules, reading: InputOptions, output: WindowOutputOptions, n_shards: int
+) -> Config:
+    """Return the settings that decide the rows of a set of windows, as its manifest records them."""
+    return {
+        "input": config_of(reading),
+        "windows": config_of(windows),
+        "overlap": config_of(overlap),
+        "output": output_config(output, n_shards, "row_format", "layout", "shards"),
+    }

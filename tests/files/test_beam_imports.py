@@ -18,9 +18,9 @@ LOADED = f"print(json.dumps([name for name in {UNUSED} if name in sys.modules]))
 needs_google = pytest.mark.skipif(find_spec("apitools") is None, reason="needs beam-curator[gcp]")
 
 
-def said(*lines: str, arguments: tuple[str, ...] = ()) -> Any:
-    """Load Beam as a command with these arguments does, run lines, and return what they print as JSON."""
-    start = f"import json, sys; from beam_curator.runners.beam_start import start_beam; start_beam({list(arguments)!r})"
+def said(*lines: str, for_dataflow: bool = False) -> Any:
+    """Load Beam as a command does, run lines, and return what they print as JSON."""
+    start = f"import json, sys; from beam_curator.runners.beam_start import start_beam; start_beam({for_dataflow=!r})"
     code = "\n".join([start, *lines])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
@@ -85,10 +85,22 @@ def test_a_job_for_dataflow_is_told_by_its_command_line(
 @pytest.mark.parametrize(("arguments", "expected"), [([], False), (["--runner", "dataflow"], True)])
 def test_googles_clients_are_there_for_dataflow(arguments: list[str], expected: bool) -> None:
     look = "from apache_beam.runners.dataflow.dataflow_runner import dataflow_api as api; print(json.dumps(bool(api)))"
-    assert said(look, arguments=tuple(arguments)) is expected
+    assert said(look) is expected
 
 
 def test_the_flags_are_those_of_the_whole_beam() -> None:
     look = "import json; from beam_curator.runners.beam_options import known_flags; print(json.dumps(known_flags()))"
     whole = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert said(look) == json.loads(whole.stdout)
+
+
+def test_a_complete_set_needs_no_beam(tmp_path: Path) -> None:
+    talks = str(Path(__file__).parents[2] / "examples" / "talks.jsonl")
+    command = ["windows", talks, "--output", str(tmp_path / "out")]
+    code = f"import sys; from beam_curator.runners import cli; cli.run({command!r}); "
+    code += "print('apache_beam' in sys.modules)"
+    said = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+        for _ in range(2)
+    ]
+    assert said == ["True", "False"]

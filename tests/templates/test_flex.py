@@ -314,7 +314,7 @@ def test_what_cannot_be_launched_ends_with_a_message_and_code_2(arguments: list[
 WITHOUT_CREDENTIALS = """
 import runpy, socket, sys
 from beam_curator.runners.beam_start import start_beam
-start_beam(["--runner=dataflow"])
+start_beam(for_dataflow=True)
 from apache_beam.internal.gcp import auth
 auth.get_service_credentials = lambda options: None
 resolve = socket.getaddrinfo

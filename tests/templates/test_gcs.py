@@ -18,7 +18,7 @@ OUT = "bucket/out/"
 WITHOUT_CREDENTIALS = """
 import sys
 from beam_curator.runners.beam_start import start_beam
-start_beam(sys.argv)
+start_beam(for_dataflow="--runner=dataflow" in sys.argv)
 from apache_beam.internal.gcp import auth
 auth.get_service_credentials = lambda options: None
 from beam_curator.runners.cli import main

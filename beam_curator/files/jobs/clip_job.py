@@ -6,6 +6,7 @@ from typing import Any
 
 from beam_curator.audio import AudioReader
 from beam_curator.audio_formats import AudioFormat
+from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.clips.clip_rows import CLIPS, CUT_STAGE
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import Cut, channels_of, cut_of, rate_of
@@ -19,7 +20,9 @@ from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.failures import EntryError, Failure
 from beam_curator.files.clip_files import EncodedClip, encode_clip
 from beam_curator.files.jobs.clip_planning import INTERVAL_STAGE, plan_clips
+from beam_curator.rules import config_of
 from beam_curator.sets.blocks import LineBlock
+from beam_curator.sets.output_set import Config
 from beam_curator.sets.recording_jobs import (
     ROW_STAGE,
     BlockPlan,
@@ -31,6 +34,7 @@ from beam_curator.sets.recording_jobs import (
     OpenedJob,
 )
 from beam_curator.sets.set_kinds import EXTRACT
+from beam_curator.sets.set_options import InputOptions, output_config
 
 Outcome = CutFacts | EntryError
 """What came of one request."""
@@ -176,3 +180,13 @@ def cut_clip(
         )
     except EntryError as err:
         return err
+
+
+def clip_config(rules: CutRules, reading: InputOptions, output: ClipOutputOptions, n_shards: int) -> Config:
+    """Return the settings that decide the rows of a set of clips, as its manifest records them."""
+    names = ("output_format", "row_format", "shards", "index", "pack")
+    return {
+        "clips": config_of(rules),
+        "input": config_of(reading),
+        "output": output_config(output, n_shards, *names),
+    }

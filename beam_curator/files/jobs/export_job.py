@@ -1,6 +1,7 @@
 """The export of recordings: requests to clips with their documents, previews and embeddings, chunk by chunk."""
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
@@ -31,11 +32,16 @@ from beam_curator.files.clip_files import in_memory
 from beam_curator.files.export.clip_export import ClipExport
 from beam_curator.files.export.embedding_file import EmbeddingFile
 from beam_curator.files.jobs.clip_job import RequestJob, failure_of
+from beam_curator.rules import config_of
 from beam_curator.sets.embedding_columns import Embedding
+from beam_curator.sets.output_set import Config
 from beam_curator.sets.recording_jobs import Described, Event, Made, MadeFile, Missed, Noticed
 from beam_curator.sets.set_kinds import EXPORT
+from beam_curator.sets.set_options import InputOptions, RowOutputOptions, output_config
 
 _LOG = logging.getLogger(__name__)
+
+_DOES_NOT_DECIDE = frozenset({"max_workers"})
 
 DOCUMENT, EMBEDDINGS = "document", "embeddings"
 """Kinds of files of the tree that the manifest lists by themselves."""
@@ -56,7 +62,7 @@ class ExportJob(RequestJob):
     def __init__(self, rules: ExportRules, cut_rules: CutRules, *, logs_recordings: bool = False) -> None:
         keys = EntryKeys(audio=cut_rules.audio_filepath_key, kept=inherited_keys(rules), own=own_keys(rules))
         super().__init__(cut_rules, keys)
-        self._export = rules
+        self._export = replace(rules, input_path=input_prefix(rules.input_path))
         self._logs = logs_recordings
         self.n_uploads = rules.max_workers
 
@@ -231,3 +237,37 @@ class _RecordingExport:
 
 def _described(name: str, data: bytes, kind: str, n_rows: int = 0) -> Described:
     return Described(file=MadeFile(name=name, body=in_memory(data)), kind=kind, n_rows=n_rows)
+
+
+def export_config(
+    rules: ExportRules, cut_rules: CutRules, reading: InputOptions, output: RowOutputOptions, n_shards: int
+) -> Config:
+    """Return the settings that decide the rows of an export, as its manifest records them."""
+    export = config_of(replace(rules, input_path=input_prefix(rules.input_path)))
+    decides = {name: value for name, value in export.items() if name not in _DOES_NOT_DECIDE}
+    return {
+        "export": decides,
+        "clips": config_of(cut_rules),
+        "input": config_of(reading),
+        "output": output_config(output, n_shards, "row_format", "shards"),
+    }
+
+
+def embeddings_beside(rules: ExportRules) -> tuple[str, ...]:
+    """Return the file of embeddings, which decides the rows as the inputs do, if it is used."""
+    path = rules.embeddings
+    return (path,) if path is not None and rules.generate_embeddings else ()
+
+
+def input_prefix(path: str) -> str:
+    """Return an input path as the names of recordings begin with it: as those, taken from their manifests' folders.
+
+    Example:
+      >>> input_prefix("./talks/"), input_prefix("."), input_prefix("gs://bucket/talks/")
+      ('talks', '', 'gs://bucket/talks/')
+    """
+    path = path.removeprefix("file://")
+    if not path or "://" in path:
+        return path
+    normal = os.path.normpath(path)
+    return "" if normal == "." else normal

@@ -14,15 +14,17 @@ from beam_curator.files.track_files import encode_tracks
 from beam_curator.recordings.asked import asked_by
 from beam_curator.recordings.recording_ids import id_key, wanted_id
 from beam_curator.recordings.tar_members import nemo_member, split_locator
+from beam_curator.rules import config_of
 from beam_curator.separation.asked_tracks import TurnsRow, hash_of, tasks_of
 from beam_curator.separation.child_rows import SATURATED_KEY, TrackFacts, child_row
 from beam_curator.separation.recording_plan import RecordingPlan, plan_recording
-from beam_curator.separation.separate_rules import TRACKS_FOLDER, SeparateRules
+from beam_curator.separation.separate_rules import TRACKS_FOLDER, SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.separation.speaker_turns import TURN_KEYS, SpeakerTurn, turns_of_row
 from beam_curator.separation.track_names import track_names
 from beam_curator.separation.track_rows import SEPARATE_STAGE, TRACKS
 from beam_curator.sets.blocks import LineBlock
+from beam_curator.sets.output_set import Config
 from beam_curator.sets.packed_rows import compressed
 from beam_curator.sets.recording_jobs import (
     BlockPlan,
@@ -37,6 +39,7 @@ from beam_curator.sets.recording_jobs import (
     plan_lines,
 )
 from beam_curator.sets.set_kinds import SEPARATE
+from beam_curator.sets.set_options import InputOptions, output_config
 
 TrackTask = RowsTask[TurnsRow]
 
@@ -157,3 +160,15 @@ def _counts(
     counts["silent"] = int(is_silent)
     n_saturated = sum(fields.get(SATURATED_KEY) is True for fields in parents)
     return {name: n * len(parents) for name, n in counts.items()} | {"saturated": n_saturated}
+
+
+def track_config(
+    separation: SeparationRules, rules: SeparateRules, reading: InputOptions, output: TrackOutputOptions, n_shards: int
+) -> Config:
+    """Return the settings that decide the rows of a set of tracks, as its manifest records them."""
+    return {
+        "separation": config_of(separation),
+        "rows": config_of(rules),
+        "input": config_of(reading),
+        "output": output_config(output, n_shards, "output_format", "row_format", "shards"),
+    }

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def kind_of_job(name: str) -> type[Job]:
     """Return the class of a job by its command.
 
-    Only its own module is loaded: Beam's RunInference, which diarization needs, loads torch where that is installed.
+    Only its own module is loaded, and what that needs.
     """
     if name == "windows":
         from beam_curator.runners.jobs.windows import WindowsJob

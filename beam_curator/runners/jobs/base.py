@@ -11,7 +11,6 @@ from beam_curator.files import storage
 from beam_curator.files.listing import Lister, NoInputError, list_inputs
 from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.files.storage import UnknownSchemeError
-from beam_curator.runners.beam_options import known_flags
 from beam_curator.runners.job_options import JOBS, RunOptions
 from beam_curator.runners.options import UsageError, given_options, nearest, origins, read_config, resolve
 from beam_curator.runners.presets import Engine, resolve_engine
@@ -83,10 +82,9 @@ class Job(ABC):
         """Return the lines that a person should read before the job begins."""
         return []
 
+    @abstractmethod
     def config(self) -> Config:
-        """Return the options that decide the rows, by section."""
-        config: Config = self.transform(self.target()).config()
-        return config
+        """Return the options that decide the rows, by section; the composite has the same, but needs Beam."""
 
     @abstractmethod
     def plan_lines(self) -> list[str]:
@@ -150,6 +148,8 @@ def _beam_section(section: object) -> list[str]:
     """
     if not isinstance(section, dict):
         raise UsageError(f"section 'beam' of the config holds {section!r}, expected Beam's options and their values")
+    from beam_curator.runners.beam_options import known_flags  # Beam is loaded for its flags
+
     flags = known_flags()
     for name in section:
         if f"--{name}" not in flags:

@@ -1,9 +1,11 @@
 """The `diarize` job: who speaks when in recordings."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
 from beam_curator.files.listing import Lister, list_either
@@ -15,12 +17,15 @@ from beam_curator.models.checking import (
     files_beside,
     notices_of,
 )
+from beam_curator.models.turn_job import turn_config
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times
-from beam_curator.sets.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.sets.output_set import MANIFEST_NAME, Config, FileRecord
 from beam_curator.sets.set_kinds import DIARIZE, EMBEDDING_TABLES, SetKind
-from beam_curator.transforms.diarization.diarize_recordings import Diarize
+
+if TYPE_CHECKING:
+    from beam_curator.transforms.diarization.diarize_recordings import Diarize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,22 @@ class DiarizeJob(Job):
     def notices(self) -> list[str]:
         return notices_of(self.options["model"], look_up=self.engine.name != "dataflow")
 
+    def config(self) -> Config:
+        options = self.options
+        return turn_config(
+            options["diarization"],
+            self._model(),
+            options["streaming"].parameters(),
+            options["turns"].rules(),
+            self._inference(),
+            reading=options["input"],
+            output=options["output"],
+            n_shards=self.target().n_shards,
+        )
+
     def transform(self, target: OutputTarget) -> Diarize:
+        from beam_curator.transforms.diarization.diarize_recordings import Diarize
+
         return Diarize(
             self.inputs,
             target,

@@ -1,20 +1,25 @@
 """The `export` job: clips with metadata, previews and embeddings as a tree."""
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.files import storage
+from beam_curator.files.jobs.export_job import embeddings_beside, export_config
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.jobs.clips import clamped_hint, clip_progress, clip_result, clip_stages
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import Stage, number_of
-from beam_curator.sets.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.sets.output_set import MANIFEST_NAME, Config, FileRecord
 from beam_curator.sets.set_kinds import EXPORT, SetKind
-from beam_curator.transforms.export.export_clips import ExportClips
+
+if TYPE_CHECKING:
+    from beam_curator.transforms.export.export_clips import ExportClips
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,13 @@ class ExportJob(Job):
             raise UsageError(f"embeddings {path} is not there: check the path")
         return job
 
+    def config(self) -> Config:
+        options = self.options
+        return export_config(self.rules, options["clips"], options["input"], options["output"], self.target().n_shards)
+
     def transform(self, target: OutputTarget) -> ExportClips:
+        from beam_curator.transforms.export.export_clips import ExportClips
+
         options = self.options
         return ExportClips(
             self.inputs,
@@ -56,7 +67,7 @@ class ExportJob(Job):
         )
 
     def beside(self) -> tuple[str, ...]:
-        return self.transform(self.target()).beside
+        return embeddings_beside(self.rules)
 
     def plan_lines(self) -> list[str]:
         rules = self.rules

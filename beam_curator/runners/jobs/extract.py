@@ -1,18 +1,23 @@
 """The `extract` job: clips cut out of recordings."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from beam_curator.files import storage
+from beam_curator.files.jobs.clip_job import clip_config
 from beam_curator.files.listing import is_output_set
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.jobs.clips import clamped_hint, clip_progress, clip_result, clip_stages
 from beam_curator.runners.stages import Stage
-from beam_curator.sets.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.sets.output_set import MANIFEST_NAME, Config, FileRecord
 from beam_curator.sets.set_kinds import EXTRACT, SetKind
-from beam_curator.transforms.clips.extract_clips import ExtractClips
+
+if TYPE_CHECKING:
+    from beam_curator.transforms.clips.extract_clips import ExtractClips
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +27,13 @@ class ExtractJob(Job):
     kind: ClassVar[SetKind] = EXTRACT
     label: ClassVar[str] = "Extract clips"
 
+    def config(self) -> Config:
+        options = self.options
+        return clip_config(options["clips"], options["input"], options["output"], self.target().n_shards)
+
     def transform(self, target: OutputTarget) -> ExtractClips:
+        from beam_curator.transforms.clips.extract_clips import ExtractClips
+
         options = self.options
         return ExtractClips(
             self.inputs, target, rules=options["clips"], output=options["output"], reading=options["input"]

@@ -1,16 +1,21 @@
 """The `separate` job: a track for each speaker of a recording."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from beam_curator.files.jobs.track_job import track_config
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.stages import Stage, dropped_of, failures_of, number_of, read_stage, with_times
 from beam_curator.separation.separate_rules import TRACKS_FOLDER
-from beam_curator.sets.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.sets.output_set import MANIFEST_NAME, Config, FileRecord
 from beam_curator.sets.set_kinds import SEPARATE, SetKind
-from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers
+
+if TYPE_CHECKING:
+    from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +25,15 @@ class SeparateJob(Job):
     kind: ClassVar[SetKind] = SEPARATE
     label: ClassVar[str] = "Separate speakers"
 
+    def config(self) -> Config:
+        options = self.options
+        return track_config(
+            options["separation"], options["rows"], options["input"], options["output"], self.target().n_shards
+        )
+
     def transform(self, target: OutputTarget) -> SeparateSpeakers:
+        from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers
+
         options = self.options
         return SeparateSpeakers(
             self.inputs,

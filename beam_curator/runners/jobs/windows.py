@@ -1,16 +1,21 @@
 """The `windows` job: training windows from diarized manifests."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times
-from beam_curator.sets.output_set import MANIFEST_NAME, FileRecord
+from beam_curator.sets.output_set import MANIFEST_NAME, Config, FileRecord
 from beam_curator.sets.set_kinds import WINDOWS, SetKind
-from beam_curator.transforms.windows.window_set import BuildWindowSet, ChooseWindows
 from beam_curator.windows.window_counts import LOSSES
+from beam_curator.windows.window_options import window_config
+
+if TYPE_CHECKING:
+    from beam_curator.transforms.windows.window_set import BuildWindowSet, ChooseWindows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +27,22 @@ class WindowsJob(Job):
 
     def choice(self) -> ChooseWindows:
         """Return the composite that reads and chooses, and writes nothing."""
+        from beam_curator.transforms.windows.window_set import ChooseWindows
+
         options = self.options
         return ChooseWindows(
             self.inputs, rules=options["windows"], overlap=options["overlap"], reading=options["input"]
         )
 
+    def config(self) -> Config:
+        options = self.options
+        rules = options["windows"]
+        overlap = options["overlap"].rules(rules)
+        return window_config(rules, overlap, options["input"], options["output"], self.target().n_shards)
+
     def transform(self, target: OutputTarget) -> BuildWindowSet:
+        from beam_curator.transforms.windows.window_set import BuildWindowSet
+
         return BuildWindowSet(self.choice(), target, output=self.options["output"])
 
     def plan_lines(self) -> list[str]:

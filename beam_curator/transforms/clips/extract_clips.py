@@ -9,11 +9,10 @@ from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.packs import AskedClips
 from beam_curator.files.clip_index import IndexOptions
-from beam_curator.files.jobs.clip_job import ClipJob
+from beam_curator.files.jobs.clip_job import ClipJob, clip_config
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.files.part_files import Part
-from beam_curator.rules import config_of
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import Config, FileRecord
 from beam_curator.sets.set_kinds import EXTRACT
@@ -60,17 +59,7 @@ class ExtractClips(beam.PTransform[PBegin, JobSet]):
 
     def config(self) -> Config:
         """Return the settings that determine the rows, as the manifest records them."""
-        return {
-            "clips": config_of(self._rules),
-            "input": self._reading.config(),
-            "output": {
-                "output_format": self._output.output_format,
-                "row_format": self._output.row_format,
-                "shards": self._target.n_shards,
-                "index": self._output.index,
-                "pack": self._output.pack,
-            },
-        }
+        return clip_config(self._rules, self._reading.options, self._output, self._target.n_shards)
 
     def expand(self, begin: PBegin) -> "JobSet":
         job = ClipJob(self._rules, self._output.output_format)

@@ -1,6 +1,5 @@
 """From recordings to a complete set of turns."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +13,8 @@ from beam_curator.files.embedding_tables import WriteEmbeddings
 from beam_curator.files.listing import list_either
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_beside
-from beam_curator.models.checking import check_embeddings, config_of_model, embedding_path, warn_of_models
-from beam_curator.models.turn_job import TurnJob
-from beam_curator.rules import config_of
+from beam_curator.models.checking import check_embeddings, warn_of_models
+from beam_curator.models.turn_job import TurnJob, turn_config
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import DIARIZE
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
@@ -85,15 +83,16 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
 
     def config(self) -> Config:
         """Return the settings that decide the rows, as the manifest holds them."""
-        return {
-            "diarization": config_of(self._rules) | self._config_of_embeddings(),
-            "model": config_of_model(self._model),
-            "streaming": config_of(self._streaming.parameters()),
-            "turns": config_of(self._turns),
-            "inference": {"inference_batch_size": self._inference.inference_batch_size},
-            "input": self._reading.config(),
-            "output": {"row_format": self._output.row_format, "shards": self._target.n_shards},
-        }
+        return turn_config(
+            self._rules,
+            self._model,
+            self._streaming.parameters(),
+            self._turns,
+            self._inference,
+            reading=self._reading.options,
+            output=self._output,
+            n_shards=self._target.n_shards,
+        )
 
     def expand(self, begin: PBegin) -> "JobSet":
         if self._warns and self._handler is None:
@@ -128,11 +127,6 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
             beside=self._beside,
             list_files=list_either,
         )
-
-    def _config_of_embeddings(self) -> dict[str, Any]:
-        """Return the config of an embedding model given by its path: the file name alone, since the file is hashed."""
-        path = embedding_path(self._rules)
-        return {"embedding_model": os.path.basename(path.rstrip("/"))} if path else {}
 
     def _listening_handler(self) -> ModelHandler[Any, Any, Any]:
         if self._handler is not None:

@@ -1,25 +1,20 @@
 """From manifests to a complete tree of clips, their documents, previews and embeddings."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
 
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.export.export_rules import ExportRules
-from beam_curator.files.jobs.export_job import ExportJob
+from beam_curator.files.jobs.export_job import ExportJob, embeddings_beside, export_config
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_beside
-from beam_curator.rules import config_of
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import EXPORT
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.transforms.jobs.job_sets import JobSet, Reading
 from beam_curator.transforms.jobs.recording_sets import WriteRecordingSet
-
-_DOES_NOT_DECIDE = frozenset({"max_workers"})
 
 
 class ExportClips(beam.PTransform[PBegin, JobSet]):
@@ -56,43 +51,22 @@ class ExportClips(beam.PTransform[PBegin, JobSet]):
         super().__init__()
         self._reading = Reading(inputs=paths_of(inputs), options=reading)
         self._target = target_beside(self._reading.inputs, target, EXPORT, output.shards)
-        self._rules = replace(rules, input_path=input_prefix(rules.input_path))
+        self._rules = rules
         self._cut_rules = cut_rules
         self._output = output
         self._logs_recordings = logs_recordings
 
-    @property
-    def beside(self) -> tuple[str, ...]:
-        """Files that decide the rows besides the inputs."""
-        path = self._rules.embeddings
-        return (path,) if path is not None and self._rules.generate_embeddings else ()
-
     def config(self) -> Config:
         """Return the settings that determine the rows, as the manifest records them."""
-        export = config_of(self._rules)
-        return {
-            "export": {name: value for name, value in export.items() if name not in _DOES_NOT_DECIDE},
-            "clips": config_of(self._cut_rules),
-            "input": self._reading.config(),
-            "output": {"row_format": self._output.row_format, "shards": self._target.n_shards},
-        }
+        return export_config(self._rules, self._cut_rules, self._reading.options, self._output, self._target.n_shards)
 
     def expand(self, begin: PBegin) -> "JobSet":
         job = ExportJob(self._rules, self._cut_rules, logs_recordings=self._logs_recordings)
         return begin | "Export" >> WriteRecordingSet(
-            job, self._reading, self._target, self.config(), row_format=self._output.row_format, beside=self.beside
+            job,
+            self._reading,
+            self._target,
+            self.config(),
+            row_format=self._output.row_format,
+            beside=embeddings_beside(self._rules),
         )
-
-
-def input_prefix(path: str) -> str:
-    """Return an input path as the names of recordings begin with it: as those, taken from their manifests' folders.
-
-    Example:
-      >>> input_prefix("./talks/"), input_prefix("."), input_prefix("gs://bucket/talks/")
-      ('talks', '', 'gs://bucket/talks/')
-    """
-    path = path.removeprefix("file://")
-    if not path or "://" in path:
-        return path
-    normal = os.path.normpath(path)
-    return "" if normal == "." else normal

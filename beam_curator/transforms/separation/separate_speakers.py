@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
 
-from beam_curator.files.jobs.track_job import TrackJob
+from beam_curator.files.jobs.track_job import TrackJob, track_config
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_beside
-from beam_curator.rules import config_of
 from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.sets.output_set import Config
@@ -55,16 +54,7 @@ class SeparateSpeakers(beam.PTransform[PBegin, JobSet]):
 
     def config(self) -> Config:
         """Return the settings that determine the rows, as the manifest records them."""
-        return {
-            "separation": config_of(self._separation),
-            "rows": config_of(self._rules),
-            "input": self._reading.config(),
-            "output": {
-                "output_format": self._output.output_format,
-                "row_format": self._output.row_format,
-                "shards": self._target.n_shards,
-            },
-        }
+        return track_config(self._separation, self._rules, self._reading.options, self._output, self._target.n_shards)
 
     def expand(self, begin: PBegin) -> "JobSet":
         job = TrackJob(self._separation, self._rules, self._output.output_format)

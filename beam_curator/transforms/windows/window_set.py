@@ -10,7 +10,6 @@ from apache_beam.pvalue import PBegin, PCollection
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.files.row_files import row_pieces
-from beam_curator.rules import config_of
 from beam_curator.sets.blocks import FailureBlock, LineBlock
 from beam_curator.sets.counting import Count, count_failures, count_lines
 from beam_curator.sets.output_set import Config
@@ -25,7 +24,7 @@ from beam_curator.transforms.windows.training_windows import BuildTrainingWindow
 from beam_curator.windows.entry_blocks import EntryBlock
 from beam_curator.windows.rendering import Layout
 from beam_curator.windows.window_counts import count_kept, count_windows
-from beam_curator.windows.window_options import OverlapOptions, WindowOutputOptions
+from beam_curator.windows.window_options import OverlapOptions, WindowOutputOptions, window_config
 from beam_curator.windows.window_rules import WindowRules
 
 
@@ -112,16 +111,9 @@ class BuildWindowSet(beam.PTransform[PBegin, JobSet]):
     def config(self) -> Config:
         """Return the settings that determine the rows, as the manifest records them."""
         choose = self._choose
-        return {
-            "input": config_of(choose.reading),
-            "windows": config_of(choose.window_rules),
-            "overlap": config_of(choose.overlap_rules),
-            "output": {
-                "row_format": self._output.row_format,
-                "layout": self._output.layout,
-                "shards": self._target.n_shards,
-            },
-        }
+        return window_config(
+            choose.window_rules, choose.overlap_rules, choose.reading, self._output, self._target.n_shards
+        )
 
     def expand(self, begin: PBegin) -> "JobSet":
         chosen = begin | "Choose windows" >> self._choose

@@ -10,7 +10,6 @@ import apache_beam as beam
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
-from beam_curator.transforms.clips.write_index import WriteIndex
 
 from beam_curator.clips import CutFacts
 from beam_curator.clips.tables import clip_row, metadata_of_clip_row
@@ -19,6 +18,7 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Shard
 from beam_curator.sets.columns import ColumnKinds
 from beam_curator.sets.output_set import FileRecord
+from beam_curator.transforms.clips.write_index import WriteIndex
 from tests.manifests import line_of, names_in, write_lines
 from tests.transforms.clips.clip_sets import write_rows
 
