@@ -238,6 +238,12 @@ def test_parameters_of_clips_reach_their_options() -> None:
     )
 
 
+def test_former_names_reach_the_command_which_takes_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert job_at("extract", "--audio_key=wav").options["clips"].audio_filepath_key == "wav"
+    assert capsys.readouterr().err == "beam-curator: warning: --audio-key is now called --audio-filepath-key\n"
+    assert "audio_key" not in {parameter.name for parameter in flex.parameters("extract")}
+
+
 def test_parameters_of_diarization_reach_their_options() -> None:
     job = job_at(
         "diarize",
