@@ -11,7 +11,7 @@ from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS, Strea
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.option_names import accepts_former_names
 from beam_curator.recordings.recording_options import RecordingOptions
-from beam_curator.rules import choice_problems, number_problems, option, raise_problems, same_option
+from beam_curator.rules import number_problems, option, option_problems, raise_problems, same_option
 from beam_curator.sets.set_kinds import DIARIZE
 
 AUTO_MODEL = "auto"
@@ -60,7 +60,7 @@ class ModelOptions:
     autocast: str = option("none", "numbers that a GPU computes with (nemo)", choices=AUTOCASTS)
 
     def __post_init__(self) -> None:
-        problems = choice_problems(self)
+        problems = option_problems(self)
         digits = self.sha256.lower()
         if digits and (len(digits) != 64 or set(digits) - set("0123456789abcdef")):
             problems.append(f"model-sha256 {self.sha256!r} is not 64 hexadecimal digits: give all of them")
@@ -90,7 +90,7 @@ class StreamingOptions:
     asynchronous: bool = same_option(StreamingParameters, "asynchronous")
 
     def __post_init__(self) -> None:
-        raise_problems("streaming", choice_problems(self))
+        raise_problems("streaming", option_problems(self))
         self.parameters()
 
     def parameters(self) -> StreamingParameters:
@@ -113,7 +113,7 @@ class TurnOptions:
     min_duration_off: float | None = same_option(TurnRules, "min_duration_off", default=None)
 
     def __post_init__(self) -> None:
-        raise_problems("turns", choice_problems(self))
+        raise_problems("turns", option_problems(self))
         self.rules()
 
     def rules(self) -> TurnRules:
@@ -178,7 +178,7 @@ class DiarizeRules:
     allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
 
     def __post_init__(self) -> None:
-        problems = choice_problems(self)
+        problems = option_problems(self)
         keys = ("audio_filepath_key", "diar_segments_key")
         problems += [f"{name} is empty: name a key" for name in keys if not getattr(self, name)]
         if self.diar_segments_key in (*ENTRY_KEYS, ORIGIN_KEY, "audio_filepath", self.audio_filepath_key):
