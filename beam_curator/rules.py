@@ -55,13 +55,16 @@ def same_option(options: type[Any], name: str, *, note: str = "", **changes: Any
     return option(same.pop("default"), same.pop("help_text") + note, **same)
 
 
-def choice_problems(options: Any) -> list[str]:
-    """Check that options with choices have one of them; return the problems, one text each."""
-    return [
-        f"{field.name} {getattr(options, field.name)!r} is not known: use one of {', '.join(choices)}"
-        for field in dataclasses.fields(options)
-        if (choices := field.metadata["choices"]) and getattr(options, field.name) not in choices
-    ]
+def option_problems(options: Any) -> list[str]:
+    """Check that options with choices have one of them, and switches are true or false; return the problems."""
+    problems = []
+    for field in dataclasses.fields(options):
+        value, choices = getattr(options, field.name), field.metadata["choices"]
+        if choices and value not in choices:
+            problems.append(f"{field.name} {value!r} is not known: use one of {', '.join(choices)}")
+        elif isinstance(field.default, bool) and not isinstance(value, bool):
+            problems.append(f"{field.name} {value!r} is neither true nor false: give one of them")
+    return problems
 
 
 def raise_problems(subject: str, problems: Sequence[str]) -> None:

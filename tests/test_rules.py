@@ -8,6 +8,7 @@ import pytest
 
 from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.diarization.diarize_rules import StreamingOptions
+from beam_curator.export.export_rules import ExportRules
 from beam_curator.rules import config_of, number_problems, option, raise_problems, same_option
 from beam_curator.runners.job_options import JOBS
 from beam_curator.separation.separate_rules import TrackOutputOptions
@@ -95,6 +96,12 @@ def test_an_option_of_another_class_is_as_it_is_stated_there_but_for_what_is_cha
         (OverlapOptions, {"scope": "file"}, "overlap rules: scope 'file' is not known: use one of row, audio_file"),
         (InputOptions, {"max_line_bytes": 0}, "input: max_line_bytes 0 is below 1: raise it"),
         (
+            InputOptions,
+            {"keep_duplicates": "no"},
+            "input: keep_duplicates 'no' is neither true nor false: give one of them",
+        ),
+        (ExportRules, {"dry_run": 0}, "export: dry_run 0 is neither true nor false: give one of them"),
+        (
             StreamingOptions,
             {"latency": "none"},
             "streaming: latency 'none' is not known: use one of very-high, high, low, ultra-low",
@@ -106,13 +113,13 @@ def test_options_check_themselves(options: type[Any], values: dict[str, Any], pr
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_a_choice_that_is_none_is_refused_by_the_options_of_every_job(job: str) -> None:
+def test_the_options_of_every_job_refuse_what_is_no_choice_and_no_switch(job: str) -> None:
     for options in JOBS[job].sections.values():
         for field in dataclasses.fields(options):
             if field.metadata["choices"]:
-                assert f"{field.name} 'none of these' is not known: use one of" in message(
-                    options, **{field.name: "none of these"}
-                )
+                assert f"{field.name} 'perhaps' is not known: use one of" in message(options, **{field.name: "perhaps"})
+            elif isinstance(field.default, bool):
+                assert f"{field.name} 'no' is neither true nor false" in message(options, **{field.name: "no"})
 
 
 @pytest.mark.parametrize("rules", [WindowRules, OverlapRules])

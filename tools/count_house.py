@@ -116,12 +116,12 @@ def options_of_classes(modules: Sequence[Module]) -> dict[str, list[tuple[str, s
     """Return the options that classes declare by `option(…)`: for each name the places and their defaults."""
     stated: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for module in modules:
-        for node in ast.walk(module.tree):
+        for node in module.tree.body:
             for item in node.body if isinstance(node, ast.ClassDef) else ():
-                value = item.value if isinstance(item, ast.AnnAssign) else None
-                if isinstance(value, ast.Call) and ast.unparse(value.func) == "option":
-                    place = f"{module.path}:{getattr(node, 'name', '')}"
-                    stated[ast.unparse(item.target)].append((place, ast.unparse(value.args[0])))
+                if isinstance(item, ast.AnnAssign) and isinstance(item.value, ast.Call):
+                    name, call = ast.unparse(item.target), item.value
+                    if ast.unparse(call.func) == "option":
+                        stated[name].append((f"{module.path}:{node.name}", ast.unparse(call.args[0])))
     return stated
 
 

@@ -12,7 +12,7 @@ from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.model_records import DEFAULT_MODEL, name_problem
 from beam_curator.option_names import accepts_former_names
 from beam_curator.recordings.recording_options import RecordingOptions
-from beam_curator.rules import choice_problems, number_problems, option, raise_problems, same_option
+from beam_curator.rules import number_problems, option, option_problems, raise_problems, same_option
 from beam_curator.sets.set_kinds import DIARIZE
 
 BACKENDS = ("auto", "onnx", "nemo")
@@ -56,7 +56,7 @@ class ModelOptions:
     autocast: str = option("none", "numbers that a GPU computes with (nemo)", choices=AUTOCASTS)
 
     def __post_init__(self) -> None:
-        problems = choice_problems(self)
+        problems = option_problems(self)
         bad_name = None if self.model_path else name_problem(self.model_name)
         problems += [] if bad_name is None else [bad_name]
         digits = self.sha256.lower()
@@ -88,7 +88,7 @@ class StreamingOptions:
     asynchronous: bool = same_option(StreamingParameters, "asynchronous")
 
     def __post_init__(self) -> None:
-        raise_problems("streaming", choice_problems(self))
+        raise_problems("streaming", option_problems(self))
         self.parameters()
 
     def parameters(self) -> StreamingParameters:
@@ -111,7 +111,7 @@ class TurnOptions:
     min_duration_off: float | None = same_option(TurnRules, "min_duration_off", default=None)
 
     def __post_init__(self) -> None:
-        raise_problems("turns", choice_problems(self))
+        raise_problems("turns", option_problems(self))
         self.rules()
 
     def rules(self) -> TurnRules:
@@ -176,7 +176,7 @@ class DiarizeRules:
     allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
 
     def __post_init__(self) -> None:
-        problems = choice_problems(self)
+        problems = option_problems(self)
         keys = ("audio_filepath_key", "diar_segments_key")
         problems += [f"{name} is empty: name a key" for name in keys if not getattr(self, name)]
         if self.diar_segments_key in (*ENTRY_KEYS, ORIGIN_KEY, "audio_filepath", self.audio_filepath_key):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from beam_curator.rules import option, raise_problems
+from beam_curator.rules import option, option_problems, raise_problems
 
 FRAME_SECONDS = 0.08
 
@@ -28,7 +28,7 @@ class StreamingParameters:
     asynchronous: bool = option(False, "use NeMo's other update rule (async_streaming)", flag="async-streaming")
 
     def __post_init__(self) -> None:
-        raise_problems("streaming parameters", list(self._problems()))
+        raise_problems("streaming parameters", [*self._problems(), *option_problems(self)])
 
     def _problems(self) -> list[str]:
         least = {

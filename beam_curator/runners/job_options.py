@@ -16,7 +16,7 @@ from beam_curator.diarization.diarize_rules import (
     TurnOptions,
 )
 from beam_curator.export.export_rules import ExportRules
-from beam_curator.rules import option, raise_problems
+from beam_curator.rules import option, option_problems, raise_problems
 from beam_curator.runners.options import Sections
 from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
@@ -45,7 +45,7 @@ class RunOptions:
         problems = [] if self.jobs >= 1 else [f"jobs {self.jobs} is below 1: raise it"]
         if not _TOLERATE.fullmatch(self.tolerate):
             problems.append(f"tolerate {self.tolerate!r} is neither a number nor a percentage: write 10 or 0.5%")
-        raise_problems("run", problems)
+        raise_problems("run", [*problems, *option_problems(self)])
 
     def tolerates(self, failures: Sequence[tuple[int, int]]) -> bool:
         """Tell whether failures still count as success.

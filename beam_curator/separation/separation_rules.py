@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from beam_curator.rules import choice_problems, number_problems, option, raise_problems
+from beam_curator.rules import number_problems, option, option_problems, raise_problems
 
 BUFFER_MODES = ("shrink_at_overlaps", "pad_turns")
 OVERLAP_POLICIES = ("all", "latest")
@@ -51,12 +51,7 @@ class SeparationRules:
 
     def __post_init__(self) -> None:
         limits = dict.fromkeys(("min_duration", "gap_threshold", "buffer_time"), (0.0, _DAY))
-        problems = [*number_problems(self, limits), *choice_problems(self)]
-        problems += [
-            f"{name} {getattr(self, name)!r} is neither true nor false: give one of them"
-            for name in ("exclude_overlaps", "compact")
-            if not isinstance(getattr(self, name), bool)
-        ]
+        problems = [*number_problems(self, limits), *option_problems(self)]
         if self.overlap_policy == "latest" and self.exclude_overlaps is True:
             problems.append(
                 "overlap_policy 'latest' says who gets overlaps, and exclude_overlaps leaves them out: "

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from beam_curator.rules import choice_problems, config_of, number_problems, option, raise_problems
+from beam_curator.rules import config_of, number_problems, option, option_problems, raise_problems
 from beam_curator.sets.blocks import MAX_LINE_BYTES
 from beam_curator.sets.output_set import ROW_EXTENSIONS, RowFormat
 
@@ -19,7 +19,7 @@ class InputOptions:
     keep_duplicates: bool = option(False, "read a file each time it is listed")
 
     def __post_init__(self) -> None:
-        raise_problems("input", number_problems(self, {"max_line_bytes": (1, math.inf)}))
+        raise_problems("input", [*number_problems(self, {"max_line_bytes": (1, math.inf)}), *option_problems(self)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class RowOutputOptions:
     shards: int = option(0, "merge the rows into at most so many files; 0: one per block of manifest")
 
     def __post_init__(self) -> None:
-        raise_problems("output", [*choice_problems(self), *number_problems(self, {"shards": (0, math.inf)})])
+        raise_problems("output", [*option_problems(self), *number_problems(self, {"shards": (0, math.inf)})])
 
 
 def output_config(output: RowOutputOptions, n_shards: int, *names: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from beam_curator.entries.entry import MAX_SECONDS
 from beam_curator.entries.json_lines import kind_of
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds, Span, sum_left_to_right
-from beam_curator.rules import choice_problems, number_problems, option, raise_problems
+from beam_curator.rules import number_problems, option, option_problems, raise_problems
 
 OverlapScope = Literal["row", "audio_file"]
 OVERLAP_SCOPES = ("row", "audio_file")
@@ -48,7 +48,7 @@ class OverlapRules:
         problems = number_problems(self, {"overlap_percentage": (0, 100), "target_duration": (-math.inf, math.inf)})
         if isinstance(self.target_duration, (int, float)) and self.target_duration <= 0:
             problems.append(f"target_duration must be positive, got {self.target_duration:g}: raise it")
-        raise_problems("overlap rules", [*problems, *choice_problems(self)])
+        raise_problems("overlap rules", [*problems, *option_problems(self)])
 
 
 def survivors(spans: Sequence[Span], rules: OverlapRules) -> list[int]:

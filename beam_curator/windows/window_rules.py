@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from beam_curator.intervals import Seconds
-from beam_curator.rules import number_problems, option, raise_problems
+from beam_curator.rules import number_problems, option, option_problems, raise_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,7 @@ class WindowRules:
                 f"min_speakers {self.min_speakers} exceeds max_speakers {self.max_speakers}: "
                 "lower min_speakers or raise max_speakers"
             )
-        if not isinstance(self.truncation, bool):
-            problems.append(f"truncation {self.truncation!r} is neither true nor false: give one of them")
+        problems += option_problems(self)
         problems += [
             f"{name} {value:g} is not a whole number: give one"
             for name, value in (("min_speakers", self.min_speakers), ("max_speakers", self.max_speakers))

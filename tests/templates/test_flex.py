@@ -231,11 +231,14 @@ def test_parameters_of_clips_reach_their_options() -> None:
     assert (output.output_format, output.pack, output.index) == ("ogg", "nemo-tar", "parquet")
     export = job_at("export", "--upload_clips=false", "--caption_models=canary,text", "--embeddings=gs://a/e.parquet")
     rules = export.options["export"]
-    assert (rules.upload_clips, rules.caption_models, rules.embeddings) == (
-        False,
-        ("canary", "text"),
-        "gs://a/e.parquet",
-    )
+    assert (rules.upload_clips, rules.caption_models) == (False, ("canary", "text"))
+    assert rules.embeddings == "gs://a/e.parquet"
+
+
+def test_former_names_reach_the_command_which_takes_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert job_at("extract", "--audio_key=wav").options["clips"].audio_filepath_key == "wav"
+    assert capsys.readouterr().err == "beam-curator: warning: --audio-key is now called --audio-filepath-key\n"
+    assert "audio_key" not in {parameter.name for parameter in flex.parameters("extract")}
 
 
 def test_parameters_of_diarization_reach_their_options() -> None:

@@ -156,6 +156,24 @@ def test_steps_have_the_options_of_the_core_too() -> None:
     check_same("ReadManifests", InputOptions, {}, set())
 
 
+@pytest.mark.parametrize(
+    ("name", "former"),
+    [("ExtractClips", "audio_key"), ("Diarize", "filepath_key"), ("SeparateSpeakers", "filepath_key")],
+)
+def test_former_names_of_options_work_with_a_warning(name: str, former: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{former} is now called audio_filepath_key"):
+        listed(name)(["a.jsonl"], "out", **{former: "wav"})
+    with pytest.raises(ValueError, match=f"{former} and audio_filepath_key are one option"):
+        listed(name)(["a.jsonl"], "out", audio_filepath_key="wav", **{former: "wav"})
+
+
+@pytest.mark.parametrize("name", [*JOB_STEPS, *WHOLE])
+def test_an_unknown_option_is_a_type_error(name: str) -> None:
+    arguments = [["a.jsonl"]] if name == "ChooseWindows" else [["a.jsonl"], "out"]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'min_speaker'"):
+        listed(name)(*arguments, min_speaker=1)
+
+
 def test_the_docs_have_a_row_for_each_type_with_its_options() -> None:
     text = (ROOT / "docs" / "yaml.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text, re.MULTILINE))

@@ -11,10 +11,10 @@ from apache_beam.testing.util import assert_that, equal_to
 from beam_curator.failures import Failure, FailureCode
 from beam_curator.files.manifest_files import hash_input, read_rows
 from beam_curator.sets import blocks as blocks_module
-from beam_curator.sets.blocks import FailureBlock, InputFile, LineBlock, plan_blocks
+from beam_curator.sets.blocks import MAX_LINE_BYTES, FailureBlock, InputFile, LineBlock, plan_blocks
 from beam_curator.sets.output_set import InputRecord
 from beam_curator.sets.set_options import InputOptions
-from beam_curator.transforms.jobs.manifests import MAX_LINE_BYTES, HashInputs, ReadManifests, ReadRowsFn, first_of_file
+from beam_curator.transforms.jobs.manifests import HashInputs, ReadManifests, ReadRowsFn, first_of_file
 from beam_curator.transforms.windows.window_set import ChooseWindows
 from tests.manifests import whole_file, write_lines
 
