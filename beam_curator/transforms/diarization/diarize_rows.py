@@ -12,7 +12,8 @@ from beam_curator.models.model_checks import warn_of_models
 from beam_curator.models.turn_job import TurnJob
 from beam_curator.transforms.diarization.diarize_recordings import listening_handler_of
 from beam_curator.transforms.diarization.hear_recordings import HearRecordings
-from beam_curator.transforms.jobs.without_files import LookIntoRecordings, PlanTasks, Results, ResultsOfModel, Row
+from beam_curator.transforms.jobs.model_results import LookIntoRecordings, ResultsOfModel
+from beam_curator.transforms.jobs.without_files import PlanTasks, Results, Row
 
 
 class DiarizeRows(beam.PTransform[PCollection[Row], Results]):

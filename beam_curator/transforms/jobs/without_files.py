@@ -19,14 +19,11 @@ from beam_curator.sets.recording_jobs import (
     Made,
     MadeFile,
     Missed,
-    ModelJob,
     OpenedJob,
-    ReadyT,
     RecordingJob,
     TableRow,
     TaskT,
 )
-from beam_curator.transforms.jobs.model_steps import look_into
 from beam_curator.transforms.jobs.recording_steps import GroupRecordings, PlanRows
 
 Row = dict[str, Any] | LineBlock
@@ -125,10 +122,12 @@ class MakeResults(beam.PTransform[PCollection[Row], Results], Generic[AskedT, Ta
         return Results(results=made["results"], failures=failures)
 
 
-_Failed = TaggedOutput[Literal["failures"], Failure]
+Failed = TaggedOutput[Literal["failures"], Failure]
 
 
-class _JobFn(beam.DoFn):
+class JobFn(beam.DoFn):
+    """A step that turns what comes of recordings into results and failures."""
+
     def __init__(self, job: RecordingJob[Any, Any]) -> None:
         self._job: Any = job
 
@@ -138,7 +137,7 @@ class _JobFn(beam.DoFn):
     def teardown(self) -> None:
         self._job.close()
 
-    def results(self, task: Any, events: Iterator[Event]) -> Iterator[RecordingResult | _Failed]:
+    def results(self, task: Any, events: Iterator[Event]) -> Iterator[RecordingResult | Failed]:
         """Yield results and failures; of a recording that fails as a whole, failures alone."""
         whole = events if self._job.pieces_fail_alone else self._whole(task, events)
         read: dict[str, bytes] = {}  # the files of the row before: several rows in a row may share them
@@ -159,15 +158,15 @@ class _JobFn(beam.DoFn):
         return events
 
 
-class _MakeFn(_JobFn):
-    def process(self, task: Any) -> Iterator[RecordingResult | _Failed]:
+class _MakeFn(JobFn):
+    def process(self, task: Any) -> Iterator[RecordingResult | Failed]:
         try:
             yield from self.results(task, events_of(self._job, task))
         except EntryError as err:
             yield from self.results(task, self.failed(task, err))
 
 
-def results_of(event: Event, kind: str, read: Mapping[str, bytes]) -> Iterator[RecordingResult | _Failed]:
+def results_of(event: Event, kind: str, read: Mapping[str, bytes]) -> Iterator[RecordingResult | Failed]:
     """Yield what an event is to somebody who keeps no books.
 
     Args:
@@ -185,7 +184,7 @@ def results_of(event: Event, kind: str, read: Mapping[str, bytes]) -> Iterator[R
         yield failed(event.failure)
 
 
-def failed(failure: Failure) -> _Failed:
+def failed(failure: Failure) -> Failed:
     """Tag a failure."""
     return TaggedOutput("failures", failure)
 
@@ -195,49 +194,3 @@ def _bytes_of(file: MadeFile) -> bytes:
         return b"".join(file.body.chunks())
     finally:
         file.body.close()
-
-
-class LookIntoRecordings(beam.PTransform[PCollection[Any], PlannedTasks], Generic[AskedT, TaskT, ReadyT]):
-    """Look into the recording of each task before a model hears it; the result's tasks are recordings for the model.
-
-    Args:
-      job: tells what of it the model takes.
-    """
-
-    def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT]) -> None:
-        super().__init__()
-        self._work = _LookFn(job)
-
-    def expand(self, tasks: PCollection[Any]) -> "PlannedTasks":
-        looked = tasks | "Look" >> beam.ParDo(self._work).with_outputs("failures", main="ready")
-        return PlannedTasks(tasks=looked["ready"], failures=looked["failures"])
-
-
-class _LookFn(_JobFn):
-    def process(self, task: Any) -> Iterator[Any]:
-        try:
-            yield look_into(self._job, task)
-        except EntryError as err:
-            yield from self.results(task, self.failed(task, err))
-
-
-class ResultsOfModel(beam.PTransform[PCollection[Any], Results], Generic[AskedT, TaskT, ReadyT]):
-    """Turn a model's results for recordings into results of the job, and failures.
-
-    Args:
-      job: makes them.
-    """
-
-    def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT]) -> None:
-        super().__init__()
-        self._work = _ModelFn(job)
-
-    def expand(self, heard: PCollection[Any]) -> "Results":
-        made = heard | "Make" >> beam.ParDo(self._work).with_outputs("failures", main="results")
-        return Results(results=made["results"], failures=made["failures"])
-
-
-class _ModelFn(_JobFn):
-    def process(self, result: Any) -> Iterator[RecordingResult | _Failed]:
-        job = self._job
-        yield from self.results(job.task_of(result.example), job.made(result.example, result.inference))
