@@ -63,7 +63,7 @@ FAMILIES: Mapping[Family, FamilyFacts] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
-    """A model: a published one, one of this package, or a file as far as it says what it is.
+    """A model: a published one, one of this package, or a file as far as it describes itself.
 
     Attributes:
       name: its id on huggingface.co; of a packaged one its own, of a file its path.

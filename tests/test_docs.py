@@ -330,7 +330,7 @@ def test_code_in_the_page_of_diarization_runs(number: int, reader: Path) -> None
         assert cli.run(["verify", "turns_output"]) == 0
 
 
-@pytest.mark.filterwarnings("ignore::beam_curator.models.checking.ModelUseWarning")
+@pytest.mark.filterwarnings("ignore::beam_curator.models.model_checks.ModelUseWarning")
 def test_the_pipeline_in_the_page_of_pipelines_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
     page = of_page("pipelines")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)

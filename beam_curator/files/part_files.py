@@ -160,7 +160,7 @@ class PartWriter:
         """Return the outcome of an earlier attempt, if it is whole: all files are there, each as its row says.
 
         They are not trusted by their names alone: without an fsync, a crash of the machine may leave any bytes
-        behind. A recording with dead letters is tried again.
+        behind. A recording with dead letters is tried again, also where a sweep has taken their file already.
 
         Args:
           synced: what belongs to the rows is in a file that was synced to the disk: no need to look at each.
@@ -169,7 +169,7 @@ class PartWriter:
         if not self._target.resume or storage.size_of(storage.join(directory, self._name(kind.letters))) is not None:
             return None
         left = self._left(kind.rows, has_head=True)
-        if left is None or left.head is None:
+        if left is None or left.head is None or f"{kind.stage}.failures" in dict(left.head.counts):
             return None
         if not synced and not all(map(self._is_whole, left.rows)):
             return None

@@ -28,7 +28,7 @@ from beam_curator.failures import EntryError
 from beam_curator.files.asked_lines import asked_row
 from beam_curator.files.clip_files import in_memory
 from beam_curator.files.embedding_tables import hidden_row
-from beam_curator.models.checking import config_of_model, embedding_path
+from beam_curator.models.model_checks import config_of_model, embedding_path
 from beam_curator.models.turn_finding import Diarized, Ready, TurnTask, diarized_of
 from beam_curator.recordings.tar_members import split_locator
 from beam_curator.rules import config_of

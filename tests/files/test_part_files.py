@@ -261,6 +261,14 @@ class TestKept:
         writer.write()
         assert writer_of(target).kept() is None
 
+    def test_not_where_letters_were_swept_before_the_rows(self, target: OutputTarget, tmp_path: Path) -> None:
+        writer = writer_of(target)
+        writer.add_row(clip(target, "0.wav"))
+        writer.add_failure(letter())
+        writer.write()
+        part_file(tmp_path, LETTERS).unlink()
+        assert writer_of(target).kept() is None
+
     def test_a_part_that_is_not_kept_leaves_no_count_behind(
         self, target: OutputTarget, written: Part, tmp_path: Path
     ) -> None:

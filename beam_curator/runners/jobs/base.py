@@ -148,6 +148,8 @@ def _beam_section(section: object) -> list[str]:
     """
     if not isinstance(section, dict):
         raise UsageError(f"section 'beam' of the config holds {section!r}, expected Beam's options and their values")
+    if not section:
+        return []
     from beam_curator.runners.beam_options import known_flags  # Beam is loaded for its flags
 
     flags = known_flags()

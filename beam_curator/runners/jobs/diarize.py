@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
 from beam_curator.files.listing import Lister, list_either
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.models.checking import (
+from beam_curator.models.model_checks import (
     check_embedding_model,
     check_embeddings,
     check_model,

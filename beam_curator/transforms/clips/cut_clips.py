@@ -4,6 +4,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from beam_curator.audio_formats import AudioFormat
+from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.files.jobs.clip_job import ClipJob
 from beam_curator.transforms.jobs.without_files import MakeResults, Results, Row
@@ -16,7 +17,7 @@ class CutClips(beam.PTransform[PCollection[Row], Results]):
 
     Args:
       rules: what is cut, and how.
-      output_format: "wav", "flac" or "ogg".
+      output_format: "wav", which is the default, "flac" or "ogg".
 
     Returns:
       Results with the row of a clip and the bytes of its file; and a failure for each row or piece without a clip.
@@ -29,9 +30,10 @@ class CutClips(beam.PTransform[PCollection[Row], Results]):
       kettle_segment_000.flac b'fLaC'
     """
 
-    def __init__(self, rules: CutRules | None = None, *, output_format: AudioFormat = "wav") -> None:
+    def __init__(self, rules: CutRules = CutRules(), *, output_format: AudioFormat | None = None) -> None:
         super().__init__()
-        self._job = ClipJob(rules if rules is not None else CutRules(), output_format)
+        output = ClipOutputOptions() if output_format is None else ClipOutputOptions(output_format=output_format)
+        self._job = ClipJob(rules, output.output_format)
 
     def expand(self, rows: PCollection[Row]) -> "Results":
         return rows | "Cut" >> MakeResults(self._job)

@@ -13,7 +13,7 @@ from beam_curator.files.embedding_tables import WriteEmbeddings
 from beam_curator.files.listing import list_either
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_beside
-from beam_curator.models.checking import check_embeddings, warn_of_models
+from beam_curator.models.model_checks import check_embeddings, warn_of_models
 from beam_curator.models.turn_job import TurnJob, turn_config
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import DIARIZE

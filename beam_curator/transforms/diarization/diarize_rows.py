@@ -8,7 +8,7 @@ from apache_beam.pvalue import PCollection
 
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions, StreamingOptions
 from beam_curator.diarization.turn_rules import TurnRules
-from beam_curator.models.checking import warn_of_models
+from beam_curator.models.model_checks import warn_of_models
 from beam_curator.models.turn_job import TurnJob
 from beam_curator.transforms.diarization.diarize_recordings import listening_handler_of
 from beam_curator.transforms.diarization.hear_recordings import HearRecordings
@@ -45,28 +45,22 @@ class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
 
     def __init__(
         self,
-        model: ModelOptions | None = None,
+        model: ModelOptions = ModelOptions(),
         *,
-        streaming: StreamingOptions | None = None,
-        turns: TurnRules | None = None,
-        rules: DiarizeRules | None = None,
-        inference: InferenceOptions | None = None,
+        streaming: StreamingOptions = StreamingOptions(),
+        turns: TurnRules = TurnRules(),
+        rules: DiarizeRules = DiarizeRules(),
+        inference: InferenceOptions = InferenceOptions(),
         handler: ModelHandler[Any, Any, Any] | None = None,
     ) -> None:
         super().__init__()
-        rules = rules if rules is not None else DiarizeRules()
         if rules.embedding_model:
-            raise ValueError(
-                f"embedding_model {rules.embedding_model!r} is for Diarize, which writes a set: leave it out"
-            )
-        self._inference = inference if inference is not None else InferenceOptions()
-        self._model = model if model is not None else ModelOptions()
-        self._job = TurnJob(rules, turns if turns is not None else TurnRules(), always_rttm=True)
+            raise ValueError(f"embedding_model {rules.embedding_model!r} is for Diarize alone: leave it out")
+        self._inference = inference
+        self._model = model
+        self._job = TurnJob(rules, turns, always_rttm=True)
         self._is_ours = handler is None
-        walk = streaming if streaming is not None else StreamingOptions()
-        self._handler = (
-            handler if handler is not None else listening_handler_of(self._model, walk, self._inference, rules)
-        )
+        self._handler = handler if handler is not None else listening_handler_of(model, streaming, inference, rules)
 
     def expand(self, rows: PCollection[Row]) -> "Results":
         if self._is_ours:

@@ -8,7 +8,7 @@ from apache_beam.ml.inference.base import ModelHandler
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.model_records import TITANET_MODEL
-from beam_curator.models.checking import embedding_path, is_nemotron
+from beam_curator.models.model_checks import embedding_path, is_nemotron
 from beam_curator.models.nemo_files import Device
 from beam_curator.transforms.diarization.nemotron_handler import NemotronModelHandler
 from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler

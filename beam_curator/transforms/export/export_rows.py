@@ -31,11 +31,9 @@ class ExportRows(beam.PTransform[PCollection[Row], Results]):
       clips metas
     """
 
-    def __init__(self, rules: ExportRules | None = None, cut_rules: CutRules | None = None) -> None:
+    def __init__(self, rules: ExportRules = ExportRules(), cut_rules: CutRules = CutRules()) -> None:
         super().__init__()
-        self._job = ExportJob(
-            rules if rules is not None else ExportRules(), cut_rules if cut_rules is not None else CutRules()
-        )
+        self._job = ExportJob(rules, cut_rules)
 
     def expand(self, rows: PCollection[Row]) -> "Results":
         return rows | "Export" >> MakeResults(self._job)

@@ -132,7 +132,7 @@ class WriteRecordingSet(beam.PTransform[PBegin, JobSet], Generic[AskedT, TaskT])
         target: OutputTarget,
         config: Config,
         *,
-        row_format: RowFormat = "jsonl",
+        row_format: RowFormat,
         takes_recordings: bool = False,
         beside: Sequence[str] = (),
     ) -> None:

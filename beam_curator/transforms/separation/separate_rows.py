@@ -5,7 +5,7 @@ from apache_beam.pvalue import PCollection
 
 from beam_curator.audio_formats import AudioFormat
 from beam_curator.files.jobs.track_job import TrackJob
-from beam_curator.separation.separate_rules import SeparateRules
+from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.transforms.jobs.without_files import MakeResults, Results, Row
 
@@ -18,7 +18,7 @@ class SeparateRows(beam.PTransform[PCollection[Row], Results]):
     Args:
       separation: what goes on a track.
       rules: where recordings and turns are in a row.
-      output_format: "wav", "flac" or "ogg".
+      output_format: "wav", which is the default, "flac" or "ogg".
 
     Returns:
       Results with the row of a track and the bytes of its file; and a failure for each row that has none.
@@ -35,17 +35,14 @@ class SeparateRows(beam.PTransform[PCollection[Row], Results]):
 
     def __init__(
         self,
-        separation: SeparationRules | None = None,
-        rules: SeparateRules | None = None,
+        separation: SeparationRules = SeparationRules(),
+        rules: SeparateRules = SeparateRules(),
         *,
-        output_format: AudioFormat = "wav",
+        output_format: AudioFormat | None = None,
     ) -> None:
         super().__init__()
-        self._job = TrackJob(
-            separation if separation is not None else SeparationRules(),
-            rules if rules is not None else SeparateRules(),
-            output_format,
-        )
+        output = TrackOutputOptions() if output_format is None else TrackOutputOptions(output_format=output_format)
+        self._job = TrackJob(separation, rules, output.output_format)
 
     def expand(self, rows: PCollection[Row]) -> "Results":
         return rows | "Separate" >> MakeResults(self._job)

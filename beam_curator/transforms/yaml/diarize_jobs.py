@@ -18,7 +18,7 @@ from beam_curator.diarization.diarize_rules import (
 from beam_curator.diarization.turn_rows import TURNS_TABLE
 from beam_curator.entries.json_lines import encode
 from beam_curator.files import storage
-from beam_curator.models.checking import files_beside
+from beam_curator.models.model_checks import files_beside
 from beam_curator.option_names import FlatOptions
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
@@ -77,7 +77,7 @@ class Diarize(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
 
 
 @_RECORDINGS.in_signature
-class DiarizeRecordings(beam.PTransform[PCollection[Any], Any]):
+class DiarizeRecordings(beam.PTransform[PCollection[beam.Row], Outputs]):
     """Tell who speaks when in the recording that each row names; nothing is written.
 
     Rows that name one recording meet, so that it is heard once: a step for batches.

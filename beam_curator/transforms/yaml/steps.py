@@ -46,7 +46,7 @@ _OVERLAP = FlatOptions(OverlapRules, left_out=("scope",))
 
 
 @_READ.in_signature
-class ReadManifests(beam.PTransform[PBegin, Any]):
+class ReadManifests(beam.PTransform[PBegin, Outputs]):
     """Read manifests line by line.
 
     Args:
@@ -80,7 +80,7 @@ def take_lines(block: LineBlock) -> Iterator[ManifestRow | Failed]:
 
 
 @_WINDOWS.in_signature
-class BuildTrainingWindows(beam.PTransform[PCollection[Any], Any]):
+class BuildTrainingWindows(beam.PTransform[PCollection[beam.Row], Outputs]):
     """Build the training windows of each row.
 
     Args:
@@ -116,7 +116,7 @@ class _BuildRowFn(beam.DoFn):
 
 
 @_OVERLAP.in_signature
-class FilterOverlaps(beam.PTransform[PCollection[Any], Any]):
+class FilterOverlaps(beam.PTransform[PCollection[beam.Row], Outputs]):
     """Filter the windows of each row; the windows of one row compete with one another only.
 
     Args:
@@ -151,7 +151,7 @@ class _FilterRowFn(beam.DoFn):
         yield TaggedOutput("failures", kept) if isinstance(kept, Failure) else kept
 
 
-class RenderFailures(beam.PTransform[PCollection[Any], PCollection[LineRow]]):
+class RenderFailures(beam.PTransform[PCollection[beam.Row], PCollection[LineRow]]):
     """Render each error row as one line of JSON, the same that `beam-curator windows` writes: for WriteToText.
 
     Returns:

@@ -22,7 +22,7 @@ _CHOOSE = FlatOptions(*_KINDS, left_out=("row_format", "shards"))
 
 
 @_CHOOSE.in_signature
-class ChooseWindows(beam.PTransform[PBegin, Any]):
+class ChooseWindows(beam.PTransform[PBegin, Outputs]):
     """From manifests to result rows: read, build, filter; nothing is written.
 
     Args:

@@ -121,7 +121,7 @@ class CountRow(NamedTuple):
 
 
 class LineRow(NamedTuple):
-    """One line of text, and nothing else: what WriteToText wants."""
+    """One line of text and nothing else, as WriteToText takes it."""
 
     line: str
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from beam_curator.audio import decode_audio
-from beam_curator.clips.packs import pack
+from beam_curator.clips.packs import AskedClips, pack
 from beam_curator.transforms.clips.packing import key_recording
 from tests.manifests import manifest_of, run, whole_file, write_lines
 from tests.transforms.clips.clip_sets import (
@@ -169,8 +169,8 @@ def test_a_set_of_packed_clips_is_cut_as_the_recordings_were(manifest: Path, tmp
 
 def test_the_shard_follows_from_the_name_of_the_recording() -> None:
     def shard_of(name: str, n_shards: int) -> int:
-        packs = [pack(whole_file("m.jsonl", n_blocks=5), 0, name, [(0, request(0, 1))])]
-        return key_recording((name, {"packs": packs, "marks": []}), n_shards)[0]
+        packs = (pack(whole_file("m.jsonl", n_blocks=5), 0, name, [(0, request(0, 1))]),)
+        return key_recording(AskedClips(recording=name, packs=packs, marked=False), n_shards)[0]
 
     shards = [shard_of(f"{number}.wav", 4) for number in range(1000)]
     assert shards == [shard_of(f"{number}.wav", 4) for number in range(1000)]

@@ -251,7 +251,7 @@ def test_embeddings_of_two_models_are_not_put_into_one_table(tmp_path: Path) -> 
         ),
         AtomicFile(str(tmp_path), "a.parquet") as file,
     ):
-        WriteEmbeddings(POOLED)(file, rows, "parquet")
+        WriteEmbeddings(POOLED)(file, rows)
 
 
 class _Nothing:

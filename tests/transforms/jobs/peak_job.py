@@ -76,7 +76,7 @@ class MeasurePeaks(beam.PTransform[PBegin, JobSet]):
     def __init__(self, inputs: tuple[str, ...], target: OutputTarget) -> None:
         super().__init__()
         reading = Reading(inputs=inputs, options=InputOptions())
-        self._write = WriteRecordingSet(PeakJob(), reading, target, {}, takes_recordings=True)
+        self._write = WriteRecordingSet(PeakJob(), reading, target, {}, row_format="jsonl", takes_recordings=True)
 
     def expand(self, begin: PBegin) -> JobSet:
         measured: JobSet = begin | "Measure" >> self._write

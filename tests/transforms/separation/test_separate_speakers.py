@@ -13,10 +13,14 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_curator.audio import encode_audio
+from beam_curator.files.jobs.track_job import TrackJob
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.sets.set_options import InputOptions
+from beam_curator.transforms.jobs.job_sets import Reading
+from beam_curator.transforms.jobs.recording_sets import ReadAsked
+from beam_curator.transforms.jobs.recording_steps import GroupRecordings, WriteRecordings
 from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers
 from tests.manifests import failures_in, manifest_of
 from tests.transforms.clips.clip_sets import mark_run
@@ -201,16 +205,12 @@ class TestEarlierAttempts:
 
     def leave_parts(self, talk: Path, out: Path) -> None:
         """Separate, and leave what a job has before its rows are merged."""
-        from beam_curator.transforms.separation.read_turns import ReadTurnRows
-        from beam_curator.transforms.separation.separate_tasks import SeparateTasks
-
-        from beam_curator.transforms.jobs.job_sets import Reading
-
         target = self.target(out)
+        job = TrackJob(SeparationRules(), SeparateRules(), "wav")
         reading = Reading(inputs=(str(talk),), options=InputOptions())
         with beam.Pipeline("FnApiRunner") as pipeline:
-            read = pipeline | ReadTurnRows(reading, target, SeparateRules())
-            _ = read.tasks | SeparateTasks(target, SeparationRules(), SeparateRules(), "wav")
+            read = pipeline | ReadAsked(job, reading, target)
+            _ = read.asked | GroupRecordings(job) | WriteRecordings(job, target)
 
     def test_are_gone_on_with(self, talk: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
@@ -231,11 +231,29 @@ class TestEarlierAttempts:
     def test_leave_no_tracks_of_a_recording_that_fails_now(self, talk: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
         self.leave_parts(talk, out)
+        (out / "tracks" / "talk_speaker_0.wav").write_bytes(b"torn")
         (tmp_path / "talk.wav").write_bytes(b"<html>")
         separate_here([talk], self.target(out, resume=True))
         assert [letter["code"] for letter in failures_in(out)] == ["not_audio"]
         assert names_of_tracks(out) == set()
         assert manifest_of(out)["counts"]["separate.speakers_failed"] == 3
+
+    def test_that_are_whole_stay_where_the_recording_is_gone(self, talk: Path, tmp_path: Path) -> None:
+        expected = separate_here([talk], tmp_path / "expected")
+        self.leave_parts(talk, tmp_path / "out")
+        (tmp_path / "talk.wav").unlink()
+        out = separate_here([talk], self.target(tmp_path / "out", resume=True))
+        assert (out / "_MANIFEST.json").read_bytes() == (expected / "_MANIFEST.json").read_bytes()
+
+    def test_leave_no_tracks_of_speakers_who_have_none_now(self, talk: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        self.target(out)
+        (out / "tracks").mkdir()
+        for name in ("talk_speaker_bo.wav", "talk_speaker_1.wav"):
+            (out / "tracks" / name).write_bytes(b"of other rules")
+        separate_here([talk], self.target(out, resume=True))
+        assert names_of_tracks(out) == {"tracks/talk_speaker_0.wav", "tracks/talk_speaker_1.wav"}
+        assert assert_tracks_hold_what_rows_say(out, tmp_path) == 2
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.model_records import KNOWN_MODELS, NEMOTRON_MODEL, TITANET_MODEL
-from beam_curator.models.checking import (
+from beam_curator.models.model_checks import (
     ModelUseWarning,
     check_model,
     config_of_model,
