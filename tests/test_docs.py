@@ -15,13 +15,13 @@ import pytest
 import soundfile
 import soxr
 
-from beam_curator.clips import safe_label, safe_stem, stem_with_mark
 from beam_curator.diarization.bandwidth import estimate_bandwidth
 from beam_curator.diarization.diarize_rules import ENTRY_KEYS
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
 from beam_curator.diarization.turn_rules import TURN_PRESETS
 from beam_curator.failures import FAILURE_DOCS
 from beam_curator.models.listening import longest_offline
+from beam_curator.recordings.safe_names import safe_label, safe_stem, stem_with_mark
 from beam_curator.runners import cli, exit_codes
 from beam_curator.runners.reference import with_tables
 from beam_curator.separation.separation_rules import SeparationRules

@@ -3,81 +3,19 @@
 Previews and embeddings, which need NumPy, are in `beam_curator.export.previews` and `beam_curator.export.embeddings`.
 """
 
-from beam_curator.export.document_paths import claim_key, relative_path
-from beam_curator.export.documents import (
-    ChunkMeta,
-    ClipMeta,
-    ClipWindow,
-    EncodedClip,
-    ExportedClip,
-    RecordingMeta,
-    render_chunk_meta,
-    render_clip_meta,
-    render_recording_meta,
-)
-from beam_curator.export.row_keys import (
-    CLIPS_PER_CHUNK,
-    chunks_of,
-    missing_transcripts,
-    n_chunks,
-    rejection_of,
-    scores_of,
-    transcripts_of,
-)
-from beam_curator.export.tree import (
-    chunk_embeddings_name,
-    clip_location,
-    clip_meta_name,
-    clip_name,
-    clip_uuid,
-    clips_dir,
-    embedding_name,
-    embeddings_dir,
-    embeddings_parquet_dir,
-    metas_dir,
-    preview_audio_name,
-    preview_image_name,
-    previews_dir,
-    processed_audio_name,
-    processed_audios_dir,
-    processed_clip_chunk_name,
-    processed_clip_chunks_dir,
-)
+from beam_curator.export.document_paths import relative_path
+from beam_curator.export.documents import ChunkMeta, ClipMeta, ClipWindow, EncodedClip, ExportedClip, RecordingMeta
+from beam_curator.export.export_rules import ExportRules
+from beam_curator.export.tree import clip_uuid
 
 __all__ = [
-    "CLIPS_PER_CHUNK",
     "ChunkMeta",
     "ClipMeta",
     "ClipWindow",
     "EncodedClip",
+    "ExportRules",
     "ExportedClip",
     "RecordingMeta",
-    "chunk_embeddings_name",
-    "chunks_of",
-    "claim_key",
-    "clip_location",
-    "clip_meta_name",
-    "clip_name",
     "clip_uuid",
-    "clips_dir",
-    "embedding_name",
-    "embeddings_dir",
-    "embeddings_parquet_dir",
-    "metas_dir",
-    "missing_transcripts",
-    "n_chunks",
-    "preview_audio_name",
-    "preview_image_name",
-    "previews_dir",
-    "processed_audio_name",
-    "processed_audios_dir",
-    "processed_clip_chunk_name",
-    "processed_clip_chunks_dir",
-    "rejection_of",
     "relative_path",
-    "render_chunk_meta",
-    "render_clip_meta",
-    "render_recording_meta",
-    "scores_of",
-    "transcripts_of",
 ]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from beam_curator.clips import (
-    ClipRequest,
+from beam_curator.clips import ClipRequest
+from beam_curator.clips.naming import (
     NameClaim,
     Position,
     claim_key,
@@ -19,12 +19,9 @@ from beam_curator.clips import (
     name_prefix,
     number_names,
     recordings_to_mark,
-    safe_label,
-    safe_stem,
     sort_requests,
-    stem_of,
-    stem_with_mark,
 )
+from beam_curator.recordings.safe_names import safe_label, safe_stem, stem_of, stem_with_mark
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=80)
 """Lone surrogates and NUL among them."""

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_curator.clips import (
+from beam_curator.clips import ClipRequest, requests_of_row
+from beam_curator.clips.naming import number_names, sort_requests
+from beam_curator.clips.tables import (
     CUT_KEYS,
-    ClipRequest,
     CutFacts,
     ExtractionTotals,
     claimed_duration,
@@ -23,9 +24,6 @@ from beam_curator.clips import (
     fields_before_cut,
     metadata_of_clip_row,
     metadata_row,
-    number_names,
-    requests_of_row,
-    sort_requests,
     summary_text,
     totals_of,
 )

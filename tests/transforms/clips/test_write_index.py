@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_curator.clips import CutFacts
-from beam_curator.clips.tables import clip_row, metadata_of_clip_row
+from beam_curator.clips.tables import CutFacts, clip_row, metadata_of_clip_row
 from beam_curator.files.clip_index import IndexOptions, write_combined, write_index
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Shard
