@@ -235,7 +235,7 @@ class TestBooksOfTurns:
             (
                 {},
                 {"turns": 12, "failures_diarize": 3},
-                "11 recordings were heard (diarize.turns), but 12 turns",
+                "11 turns were made (diarize.turns), but 12 turns",
             ),
         ],
     )

@@ -17,7 +17,7 @@ from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.output_set import RUN_NAME, WrittenFile
-from beam_curator.sets.recording_jobs import Body
+from beam_curator.sets.recording_events import Body
 
 N_UPLOADS = 8
 """Clips that a worker puts into an object store at a time: one alone waits for the network most of the time."""

@@ -10,21 +10,8 @@ from beam_curator.files.part_files import Part, PartWriter
 from beam_curator.files.set_files import SetFiles
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import FileRecord
-from beam_curator.sets.recording_jobs import (
-    AskedT,
-    Described,
-    Event,
-    Made,
-    MadeFile,
-    Missed,
-    ModelJob,
-    Noticed,
-    OpenedJob,
-    ReadyT,
-    RecordingJob,
-    TableRow,
-    TaskT,
-)
+from beam_curator.sets.recording_events import Described, Event, Made, MadeFile, Missed, Noticed, TableRow
+from beam_curator.sets.recording_jobs import AskedT, ModelJob, OpenedJob, ReadyT, RecordingJob, TaskT
 
 
 def events_of(job: OpenedJob[AskedT, TaskT], task: TaskT) -> Iterator[Event]:

@@ -5,7 +5,7 @@ import os
 from beam_curator.files import storage
 from beam_curator.files.clip_files import N_UPLOADS, ClipFiles
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.sets.recording_jobs import MadeFile
+from beam_curator.sets.recording_events import MadeFile
 
 _KNOWN_FOLDERS = 1 << 12
 

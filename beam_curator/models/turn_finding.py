@@ -19,7 +19,7 @@ from beam_curator.files.opened_recordings import open_recording
 from beam_curator.intervals import Seconds
 from beam_curator.models.sources import RecordingSource
 from beam_curator.sets.asked_rows import AskedRow
-from beam_curator.sets.recording_jobs import RowsTask
+from beam_curator.sets.recording_jobs import RowsTask, Timed, untimed
 
 TurnTask = RowsTask[AskedRow]
 
@@ -94,7 +94,9 @@ class Diarized:
         return clip_uuid(self.ready.name, first, stop)
 
 
-def diarized_of(ready: Ready, heard: Probabilities | EntryError, rules: DiarizeRules, turns: TurnRules) -> Diarized:
+def diarized_of(
+    ready: Ready, heard: Probabilities | EntryError, rules: DiarizeRules, turns: TurnRules, timed: Timed = untimed
+) -> Diarized:
     """Return a recording with the turns found in a model's result for it.
 
     Raises:
@@ -104,12 +106,19 @@ def diarized_of(ready: Ready, heard: Probabilities | EntryError, rules: DiarizeR
     if isinstance(heard, EntryError):
         raise heard
     found = _turns_of(ready, heard, turns)
+    bandwidths = embeddings = None
+    if rules.bandwidth:
+        with timed("bandwidth"):
+            bandwidths = _bandwidths_of(ready, found)
+    if rules.pools_embeddings:
+        with timed("embed"):
+            embeddings = _embeddings_of(ready, heard, found)
     return Diarized(
         ready=ready,
         turns=tuple(found),
         saturated=is_saturated(found, heard.n_speakers),
-        bandwidths=_bandwidths_of(ready, found) if rules.bandwidth else None,
-        embeddings=_embeddings_of(ready, heard, found) if rules.pools_embeddings else None,
+        bandwidths=bandwidths,
+        embeddings=embeddings,
     )
 
 

@@ -35,17 +35,8 @@ from beam_curator.rules import config_of
 from beam_curator.sets.asked_rows import AskedRow, key_of, tasks_of
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.output_set import Config
-from beam_curator.sets.recording_jobs import (
-    BlockPlan,
-    Event,
-    LinePlace,
-    Made,
-    MadeFile,
-    ModelJob,
-    Noticed,
-    TableRow,
-    plan_lines,
-)
+from beam_curator.sets.recording_events import Event, Made, MadeFile, Noticed, TableRow
+from beam_curator.sets.recording_jobs import BlockPlan, LinePlace, ModelJob, plan_lines
 from beam_curator.sets.set_kinds import DIARIZE
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions, output_config
 
@@ -80,12 +71,18 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
         return plan_lines(block, self._plan_line)
 
     def _plan_line(self, plan: BlockPlan[AskedRow], raw: bytes, place: LinePlace) -> None:
+        plan.asked.append(self.asked_by(raw, place))
+        plan.counts["plan.rows"] += 1
+
+    def asked_by(self, raw: bytes, place: LinePlace) -> AskedRow:
+        """Tell which recording a line of a manifest asks for.
+
+        Raises:
+          EntryError: it is no JSON object, or names no recording.
+        """
         rules = self._rules
         before = row_before(parse_object(raw), rules.diar_segments_key, rules.audio_filepath_key)
-        plan.asked.append(
-            asked_row(raw, place, key=rules.audio_filepath_key, audio_root=rules.audio_root, fields=before)
-        )
-        plan.counts["plan.rows"] += 1
+        return asked_row(raw, place, key=rules.audio_filepath_key, audio_root=rules.audio_root, fields=before)
 
     def key(self, asked: AskedRow) -> str:
         return key_of(asked)
@@ -116,7 +113,7 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
         Raises:
           EntryError: see `diarized_of`.
         """
-        return diarized_of(ready, heard, self._rules, self._turns)
+        return diarized_of(ready, heard, self._rules, self._turns, self.timed)
 
     def made(self, ready: Ready | Diarized, result: Any) -> Iterator[Event]:
         if isinstance(ready, Diarized):

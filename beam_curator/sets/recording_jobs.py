@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ from beam_curator.sets.columns import RowColumns, Table
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import FAILURES, WrittenFile
 from beam_curator.sets.packed_rows import PackedRow
+from beam_curator.sets.recording_events import Event, Missed
 from beam_curator.sets.set_kinds import SetKind
 
 if TYPE_CHECKING:
@@ -27,118 +29,6 @@ ROW_STAGE = "plan"
 
 Position = tuple[int, int, int]
 """Where a row stands among all: ordinal and part of its block, and its byte offset."""
-
-
-class Body(Protocol):
-    """The bytes of a file before it is in place."""
-
-    @property
-    def n_bytes(self) -> int:
-        """Size."""
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the bytes, hexadecimal."""
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes in order; may be called again."""
-
-    def close(self) -> None:
-        """Give memory and temporary files back."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MadeFile:
-    """A file that was made of a recording.
-
-    Attributes:
-      name: below the directory of the set.
-      body: its bytes.
-    """
-
-    name: str
-    body: Body
-
-    @property
-    def written(self) -> WrittenFile:
-        """The file as a row names it."""
-        return WrittenFile(self.name, self.body.n_bytes, self.body.sha256)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """A row that was made of a recording.
-
-    Attributes:
-      row: JSON values by key.
-      order: its place among the rows of the recording, which may come in any order.
-      files: what goes with it, in place before it; rows that follow each other may share files.
-      counts: for the books, in the stage of the job.
-    """
-
-    row: dict[str, Any]
-    order: tuple[int, ...] = ()
-    files: tuple[MadeFile, ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missed:
-    """A dead letter.
-
-    Attributes:
-      failure: what went wrong.
-      order: its place among the dead letters of the recording.
-      names: of files that an earlier attempt may have left.
-      counts: for the books, in the stage of the job.
-    """
-
-    failure: Failure
-    order: tuple[int, ...] = ()
-    names: tuple[str, ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Noticed:
-    """Something that no row says.
-
-    Attributes:
-      counts: for the books, in the stage of the job.
-      progress: for people, while a long recording is worked on.
-      names: of files that an earlier attempt may have left, and that are not made this time.
-    """
-
-    counts: Mapping[str, int] = field(default_factory=dict)
-    progress: Mapping[str, int] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
-    """A file about the recording or a part of it, which the manifest of the set lists by itself.
-
-    Attributes:
-      file: the file.
-      kind: of it.
-      n_rows: rows in it.
-    """
-
-    file: MadeFile
-    kind: str
-    n_rows: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableRow:
-    """A row of a table beside the rows of the set; None where one is missing that was asked for."""
-
-    table: str
-    row: dict[str, Any] | None
-
-
-Event = Made | Missed | Noticed | Described | TableRow
-"""Everything that may come of the work on a recording."""
 
 
 def _nothing_counted(row: dict[str, Any]) -> Iterable[Count]:
@@ -376,8 +266,24 @@ class OpenedJob(RecordingJob[AskedT, TaskT]):
         """
 
 
+Timed = Callable[[str], AbstractContextManager[None]]
+"""Times the body of a `with` statement for the summary, under the name of a stage."""
+
+
+def untimed(stage: str) -> AbstractContextManager[None]:
+    """Time nothing."""
+    del stage
+    return nullcontext()
+
+
 class ModelJob(RecordingJob[AskedT, TaskT], Generic[AskedT, TaskT, ReadyT]):
-    """A job in whose middle a model hears recordings, by RunInference."""
+    """A job in whose middle a model hears recordings, by RunInference.
+
+    Attributes:
+      timed: of the worker, which sets it; times nothing elsewhere.
+    """
+
+    timed: Timed = staticmethod(untimed)
 
     @abstractmethod
     def ready(self, task: TaskT, reader: AudioReader) -> ReadyT:

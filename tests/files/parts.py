@@ -14,7 +14,8 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartWriter, rows_of_part
 from beam_curator.files.recording_files import RecordingFiles, events_of
 from beam_curator.sets.counting import Count
-from beam_curator.sets.recording_jobs import Event, OpenedJob, RecordingJob, RowKind
+from beam_curator.sets.recording_events import Event
+from beam_curator.sets.recording_jobs import OpenedJob, RecordingJob, RowKind
 from tests.transforms.clips.clip_sets import mark_run
 
 

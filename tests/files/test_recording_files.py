@@ -20,18 +20,8 @@ from beam_curator.files.set_files import LinkedFolderError
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.output_set import FileRecord
 from beam_curator.sets.packed_rows import PackedRow, compressed
-from beam_curator.sets.recording_jobs import (
-    BlockPlan,
-    Described,
-    Event,
-    Made,
-    MadeFile,
-    Missed,
-    Noticed,
-    OpenedJob,
-    RowsTask,
-    TableRow,
-)
+from beam_curator.sets.recording_events import Described, Event, Made, MadeFile, Missed, Noticed, TableRow
+from beam_curator.sets.recording_jobs import BlockPlan, OpenedJob, RowsTask
 from beam_curator.sets.set_kinds import EXTRACT
 from tests.files.parts import rows_of, target_of, written
 from tests.transforms.clips.clip_sets import write_recording

@@ -9,7 +9,7 @@ from beam_curator.files.clip_files import in_memory
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.set_files import LinkedFolderError, SetFiles
 from beam_curator.sets.output_set import WrittenFile
-from beam_curator.sets.recording_jobs import MadeFile
+from beam_curator.sets.recording_events import MadeFile
 from tests import fakes_filesystem as store
 
 HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"

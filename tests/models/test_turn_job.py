@@ -23,7 +23,8 @@ from beam_curator.files.recording_files import RecordingFiles
 from beam_curator.models.turn_finding import Diarized, Ready, TurnTask, diarized_of
 from beam_curator.models.turn_job import TurnJob
 from beam_curator.sets.asked_rows import AskedRow
-from beam_curator.sets.recording_jobs import Event, LinePlace, RowsTask
+from beam_curator.sets.recording_events import Event
+from beam_curator.sets.recording_jobs import LinePlace, RowsTask
 from beam_curator.transforms.jobs.model_steps import look_into
 from tests.fakes_models import Speech, segments_of, write_sound
 from tests.files.parts import written

@@ -269,8 +269,8 @@ def test_a_plan_of_diarization_shows_the_gpu_that_its_processes_share() -> None:
     shared = "type:nvidia-l4;count:1;install-nvidia-driver:latest;use_nvidia_mps"
     assert text[5:9] == ["  machine: g2-standard-8", f"  gpu: {shared}", "  disk: 100 GB", "  threads: 1"]
     assert text[10] == "  hints: none"
-    (step,) = [line for line in text if line.startswith("    Listen: ")]
-    assert "Hear" in step
+    (step,) = [line for line in text if line.startswith("    Hear: ")]
+    assert "Listen" in step
     (shown,) = [line for line in text if "worker_accelerator" in line]
     assert shown.startswith(f"    --dataflow_service_options=worker_accelerator={shared}  (--gpu; all processes of a ")
 

@@ -23,7 +23,7 @@ from beam_curator.files.export.preview_files import PreviewRecorder
 from beam_curator.files.jobs.clip_job import CutClip
 from beam_curator.intervals import Span
 from beam_curator.sets.embedding_columns import Embedding
-from beam_curator.sets.recording_jobs import MadeFile
+from beam_curator.sets.recording_events import MadeFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

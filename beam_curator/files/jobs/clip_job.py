@@ -23,16 +23,8 @@ from beam_curator.files.jobs.clip_planning import INTERVAL_STAGE, plan_clips
 from beam_curator.rules import config_of
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.output_set import Config
-from beam_curator.sets.recording_jobs import (
-    ROW_STAGE,
-    BlockPlan,
-    Event,
-    Made,
-    MadeFile,
-    Missed,
-    Noticed,
-    OpenedJob,
-)
+from beam_curator.sets.recording_events import Event, Made, MadeFile, Missed, Noticed
+from beam_curator.sets.recording_jobs import ROW_STAGE, BlockPlan, OpenedJob
 from beam_curator.sets.set_kinds import EXTRACT
 from beam_curator.sets.set_options import InputOptions, output_config
 

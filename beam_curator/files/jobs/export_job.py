@@ -35,7 +35,7 @@ from beam_curator.files.jobs.clip_job import RequestJob, failure_of
 from beam_curator.rules import config_of
 from beam_curator.sets.embedding_columns import Embedding
 from beam_curator.sets.output_set import Config
-from beam_curator.sets.recording_jobs import Described, Event, Made, MadeFile, Missed, Noticed
+from beam_curator.sets.recording_events import Described, Event, Made, MadeFile, Missed, Noticed
 from beam_curator.sets.set_kinds import EXPORT
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions, output_config
 

@@ -26,18 +26,8 @@ from beam_curator.separation.track_rows import SEPARATE_STAGE, TRACKS
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.packed_rows import compressed
-from beam_curator.sets.recording_jobs import (
-    BlockPlan,
-    Event,
-    LinePlace,
-    Made,
-    MadeFile,
-    Missed,
-    Noticed,
-    OpenedJob,
-    RowsTask,
-    plan_lines,
-)
+from beam_curator.sets.recording_events import Event, Made, MadeFile, Missed, Noticed
+from beam_curator.sets.recording_jobs import BlockPlan, LinePlace, OpenedJob, RowsTask, plan_lines
 from beam_curator.sets.set_kinds import SEPARATE
 from beam_curator.sets.set_options import InputOptions, output_config
 

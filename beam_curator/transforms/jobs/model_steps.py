@@ -12,7 +12,8 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part
 from beam_curator.files.recording_files import RecordingFiles, look_into
 from beam_curator.sets.counting import Count
-from beam_curator.sets.recording_jobs import AskedT, Event, ModelJob, ReadyT, TaskT
+from beam_curator.sets.recording_events import Event
+from beam_curator.sets.recording_jobs import AskedT, ModelJob, ReadyT, TaskT
 from beam_curator.transforms.metrics import timed
 
 Done = TaggedOutput[Literal["parts"], Part]
@@ -58,6 +59,7 @@ class WritingFn(beam.DoFn):
 
     def setup(self) -> None:
         self._files = RecordingFiles(self._job, self._target)
+        self._job.timed = timed
         self._job.open()
 
     def teardown(self) -> None:

@@ -12,18 +12,8 @@ from beam_curator.entries.json_lines import encode
 from beam_curator.failures import EntryError, Failure
 from beam_curator.files.recording_files import events_of
 from beam_curator.sets.blocks import BlockRef, FailureBlock, Line, LineBlock
-from beam_curator.sets.recording_jobs import (
-    AskedT,
-    Described,
-    Event,
-    Made,
-    MadeFile,
-    Missed,
-    OpenedJob,
-    RecordingJob,
-    TableRow,
-    TaskT,
-)
+from beam_curator.sets.recording_events import Described, Event, Made, MadeFile, Missed, TableRow
+from beam_curator.sets.recording_jobs import AskedT, OpenedJob, RecordingJob, TaskT
 from beam_curator.transforms.jobs.recording_steps import GroupRecordings, PlanRows
 
 Row = dict[str, Any] | LineBlock

@@ -24,6 +24,7 @@ from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.embedding_tables import METADATA_KEY, WriteEmbeddings
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.models.turn_finding import Diarized
+from beam_curator.sets.set_options import RowOutputOptions
 from beam_curator.transforms.diarization.diarize_recordings import POOLED, Diarize
 from tests.fakes_models import BandHandler, Speech, turns_of, write_sound
 from tests.manifests import failures_in, manifest_of
@@ -112,7 +113,7 @@ class TestTables:
     @pytest.mark.parametrize("kind", ["speaker", "turn"])
     def test_pyarrow_pandas_and_datasets_read_them(self, recordings: Path, tmp_path: Path, kind: str) -> None:
         pandas = pytest.importorskip("pandas")
-        out = embedded([recordings], tmp_path / "out", row_format="avro")
+        out = embedded([recordings], tmp_path / "out", output=RowOutputOptions(row_format="avro"))
         (path,) = out.glob(f"{kind}-embeddings-00000-of-00001.parquet")
         table = pq.read_table(path)
         assert str(table.schema.field("embedding").type) == "fixed_size_list<element: float not null>[4]"

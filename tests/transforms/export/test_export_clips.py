@@ -19,8 +19,9 @@ from PIL import Image
 
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.export.export_rules import ExportRules
+from beam_curator.files.jobs.export_job import input_prefix
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.transforms.export.export_clips import ExportClips, input_prefix
+from beam_curator.transforms.export.export_clips import ExportClips
 from tests.manifests import manifest_of, names_in
 from tests.transforms.clips.clip_sets import clip_rows, piece, samples_in, write_recording, write_rows
 from tests.transforms.export.trees import Talk, chunk_of, cut, document, export, meta_of, tree_of, uuid_of

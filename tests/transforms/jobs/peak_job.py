@@ -18,16 +18,8 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.asked_rows import AskedRow, key_of, tasks_of
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.columns import Column, Table
-from beam_curator.sets.recording_jobs import (
-    BlockPlan,
-    Event,
-    LinePlace,
-    Made,
-    OpenedJob,
-    RowKind,
-    RowsTask,
-    plan_lines,
-)
+from beam_curator.sets.recording_events import Event, Made
+from beam_curator.sets.recording_jobs import BlockPlan, LinePlace, OpenedJob, RowKind, RowsTask, plan_lines
 from beam_curator.sets.set_kinds import SetKind, recording_books
 from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms import JobSet, Reading, WriteRecordingSet

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -12,7 +11,7 @@ from beam_curator.diarization.diarize_rules import DiarizeRules
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.models.turn_job import TurnJob
-from beam_curator.sets.blocks import MAX_LINE_BYTES
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs.job_sets import Reading
 from beam_curator.transforms.jobs.recording_sets import ReadAsked
 from beam_curator.transforms.jobs.recording_steps import GroupRecordings
@@ -25,7 +24,7 @@ def check_read(
     inputs: list[Path], out: Path, ids: list[str], counts: dict[str, int], *, keep_duplicates: bool = False
 ) -> None:
     """Read what is to be diarized, and compare the ids of its recordings and the counts."""
-    reading = Reading(inputs=tuple(map(str, inputs)), max_line_bytes=MAX_LINE_BYTES, keep_duplicates=keep_duplicates)
+    reading = Reading(inputs=tuple(map(str, inputs)), options=InputOptions(keep_duplicates=keep_duplicates))
     with beam.Pipeline("FnApiRunner") as pipeline:
         read = pipeline | ReadAsked(JOB, reading, OutputTarget(directory=str(out)), takes_recordings=True)
         tasks = read.asked | GroupRecordings(JOB)
@@ -63,15 +62,15 @@ class TestReadAsked:
 
     def test_recordings_are_no_manifests_of_a_job_that_takes_none(self, tmp_path: Path) -> None:
         (tmp_path / "a.wav").write_bytes(b"x")
-        reading = Reading(inputs=(str(tmp_path / "a.wav"),), max_line_bytes=MAX_LINE_BYTES, keep_duplicates=False)
+        reading = Reading(inputs=(str(tmp_path / "a.wav"),), options=InputOptions())
         with beam.Pipeline("FnApiRunner") as pipeline:
             read = pipeline | ReadAsked(JOB, reading, OutputTarget(directory=str(tmp_path / "out")))
             assert_that(read.asked, equal_to([]))
 
     def test_the_key_of_recordings_is_that_of_the_job(self, tmp_path: Path) -> None:
         (tmp_path / "a.wav").write_bytes(b"x")
-        reading = Reading(inputs=(str(tmp_path / "a.wav"),), max_line_bytes=MAX_LINE_BYTES, keep_duplicates=False)
-        job = TurnJob(replace(DiarizeRules(), filepath_key="path"), TurnRules())
+        reading = Reading(inputs=(str(tmp_path / "a.wav"),), options=InputOptions())
+        job = TurnJob(DiarizeRules(audio_filepath_key="path"), TurnRules())
         with beam.Pipeline("FnApiRunner") as pipeline:
             read = pipeline | ReadAsked(job, reading, OutputTarget(directory="unused"), takes_recordings=True)
             seen = read.asked | beam.Map(lambda row: (row.recording, row.fields()))
@@ -83,7 +82,7 @@ class TestReadAsked:
     ) -> None:
         (tmp_path / "a.wav").write_bytes(b"x")
         monkeypatch.chdir(tmp_path)
-        reading = Reading(inputs=("a.wav",), max_line_bytes=MAX_LINE_BYTES, keep_duplicates=False)
+        reading = Reading(inputs=("a.wav",), options=InputOptions())
         with beam.Pipeline("FnApiRunner") as pipeline:
             target = OutputTarget(directory=str(tmp_path / "out"))
             read = pipeline | ReadAsked(JOB, reading, target, takes_recordings=True)

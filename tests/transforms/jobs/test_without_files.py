@@ -239,5 +239,5 @@ class TestDiarizeRows:
 
     def test_a_model_of_embeddings_needs_a_set(self) -> None:
         rules = DiarizeRules(embeddings=True, embedding_model="org/voices")
-        with pytest.raises(ValueError, match="embedding_model 'org/voices' is for Diarize, which writes a set"):
+        with pytest.raises(ValueError, match="embedding_model 'org/voices' is for Diarize alone"):
             DiarizeRows(handler=BandHandler(), rules=rules)

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from beam_curator.separation.turn_rows import TurnsRow, hash_of, tasks_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_curator.recordings.recording_ids import id_key
 from beam_curator.recordings.safe_names import folded
+from beam_curator.separation.asked_tracks import TurnsRow, hash_of, tasks_of
 from beam_curator.separation.speaker_turns import SpeakerTurn
 from beam_curator.sets.packed_rows import compressed
 from beam_curator.sets.recording_jobs import RowsTask
