@@ -35,12 +35,12 @@ class OverlapRules:
     """
 
     overlap_percentage: float = option(
-        50.0, "of two windows that share at least this much of the shorter one, one goes; 0 means any overlap, percent"
+        50.0, "drop one of two windows that share at least this percentage of the shorter one; 0: any overlap"
     )
-    target_duration: float = option(120.0, "the window nearer to this duration stays, seconds")
+    target_duration: float = option(120.0, "keep the window nearer to this duration, in seconds")
     scope: OverlapScope = option(
         "row",
-        "row: windows of one entry compete; audio_file: those of all entries of one recording",
+        "windows to compare; row: those of one entry; audio_file: those of all entries of a recording",
         choices=OVERLAP_SCOPES,
     )
 
