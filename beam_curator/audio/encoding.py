@@ -137,6 +137,7 @@ class AudioEncoder:
         self._subtype = _subtype_of(audio_format, subtype)
         _check_format(sample_rate, n_channels, audio_format)
         self._rate, self._n_channels, self._format = sample_rate, n_channels, audio_format
+        # a random serial number would make the bytes of every run different
         self._pages = FixedSerialFile(file) if audio_format == "ogg" else None
         self._sink = SinkFile(self._pages or file)
         self._blocks = _Blocks(n_channels, _FORMATS[audio_format].block_samples)
@@ -161,6 +162,7 @@ class AudioEncoder:
           EntryError: there are none (`empty_audio`), or the format cannot hold so many (`not_encodable`).
           OSError: the file cannot be written.
         """
+        # the blocks, not the pieces, are what libsndfile sees: the bytes do not depend on the cutting
         rest = self._blocks.rest()
         if len(rest):
             self._write(rest)
@@ -235,8 +237,10 @@ bits: mix the channels, choose another sample rate, or write another format
     if chosen not in _SAMPLE_BYTES:
         return
     data_bytes = _SAMPLE_BYTES[chosen] * n_samples * n_channels
+    # chunks of RIFF are padded to an even length
     n_bytes = _WAV_HEADER_BYTES + data_bytes + data_bytes % 2
     if chosen in _REAL_SUBTYPES:
+        # wav in floating point has a fact chunk, too
         n_bytes += _FACT_BYTES + _PEAK_BYTES[0] + _PEAK_BYTES[1] * n_channels
     if n_bytes > _FORMATS[audio_format].max_bytes:
         raise _not_encodable(f"{n_samples} samples or more", audio_format, "its sizes have 32 bits")
@@ -265,6 +269,7 @@ def _leave_out_peaks(sound: Any) -> None:
     """Tell libsndfile to write no chunk of peaks: soundfile has no name for the command."""
     import soundfile
 
+    # 0 as data size is false to libsndfile; the pointer is not read
     soundfile._snd.sf_command(sound._file, _ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
 
 
@@ -304,6 +309,7 @@ class _Blocks:
     def _hold(self, samples: Samples) -> None:
         n = self._n_held + len(samples)
         if n > len(self._held):
+            # doubled, so that many small pieces are not copied over and over
             larger = np.empty((min(self._block_samples, max(n, 2 * len(self._held))), self._n_channels), np.float32)
             larger[: self._n_held] = self._held[: self._n_held]
             self._held = larger

@@ -73,6 +73,7 @@ class SourceFile:
         left = max(0, self.size - here)
         n_bytes = left if n_bytes < 0 else min(n_bytes, left)
         pieces = [self._prefix[here : here + n_bytes]]
+        # a raw file may return less than asked, so reading goes on until it returns nothing
         missing = n_bytes - len(pieces[0])
         if missing:
             self._file.seek(self._start + here + len(pieces[0]) - len(self._prefix))
@@ -95,6 +96,7 @@ class SourceFile:
         """Fill a buffer for libsndfile; return the bytes read, and keep an error for `raise_error`."""
         here = self._position - len(self._prefix)
         try:
+            # the prefix, or a file without readinto, needs a copy
             if self._readinto is None or here < 0 or self._position >= self.size:
                 data = self.read(len(buffer))
                 buffer[: len(data)] = data
@@ -142,6 +144,7 @@ class SinkFile:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move the position; return it."""
         position = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence] + offset
+        # libsndfile seeks to where it stands, which costs a flush of a buffered file
         if position != self._position:
             self._position = position
             self._guard(lambda: self._file.seek(self._base + position))

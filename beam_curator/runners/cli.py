@@ -171,7 +171,7 @@ COMMANDS = {
     ),
 }
 
-_BEAM_OPTIONS = "Any Beam pipeline option works too, such as --flink-master, --parallelism or --project. "
+_BEAM_OPTIONS = "Any Beam pipeline option may be given too, such as --flink-master, --parallelism or --project. "
 _EXIT_CODES = "Exit codes: 0 done, 3 done with failures, 2 wrong usage, 1 failed, 130 interrupted."
 
 
