@@ -43,7 +43,7 @@ def n_resampled(n_samples: int, sample_rate: int, new_sample_rate: int) -> int:
       >>> n_resampled(1001, 16000, 8000), n_resampled(48000, 48000, 16000)
       (501, 16000)
     """
-    # in integers: a float quotient would round long recordings wrongly
+    # not round(): it takes halves to the even neighbour
     return (2 * n_samples * new_sample_rate + sample_rate) // (2 * sample_rate)
 
 
@@ -104,5 +104,4 @@ class Resampler:
         if self._stream is None:
             return samples
         made: Samples = self._stream.resample_chunk(np.ascontiguousarray(samples), last=last)
-        # soxr may return one channel as a flat array
         return made.reshape(-1, self._n_channels)

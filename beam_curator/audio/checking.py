@@ -56,7 +56,13 @@ _LAYOUTS = {
     "rf64": _ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="little", pad=2, data_id=b"data"),
     "w64": _ChunkLayout(
         # Wave64 lengths count the header of 24 bytes, and chunks begin at multiples of 8
-        first=40, id_bytes=16, size_bytes=8, order="little", pad=8, data_id=_W64_DATA, counts_header=True
+        first=40,
+        id_bytes=16,
+        size_bytes=8,
+        order="little",
+        pad=8,
+        data_id=_W64_DATA,
+        counts_header=True,
     ),
     # SSND begins with offset and block size, four bytes each, before the samples
     "aiff": _ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="big", pad=2, data_id=b"SSND", before_samples=8),

@@ -15,7 +15,7 @@ from beam_curator.failures import EntryError, FailureCode
 
 # other demuxers estimate a duration from the bit rate, which is no claim of the file
 _KEEPS_ITS_LENGTH = frozenset({"mov", "matroska"})
-# durations include priming and padding of the codec, which decoding leaves out
+# a claimed duration may include priming and padding of the codec, which decoding leaves out
 _CLAIM_SLACK_SECONDS = 0.1
 _SAMPLE_FORMATS = frozenset({"u8", "s16", "s32", "flt", "dbl", "u8p", "s16p", "s32p", "fltp", "dblp"})
 _NO_PROTOCOLS = {"protocol_whitelist": "none"}

@@ -144,7 +144,7 @@ class SinkFile:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move the position; return it."""
         position = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence] + offset
-        # libsndfile seeks to where it stands, which costs a flush of a buffered file
+        # even a seek to where it stands would flush a buffered file
         if position != self._position:
             self._position = position
             self._guard(lambda: self._file.seek(self._base + position))

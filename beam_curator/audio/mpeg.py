@@ -11,6 +11,7 @@ from beam_curator.audio.files import SourceFile
 
 _READ_BYTES = 1 << 20
 _MAX_LEADING_BYTES = 1 << 16
+# tags behind the last frame (ID3v1, APE, lyrics) may be that long without meaning a wrong claim
 _SLACK_BYTES = 2048
 _SMALLEST_FRAME = 24
 
@@ -62,6 +63,7 @@ def frame_header(header: bytes) -> FrameHeader | None:
     slot = 4 if layer == 1 else 1
     n_slots = n_samples // (8 * slot) * kbps * 1000 // _RATES[version][rate_index] + padding
     mono = header[3] >> 6 == 3
+    # the Xing header lies behind the side information, whose length depends on these two
     side = (17 if mono else 32) if version == 3 else (9 if mono else 17)
     return FrameHeader(n_slots * slot if kbps else 0, n_samples, layer, side)
 
@@ -119,8 +121,10 @@ def mpeg_stream(source: SourceFile) -> MpegStream | None:
 def _with_mended_claim(frames: SourceFile, tag: bytes, header: FrameHeader, n_frames: int) -> MpegStream:
     """Count the frames behind a Xing header; where there are more than it claims, put their number into it."""
     counted = count_frames(frames.behind(len(tag)))
+    # encoders differ in whether the frame of the Xing header counts itself
     if counted <= n_frames + 1:
         return MpegStream(view=frames, doubtful=counted < n_frames, claims=True)
+    # behind the frame header come side information, the four letters and four bytes of flags
     at = 4 + header.side_info_bytes + 8
     mended = tag[:at] + counted.to_bytes(4, "big") + tag[at + 4 :]
     return MpegStream(view=frames.behind(len(tag), mended), doubtful=True)
@@ -148,6 +152,7 @@ def _claim_of(frame: bytes, header: FrameHeader) -> tuple[int, int, bool] | None
         if flags & 1:
             n_bytes = int.from_bytes(frame[at + 12 : at + 16], "big") if flags & 2 else 0
             return int.from_bytes(frame[at + 8 : at + 12], "big"), n_bytes, False
+    # VBRI has a fixed place: 32 bytes behind the frame header, whatever the side information
     if frame[36:40] == b"VBRI":
         return int.from_bytes(frame[50:54], "big"), int.from_bytes(frame[46:50], "big"), True
     return None
@@ -165,6 +170,7 @@ def _with_counted_frames(frames: SourceFile, first: bytes, header: FrameHeader) 
 def _quiet_frame(first: bytes, at_least: int) -> tuple[bytes, int]:
     """Return the header of a frame like the first one that has room for some bytes, and the length of that frame."""
     for kbps_index in range(1, 15):
+        # the lowest bit says that no checksum follows; private and padding bits are cleared
         quiet = bytes([0xFF, first[1] | 1, first[2] & 0x0C | kbps_index << 4, first[3]])
         found = frame_header(quiet)
         if found is not None and found.n_bytes >= at_least:
@@ -181,6 +187,7 @@ class _FrameSizes:
 
     def of(self, header: bytes) -> int:
         """Return the length in bytes, 0 where these four bytes are no header of this kind."""
+        # the fourth byte (channel mode) does not affect the length
         size = self._sizes.get(header[:3])
         if size is None:
             found = frame_header(header) if self._kind_of(header) == self._kind else None
@@ -201,6 +208,7 @@ def count_frames(source: SourceFile) -> int:
     n_frames = here = at = 0
     buffer, in_step = b"", True
     while here + 4 <= source.size:
+        # a header that straddles the buffer's end is read again as a whole
         if not at <= here <= at + len(buffer) - 4:
             buffer, at = source.read_at(here, _READ_BYTES), here
             if len(buffer) < 4:

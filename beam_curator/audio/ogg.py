@@ -13,6 +13,7 @@ SERIAL_NUMBER = 0x62636C70
 
 _HEADER_BYTES = 27
 _READ_BYTES = 1 << 18
+# 255 segments of 255 bytes each, and their table of lengths
 _LARGEST_PAGE = _HEADER_BYTES + 255 + 255 * 255
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -78,6 +79,7 @@ def _page_damage(page: bytes, layout: OggLayout, here: int) -> str | None:
     serial, begins, ends = page[14:18], page[5] & 2, page[5] & 4
     number = int.from_bytes(page[18:22], "little")
     if begins:
+        # streams that begin before any data are multiplexed; one that begins later is chained
         layout.chained = layout.chained or layout._data_seen
         layout._open.add(serial)
     elif number != layout._numbers.get(serial, number):
@@ -101,6 +103,7 @@ def _pages(source: SourceFile) -> Iterator[bytes]:
             yield page
             here += len(page)
         buffer = buffer[here:]
+        # an incomplete page may have fewer than four bytes so far, which must agree with its mark
         if len(buffer) > _LARGEST_PAGE or not b"OggS".startswith(buffer[:4]):
             return
 
@@ -112,6 +115,7 @@ def _page_at(buffer: bytes, here: int) -> bytes:
     n_segments = buffer[here + 26]
     body = here + _HEADER_BYTES + n_segments
     end = body + sum(buffer[here + _HEADER_BYTES : body])
+    # a table of segments that is cut short sums up to less: hence the second bound
     return buffer[here:end] if len(buffer) >= max(end, body) else b""
 
 
@@ -156,4 +160,5 @@ class FixedSerialFile:
 
 def _with_serial_number(page: bytes) -> bytes:
     page = page[:14] + SERIAL_NUMBER.to_bytes(4, "little") + page[18:]
+    # the checksum covers the serial number, so it has to be computed anew
     return page[:22] + page_checksum(page).to_bytes(4, "little") + page[26:]

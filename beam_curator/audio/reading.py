@@ -20,6 +20,7 @@ PIECE_SAMPLES = 1 << 18
 _PIECE_VALUES = 1 << 22
 _MAX_SAMPLE_RATE = 10_000_000
 _MAX_CHANNELS = 1024
+# integer codecs cannot hold NaN, so the check of each sample is spared
 _ALWAYS_FINITE = frozenset({"pcm_u8", "pcm_s8", "pcm_16", "pcm_24", "pcm_32", "ulaw", "alaw"})
 
 
@@ -80,6 +81,7 @@ class AudioReader:
         """
         stop = self.info.n_samples if stop is None else stop
         self._check(start, stop)
+        # many channels make a piece larger, so it takes fewer samples
         step = max(1, min(piece_samples, _PIECE_VALUES // self.info.n_channels))
         for here in range(start, stop, step):
             yield self._read(here, min(stop, here + step))
@@ -150,6 +152,7 @@ def open_audio(source: bytes | BinaryIO) -> AudioReader:
     tag = id3_bytes(file.read_at(0, 10))
     body = file.behind(tag) if tag else file
     head = body.read_at(0, HEAD_BYTES)
+    # padding may separate an ID3 tag from the first frame
     container = container_of(head) or ("mp3" if tag else None)
     if container is None:
         raise not_audio(f"a file that begins with {head[:16]!r} is no audio format that is known here")
@@ -178,6 +181,7 @@ def _open(source: SourceFile, container: str) -> tuple[AudioInfo, Spans]:
         try:
             return open_container(source, container)
         except EntryError:
+            # FFmpeg could not help, so the first error says more
             raise err from None
 
 

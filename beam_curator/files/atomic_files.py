@@ -31,6 +31,7 @@ def write_bytes(directory: str, name: str, data: bytes) -> None:
     with AtomicFile(directory, name) as file:
         file.write_pieces([data])
     if not is_remote(directory):
+        # without it a crash of the machine may undo the rename
         _sync_directory(directory)
 
 
@@ -95,6 +96,7 @@ class AtomicFile:
             path = join(self._directory, self._name)
             self._stream = open_object(path, create=True)
         else:
+            # unbuffered: the buffers here are larger, and a second copy would only cost time
             self._stream = open(self._temp, "xb", buffering=0)
         return self
 
@@ -119,12 +121,14 @@ class AtomicFile:
 
     def _flush(self, buffer: io.BytesIO) -> None:
         """Hash and write a buffer; its memory is used again."""
+        # the buffer keeps its old length when used again: only the bytes before its position are new
         with buffer.getbuffer() as whole, whole[: buffer.tell()] as view:
             if self._hashed:
                 self._digest.update(view)
             self.n_bytes += len(view)
             position = 0
             while position < len(view):
+                # a raw write may take less than it is given; object stores' streams return None and take all
                 written = self._stream.write(view[position : position + _WRITE_BYTES])
                 position += written if written is not None else _WRITE_BYTES
         buffer.seek(0)
@@ -149,6 +153,7 @@ class AtomicFile:
         self._flush(self._buffer)
         if self._sync and not self._remote:
             os.fsync(self._stream.fileno())
+        # after the sync, which may take long: the less time between check and rename, the better
         if self._check is not None:
             self._check()
         self._stream.close()
@@ -157,6 +162,7 @@ class AtomicFile:
 
     def _abort(self) -> None:
         if self._remote:
+            # closing an upload would complete it, and the partial object would appear
             terminate = getattr(self._stream, "terminate", None)
             if terminate is not None:
                 terminate()

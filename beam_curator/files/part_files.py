@@ -75,6 +75,7 @@ class PartWriter:
     ) -> None:
         self._kind = kind
         self._target = target
+        # names of files that are not UTF-8 hold surrogates
         self._key = hashlib.blake2b(recording.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         self._template = FileRecord(
             name="", n_bytes=0, sha256="", n_rows=0, kind="", position=position, n_blocks=n_blocks
@@ -125,6 +126,7 @@ class PartWriter:
     def write(self) -> Part:
         """Put the files in place."""
         kind = self._kind
+        # a stable sort: rows of one order stay as they came
         rows = sorted(self._rows, key=_order)
         columns = ColumnKinds()
         for _, _, names in rows:
@@ -139,10 +141,12 @@ class PartWriter:
             documents=tuple(self._documents),
             tables={table: len(lines) for table, lines in self._tables.items() if rows},
         )
+        # last: its presence proves that all the others are in place
         files.append(self._write(kind.rows, [line for _, line, _ in rows], head=encode(head) + b"\n"))
         return _part(head, files)
 
     def _write(self, kind: str, lines: Sequence[bytes], *, head: bytes = b"", sync: bool = False) -> FileRecord:
+        # a run with a token has made the directory already; plain transforms have nobody who did
         if self._target.token is None:
             storage.make_directory(self._target.directory)
         with AtomicFile(self._target.directory, self._name(kind), self._target.check, sync=sync) as file:
@@ -183,6 +187,7 @@ class PartWriter:
     def _left(self, kind: str, *, has_head: bool = False) -> "_Left | None":
         """Return the contents of a hidden file that an earlier attempt left; None if it is missing or damaged."""
         text = storage.read_bytes(storage.join(self._target.directory, self._name(kind)))
+        # a file that a crash cut short ends within a line
         if text is None or (text and not text.endswith(b"\n")):
             return None
         try:

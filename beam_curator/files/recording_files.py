@@ -86,10 +86,12 @@ class RecordingFiles(Generic[AskedT, TaskT]):
             for event in events:
                 yield from self._take(event, writer, put)
         except EntryError as err:
+            # files of pieces that were made before the failure must not outlive their rows
             self._files.take_back(list(put))
             writer.clear()
             for event in self._job.failed(task, err):
                 yield from self._take(event, writer, {})
+        # uploads end before the rows that vouch for them are written
         self._files.flush()
         return writer.write()
 
