@@ -135,6 +135,7 @@ class StreamingSortformer:
         decided: list[list[Floats]] = [[] for _ in states]
         failed = _hear(states, pieces, last)
         active = [index for index in range(len(states)) if index not in failed]
+        # side by side, so that every call of the model has as many streams as are ready
         while active := [index for index in active if index not in failed and self._has_chunk(states[index])]:
             steps = [self._next_step(states[index]) for index in active]
             for index, step, answer in zip(active, steps, in_halves(self._ask, steps, self._limit), strict=True):
@@ -197,6 +198,7 @@ class StreamingSortformer:
         """Run the model on the chunks of different streams at once."""
         mel, n_mel = padded([[step.mel] for step in steps])
         embeddings, n_frames = self._backend.pre_encode(mel, n_mel)
+        # rounded up: the last frame may hear fewer mel frames than the others
         expected = -(-n_mel // self.config.subsampling_factor)
         if not np.array_equal(n_frames, expected):
             raise ValueError(f"pre_encode made {list(n_frames)} frames, but {list(expected)} are expected")
@@ -212,6 +214,7 @@ class StreamingSortformer:
         state = step.state
         n_cache, n_fifo = len(state.cache), len(state.fifo)
         begin = n_cache + n_fifo + step.left
+        # copied: a view would keep the whole batch alive
         decided = answer.said.probabilities[begin : begin + step.n_frames].copy()
         if answer.said.frames is not None:
             state.frames.append(answer.said.frames[begin : begin + step.n_frames].copy())
@@ -243,11 +246,13 @@ class StreamingSortformer:
         cache, known = np.concatenate([state.cache, moved]), state.cache_predictions
         state.fifo = state.fifo[n_moved:].copy()
         is_full = len(cache) > parameters.spkcache_len
+        # see the docstring: the synchronous rule takes the predictions of this very step
         if known is None and is_full:
             known = cache_predictions
         predictions = None if known is None else np.concatenate([known, moved_predictions])
         if is_full and predictions is not None:
             n_scored = self._n_scored(len(cache))
+            # a probability of 0 for everybody scores -inf, so that padding is never kept
             predictions = np.pad(predictions, ((0, n_scored - len(cache)), (0, 0)))
             cache, predictions = compress(cache, predictions, state.silence_mean, rules, parameters.spkcache_len)
         state.cache, state.cache_predictions = cache, predictions

@@ -84,12 +84,16 @@ def compress(
     n_frames, n_speakers = predictions.shape
     per_speaker = length // n_speakers - rules.spkcache_sil_frames_per_spk
     scores = speaker_scores(predictions, rules, math.floor(per_speaker * rules.min_pos_scores_rate))
+    # frames from `length` on are new to the cache
     scores[:, length:] += np.float32(max(0.0, rules.scores_boost_latest))
     _boost_highest(scores, math.floor(per_speaker * rules.strong_boost_rate), 2 * math.log(2))
     _boost_highest(scores, math.floor(per_speaker * rules.weak_boost_rate), math.log(2))
+    # infinite scores, so that these places are always kept: each speaker ends with silence
     silence = np.full((n_speakers, rules.spkcache_sil_frames_per_spk), np.inf, dtype=np.float32)
     kept = _kept_frames(np.concatenate([scores, silence], axis=1), length)
+    # places behind the frames are silence, or were not filled
     is_filler = kept >= n_frames
+    # any valid index will do: what it fetches is overwritten
     kept[is_filler] = 0
     cache, cache_predictions = embeddings[kept], predictions[kept]
     cache[is_filler] = silence_mean
@@ -143,6 +147,7 @@ def _kept_frames(scores: Floats, length: int) -> NDArray[np.intp]:
     """Return the frames of the highest scores over all speakers, and n_frames for each that is -inf."""
     n_frames = scores.shape[1]
     flat = scores.ravel()
+    # sorted by place in the flat scores: speaker by speaker, each in order of time
     chosen = np.sort(highest(flat, length))
     chosen = chosen[flat[chosen] > -np.inf]
     kept = np.full(length, n_frames, dtype=np.intp)
@@ -174,7 +179,9 @@ def highest(scores: Floats, count: int) -> NDArray[np.intp]:
     if count <= 0:
         return np.empty(0, dtype=np.intp)
     chosen = np.argpartition(scores, n - count)[n - count :]
+    # argpartition puts the least of the chosen at the cut, which is their first place
     least = scores[chosen[0]]
+    # without a tie at the cut every algorithm takes the same
     if least == -np.inf or np.count_nonzero(scores >= least) == count:
         return chosen
     if count * _PARTIAL_SORT <= n:
@@ -186,6 +193,7 @@ def _nth_element(scores: list[float], count: int) -> list[int]:
     """Return the first `count` indices after std::nth_element with "greater" (libstdc++, bits/stl_algo.h)."""
     order = list(range(len(scores)))
     first, last = 0, len(order)
+    # std::nth_element gives up partitioning after twice the binary logarithm of steps
     for _ in range(2 * (len(order).bit_length() - 1)):
         if last - first <= 3:
             break
@@ -207,6 +215,7 @@ def _partition(scores: list[float], order: list[int], first: int, last: int) -> 
     value = scores[order[first]]
     left, right = first + 1, last
     while True:
+        # no bounds: the median of three guarantees a stop on both sides
         while scores[order[left]] > value:
             left += 1
         right -= 1

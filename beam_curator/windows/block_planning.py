@@ -60,6 +60,7 @@ def _is_plain(entry: Entry, rules: WindowRules) -> bool:
         and bool(entry.starts)
         and entry.sample_rate >= rules.min_sample_rate
         and len({speaker for speaker in entry.speakers if speaker}) <= MAX_COLUMNS
+        # dropping these keys changes what the rules see, as in the reference; plan_entry knows how
         and not {"metrics", "speaker"} & set(rules.drop_fields)
     )
 
@@ -127,17 +128,21 @@ def _speaker_seconds(segments: SegmentArrays, scans: Scans, candidates: Ints) ->
     seconds = np.zeros((len(candidates), n_columns))
     present = np.zeros((len(candidates), n_columns), dtype=np.bool_)
     flat_seconds, flat_present = seconds.reshape(-1), present.reshape(-1)
+    # longest first: the windows still growing at a step are then always a prefix
     by_length = np.argsort(candidates - scans.stops[candidates], kind="stable")
     rows = by_length * n_columns
     members = candidates[by_length]
     n_left = scans.stops[members] - members
     columns = np.where(segments.speakers < 0, n_columns - 1, segments.speakers)
     for step in range(int(n_left[0]) if len(n_left) else 0):
+        # n_left falls, and searchsorted wants rising values: hence the signs
         n_active = int(np.searchsorted(-n_left, -step, side="left"))
         index = members[:n_active] + step
         cell = rows[:n_active] + columns[index]
+        # no cell occurs twice, since each row adds one segment a step; += would lose the second
         flat_seconds[cell] += segments.durations[index]
         flat_present[cell] = True
+    # the cut segment is the last of its window, so its seconds are added last, as in the reference
     cut = np.flatnonzero(scans.cuts[candidates] != NOT_CUT)
     at = scans.stops[candidates[cut]]
     cell = cut * n_columns + columns[at]
@@ -151,6 +156,7 @@ def _longest(seconds: Floats, present: Bools) -> list[list[float]]:
     ordered = -np.sort(np.where(present, -seconds, np.inf), axis=1)[:, :N_SPEAKER_DURATIONS]
     ordered[np.isinf(ordered)] = 0.0
     padded = np.zeros((len(ordered), N_SPEAKER_DURATIONS))
+    # adding 0.0 turns the -0.0 of the negated sort into 0.0
     padded[:, : ordered.shape[1]] = ordered + 0.0
     return padded.tolist()
 
@@ -203,7 +209,9 @@ class _Columns:
             lost_speakers_at=np.searchsorted(windows.lost_speakers, offsets).tolist(),
             lost_bandwidth=(windows.lost_bandwidth - owned[windows.lost_bandwidth]).tolist(),
             lost_bandwidth_at=np.searchsorted(windows.lost_bandwidth, offsets).tolist(),
+            # np.sum adds pairwise, whose last bits differ from a sum from left to right
             total_durs=[sum_left_to_right(durations[begin:end]) for begin, end in pairwise(segments.offsets)],
+            # reduceat needs every entry to have a segment, which _is_plain sees to
             events=np.add.reduceat(scans.events, offsets[:-1], dtype=np.int64).tolist(),
         )
 

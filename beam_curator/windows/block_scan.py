@@ -83,17 +83,20 @@ def first_crossing(segments: SegmentArrays, rules: WindowRules) -> tuple[Ints, B
     for begin, end in pairwise(segments.offsets):
         piece = latest_end[begin:end]
         if (piece[1:] < piece[:-1]).any():
+            # bisection needs ascending ends; the running maximum passes the limit where the first end does
             np.maximum.accumulate(piece, out=piece)
     low = np.arange(len(latest_end))
     unsure = np.zeros(len(latest_end), dtype=np.bool_)
     inner = np.ones(len(latest_end), dtype=np.bool_)
     inner[segments.offsets[:-1]] = False
     before = np.flatnonzero(inner)
+    # the running maximum may come from before the start, and then tells nothing about what follows
     unsure[before] = latest_end[before - 1] - segments.starts[before] > rules.max_duration
     high = segments.last.copy()
     while (open_ := low < high).any():
         middle = (low + high) >> 1
         probe = np.minimum(middle, len(latest_end) - 1)
+        # subtracted as in plan_entry: comparing with starts + max_duration could round differently
         late = latest_end[probe] - segments.starts > rules.max_duration
         high = np.where(open_ & late, middle, high)
         low = np.where(open_ & ~late, middle + 1, low)
@@ -103,6 +106,7 @@ def first_crossing(segments: SegmentArrays, rules: WindowRules) -> tuple[Ints, B
 def _next_true(flags: Bools, otherwise: Ints) -> Ints:
     """Return, for each position, the next position at or after it where the flag is set, within its entry."""
     index = np.where(flags, np.arange(len(flags)), len(flags))
+    # from the back, so that each position sees the nearest index at or after it
     following = np.minimum.accumulate(index[::-1])[::-1]
     return np.minimum(following, otherwise)
 
@@ -115,6 +119,7 @@ def first_barred(entries: Sequence[Entry], segments: SegmentArrays, rules: Windo
         return barred
     for begin, end in pairwise(segments.offsets):
         numbers = segments.speakers[begin:end].tolist()
+        # speakers are numbered from 0: fewer numbers than that cannot break the rule
         if max(numbers) >= rules.max_speakers:
             crowded = np.array(_first_crowded(numbers, rules.max_speakers), dtype=np.int64)
             np.minimum(barred[begin:end], crowded + begin, out=barred[begin:end])
@@ -174,6 +179,7 @@ class Scans:
         every = np.arange(len(stops))
         at = np.minimum(stops, len(stops) - 1)
         cut_times = segments.starts + rules.max_duration
+        # low bandwidth is looked at before the duration, the speaker rule after it, as in plan_entry
         crosses = (stops == crossing) & (stops < segments.last) & (stops != narrow)
         # the start segment itself may be barred: `stops - 1` would then belong to what lies before it
         window_ends = np.where(stops > every, segments.ends[np.maximum(stops, 1) - 1], segments.ends)

@@ -116,6 +116,7 @@ def same_times(spans: Sequence[Span], kept: Sequence[int]) -> list[int]:
       >>> same_times([(0.0, 10.0), (0.0, 10.0), (4.0, 12.0)], [0])
       [0, 1]
     """
+    # the common case, without rounding: starts further apart cannot become equal
     starts = sorted(start for start, _ in spans)
     if all(later - earlier > _SURELY_DIFFERENT for earlier, later in pairwise(starts)):
         return sorted(kept)
