@@ -135,6 +135,7 @@ def halved(frames: Floats) -> Frames:
       >>> halved(np.float32([[0.5, -1e9]])).tolist()
       [[0.5, -65504.0]]
     """
+    # beyond it a cast gives infinity, which would spoil the mean of all frames
     most = np.finfo(np.float16).max
     return np.clip(frames, -most, most).astype(np.float16)
 
@@ -221,6 +222,7 @@ class _Round:
         else:
             if stream.pieces.is_late:
                 stream.fail(too_slow())
+        # a slow recording must not use up the time of the others
         waited = time.monotonic() - begin
         for other in streams:
             if other is not stream:
@@ -276,6 +278,7 @@ def longest_offline(free_bytes: int) -> float:
       >>> round(longest_offline(16 << 30))
       418
     """
+    # solved for the length: bytes = 256 * (seconds / 0.08) ** 2
     room = max(free_bytes / 2 - 1.5 * (1 << 30), 1 << 28)
     return float((room / 256) ** 0.5 * 0.08)
 
@@ -296,6 +299,7 @@ def free_memory(root: str = "/") -> int:
     group = f"{root}sys/fs/cgroup/memory."
     with suppress(OSError, ValueError, KeyError):
         with open(f"{group}max", encoding="ascii") as limit, open(f"{group}current", encoding="ascii") as current:
+            # a group without a limit says max, which is no number: the machine's value stands then
             left = int(limit.read()) - int(current.read())
         return max(0, min(free, left + _numbers_in(f"{group}stat")["inactive_file"]))
     return free

@@ -92,6 +92,7 @@ class WaveformSource:
         """
         self._check()
         step = PIECE_SECONDS * MODEL_SAMPLE_RATE
+        # at least one piece: without samples, an empty one
         for start in range(0, max(len(self.samples), 1), step):
             yield self.samples[start : start + step]
 
@@ -140,6 +141,7 @@ class PiecesAhead:
           EntryError: the recording is damaged, or too slow.
           OSError: it cannot be read.
         """
+        # one piece is held back, since only the end of the source tells that it was the last
         piece = self._next if self._next is not None else self._taken()
         if piece is None:
             return np.empty(0, np.float32), True
@@ -159,6 +161,7 @@ class PiecesAhead:
     def close(self) -> None:
         """Stop decoding."""
         self._closed.set()
+        # makes room for a piece that waits to be put, so that its thread sees the event at once
         with suppress(queue.Empty):
             while True:
                 self._queue.get_nowait()
@@ -173,6 +176,7 @@ class PiecesAhead:
             self._put(err)
 
     def _put(self, item: Floats | Exception | None) -> bool:
+        # with a timeout, so that a thread whose pieces nobody takes any more can end
         while not self._closed.is_set():
             with suppress(queue.Full):
                 self._queue.put(item, timeout=0.1)

@@ -58,6 +58,7 @@ def different_ids(wanted: Mapping[str, str]) -> dict[str, str]:
         groups: dict[str, list[str]] = defaultdict(list)
         for identity, chosen in ids.items():
             groups[folded(chosen)].append(identity)
+        # repeated, since a marked id may equal one that another recording wished for
         alike = [identity for group in groups.values() if len(group) > 1 for identity in group]
         if not alike:
             return ids

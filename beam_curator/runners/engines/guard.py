@@ -62,6 +62,7 @@ def run_guarded(driver: int, folder: str, command: Sequence[str]) -> int:
         command, stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, "TMPDIR": folder}
     )
     try:
+        # an orphan gets another parent: that is how a driver's death shows, even by SIGKILL
         while child.poll() is None and os.getppid() == driver:
             time.sleep(_LOOK_EVERY)
         return child.poll() or 0
@@ -69,6 +70,7 @@ def run_guarded(driver: int, folder: str, command: Sequence[str]) -> int:
         return 0
     finally:
         _kill_group(child)
+        # a driver that died cannot remove its own folder any more
         shutil.rmtree(folder if os.getppid() == driver else os.path.dirname(folder), ignore_errors=True)
 
 

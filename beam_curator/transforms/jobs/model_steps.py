@@ -80,6 +80,7 @@ class WritingFn(beam.DoFn):
 
 
 def _raising(error: EntryError) -> Iterator[Event]:
+    # makes this a generator, which raises when it is read, as a job's events do
     yield from ()
     raise error
 

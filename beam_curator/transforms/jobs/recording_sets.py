@@ -106,6 +106,7 @@ class _ListFn(beam.DoFn):
         n_blocks = -(-len(files) // FILES_A_BLOCK)
         for number, file in enumerate(files):
             full = file.name if storage.is_remote(file.name) else os.path.abspath(file.name)
+            # one element a recording, so that they spread over workers; ordinal and part keep their order
             ordinal, part = divmod(number, FILES_A_BLOCK)
             ref = BlockRef(source=file.name, occurrence=0, ordinal=ordinal, n_blocks=n_blocks, start=0, stop=0)
             yield LineBlock(ref=ref, part=part, lines=(Line(offset=0, raw=encode({self._key: full})),))

@@ -93,6 +93,7 @@ def block_of_line(source: str, offset: int, raw: bytes) -> LineBlock:
       offset: of the line.
       raw: the line.
     """
+    # 7 bytes, so that the number fits into a signed integer of 64 bits
     ordinal = int.from_bytes(hashlib.blake2b(source.encode("utf-8", "surrogatepass"), digest_size=7).digest())
     ref = BlockRef(source=source, occurrence=0, ordinal=ordinal, n_blocks=1, start=0, stop=0)
     return LineBlock(ref=ref, part=0, lines=(Line(offset=offset, raw=raw),))
@@ -148,6 +149,7 @@ class JobFn(beam.DoFn):
 
     def _whole(self, task: Any, events: Iterator[Event]) -> Iterable[Event]:
         try:
+            # held back whole, since a failure at the end takes back what came before
             return list(events)
         except EntryError as err:
             return self.failed(task, err)

@@ -170,6 +170,7 @@ class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mappi
         self._inputs = inputs
 
     def expand(self, files: PCollection[FileRecord]) -> PCollection[Mapping[str, int]]:
+        # as side inputs: the commit runs once all files, counts and hashes are there
         totals = self._counts | "Add up counts" >> beam.CombinePerKey(sum)
         return (
             files.pipeline
