@@ -20,9 +20,9 @@ class DataClaim:
 
     Attributes:
       start: where its content begins, in bytes.
-      claimed: the length that its header claims, in bytes; None where it says that it does not know.
-      there: number of bytes that the file has for it.
-      size_field: where the length is written, in bytes, and in how many bytes of which order.
+      claimed: the length in bytes that the header claims; None if the header marks it as unknown.
+      there: the bytes that the file really holds for it.
+      size_field: offset, width in bytes and byte order of the length field.
     """
 
     start: int

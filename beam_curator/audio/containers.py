@@ -118,7 +118,7 @@ def open_container(source: SourceFile, container: str) -> tuple[AudioInfo, Forwa
     """Open a recording with PyAV and decode it once, as nothing else tells its length.
 
     Raises:
-      EntryError: PyAV is not installed, the file cannot be opened, or nothing of it can be decoded.
+      EntryError: PyAV is not installed, or the file cannot be opened or decoded.
     """
     decoder = PacketDecoder(source, container)
     if not decoder.sample_rate and decoder.damage is not None:

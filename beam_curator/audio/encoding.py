@@ -119,7 +119,7 @@ class AudioEncoder:
       subtype: as for `encode_audio`.
 
     Raises:
-      EntryError: the format cannot hold so many channels or such a rate (`not_encodable`).
+      EntryError: the format does not allow this number of channels or this sample rate (`not_encodable`).
       ValueError: the format or the subtype is not known.
 
     Example:
@@ -149,7 +149,7 @@ class AudioEncoder:
 
         Raises:
           EntryError: some are NaN or infinite (`non_finite`), or the format cannot hold so many (`not_encodable`).
-          ValueError: the array is another.
+          ValueError: the array has another type or shape.
           OSError: the file cannot be written.
         """
         for block in self._blocks.add(samples):
@@ -159,7 +159,7 @@ class AudioEncoder:
         """Write the samples left over; return the number of samples of the clip.
 
         Raises:
-          EntryError: there are none (`empty_audio`), or the format cannot hold so many (`not_encodable`).
+          EntryError: the clip is empty (`empty_audio`), or too long for the format (`not_encodable`).
           OSError: the file cannot be written.
         """
         # the blocks, not the pieces, are what libsndfile sees: the bytes do not depend on the cutting
@@ -276,7 +276,7 @@ def _leave_out_peaks(sound: Any) -> None:
 class _Blocks:
     """Blocks of one length, cut from pieces of any lengths; samples that no format holds are refused.
 
-    A block is a view of the piece that holds all of it, else of memory that the next block overwrites.
+    A block that lies within one piece is a view of it. Any other is a view of memory that the next block overwrites.
     """
 
     def __init__(self, n_channels: int, block_samples: int) -> None:

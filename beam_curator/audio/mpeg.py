@@ -76,7 +76,7 @@ class MpegStream:
       view: the file as libsndfile should see it.
       n_samples: samples that are there, where they were counted; None where libsndfile's number holds.
       n_claimed: samples that a VBRI header claims, which libsndfile does not read; None without one.
-      doubtful: libsndfile's number may be wrong: count by decoding.
+      doubtful: libsndfile's number may be wrong, so the samples have to be counted by decoding.
       claims: libsndfile's number is what a header says.
     """
 

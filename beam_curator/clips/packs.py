@@ -107,13 +107,13 @@ class AskedClips:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """Everything that is asked of one recording.
+    """All clips requested from one recording.
 
     Attributes:
-      name: path, as it is opened.
-      stem: what the names of its clips begin with.
+      name: the path to open.
+      stem: the beginning of its clips' names.
       requests: in the order of their numbers, with the places of their rows.
-      sources: ordinal of a block to its manifest.
+      sources: the manifest of each block, by the block's ordinal.
     """
 
     name: str

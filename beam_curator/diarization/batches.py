@@ -21,10 +21,10 @@ _CALLS_BEFORE_MORE = 64
 
 @dataclass(slots=True)
 class BatchLimit:
-    """How many items at once there was memory for: learned from failures, and forgotten by and by.
+    """The number of items that fit into memory at once: learned from failures, raised again after successes.
 
     Attributes:
-      most_items: at most so many go into one call; None for no limit.
+      most_items: the most items in one call; None for no limit.
     """
 
     most_items: int | None = None
@@ -145,8 +145,8 @@ def plan_batches(seconds: Sequence[float], budget_seconds: float, max_items: int
 
     Args:
       seconds: length of each recording.
-      budget_seconds: a batch has at most so many seconds, each item counted as long as its longest; one item alone
-        always goes.
+      budget_seconds: the most seconds in a batch, with each item counted as long as the longest; an item alone is
+        always allowed.
       max_items: items of a batch at most.
 
     Returns:

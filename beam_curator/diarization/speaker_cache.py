@@ -107,10 +107,10 @@ def speaker_scores(predictions: Floats, rules: CacheRules, n_enough: int) -> Flo
     Args:
       predictions: float32 [n_frames, n_speakers], probabilities.
       rules: of the model.
-      n_enough: a speaker with so many positive scores keeps no others (those are overlapped speech).
+      n_enough: a speaker with this many positive scores keeps no others, which are overlapped speech.
 
     Returns:
-      float32 [n_speakers, n_frames], -inf where a frame does not come into question.
+      float32 [n_speakers, n_frames], -inf for frames that must not be kept for a speaker.
 
     Example:
       >>> speaker_scores(np.float32([[0.9, 0.1], [0.8, 0.6], [0.3, 0.1]]), CacheRules(), n_enough=9).round(3)
@@ -164,7 +164,7 @@ def highest(scores: Floats, count: int) -> NDArray[np.intp]:
 
     Args:
       scores: float32 [n], no NaN.
-      count: how many; all if there are not so many.
+      count: how many to find; all if there are fewer.
 
     Returns:
       intp [min(count, n)].

@@ -17,12 +17,12 @@ class OutputTarget:
 
     Attributes:
       directory: local or in an object store.
-      token: of the run, as `_RUN.json` has it; None where no launcher prepared the directory.
+      token: the run's token in `_RUN.json`; None if no launcher prepared the directory.
       resume: keep files that an earlier attempt of the same job put in place.
-      n_shards: merge the blocks' files into at most so many; 0 leaves them as they are.
+      n_shards: the largest number of files to merge the blocks' files into; 0 does not merge them.
 
     Raises:
-      ValueError: no directory is named, or there can be no such number of shards.
+      ValueError: no directory is named, or the number of shards is negative.
     """
 
     directory: str

@@ -36,7 +36,7 @@ class Part:
       files: hidden files of rows, of tables, and of dead letters where there are any.
       columns: of the index that its rows fill, with their kinds.
       counts: for the books.
-      documents: files that describe the recording, which the manifest lists by themselves.
+      documents: files that describe the recording; the manifest lists each of them.
     """
 
     files: tuple[FileRecord, ...]
@@ -65,7 +65,7 @@ class PartWriter:
     Args:
       kind: what the rows are.
       target: of the job.
-      recording: a text that no other task of the job has.
+      recording: a text that identifies the recording among the job's tasks.
       position: of its first row.
       n_blocks: number of blocks of the job.
     """
@@ -161,13 +161,13 @@ class PartWriter:
         return replace(self._template, name=self._name(kind), kind=kind, n_bytes=n_bytes, sha256=sha256, n_rows=n_rows)
 
     def kept(self, *, synced: bool = False) -> Part | None:
-        """Return the outcome of an earlier attempt, if it is whole: all files are there, each as its row says.
+        """Return the outcome of an earlier attempt if all its files are there, each as its row says.
 
         They are not trusted by their names alone: without an fsync, a crash of the machine may leave any bytes
         behind. A recording with dead letters is tried again, also where a sweep has taken their file already.
 
         Args:
-          synced: what belongs to the rows is in a file that was synced to the disk: no need to look at each.
+          synced: the rows' files lie in one file that was synced to the disk, so they need no check one by one.
         """
         directory, kind = self._target.directory, self._kind
         if not self._target.resume or storage.size_of(storage.join(directory, self._name(kind.letters))) is not None:

@@ -67,7 +67,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
         self._files.close()
 
     def kept(self, task: TaskT) -> Part | None:
-        """Return the outcome of an earlier attempt, if it is whole."""
+        """Return the outcome of an earlier attempt if all its files are intact."""
         return self._writer(task).kept()
 
     def write(self, task: TaskT, events: Iterable[Event]) -> Generator[Count, None, Part]:

@@ -23,7 +23,7 @@ SCHEMES = ("gs", "s3")
 """Object stores that are read and written; anything else with `://` is refused."""
 
 DAMAGED = (EOFError, zlib.error, zstandard.ZstdError)
-"""What reading a compressed file raises where it ends early or is damaged."""
+"""The exceptions raised by reading a compressed file that ends early or is damaged."""
 
 _BUFFER_BYTES = 1 << 20
 # zlib takes a gzip header and trailer where 16 is added
@@ -53,7 +53,7 @@ def check_store(path: str) -> None:
     """Check that a path can be served here.
 
     Raises:
-      UnknownSchemeError: its scheme is not allowed, or what serves it is not installed.
+      UnknownSchemeError: its scheme is not allowed, or the packages for it are not installed.
     """
     if not is_remote(path):
         return

@@ -81,7 +81,7 @@ class OfflineListener:
     Args:
       engine: the model.
       timeout: seconds after which recordings are given up; 0 for never.
-      batch_seconds: at most so much audio at once.
+      batch_seconds: the most audio in a batch, in seconds.
       max_seconds: the longest recording.
     """
 
@@ -269,7 +269,7 @@ def failed(err: Exception) -> EntryError:
 
 
 def longest_offline(free_bytes: int) -> float:
-    """Return how many seconds a model that hears a recording at once may be given, from the memory that is free.
+    """Return the longest recording in seconds that fits an offline model into the free memory.
 
     Attention of a full-size offline Sortformer takes about 256 bytes for each pair of frames of 80 ms (measured: 300 s
     take 4.5 GiB, 600 s 14.7 GiB, weights and all), beside 1.5 GiB that are there anyway. Half of what is free is used.

@@ -31,7 +31,7 @@ FRAME_STEP = _HOP / MODEL_SAMPLE_RATE
 
 
 class NemotronModel:
-    """A loaded model. It has one method for users, so that a proxy of it in another process serves as well.
+    """A loaded model. Its single public method lets a proxy in another process stand in for it.
 
     Args:
       network: transformers' Nemotron3DiarizationForAudioFrameClassification, on its device.

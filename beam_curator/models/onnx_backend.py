@@ -127,7 +127,7 @@ def check_files(directory: str) -> None:
 
     Raises:
       FileNotFoundError: there is no such directory.
-      NotAModelError: it is none, or one that was changed.
+      NotAModelError: it holds no exported model, or a file was changed.
     """
     if not os.path.isdir(directory):
         if not os.path.exists(directory):
@@ -183,7 +183,7 @@ def _session(path: str, names: "_Names", n_threads: int | None, providers: Seque
     """Open a graph so that the same input gives the same bytes, and idle threads leave the processor alone.
 
     Raises:
-      NotAModelError: it is none, takes other inputs, or gives other outputs.
+      NotAModelError: the file is no graph, or has other inputs or outputs.
       OutOfMemoryError: it does not fit into memory.
     """
     onnxruntime = imported_onnxruntime()

@@ -21,10 +21,10 @@ PIECES_AHEAD = 2
 
 
 class Source(Protocol):
-    """A source of samples that a model listens to.
+    """A source of samples for a model.
 
     Attributes:
-      seconds: how long it is, as far as is known before it is decoded.
+      seconds: its length, as known before decoding.
     """
 
     @property
@@ -44,7 +44,7 @@ class RecordingSource:
       first: first sample, at its own sample rate.
       stop: sample behind the last one.
       sample_rate: its own, Hz.
-      mono: what is heard of several channels.
+      mono: how several channels become one.
       allowed_root: directories below which it must lie.
     """
 
@@ -154,7 +154,7 @@ class PiecesAhead:
         return self._deadline is not None and time.monotonic() > self._deadline
 
     def wait_longer(self, seconds: float) -> None:
-        """Put the deadline off, as others were waited for."""
+        """Put the deadline off by the time spent waiting for others."""
         if self._deadline is not None:
             self._deadline += seconds
 

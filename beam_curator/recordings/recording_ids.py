@@ -70,7 +70,7 @@ _ID = re.compile(rf"([^~]+)(?:~[0-9a-f]{{8}})?(?:~[0-9a-f]{{{MARK_DIGITS}}})?")
 
 
 def is_recording_id(text: str) -> bool:
-    """Tell whether a text may be an id that a job of diarization gave: such are safe in names of files as they are.
+    """Tell whether a text may be an id made by a diarization job, which is safe in file names as it is.
 
     Example:
       >>> is_recording_id("talk 1"), is_recording_id("talk~3d6fbda23a2c7fa9"), is_recording_id("a/b")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from beam_curator.audio import AudioReader
 
 ROW_STAGE = "plan"
-"""The stage in which rows are read for what they ask."""
+"""The stage in which requests are read from rows."""
 
 Position = tuple[int, int, int]
 """Where a row stands among all: ordinal and part of its block, and its byte offset."""

@@ -37,7 +37,7 @@ def plan_block(entries: Sequence[Entry], rules: WindowRules) -> list[WindowPlan 
     """Plan the training windows of many entries.
 
     Returns:
-      For each entry its plan, equal to `plan_entry(entry, rules)`, or the error that would have raised.
+      For each entry its plan, equal to `plan_entry(entry, rules)`, or the error that `plan_entry` would raise.
     """
     vectorised = [i for i, entry in enumerate(entries) if _is_plain(entry, rules)]
     plans: list[WindowPlan | EntryError | None] = [None] * len(entries)

@@ -32,7 +32,7 @@ class FoundEngine:
       engine: as resolved.
       options: Beam's form of its options.
       program: path of its server, where it has one; empty where one runs already (--job_endpoint).
-      workers_here: whether the workers see the disk of this machine.
+      workers_here: whether the workers share this machine's disk.
       own_pool: whether the job starts the worker pool itself.
     """
 
@@ -52,8 +52,8 @@ class FoundEngine:
           scratch: a local directory that the workers of this machine share.
           jobs: worker processes of the direct runner.
           verbose: pass the logs of the engine's servers on.
-          run: token of the run, of which the job gets its name.
-          earlier: token of a run that this one takes the place of: its job is cancelled where it goes on.
+          run: token of the run; the job is named after it.
+          earlier: token of the run that this one replaces; its job is cancelled if it is still running.
         """
         names = self.options.view_as(GoogleCloudOptions)
         names.job_name = names.job_name or job_name(run)

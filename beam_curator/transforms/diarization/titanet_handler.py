@@ -21,7 +21,7 @@ from beam_curator.models.titanet import TitaNetModel, load_titanet, locate_titan
 from beam_curator.transforms.metrics import timed, took
 
 BATCH_SECONDS = 60.0
-"""Of speech that is put before the model at once: whatever it is put beside, a recording has the same batches."""
+"""Seconds of speech per batch. Batches do not mix recordings, so a recording always has the same ones."""
 
 
 class SpokenTurns(Source, Protocol):
@@ -29,7 +29,7 @@ class SpokenTurns(Source, Protocol):
 
     Attributes:
       turns: of the recording.
-      begin: when what is heard of it begins, in the time of the turns.
+      begin: when the decoded part begins, on the clock of the turns.
     """
 
     @property

@@ -60,7 +60,7 @@ class CommitJob(beam.PTransform[PBegin, JobSet]):
       counts: stage by stage.
       reading: what was read.
       progress: counts for people while a recording is worked on.
-      beside: other files that decide the rows.
+      beside: files other than the inputs that affect the rows.
       list_files: tells which files the inputs mean.
     """
 

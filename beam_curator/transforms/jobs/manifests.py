@@ -155,7 +155,7 @@ class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
 
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
-      beside: other files that decide the rows.
+      beside: files other than the inputs that affect the rows.
       list_files: tells which files the inputs mean.
     """
 

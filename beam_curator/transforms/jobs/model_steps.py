@@ -36,7 +36,7 @@ class PrepareRecordings(
     """Look into the recording of each task, unless an earlier attempt has done with it.
 
     Args:
-      job: tells what of it the model takes.
+      job: prepares each recording for the model.
       target: of the job.
     """
 

@@ -23,7 +23,7 @@ from beam_curator.transforms.jobs.writing import WriteFailures
 from beam_curator.transforms.metrics import CountBlocks
 
 FILES_A_BLOCK = 1000
-"""How many recordings that are named by themselves count as one block, for the number of files of rows."""
+"""The number of directly named recordings that count as one block, which decides the number of row files."""
 
 
 class ReadRows(NamedTuple, Generic[AskedT]):
@@ -41,7 +41,7 @@ class ReadAsked(beam.PTransform[PBegin, ReadRows[AskedT]], Generic[AskedT, TaskT
       job: tells it of a block.
       reading: what is read.
       target: where dead letters go.
-      takes_recordings: inputs may also be recordings, each of which asks for itself.
+      takes_recordings: inputs may also be recordings, each a request of its own.
     """
 
     def __init__(
@@ -122,8 +122,8 @@ class WriteRecordingSet(beam.PTransform[PBegin, JobSet], Generic[AskedT, TaskT])
       target: where the set goes.
       config: the settings that decide the rows.
       row_format: of the rows.
-      takes_recordings: inputs may also be recordings, each of which asks for itself.
-      beside: files that decide the rows besides the inputs.
+      takes_recordings: inputs may also be recordings, each a request of its own.
+      beside: files other than the inputs that affect the rows.
     """
 
     def __init__(
