@@ -79,8 +79,8 @@ def requests_of_row(
       what: what is cut. "auto" takes rows where there is the key `original_file`, else the first that is there of
         `filtered_windows`, `segments` and `diar_segments`, else `duration` for a row of a NeMo manifest.
       keys: names of keys from the user. `keys.audio` names the recording; "" means `original_file` in rows and
-        `audio_filepath` in entries. With another key "auto" also takes a row for one that has it beside `original_end_ms`.
-        `original_file` of the clips is always the recording they were cut from.
+        `audio_filepath` in entries. With another key "auto" also takes a row for one that has it beside
+        `original_end_ms`. `original_file` of the clips is always the recording they were cut from.
       member: the recording of a row of a NeMo tarred dataset; the row is then taken for one, whatever else it holds.
 
     Raises:

@@ -51,7 +51,7 @@ class MelFrontEnd:
         """Take the rules and the filter bank of a model.
 
         Args:
-          rules: of the model.
+          rules: the model's rules.
           filters: float32 [n_mels, n_fft // 2 + 1].
 
         Raises:

@@ -179,7 +179,7 @@ def seconds_in(field: str, what: str, number: int, error: type[LineError]) -> Se
     Args:
       field: the field.
       what: what it is, for the message.
-      number: of the line, from 1.
+      number: the line's number, from 1.
       error: what is raised.
 
     Raises:

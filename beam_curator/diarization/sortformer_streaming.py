@@ -29,7 +29,7 @@ class _Step:
     """A chunk that is about to be decided, with its context.
 
     Attributes:
-      state: of the stream; it does not change before the step is taken.
+      state: the stream's state; it does not change before the step is taken.
       mel: float32 [n_mel_frames, n_mels]: left context, chunk, right context.
       left: frames of the left context.
       n_frames: frames of the chunk.
@@ -49,7 +49,7 @@ class _Answer:
 
     Attributes:
       embeddings: float32 [n_frames, embedding_size] of the chunk with its context.
-      said: of the cache, the fifo, and the chunk with its context.
+      said: the model's output for the cache, the fifo, and the chunk with its context.
     """
 
     embeddings: Floats

@@ -74,7 +74,7 @@ def compress(
       embeddings: float32 [n_frames, embedding_size], n_frames > length: the cache, then frames that are new to it.
       predictions: float32 [n_frames, n_speakers], their probabilities.
       silence_mean: float32 [embedding_size], takes the place of a speaker's silence, and of what is not filled.
-      rules: of the model.
+      rules: the model's rules.
       length: frames to keep, `spkcache_len`.
 
     Returns:
@@ -106,7 +106,7 @@ def speaker_scores(predictions: Floats, rules: CacheRules, n_enough: int) -> Flo
 
     Args:
       predictions: float32 [n_frames, n_speakers], probabilities.
-      rules: of the model.
+      rules: the model's rules.
       n_enough: a speaker with this many positive scores keeps no others, which are overlapped speech.
 
     Returns:

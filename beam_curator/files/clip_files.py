@@ -181,7 +181,7 @@ class ClipFiles:
     There is no fsync: the index holds the hash of every clip, and a clip is only known to be whole by it.
 
     Args:
-      target: where to.
+      target: where to write.
       n_uploads: how many at a time in an object store.
     """
 

@@ -64,7 +64,7 @@ class PartWriter:
 
     Args:
       kind: what the rows are.
-      target: of the job.
+      target: where the job writes.
       recording: a text that identifies the recording among the job's tasks.
       position: of its first row.
       n_blocks: number of blocks of the job.

@@ -54,7 +54,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
 
     Args:
       job: whose recordings they are.
-      target: where to.
+      target: where to write.
     """
 
     def __init__(self, job: RecordingJob[AskedT, TaskT], target: OutputTarget) -> None:

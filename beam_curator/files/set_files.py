@@ -18,7 +18,7 @@ class SetFiles:
     """Writes files below an output directory; see `ClipFiles` for how.
 
     Args:
-      target: where to.
+      target: where to write.
       n_uploads: how many at a time in an object store.
     """
 

@@ -37,13 +37,13 @@ class NemoBackend:
 
     Args:
       model: NeMo's `SortformerEncLabelModel`, in evaluation mode, on its device.
-      config: of the model.
+      config: the model's configuration.
       n_threads: for torch on CPU; None leaves them as they are.
       autocast: "bfloat16" computes in mixed precision: faster on GPUs, less exact.
 
     Attributes:
       model: NeMo's.
-      config: of the model.
+      config: the model's configuration.
       mel_filters: float32 [n_mels, n_fft // 2 + 1].
       device: where the model is, as torch names it.
     """

@@ -35,13 +35,13 @@ class OnnxBackend:
     """The two functions of a Sortformer, by two graphs. `load_onnx` makes one. Threads may share it.
 
     Args:
-      config: of the model.
+      config: the model's configuration.
       mel_filters: float32 [n_mels, n_fft // 2 + 1].
       pre_encoder: onnxruntime's session of the first graph.
       encoder: of the second.
 
     Attributes:
-      config: of the model.
+      config: the model's configuration.
       mel_filters: float32 [n_mels, n_fft // 2 + 1].
       device: "cpu" or "cuda".
     """

@@ -45,7 +45,7 @@ class ExportedModel:
     """An exported model: its config, its files, and how far its graphs are from NeMo.
 
     Attributes:
-      config: of the model.
+      config: the model's configuration.
       n_bytes: of each file, by name.
       pre_encode_difference: largest of the embeddings to NeMo's, in parts of the largest embedding.
       encode_difference: largest of the probabilities to NeMo's.

@@ -17,7 +17,7 @@ class ModelFacts(NamedTuple):
     """The facts about a loaded model that workers need.
 
     Attributes:
-      config: of the model.
+      config: the model's configuration.
       mel_filters: float32 [n_mels, n_fft // 2 + 1].
       free_bytes: memory that it may take for a recording.
       load_seconds: how long it took to load.

@@ -109,7 +109,7 @@ def locate_titanet(name: str, path: str | None = None, cache_dir: str | None = N
     Args:
       name: a hub id, used where there is no path.
       path: a `.nemo` file, or a folder with one.
-      cache_dir: where downloads go.
+      cache_dir: directory for downloads.
 
     Raises:
       ModelNotFoundError: it is not there, and cannot be had.

@@ -33,8 +33,8 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
     Args:
       model_name: a hub id, used where there is no `model_path`.
       model_path: a folder that transformers saved.
-      cache_dir: where downloads go.
-      sha256: of the file with the weights, checked before it is loaded.
+      cache_dir: directory for downloads.
+      sha256: the weights file's hash, checked before loading.
       device: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
       threads: of torch, in each worker process.
       max_batch_size: most recordings in a batch.

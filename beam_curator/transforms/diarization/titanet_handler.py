@@ -28,7 +28,7 @@ class SpokenTurns(Source, Protocol):
     """A recording whose turns are known.
 
     Attributes:
-      turns: of the recording.
+      turns: the recording's turns.
       begin: when the decoded part begins, on the clock of the turns.
     """
 
@@ -49,7 +49,7 @@ class TitaNetModelHandler(ModelHandler[SpokenTurns, PredictionResult, TitaNetMod
     Args:
       model_name: a hub id, used where there is no `model_path`.
       model_path: a `.nemo` file, or a folder with one.
-      cache_dir: where downloads go.
+      cache_dir: directory for downloads.
       device: "auto" for a GPU where there is one, "cpu" or "cuda".
       threads: of torch, in each worker process; 0 leaves them as they are.
       timeout: seconds after which a recording is given up; 0 for never.

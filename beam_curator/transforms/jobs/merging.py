@@ -36,8 +36,8 @@ class MergeParts(beam.PTransform[PCollection[Part], MergedParts]):
 
     Args:
       target: where the files lie; as many shards as it says, or as there are blocks of manifest.
-      row_format: of the rows.
-      kind: of the rows.
+      row_format: the rows' format.
+      kind: the kind of rows.
       write_tables: what writes the kind's tables, which are Parquet whatever the format of the rows.
     """
 

@@ -37,7 +37,7 @@ class PrepareRecordings(
 
     Args:
       job: prepares each recording for the model.
-      target: of the job.
+      target: where the job writes.
     """
 
     def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT], target: OutputTarget) -> None:
@@ -105,7 +105,7 @@ class WriteResults(beam.PTransform[PCollection[PredictionResult], PCollection[Pa
 
     Args:
       job: makes rows and files of a result.
-      target: of the job.
+      target: where the job writes.
     """
 
     def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT], target: OutputTarget) -> None:

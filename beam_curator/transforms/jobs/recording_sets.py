@@ -121,7 +121,7 @@ class WriteRecordingSet(beam.PTransform[PBegin, JobSet], Generic[AskedT, TaskT])
       reading: what is read.
       target: where the set goes.
       config: the settings that decide the rows.
-      row_format: of the rows.
+      row_format: the rows' format.
       takes_recordings: inputs may also be recordings, each a request of its own.
       beside: files other than the inputs that affect the rows.
     """

@@ -146,7 +146,7 @@ class WriteRecordings(beam.PTransform[PCollection[TaskT], WrittenRecordings], Ge
 
     Args:
       job: does the work.
-      target: where to.
+      target: where to write.
     """
 
     def __init__(self, job: OpenedJob[AskedT, TaskT], target: OutputTarget) -> None:

@@ -90,7 +90,7 @@ def block_of_line(source: str, offset: int, raw: bytes) -> LineBlock:
 
     Args:
       source: the manifest, or the recording itself.
-      offset: of the line.
+      offset: the line's offset in bytes.
       raw: the line.
     """
     # 7 bytes, so that the number fits into a signed integer of 64 bits
@@ -172,7 +172,7 @@ def results_of(event: Event, kind: str, read: Mapping[str, bytes]) -> Iterator[R
     """Yield an event as a result or a failure; counts are for books alone.
 
     Args:
-      event: of a recording.
+      event: one event of a recording.
       kind: of rows.
       read: bytes of the files of a row, by their names.
     """

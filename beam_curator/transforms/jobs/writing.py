@@ -34,7 +34,7 @@ class WriteTrainingWindows(beam.PTransform[PCollection[EntryBlock], PCollection[
     """Write the rows of each block into a file of its own, whole or not at all, and shards of them if asked.
 
     Args:
-      target: where to; a plain path will do.
+      target: where to write; a plain path will do.
       output: format and layout of the rows, and how many files they are merged into.
 
     Returns:
@@ -71,7 +71,7 @@ class WriteFailures(beam.PTransform[PCollection[FailureBlock], PCollection[FileR
     """Write dead letters as JSON lines, one file for each block and stage that has any.
 
     Args:
-      target: where to; a plain path will do.
+      target: where to write; a plain path will do.
 
     Returns:
       A record of each file as its writer saw it.
@@ -145,7 +145,7 @@ class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mappi
     Args:
       target: where the files lie.
       kind: what they are, and how the books balance.
-      config: what decides the rows, by section.
+      config: the settings that affect the rows, by section.
       counts: what every stage counted.
       inputs: the input files as they were read.
 
