@@ -96,11 +96,13 @@ def _walk(source: SourceFile, layout: _ChunkLayout) -> DataClaim | None:
         size = int.from_bytes(header[layout.id_bytes :], layout.order)
         body = size - header_bytes if layout.counts_header and size >= header_bytes else size
         start = here + header_bytes
+        # size of the file in 8 bytes, then that of the samples
         if header.startswith(b"ds64"):
             # ds64 holds the length of the file first, then that of the samples
             long_size = int.from_bytes(source.read_at(start + 8, 8), "little")
         if header[: layout.id_bytes] == layout.data_id:
             field = (here + layout.id_bytes, layout.size_bytes, layout.order)
+            # AIFF has an offset and a block size before the samples, CAF the number of its edit
             extra = layout.before_samples
             if long_size is not None and size == 0xFFFFFFFF:
                 return _claim(source, start, long_size, 8, field)
@@ -145,6 +147,7 @@ def _chunks_to_the_end(source: SourceFile, here: int, order: Literal["little", "
         size = int.from_bytes(header[4:], order)
         here += 8 + size + size % 2
         # some writers leave out the padding byte of the last chunk
+        # the last chunk may lack its padding byte
         if here - source.size in (0, 1):
             return True
     return False

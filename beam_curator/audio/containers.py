@@ -39,6 +39,7 @@ class PacketDecoder:
         self._waiting: list[Samples] = []
         self._n_waiting = 0
         self._container = self._open(source.behind(0), container)
+        # without a context, FFmpeg has no decoder for the stream
         streams = [stream for stream in self._container.streams.audio if stream.codec_context is not None]
         if not streams:
             self._container.close()
@@ -46,6 +47,7 @@ class PacketDecoder:
         self._stream = streams[0]
         self._frames = self._container.decode(self._stream)
         self.codec: str = self._stream.codec_context.name
+        # set by the first frame, as the header may say otherwise (HE-AAC doubles its rate)
         self.sample_rate = self.n_channels = 0
         self._pull()
 
@@ -136,6 +138,7 @@ def open_container(source: SourceFile, container: str) -> tuple[AudioInfo, Forwa
         container=container,
         codec=decoder.codec,
     )
+    # a duration may count the encoder's padding: a little less is not truncated
     n_claimed = None if claimed is None else round((claimed - _CLAIM_SLACK_SECONDS) * info.sample_rate)
     if n_claimed is not None and claimed is not None and n_claimed > info.n_samples:
         n_claimed = round(claimed * info.sample_rate)
@@ -160,6 +163,7 @@ def _boxes(source: SourceFile) -> list[bytes]:
     while len(header := source.read_at(here, 16)) >= 8 and len(names) < 1000:
         size = int.from_bytes(header[:4], "big")
         # a size of 1 says that the real one follows in 64 bits
+        # the size follows in 64 bits
         if size == 1:
             size = int.from_bytes(header[8:16], "big")
         if here + size <= source.size:

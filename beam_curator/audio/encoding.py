@@ -169,6 +169,7 @@ class AudioEncoder:
         if self._sound is None:
             raise EntryError(FailureCode.EMPTY_AUDIO, "the clip holds no samples", "cut a span that is not empty")
         self.close()
+        # closing writes the header or the last pages, and may fail too
         self._sink.raise_error()
         if self._pages is not None:
             self._pages.finish()
@@ -185,6 +186,7 @@ class AudioEncoder:
         check_size(self._n_samples, self._n_channels, self._format, self._subtype)
         with self._naming_errors():
             if self._sound is None:
+                # begun with the first samples: a clip without any must leave nothing in the file
                 self._sound = self._begun()
             self._sound.write(block)
         self._sink.raise_error()
@@ -238,6 +240,7 @@ bits: mix the channels, choose another sample rate, or write another format
         return
     data_bytes = _SAMPLE_BYTES[chosen] * n_samples * n_channels
     # chunks of RIFF are padded to an even length
+    # RIFF pads a chunk to an even length
     n_bytes = _WAV_HEADER_BYTES + data_bytes + data_bytes % 2
     if chosen in _REAL_SUBTYPES:
         # wav in floating point has a fact chunk, too
@@ -310,6 +313,7 @@ class _Blocks:
         n = self._n_held + len(samples)
         if n > len(self._held):
             # doubled, so that many small pieces are not copied over and over
+            # doubles up to one block: a short clip takes no whole block of memory
             larger = np.empty((min(self._block_samples, max(n, 2 * len(self._held))), self._n_channels), np.float32)
             larger[: self._n_held] = self._held[: self._n_held]
             self._held = larger

@@ -103,6 +103,7 @@ class SourceFile:
                 return len(data)
             self._file.seek(self._start + here)
             n_read: int = self._readinto(buffer)
+            # a raw file may give less than asked, which libsndfile takes for the end
             while 0 < n_read < len(buffer) and (more := self._readinto(memoryview(buffer)[n_read:])):
                 n_read += more
         except Exception as err:

@@ -65,8 +65,10 @@ def ogg_layout(source: SourceFile) -> OggLayout:
             return layout
         here += len(page)
     rest = source.read_at(here, _LARGEST_PAGE)
+    # a page that begins and does not end is a file that was cut, not damage
     cut_page = rest.startswith(b"OggS") and len(rest) < _LARGEST_PAGE
     layout.ended = not layout._open and not cut_page
+    # behind the last page there may be anything, such as a tag
     if layout._open and rest and not cut_page:
         layout.damage = f"no page begins at byte {here}"
     return layout
@@ -80,6 +82,7 @@ def _page_damage(page: bytes, layout: OggLayout, here: int) -> str | None:
     number = int.from_bytes(page[18:22], "little")
     if begins:
         # streams that begin before any data are multiplexed; one that begins later is chained
+        # streams that run side by side all begin before any data (RFC 3533, section 4)
         layout.chained = layout.chained or layout._data_seen
         layout._open.add(serial)
     elif number != layout._numbers.get(serial, number):
@@ -104,6 +107,7 @@ def _pages(source: SourceFile) -> Iterator[bytes]:
             here += len(page)
         buffer = buffer[here:]
         # an incomplete page may have fewer than four bytes so far, which must agree with its mark
+        # "OggS" may be cut by the end of what was read so far
         if len(buffer) > _LARGEST_PAGE or not b"OggS".startswith(buffer[:4]):
             return
 
@@ -112,6 +116,7 @@ def _page_at(buffer: bytes, here: int) -> bytes:
     """Return the whole page that begins there, nothing where there is none yet."""
     if buffer[here : here + 4] != b"OggS" or len(buffer) < here + _HEADER_BYTES:
         return b""
+    # byte 26 counts the segments; a byte for the length of each follows
     n_segments = buffer[here + 26]
     body = here + _HEADER_BYTES + n_segments
     end = body + sum(buffer[here + _HEADER_BYTES : body])

@@ -148,6 +148,7 @@ class StreamingSortformer:
                 state.fail(failed[index])
             else:
                 state.settle(self._mel.first_sample(self._first_mel(state) + len(state.mel)))
+        # gives streams without new frames an array of the right shape
         nothing = np.empty((0, self.config.n_speakers), dtype=np.float32)
         return [failed.get(index, np.concatenate([nothing, *decided[index]])) for index in range(len(states))]
 
@@ -166,6 +167,7 @@ class StreamingSortformer:
         if state.is_closed:
             return state.position * factor < self._mel.n_frames(state.n_samples)
         stop = state.position + parameters.chunk_len + parameters.chunk_right_context
+        # the window of the last mel frame reaches beyond its own hop
         return state.n_samples >= self._mel.stop_sample(stop * factor)
 
     def _first_mel(self, state: StreamState) -> int:
@@ -190,6 +192,7 @@ class StreamingSortformer:
             state=state,
             mel=mel,
             left=(begin - first) // factor,
+            # rounded up, as `pre_encode` keeps a last frame that is not full
             n_frames=-(-(stop - begin) // factor),
             is_final=state.is_closed and stop == n_mel,
         )
@@ -215,9 +218,11 @@ class StreamingSortformer:
         n_cache, n_fifo = len(state.cache), len(state.fifo)
         begin = n_cache + n_fifo + step.left
         # copied: a view would keep the whole batch alive
+        # a copy: a view would keep the whole batch in memory
         decided = answer.said.probabilities[begin : begin + step.n_frames].copy()
         if answer.said.frames is not None:
             state.frames.append(answer.said.frames[begin : begin + step.n_frames].copy())
+        # before the position moves
         first = self._first_mel(state)
         state.position += step.n_frames
         if step.is_final:
@@ -238,8 +243,10 @@ class StreamingSortformer:
         """
         parameters, rules = self.parameters, self.config.cache
         n_fifo = len(state.fifo)
+        # at least a period, and as much as lets the rest fit into the fifo
         n_moved = min(max(parameters.spkcache_update_period, n_fifo - parameters.fifo_len), n_fifo)
         moved, moved_predictions = state.fifo[:n_moved], fifo_predictions[:n_moved]
+        # before compressing, which fills up with the new mean
         state.silence_mean, state.n_silence = silence_profile(
             state.silence_mean, state.n_silence, moved, moved_predictions, rules.sil_threshold
         )

@@ -76,6 +76,7 @@ class PartWriter:
         self._kind = kind
         self._target = target
         # names of files that are not UTF-8 hold surrogates
+        # names with bytes that are not UTF-8 hold lone surrogates
         self._key = hashlib.blake2b(recording.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         self._template = FileRecord(
             name="", n_bytes=0, sha256="", n_rows=0, kind="", position=position, n_blocks=n_blocks
@@ -142,6 +143,7 @@ class PartWriter:
             tables={table: len(lines) for table, lines in self._tables.items() if rows},
         )
         # last: its presence proves that all the others are in place
+        # last: this file proves that the others are there
         files.append(self._write(kind.rows, [line for _, line, _ in rows], head=encode(head) + b"\n"))
         return _part(head, files)
 
@@ -180,6 +182,7 @@ class PartWriter:
         if not all(storage.is_whole(directory, document) for document in left.head.documents):
             return None
         tables = [self._left(table) for table in left.head.tables]
+        # -1, which no head says, stands for a missing table
         if [len(table.rows) if table is not None else -1 for table in tables] != list(left.head.tables.values()):
             return None
         return _part(left.head, [*(table.record for table in tables if table is not None), left.record])
@@ -188,6 +191,7 @@ class PartWriter:
         """Return the contents of a hidden file that an earlier attempt left; None if it is missing or damaged."""
         text = storage.read_bytes(storage.join(self._target.directory, self._name(kind)))
         # a file that a crash cut short ends within a line
+        # a file that was cut off ends within a line
         if text is None or (text and not text.endswith(b"\n")):
             return None
         try:

@@ -81,6 +81,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
           Counts for people while it is worked on.
         """
         writer = self._writer(task)
+        # names in order, each once
         put: dict[str, None] = {}
         try:
             for event in events:
@@ -89,9 +90,11 @@ class RecordingFiles(Generic[AskedT, TaskT]):
             # files of pieces that were made before the failure must not outlive their rows
             self._files.take_back(list(put))
             writer.clear()
+            # with names of its own: a file that was taken back may be put again
             for event in self._job.failed(task, err):
                 yield from self._take(event, writer, {})
         # uploads end before the rows that vouch for them are written
+        # all files are in place before the rows that name them
         self._files.flush()
         return writer.write()
 
@@ -105,6 +108,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
             writer.add_row(event.row, event.order)
             _count(writer, event.counts)
         elif isinstance(event, Missed):
+            # an earlier attempt may have written these
             self._remove(event.names)
             writer.add_failure(event.failure, event.order)
             _count(writer, event.counts)

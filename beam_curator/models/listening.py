@@ -96,6 +96,7 @@ class OfflineListener:
         results = {index: err for index, source in enumerate(sources) if (err := self._refused(source)) is not None}
         left = [index for index in range(len(sources)) if index not in results]
         heard: dict[int, Heard | EntryError] = {**results}
+        # a limit of 0 items would be refused, where nothing is left
         for batch in plan_batches([sources[index].seconds for index in left], self._batch_seconds, len(left) or 1):
             chosen = [left[place] for place in batch]
             heard |= zip(chosen, self._hear_batch([sources[index] for index in chosen]), strict=True)
@@ -279,6 +280,7 @@ def longest_offline(free_bytes: int) -> float:
       418
     """
     # solved for the length: bytes = 256 * (seconds / 0.08) ** 2
+    # at least 256 MiB, which is 82 s
     room = max(free_bytes / 2 - 1.5 * (1 << 30), 1 << 28)
     return float((room / 256) ** 0.5 * 0.08)
 
@@ -297,6 +299,7 @@ def free_memory(root: str = "/") -> int:
     except OSError:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     group = f"{root}sys/fs/cgroup/memory."
+    # a group without a limit says "max", which is no number
     with suppress(OSError, ValueError, KeyError):
         with open(f"{group}max", encoding="ascii") as limit, open(f"{group}current", encoding="ascii") as current:
             # a group without a limit says max, which is no number: the machine's value stands then

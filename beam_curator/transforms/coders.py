@@ -25,6 +25,7 @@ class BlockCoder(beam.coders.Coder):
 
     # equal values may pickle to different bytes, so blocks must not become keys
     def is_deterministic(self) -> bool:
+        # equal blocks may pickle to different bytes, by which of their parts are one object
         return False
 
     def estimate_size(self, value: Any) -> int:
@@ -33,11 +34,13 @@ class BlockCoder(beam.coders.Coder):
 
     def __eq__(self, other: object) -> bool:
         # it has no settings, so all coders of this class are alike
+        # Beam shares coders that are equal
         return type(self) is type(other)
 
     def __hash__(self) -> int:
         return hash(type(self))
 
 
+# at import, so that a worker knows the coders before it unpickles a step
 for _block_type in (LineBlock, EntryBlock, FailureBlock):
     beam.coders.registry.register_coder(_block_type, BlockCoder)

@@ -58,11 +58,13 @@ def run_guarded(driver: int, folder: str, command: Sequence[str]) -> int:
     """
     os.makedirs(folder)
     command = [argument.replace(FOLDER, folder) for argument in command]
+    # a session of its own: Ctrl-C does not reach it, and its children can be ended with it
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, "TMPDIR": folder}
     )
     try:
         # an orphan gets another parent: that is how a driver's death shows, even by SIGKILL
+        # a process whose parent has died gets another one
         while child.poll() is None and os.getppid() == driver:
             time.sleep(_LOOK_EVERY)
         return child.poll() or 0

@@ -84,6 +84,7 @@ class GuardedProcess:
         raise ServerFailedError(f"a server of the engine did not start at {address}; it said:\n  {words}")
 
 
+# no limits: the description of a pipeline may exceed the usual 4 MiB
 _CHANNEL = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
