@@ -96,7 +96,6 @@ def _walk(source: SourceFile, layout: _ChunkLayout) -> DataClaim | None:
         size = int.from_bytes(header[layout.id_bytes :], layout.order)
         body = size - header_bytes if layout.counts_header and size >= header_bytes else size
         start = here + header_bytes
-        # size of the file in 8 bytes, then that of the samples
         if header.startswith(b"ds64"):
             # ds64 holds the length of the file first, then that of the samples
             long_size = int.from_bytes(source.read_at(start + 8, 8), "little")
@@ -147,7 +146,6 @@ def _chunks_to_the_end(source: SourceFile, here: int, order: Literal["little", "
         size = int.from_bytes(header[4:], order)
         here += 8 + size + size % 2
         # some writers leave out the padding byte of the last chunk
-        # the last chunk may lack its padding byte
         if here - source.size in (0, 1):
             return True
     return False

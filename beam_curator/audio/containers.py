@@ -138,7 +138,6 @@ def open_container(source: SourceFile, container: str) -> tuple[AudioInfo, Forwa
         container=container,
         codec=decoder.codec,
     )
-    # a duration may count the encoder's padding: a little less is not truncated
     n_claimed = None if claimed is None else round((claimed - _CLAIM_SLACK_SECONDS) * info.sample_rate)
     if n_claimed is not None and claimed is not None and n_claimed > info.n_samples:
         n_claimed = round(claimed * info.sample_rate)
@@ -163,7 +162,6 @@ def _boxes(source: SourceFile) -> list[bytes]:
     while len(header := source.read_at(here, 16)) >= 8 and len(names) < 1000:
         size = int.from_bytes(header[:4], "big")
         # a size of 1 says that the real one follows in 64 bits
-        # the size follows in 64 bits
         if size == 1:
             size = int.from_bytes(header[8:16], "big")
         if here + size <= source.size:

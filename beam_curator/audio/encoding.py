@@ -240,7 +240,6 @@ bits: mix the channels, choose another sample rate, or write another format
         return
     data_bytes = _SAMPLE_BYTES[chosen] * n_samples * n_channels
     # chunks of RIFF are padded to an even length
-    # RIFF pads a chunk to an even length
     n_bytes = _WAV_HEADER_BYTES + data_bytes + data_bytes % 2
     if chosen in _REAL_SUBTYPES:
         # wav in floating point has a fact chunk, too
@@ -313,7 +312,6 @@ class _Blocks:
         n = self._n_held + len(samples)
         if n > len(self._held):
             # doubled, so that many small pieces are not copied over and over
-            # doubles up to one block: a short clip takes no whole block of memory
             larger = np.empty((min(self._block_samples, max(n, 2 * len(self._held))), self._n_channels), np.float32)
             larger[: self._n_held] = self._held[: self._n_held]
             self._held = larger

@@ -124,11 +124,9 @@ def _with_mended_claim(frames: SourceFile, tag: bytes, header: FrameHeader, n_fr
     """Count the frames behind a Xing header; where there are more than it claims, put their number into it."""
     counted = count_frames(frames.behind(len(tag)))
     # encoders differ in whether the frame of the Xing header counts itself
-    # some encoders count the frame of the header, others do not
     if counted <= n_frames + 1:
         return MpegStream(view=frames, doubtful=counted < n_frames, claims=True)
     # behind the frame header come side information, the four letters and four bytes of flags
-    # behind "Xing" and the flags
     at = 4 + header.side_info_bytes + 8
     mended = tag[:at] + counted.to_bytes(4, "big") + tag[at + 4 :]
     return MpegStream(view=frames.behind(len(tag), mended), doubtful=True)
@@ -157,7 +155,6 @@ def _claim_of(frame: bytes, header: FrameHeader) -> tuple[int, int, bool] | None
             n_bytes = int.from_bytes(frame[at + 12 : at + 16], "big") if flags & 2 else 0
             return int.from_bytes(frame[at + 8 : at + 12], "big"), n_bytes, False
     # VBRI has a fixed place: 32 bytes behind the frame header, whatever the side information
-    # 32 bytes behind the header, whatever the side information
     if frame[36:40] == b"VBRI":
         return int.from_bytes(frame[50:54], "big"), int.from_bytes(frame[46:50], "big"), True
     return None
@@ -177,7 +174,6 @@ def _quiet_frame(first: bytes, at_least: int) -> tuple[bytes, int]:
     """Return the header of a frame like the first one that has room for some bytes, and the length of that frame."""
     for kbps_index in range(1, 15):
         # the lowest bit says that no checksum follows; private and padding bits are cleared
-        # no CRC (lowest bit set), no padding
         quiet = bytes([0xFF, first[1] | 1, first[2] & 0x0C | kbps_index << 4, first[3]])
         found = frame_header(quiet)
         if found is not None and found.n_bytes >= at_least:
@@ -195,7 +191,6 @@ class _FrameSizes:
     def of(self, header: bytes) -> int:
         """Return the length in bytes, 0 where these four bytes are no header of this kind."""
         # the fourth byte (channel mode) does not affect the length
-        # the fourth byte has no say in the length
         size = self._sizes.get(header[:3])
         if size is None:
             found = frame_header(header) if self._kind_of(header) == self._kind else None

@@ -82,7 +82,6 @@ def _page_damage(page: bytes, layout: OggLayout, here: int) -> str | None:
     number = int.from_bytes(page[18:22], "little")
     if begins:
         # streams that begin before any data are multiplexed; one that begins later is chained
-        # streams that run side by side all begin before any data (RFC 3533, section 4)
         layout.chained = layout.chained or layout._data_seen
         layout._open.add(serial)
     elif number != layout._numbers.get(serial, number):
@@ -107,7 +106,6 @@ def _pages(source: SourceFile) -> Iterator[bytes]:
             here += len(page)
         buffer = buffer[here:]
         # an incomplete page may have fewer than four bytes so far, which must agree with its mark
-        # "OggS" may be cut by the end of what was read so far
         if len(buffer) > _LARGEST_PAGE or not b"OggS".startswith(buffer[:4]):
             return
 

@@ -21,7 +21,6 @@ _PIECE_VALUES = 1 << 22
 _MAX_SAMPLE_RATE = 10_000_000
 _MAX_CHANNELS = 1024
 # integer codecs cannot hold NaN, so the check of each sample is spared
-# integers have no NaN
 _ALWAYS_FINITE = frozenset({"pcm_u8", "pcm_s8", "pcm_16", "pcm_24", "pcm_32", "ulaw", "alaw"})
 
 
@@ -155,7 +154,6 @@ def open_audio(source: bytes | BinaryIO) -> AudioReader:
     body = file.behind(tag) if tag else file
     head = body.read_at(0, HEAD_BYTES)
     # padding may separate an ID3 tag from the first frame
-    # behind an ID3 tag there may be padding before the first MPEG frame
     container = container_of(head) or ("mp3" if tag else None)
     if container is None:
         raise not_audio(f"a file that begins with {head[:16]!r} is no audio format that is known here")
@@ -185,7 +183,6 @@ def _open(source: SourceFile, container: str) -> tuple[AudioInfo, Spans]:
             return open_container(source, container)
         except EntryError:
             # FFmpeg could not help, so the first error says more
-            # of its own formats libsndfile says more
             raise err from None
 
 

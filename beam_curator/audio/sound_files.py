@@ -20,7 +20,6 @@ _SAMPLE_BYTES |= {"pcm_16": 2, "pcm_24": 3, "pcm_32": 4, "float": 4, "double": 8
 _CODECS = {"MPEG_LAYER_I": "mp1", "MPEG_LAYER_II": "mp2", "MPEG_LAYER_III": "mp3"}
 _CONTAINERS = {"WAVEX": "wav"}
 # SF_COUNT_MAX, which libsndfile reports where a header does not say
-# SF_COUNT_MAX of sndfile.h
 _UNKNOWN_LENGTH = (1 << 63) - 1
 _PROBE_VALUES = 1 << 22
 _NEVER = 1 << 63
@@ -129,7 +128,6 @@ def open_sound_file(source: SourceFile, container: str) -> tuple[AudioInfo, Span
         spans = ForwardSpans(decoders, n_channels=info.n_channels)
         if claim is not None and claim.claimed is not None:
             # compressed blocks (adpcm, gsm) have no width of a sample: bytes are taken in proportion
-            # the codec has no fixed number of bytes a sample, so samples are scaled by bytes
             claimed = info.n_samples * claim.claimed // max(1, claim.there)
             info = info.with_samples(info.n_samples, n_claimed=claimed)
     if not 0 <= info.n_samples < _UNKNOWN_LENGTH:
@@ -210,7 +208,6 @@ def _open_mp3(source: SourceFile) -> tuple[AudioInfo, Spans]:
     skipped = 0
     if stream.n_samples is not None:
         # libsndfile leaves out a fixed decoder delay, less than the silent frame put in front: skip the rest
-        # what is left of the silent frame behind libsndfile's decoder delay
         skipped = max(0, info.n_samples - stream.n_samples)
         info = info.with_samples(stream.n_samples, n_claimed=stream.n_claimed)
         decoder.read(skipped)
@@ -218,7 +215,6 @@ def _open_mp3(source: SourceFile) -> tuple[AudioInfo, Spans]:
     if stream.doubtful or not 0 <= info.n_samples < _UNKNOWN_LENGTH:
         n_samples = spans.count()
         # only what a header says is a claim; libsndfile's estimate from the file size is none
-        # without a Xing header libsndfile's number is a guess, not a claim
         claimed = info.n_samples if stream.claims and n_samples < info.n_samples < _UNKNOWN_LENGTH else None
         info = info.with_samples(n_samples, n_claimed=claimed)
     return info, spans

@@ -70,6 +70,7 @@ def in_halves(
     while waiting:
         part = waiting.pop()
         if limit.most_items is not None and len(part) > limit.most_items:
+            # a stack: the part that comes first in the input goes on top
             waiting += [part[limit.most_items :], part[: limit.most_items]]
         elif part:
             found = _called(call, part)

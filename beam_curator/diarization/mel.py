@@ -30,7 +30,6 @@ def as_waveform(samples: NDArray[np.floating]) -> Floats:
             f"samples are {samples.dtype} {list(samples.shape)}: give float32 [n_samples], one channel within -1 and 1"
         )
     # a float64 sample beyond float32 becomes infinite, and is refused below
-    # a float64 beyond the range becomes infinite, which is refused below
     with np.errstate(over="ignore"):
         waveform = np.ascontiguousarray(samples, dtype=np.float32)
     if not np.isfinite(waveform).all():
@@ -112,7 +111,6 @@ class MelFrontEnd:
         if out is None:
             out = np.empty((stop - first, self.rules.n_mels), dtype=np.float32)
         # from a multiple of _BLOCK, so that a frame has the same row of its block whatever the cutting
-        # from a multiple of the block size on, wherever the piece begins
         for low in range(first - first % _BLOCK, stop, _GROUP):
             high = min(low + _GROUP, stop)
             begin = max(low, first)
@@ -128,7 +126,6 @@ class MelFrontEnd:
         sound = self._emphasised(audio, start, begin, begin + (n_frames - 1) * rules.hop_length + rules.win_length)
         step = sound.itemsize
         # a view in which frames overlap; it is only read
-        # a view in which each row begins a hop later: the windows overlap in memory
         overlapping = np.ndarray((n_frames, rules.win_length), np.float32, sound, 0, (rules.hop_length * step, step))
         heard = np.zeros((n_frames, rules.n_fft), dtype=np.float32)
         np.multiply(overlapping, self._hann, out=heard[:, self._left : self._left + rules.win_length])
@@ -147,7 +144,6 @@ class MelFrontEnd:
             return sound
         sound[begin - low : stop - low] = audio[begin - start : stop - start]
         # the first sample of a recording has none before it and stays as it is
-        # the first sample has none before it and stays; `first_sample` asks for one more
         before = max(begin - 1, start)
         sound[before + 1 - low : stop - low] -= (
             np.float32(self.rules.preemphasis) * audio[before - start : stop - 1 - start]

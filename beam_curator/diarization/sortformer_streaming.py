@@ -218,11 +218,9 @@ class StreamingSortformer:
         n_cache, n_fifo = len(state.cache), len(state.fifo)
         begin = n_cache + n_fifo + step.left
         # copied: a view would keep the whole batch alive
-        # a copy: a view would keep the whole batch in memory
         decided = answer.said.probabilities[begin : begin + step.n_frames].copy()
         if answer.said.frames is not None:
             state.frames.append(answer.said.frames[begin : begin + step.n_frames].copy())
-        # before the position moves
         first = self._first_mel(state)
         state.position += step.n_frames
         if step.is_final:

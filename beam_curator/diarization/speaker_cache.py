@@ -88,19 +88,16 @@ def compress(
     per_speaker = length // n_speakers - rules.spkcache_sil_frames_per_spk
     scores = speaker_scores(predictions, rules, math.floor(per_speaker * rules.min_pos_scores_rate))
     # frames from `length` on are new to the cache
-    # frames from `length` on are new to the cache
     scores[:, length:] += np.float32(max(0.0, rules.scores_boost_latest))
     # NeMo: -scale_factor * log(offset), with scale factors 2 and 1 and offset 0.5
     _boost_highest(scores, math.floor(per_speaker * rules.strong_boost_rate), 2 * math.log(2))
     _boost_highest(scores, math.floor(per_speaker * rules.weak_boost_rate), math.log(2))
     # infinite scores, so that these places are always kept: each speaker ends with silence
-    # infinite scores are always kept: they reserve each speaker's frames of silence
     silence = np.full((n_speakers, rules.spkcache_sil_frames_per_spk), np.inf, dtype=np.float32)
     kept = _kept_frames(np.concatenate([scores, silence], axis=1), length)
     # places behind the frames are silence, or were not filled
     is_filler = kept >= n_frames
     # any valid index will do: what it fetches is overwritten
-    # any index that exists; the frames are overwritten below
     kept[is_filler] = 0
     cache, cache_predictions = embeddings[kept], predictions[kept]
     cache[is_filler] = silence_mean
@@ -156,7 +153,6 @@ def _kept_frames(scores: Floats, length: int) -> NDArray[np.intp]:
     n_frames = scores.shape[1]
     flat = scores.ravel()
     # sorted by place in the flat scores: speaker by speaker, each in order of time
-    # scores lie speaker by speaker, so this sorts by speaker, then by time
     chosen = np.sort(highest(flat, length))
     chosen = chosen[flat[chosen] > -np.inf]
     kept = np.full(length, n_frames, dtype=np.intp)
@@ -189,10 +185,8 @@ def highest(scores: Floats, count: int) -> NDArray[np.intp]:
         return np.empty(0, dtype=np.intp)
     chosen = np.argpartition(scores, n - count)[n - count :]
     # argpartition puts the least of the chosen at the cut, which is their first place
-    # argpartition leaves the lowest of the chosen in front
     least = scores[chosen[0]]
     # without a tie at the cut every algorithm takes the same
-    # no tie at the border: all algorithms choose the same
     if least == -np.inf or np.count_nonzero(scores >= least) == count:
         return chosen
     if count * _PARTIAL_SORT <= n:
@@ -205,7 +199,6 @@ def _nth_element(scores: list[float], count: int) -> list[int]:
     order = list(range(len(scores)))
     first, last = 0, len(order)
     # std::nth_element gives up partitioning after twice the binary logarithm of steps
-    # std::__introselect goes over to a heap after so many rounds; a sort of what is left stands for that
     for _ in range(2 * (len(order).bit_length() - 1)):
         if last - first <= 3:
             break
@@ -230,7 +223,6 @@ def _partition(scores: list[float], order: list[int], first: int, last: int) -> 
     left, right = first + 1, last
     while True:
         # no bounds: the median of three guarantees a stop on both sides
-        # no bounds needed: the pivot is in front, and a score not above it lies behind
         while scores[order[left]] > value:
             left += 1
         right -= 1

@@ -144,6 +144,7 @@ class StreamState:
         arrays["audio"] = self.joined_audio()
         arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
         target = io.BytesIO()
+        # NumPy gives all members one fixed date
         np.savez(target, **{name: array for name, array in arrays.items() if array is not None})
         return target.getvalue()
 

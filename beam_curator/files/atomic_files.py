@@ -32,7 +32,6 @@ def write_bytes(directory: str, name: str, data: bytes) -> None:
         file.write_pieces([data])
     if not is_remote(directory):
         # without it a crash of the machine may undo the rename
-        # a rename is on the disk only once its directory is
         _sync_directory(directory)
 
 
@@ -99,7 +98,6 @@ class AtomicFile:
             self._stream = open_object(path, create=True)
         else:
             # unbuffered: the buffers here are larger, and a second copy would only cost time
-            # pieces are buffered here already, so the file has no buffer of its own
             self._stream = open(self._temp, "xb", buffering=0)
         return self
 
@@ -126,7 +124,6 @@ class AtomicFile:
     def _flush(self, buffer: io.BytesIO) -> None:
         """Hash and write a buffer; its memory is used again."""
         # the buffer keeps its old length when used again: only the bytes before its position are new
-        # behind its position a used buffer holds older bytes; and while a view is open it cannot grow
         with buffer.getbuffer() as whole, whole[: buffer.tell()] as view:
             if self._hashed:
                 self._digest.update(view)
@@ -135,7 +132,6 @@ class AtomicFile:
             while position < len(view):
                 # a raw write may take less than it is given; object stores' streams return None and take all
                 written = self._stream.write(view[position : position + _WRITE_BYTES])
-                # a raw file may take less than it is given; a stream that returns None has taken all
                 position += written if written is not None else _WRITE_BYTES
         buffer.seek(0)
 
@@ -163,7 +159,6 @@ class AtomicFile:
             os.fsync(self._stream.fileno())
         # after the sync, which may take long: the less time between check and rename, the better
         if self._check is not None:
-            # as late as possible: a run that took the directory over while this one wrote has to win
             self._check()
         # in an object store this completes the upload, and the object appears
         self._stream.close()
@@ -173,7 +168,6 @@ class AtomicFile:
     def _abort(self) -> None:
         if self._remote:
             # closing an upload would complete it, and the partial object would appear
-            # closing the stream would complete the upload
             terminate = getattr(self._stream, "terminate", None)
             if terminate is not None:
                 terminate()

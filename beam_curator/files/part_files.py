@@ -76,7 +76,6 @@ class PartWriter:
         self._kind = kind
         self._target = target
         # names of files that are not UTF-8 hold surrogates
-        # names with bytes that are not UTF-8 hold lone surrogates
         self._key = hashlib.blake2b(recording.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         self._template = FileRecord(
             name="", n_bytes=0, sha256="", n_rows=0, kind="", position=position, n_blocks=n_blocks
@@ -143,7 +142,6 @@ class PartWriter:
             tables={table: len(lines) for table, lines in self._tables.items() if rows},
         )
         # last: its presence proves that all the others are in place
-        # last: this file proves that the others are there
         files.append(self._write(kind.rows, [line for _, line, _ in rows], head=encode(head) + b"\n"))
         return _part(head, files)
 
@@ -191,7 +189,6 @@ class PartWriter:
         """Return the contents of a hidden file that an earlier attempt left; None if it is missing or damaged."""
         text = storage.read_bytes(storage.join(self._target.directory, self._name(kind)))
         # a file that a crash cut short ends within a line
-        # a file that was cut off ends within a line
         if text is None or (text and not text.endswith(b"\n")):
             return None
         try:

@@ -94,7 +94,6 @@ class RecordingFiles(Generic[AskedT, TaskT]):
             for event in self._job.failed(task, err):
                 yield from self._take(event, writer, {})
         # uploads end before the rows that vouch for them are written
-        # all files are in place before the rows that name them
         self._files.flush()
         return writer.write()
 

@@ -280,7 +280,6 @@ def longest_offline(free_bytes: int) -> float:
       418
     """
     # solved for the length: bytes = 256 * (seconds / 0.08) ** 2
-    # at least 256 MiB, which is 82 s
     room = max(free_bytes / 2 - 1.5 * (1 << 30), 1 << 28)
     return float((room / 256) ** 0.5 * 0.08)
 
@@ -299,7 +298,6 @@ def free_memory(root: str = "/") -> int:
     except OSError:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     group = f"{root}sys/fs/cgroup/memory."
-    # a group without a limit says "max", which is no number
     with suppress(OSError, ValueError, KeyError):
         with open(f"{group}max", encoding="ascii") as limit, open(f"{group}current", encoding="ascii") as current:
             # a group without a limit says max, which is no number: the machine's value stands then

@@ -97,6 +97,7 @@ class NemoBackend:
             try:
                 return with_memory_errors(compute)
             except OutOfMemoryError:
+                # the table has grown for this call, and would keep its memory
                 encoder.pos_enc.pe, encoder.max_audio_length = table, longest
                 raise
 
@@ -127,6 +128,7 @@ def load_nemo(
     """
     restored = restore_nemo(path, _SORTFORMER, device, verbose=verbose)
     featurizer = restored.model.preprocessor.featurizer
+    # dither is random, and padding adds frames that nobody spoke in
     featurizer.dither, featurizer.pad_to = 0.0, 0
     config = _config_of(restored.model, path, restored.sha256)
     return NemoBackend(restored.model, config, n_threads=n_threads, autocast=autocast)

@@ -93,7 +93,6 @@ class WaveformSource:
         self._check()
         step = PIECE_SECONDS * MODEL_SAMPLE_RATE
         # at least one piece: without samples, an empty one
-        # no samples are one empty piece: a stream needs an end
         for start in range(0, max(len(self.samples), 1), step):
             yield self.samples[start : start + step]
 
@@ -147,7 +146,6 @@ class PiecesAhead:
         piece = self._next if self._next is not None else self._taken()
         if piece is None:
             return np.empty(0, np.float32), True
-        # one piece is held back, since only the next one tells whether it is the last
         self._next = self._taken()
         return piece, self._next is None
 
@@ -182,7 +180,6 @@ class PiecesAhead:
         # with a timeout, so that a thread whose pieces nobody takes any more can end
         while not self._closed.is_set():
             with suppress(queue.Full):
-                # wakes up now and then: after `close` nobody makes room
                 self._queue.put(item, timeout=0.1)
                 return True
         return False

@@ -40,6 +40,7 @@ class TitaNetModel:
         self, restored: RestoredModel, identity: ModelIdentity, n_threads: int | None = None, load_seconds: float = 0.0
     ) -> None:
         self._model = restored.model
+        # dither is random
         self._model.preprocessor.featurizer.dither = 0.0
         self._device = str(next(self._model.parameters()).device)
         self._facts = TitaNetFacts(identity, load_seconds)

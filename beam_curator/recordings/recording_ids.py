@@ -59,8 +59,6 @@ def different_ids(wanted: Mapping[str, str]) -> dict[str, str]:
         for identity, chosen in ids.items():
             groups[folded(chosen)].append(identity)
         # repeated, since a marked id may equal one that another recording wished for
-        # a mark may make an id equal to one that another recording was given, so look again; ends since each round
-        # marks one more
         alike = [identity for group in groups.values() if len(group) > 1 for identity in group]
         if not alike:
             return ids

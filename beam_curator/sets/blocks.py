@@ -335,6 +335,7 @@ def _array_items(text: str, offset: int) -> list[Line]:
         following = _skip_space(text, after + 1)
         offset += len(raw) + len(text[end:following].encode())
         position = following
+    # in an empty array `position` is that of the closing bracket
     if text[after + 1 if items else position + 1 :].strip():
         raise ValueError("text after the array")
     return items

@@ -25,7 +25,6 @@ class BlockCoder(beam.coders.Coder):
 
     # equal values may pickle to different bytes, so blocks must not become keys
     def is_deterministic(self) -> bool:
-        # equal blocks may pickle to different bytes, by which of their parts are one object
         return False
 
     def estimate_size(self, value: Any) -> int:
@@ -34,7 +33,6 @@ class BlockCoder(beam.coders.Coder):
 
     def __eq__(self, other: object) -> bool:
         # it has no settings, so all coders of this class are alike
-        # Beam shares coders that are equal
         return type(self) is type(other)
 
     def __hash__(self) -> int:

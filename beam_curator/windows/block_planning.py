@@ -131,7 +131,6 @@ def _speaker_seconds(segments: SegmentArrays, scans: Scans, candidates: Ints) ->
     present = np.zeros((len(candidates), n_columns), dtype=np.bool_)
     flat_seconds, flat_present = seconds.reshape(-1), present.reshape(-1)
     # longest first: the windows still growing at a step are then always a prefix
-    # longest first, so that the windows with a segment left at a step are always the first ones
     by_length = np.argsort(candidates - scans.stops[candidates], kind="stable")
     rows = by_length * n_columns
     members = candidates[by_length]
@@ -139,16 +138,13 @@ def _speaker_seconds(segments: SegmentArrays, scans: Scans, candidates: Ints) ->
     columns = np.where(segments.speakers < 0, n_columns - 1, segments.speakers)
     for step in range(int(n_left[0]) if len(n_left) else 0):
         # n_left falls, and searchsorted wants rising values: hence the signs
-        # `n_left` descends: counts the windows with more than `step` segments
         n_active = int(np.searchsorted(-n_left, -step, side="left"))
         index = members[:n_active] + step
         cell = rows[:n_active] + columns[index]
         # no cell occurs twice, since each row adds one segment a step; += would lose the second
-        # `+=` by index adds one number a cell; within a step each window has its own row, so no cell occurs twice
         flat_seconds[cell] += segments.durations[index]
         flat_present[cell] = True
     # the cut segment is the last of its window, so its seconds are added last, as in the reference
-    # the cut segment comes last, as in the scan: another order would round otherwise
     cut = np.flatnonzero(scans.cuts[candidates] != NOT_CUT)
     at = scans.stops[candidates[cut]]
     cell = cut * n_columns + columns[at]
@@ -164,7 +160,6 @@ def _longest(seconds: Floats, present: Bools) -> list[list[float]]:
     ordered[np.isinf(ordered)] = 0.0
     padded = np.zeros((len(ordered), N_SPEAKER_DURATIONS))
     # adding 0.0 turns the -0.0 of the negated sort into 0.0
-    # adding 0.0 turns -0.0 into 0.0
     padded[:, : ordered.shape[1]] = ordered + 0.0
     return padded.tolist()
 
@@ -219,7 +214,6 @@ class _Columns:
             lost_bandwidth=(windows.lost_bandwidth - owned[windows.lost_bandwidth]).tolist(),
             lost_bandwidth_at=np.searchsorted(windows.lost_bandwidth, offsets).tolist(),
             # np.sum adds pairwise, whose last bits differ from a sum from left to right
-            # np.sum adds in pairs, and differs in the last bits
             total_durs=[sum_left_to_right(durations[begin:end]) for begin, end in pairwise(segments.offsets)],
             # reduceat needs every entry to have a segment, which _is_plain sees to
             events=np.add.reduceat(scans.events, offsets[:-1], dtype=np.int64).tolist(),

@@ -79,8 +79,6 @@ def first_crossing(segments: SegmentArrays, rules: WindowRules) -> tuple[Ints, B
       Its index, or the end of the entry; and where the search is not valid, because an earlier segment of the entry
       ends too late for that start already.
     """
-    # A bisection needs ends that ascend. Where they do not, their running maximum crosses the limit at the same
-    # segment, unless one before the start is above it already: `unsure`.
     latest_end = segments.ends.copy()
     for begin, end in pairwise(segments.offsets):
         piece = latest_end[begin:end]
@@ -94,7 +92,6 @@ def first_crossing(segments: SegmentArrays, rules: WindowRules) -> tuple[Ints, B
     inner[segments.offsets[:-1]] = False
     before = np.flatnonzero(inner)
     # the running maximum may come from before the start, and then tells nothing about what follows
-    # subtracted as `plan_entry` does: `end > start + limit` would round otherwise
     unsure[before] = latest_end[before - 1] - segments.starts[before] > rules.max_duration
     high = segments.last.copy()
     # one bisection for all start segments at once
@@ -113,7 +110,6 @@ def _next_true(flags: Bools, otherwise: Ints) -> Ints:
     """Return, for each position, the next position at or after it where the flag is set, within its entry."""
     index = np.where(flags, np.arange(len(flags)), len(flags))
     # from the back, so that each position sees the nearest index at or after it
-    # from the back, the smallest index so far is the next one
     following = np.minimum.accumulate(index[::-1])[::-1]
     return np.minimum(following, otherwise)
 
@@ -188,7 +184,6 @@ class Scans:
         # added here and subtracted in `first_crossing`, as `plan_entry` does: the two round differently
         cut_times = segments.starts + rules.max_duration
         # low bandwidth is looked at before the duration, the speaker rule after it, as in plan_entry
-        # low bandwidth ends a scan before the limit is looked at
         crosses = (stops == crossing) & (stops < segments.last) & (stops != narrow)
         # the start segment itself may be barred: `stops - 1` would then belong to what lies before it
         window_ends = np.where(stops > every, segments.ends[np.maximum(stops, 1) - 1], segments.ends)

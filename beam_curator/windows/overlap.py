@@ -100,6 +100,7 @@ def _compete(
         shared = (end if end < ends[j] else ends[j]) - starts[j]
         shorter = duration if duration < durations[j] else durations[j]
         if (shared / shorter if shorter and shared > 0 else 0) >= threshold:
+            # equally near: the longer one stays, of two alike the first
             if distance < distances[j] or (distance == distances[j] and duration >= durations[j]):
                 alive[j] = False
             else:

@@ -64,7 +64,6 @@ def run_guarded(driver: int, folder: str, command: Sequence[str]) -> int:
     )
     try:
         # an orphan gets another parent: that is how a driver's death shows, even by SIGKILL
-        # a process whose parent has died gets another one
         while child.poll() is None and os.getppid() == driver:
             time.sleep(_LOOK_EVERY)
         return child.poll() or 0

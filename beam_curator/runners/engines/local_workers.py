@@ -26,7 +26,6 @@ def direct_runner(jobs: int, scratch: str) -> FnApiRunner:
     if jobs == 1:
         return FnApiRunner()
     # exec: without it the process id is that of a shell, and killing it leaves the worker behind
-    # exec: Beam starts a shell, which must become the worker, as that watches its parent
     command = f"exec {shlex.quote(sys.executable)} -m beam_curator.runners.engines.worker {shlex.quote(scratch)}"
     return FnApiRunner(environments.SubprocessSDKEnvironment.from_command_string(command))
 
@@ -66,7 +65,6 @@ def worker_pids(scratch: str) -> set[int]:
         try:
             with open(path, encoding="ascii") as stream:
                 # an earlier driver's workers may have left their signs in the same directory
-                # a run that was killed may have left signs in the same folder
                 mine = stream.read() == str(os.getpid())
         except OSError:
             continue

@@ -118,12 +118,10 @@ def serve(port: int, host: str = "localhost", pool: WorkerPool | None = None) ->
       OSError: the port is taken.
     """
     # with so_reuseport, two pools on one port would share its requests instead of failing
-    # with so_reuseport two pools would share a port, and each would get some of the requests
     server = grpc.server(ThreadPoolExecutor(), options=[("grpc.so_reuseport", 0)])
     pool = pool if pool is not None else WorkerPool()
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     try:
-        # a port that is taken is 0 or a RuntimeError, by the version of gRPC
         bound = server.add_insecure_port(f"{host}:{port}")
     # grpc raises in new versions and returns 0 in old ones
     except RuntimeError:

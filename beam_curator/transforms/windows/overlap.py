@@ -100,7 +100,6 @@ def spans_by_audio_file(block: EntryBlock) -> Iterator[tuple[str, RowSpans]]:
 def choose_in_file(group: tuple[str, Iterable[RowSpans]], rules: OverlapRules) -> Iterator[Choices]:
     """Let all windows of one recording compete; yield for each row the windows that stay, sorted by time."""
     # groups come in any order; sorted by row id, equal windows are decided alike on every engine
-    # a group comes in no order, and of equal windows the first stays
     rows = sorted(group[1])
     owners = [(number, position) for number, row in enumerate(rows) for position in range(len(row[2]))]
     spans = [span for row in rows for span in zip(row[2], row[3], strict=True)]
@@ -133,7 +132,6 @@ class _ReadAgainFn(beam.DoFn):
             if isinstance(item, LineBlock):
                 with timed("overlap"), collector_paused():
                     # the first reading reported these failures already
-                    # failures were reported at the first reading
                     built, _failed_before = build_block(item, rules)
                     rows = tuple(self._with_choice(row, ref.source, choices) for row in built.rows)
                 if rows:
