@@ -112,7 +112,7 @@ class PacketDecoder:
         return True
 
     def close(self) -> None:
-        """Let the decoder go; the file stays open."""
+        """Release the decoder; the file stays open."""
         self._container.close()
 
 

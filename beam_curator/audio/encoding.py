@@ -176,7 +176,7 @@ class AudioEncoder:
         return self._n_samples
 
     def close(self) -> None:
-        """Let go of the file, which stays open; without `finish` it holds a part of a clip."""
+        """Release the file, which stays open; without `finish` it holds a part of a clip."""
         if self._sound is not None:
             with self._naming_errors():
                 self._sound.close()

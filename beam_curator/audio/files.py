@@ -113,7 +113,7 @@ class SourceFile:
         return n_read
 
     def raise_error(self) -> None:
-        """Raise the error that reading met while libsndfile was in charge, if there was one."""
+        """Raise the error that a read by libsndfile met, if there was one."""
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -170,7 +170,7 @@ class SinkFile:
                 self._error = err
 
     def raise_error(self) -> None:
-        """Raise the error that writing met while libsndfile was in charge, if there was one."""
+        """Raise the error that a write by libsndfile met, if there was one."""
         if self._error is not None:
             raise self._error
 

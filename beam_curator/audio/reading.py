@@ -32,7 +32,7 @@ class AudioReader:
     pass, overlapping or not, and a span far behind the one before costs a new beginning.
 
     Attributes:
-      info: what the recording is.
+      info: properties of the recording.
     """
 
     def __init__(self, info: AudioInfo, spans: Spans) -> None:
@@ -48,7 +48,7 @@ class AudioReader:
         self.close()
 
     def close(self) -> None:
-        """Let the decoder go; the file stays open."""
+        """Release the decoder; the file stays open."""
         self._spans.close()
 
     def read(self, start: int = 0, stop: int | None = None) -> Samples:
@@ -130,7 +130,7 @@ class AudioReader:
 def open_audio(source: bytes | BinaryIO) -> AudioReader:
     """Open a recording for reading.
 
-    What it is follows from its bytes, not from a name. Of the header's claims nothing is allocated.
+    The format follows from the bytes, not from a name. No memory is allocated on the header's word.
 
     Args:
       source: the bytes of a file, or an open seekable binary file, which stays its owner's and open.

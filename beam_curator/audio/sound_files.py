@@ -96,7 +96,7 @@ class SoundDecoder:
         return there
 
     def close(self) -> None:
-        """Let the decoder go; the file stays open."""
+        """Release the decoder; the file stays open."""
         self._sound.close()
 
 

@@ -36,7 +36,7 @@ class Decoder(Protocol):
         ...
 
     def close(self) -> None:
-        """Let the decoder go; the file stays open."""
+        """Release the decoder; the file stays open."""
         ...
 
 
@@ -58,7 +58,7 @@ class Spans(Protocol):
         ...
 
     def close(self) -> None:
-        """Let the decoder go; the file stays open."""
+        """Release the decoder; the file stays open."""
         ...
 
 
@@ -102,7 +102,7 @@ class SeekingSpans:
         return samples
 
     def close(self) -> None:
-        """Let the decoder go; the file stays open."""
+        """Release the decoder; the file stays open."""
         if self._decoder is not None:
             self._decoder.close()
         self._decoder = None

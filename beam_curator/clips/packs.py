@@ -70,7 +70,7 @@ class AskedClips:
     """The clips that are asked of one recording, still packed: this may cross a shuffle.
 
     Attributes:
-      recording: path, as it is opened.
+      recording: the path to open.
       packs: of the blocks that ask for it.
       marked: names of its clips need a mark, since another recording's would be the same.
     """

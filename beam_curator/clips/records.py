@@ -57,7 +57,7 @@ class BadInterval:
     """One piece of a row that cannot be cut.
 
     Attributes:
-      error: what is wrong with it, and what to do.
+      error: the problem, and its cure.
       fields: the row with only this piece, ready to be mended and run again.
     """
 

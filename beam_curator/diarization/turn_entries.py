@@ -54,7 +54,7 @@ def diarized_entry(
 
     Args:
       fields: those of the row that requested the recording.
-      facts: what came out.
+      facts: the results.
       turns_key: key that the turns go under besides `segments`.
       diar_format: "dicts" for objects with start, end and speaker, "pairs" for [start, end], as the reference's stages
         write them.

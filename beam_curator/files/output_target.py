@@ -55,7 +55,7 @@ def target_of(target: OutputTarget | str | os.PathLike[str], shards: int = 0) ->
 
     Args:
       target: a path, or a target.
-      shards: what the options of the output say; 0 leaves it to the target.
+      shards: number from the output options; 0 takes that of the target.
 
     Raises:
       ValueError: the output is empty, a file, or of a scheme that is not served; or target and options differ.
@@ -78,7 +78,7 @@ def target_beside(
       inputs: files, globs, directories.
       target: a path, or a target.
       kind: of the set that the job writes.
-      shards: what the options of the output say; 0 leaves it to the target.
+      shards: number from the output options; 0 takes that of the target.
 
     Raises:
       ValueError: as `target_of`, or the job would read its own output, or take an input for a file of its own.

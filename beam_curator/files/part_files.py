@@ -1,7 +1,7 @@
 """Rows of one recording as hidden files, and those that an earlier attempt left.
 
 The first line of a file of rows says what the rows do not: how many there are, the counts, the columns of an index, and
-the files that describe the recording. Whoever reads the rows leaves it out.
+the files that describe the recording. Readers of the rows skip it.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ class PartWriter:
     put in place before it. Those of tables are synced to the disk, since no row holds their hashes.
 
     Args:
-      kind: what the rows are.
+      kind: kind of the rows.
       target: where the job writes.
       recording: a text that identifies the recording among the job's tasks.
       position: of its first row.

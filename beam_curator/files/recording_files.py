@@ -53,7 +53,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
     """Writes the events of recordings: files, then the hidden file of rows that proves that they are whole.
 
     Args:
-      job: whose recordings they are.
+      job: the job that the recordings belong to.
       target: where to write.
     """
 
@@ -74,7 +74,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
         """Write the events of a recording; if it fails as a whole, only its dead letters stay.
 
         Args:
-          task: whose recording it is.
+          task: the recording, and the rows that request it.
           events: may raise an EntryError at any time.
 
         Yields:

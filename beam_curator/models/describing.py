@@ -121,7 +121,7 @@ def can_run(location: ModelLocation) -> bool:
 
 
 def published_at(path: str, sha256: str = "") -> ModelRecord | None:
-    """Return the published model, or that of this package, that a path holds; None where it holds another.
+    """Return the published or packaged model that a path holds; None if it holds another.
 
     Hashes tell first: the given one, that of an exported model's weights, and that of the file it was made of. Then
     names do, since NVIDIA names files as the repository: of the path, or of the hub's cache, of the file in a folder,

@@ -1,4 +1,4 @@
-"""A model and recordings to probabilities: several recordings at once, each of which fails alone."""
+"""From recordings to probabilities by a model: several recordings at once, each of which fails alone."""
 
 import os
 import time
@@ -159,7 +159,7 @@ class StreamingListener:
 
 
 def whole(pieces: PiecesAhead) -> Samples:
-    """Return all samples of a recording, float32 [n_samples], or why they cannot be had."""
+    """Return all samples of a recording, float32 [n_samples], or why there are none."""
     parts: list[Floats] = []
     is_last = False
     try:

@@ -38,7 +38,7 @@ class NemoBackend:
     Args:
       model: NeMo's `SortformerEncLabelModel`, in evaluation mode, on its device.
       config: the model's configuration.
-      n_threads: for torch on CPU; None leaves them as they are.
+      n_threads: number of torch's threads on CPU; None keeps the current number.
       autocast: "bfloat16" computes in mixed precision: faster on GPUs, less exact.
 
     Attributes:
@@ -115,7 +115,7 @@ def load_nemo(
     Args:
       path: of the file.
       device: "auto" takes a GPU where there is one.
-      n_threads: for torch on CPU, in this process; None leaves them as they are.
+      n_threads: number of torch's threads on CPU, in this process; None keeps the current number.
       autocast: "bfloat16" computes in mixed precision.
       verbose: let NeMo log.
 

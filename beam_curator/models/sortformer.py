@@ -82,7 +82,7 @@ def locate_model(options: ModelOptions) -> ModelLocation:
     """Find the model that options name.
 
     Raises:
-      ModelNotFoundError: it is not there, and cannot be had.
+      ModelNotFoundError: it is not on this machine and cannot be fetched.
       ModelFileError: it is damaged.
     """
     return resolve_model(

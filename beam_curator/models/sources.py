@@ -122,7 +122,7 @@ class PiecesAhead:
     """Takes pieces of a source in a thread, a few ahead, so that decoding goes on while the model works.
 
     Args:
-      source: what is listened to.
+      source: the samples to take.
       deadline: when it is given up, on the monotonic clock; None for never.
     """
 

@@ -45,7 +45,7 @@ def different_ids(wanted: Mapping[str, str]) -> dict[str, str]:
     One that is alone with its wish gets it; several with one wish are marked with a hash of what they are, all of them.
 
     Args:
-      wanted: what tells a recording from all others, to the id that it would like.
+      wanted: for the identity of each recording, the id that it would like.
 
     Example:
       >>> different_ids({"/monday/talk.wav": "talk"})

@@ -75,7 +75,7 @@ class SpeakerSpans:
     Attributes:
       speaker: their name.
       spans: in seconds of the recording, ascending, with a gap between any two; none where there is a reason.
-      time: what became of their speech.
+      time: the account of their speech.
       reason: why there is no track; None where there is one.
     """
 
@@ -107,7 +107,7 @@ def separate_speakers(
 
     Args:
       turns: in any order, inside of the recording: see `clamp_turns`.
-      rules: what goes on a track.
+      rules: which speech goes on a track.
       duration: of the recording, seconds.
 
     Returns:

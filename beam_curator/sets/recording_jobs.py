@@ -72,7 +72,7 @@ class Made:
     Attributes:
       row: JSON values by key.
       order: its place among the rows of the recording, which may come in any order.
-      files: what goes with it, in place before it; rows that follow each other may share files.
+      files: its files, in place before it; consecutive rows may share them.
       counts: for the books, in the stage of the job.
     """
 
@@ -159,7 +159,7 @@ class RowKind:
       rows: kind of their files.
       stage: that makes them; its name begins the counts and ends the kind of the dead letters.
       table: the columns that people query, for Parquet and Avro.
-      count: tells what is counted of a row, besides the row itself.
+      count: returns the counts of a row, besides the row itself.
       files_of: tells which files belong to a row.
       columns_of: tells which columns of an index a row fills; None where there is no index.
       tables: kinds of other rows of a recording, which have Parquet files of their own.
@@ -180,7 +180,7 @@ class RowKind:
 
 
 class Task(Protocol):
-    """Everything that is asked of one recording; it crosses a shuffle."""
+    """All requests for one recording; they cross a shuffle."""
 
     @property
     def name(self) -> str:
@@ -253,7 +253,7 @@ class BlockPlan(Generic[AskedT]):
     Attributes:
       asked: of recordings.
       failures: by stage.
-      counts: for the books, besides those of failures.
+      counts: for the books, without the failures.
     """
 
     asked: list[AskedT] = field(default_factory=list)
@@ -372,12 +372,12 @@ class OpenedJob(RecordingJob[AskedT, TaskT]):
         """Yield the events of an open recording.
 
         Raises:
-          EntryError: the recording fails as a whole; what was made of it before goes.
+          EntryError: the recording fails as a whole, and all that was made from it is discarded.
         """
 
 
 class ModelJob(RecordingJob[AskedT, TaskT], Generic[AskedT, TaskT, ReadyT]):
-    """A job in whose middle a model hears recordings, by RunInference."""
+    """A job with a model in its middle, which hears recordings by RunInference."""
 
     @abstractmethod
     def ready(self, task: TaskT, reader: AudioReader) -> ReadyT:

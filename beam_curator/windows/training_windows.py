@@ -240,7 +240,7 @@ def build_training_windows(entry: dict[str, Any], rules: WindowRules) -> dict[st
 
     Args:
       entry: one manifest row; never changed.
-      rules: what makes a window.
+      rules: the conditions for a window.
 
     Returns:
       The entry without the dropped keys, with `windows`, `stats` and `truncation_events`.

@@ -131,7 +131,7 @@ class TitaNetModelHandler(ModelHandler[SpokenTurns, PredictionResult, TitaNetMod
                 yield parts[position][0], vector
 
     def get_num_bytes(self, batch: Sequence[SpokenTurns]) -> int:
-        """Return the bytes of the samples that a batch stands for; Beam's own way is to pickle them."""
+        """Return the size of a batch's samples in bytes. Beam would pickle the samples to find out."""
         return int(sum(item.seconds for item in batch) * 4 * MODEL_SAMPLE_RATE)
 
     def get_metrics_namespace(self) -> str:

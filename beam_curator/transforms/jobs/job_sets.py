@@ -58,7 +58,7 @@ class CommitJob(beam.PTransform[PBegin, JobSet]):
       config: the settings that affect the rows.
       files: the set's files, stage by stage.
       counts: stage by stage.
-      reading: what was read.
+      reading: the inputs, and how they were read.
       progress: counts for people while a recording is worked on.
       beside: files other than the inputs that affect the rows.
       list_files: tells which files the inputs mean.

@@ -38,7 +38,7 @@ class MergeParts(beam.PTransform[PCollection[Part], MergedParts]):
       target: where the files lie; as many shards as it says, or as there are blocks of manifest.
       row_format: the rows' format.
       kind: the kind of rows.
-      write_tables: what writes the kind's tables, which are Parquet whatever the format of the rows.
+      write_tables: writer of the kind's tables, which are Parquet whatever the format of the rows.
     """
 
     def __init__(

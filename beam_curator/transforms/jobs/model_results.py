@@ -1,4 +1,4 @@
-"""Jobs in whose middle a model hears recordings, without files: the steps before the model, and behind it."""
+"""Jobs with a model in their middle, without files: the steps before the model, and after it."""
 
 from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple

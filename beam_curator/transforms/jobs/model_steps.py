@@ -1,4 +1,4 @@
-"""The steps of jobs in whose middle a model hears recordings: prepare them for it, and write its results."""
+"""The steps of jobs with a model in their middle: prepare recordings for it, and write its results."""
 
 from collections.abc import Iterator
 from typing import Any, Generic, Literal, NamedTuple

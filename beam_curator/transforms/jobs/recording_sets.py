@@ -39,7 +39,7 @@ class ReadAsked(beam.PTransform[PBegin, ReadRows[AskedT]], Generic[AskedT, TaskT
 
     Args:
       job: tells it of a block.
-      reading: what is read.
+      reading: the inputs, and how to read them.
       target: where dead letters go.
       takes_recordings: inputs may also be recordings, each a request of its own.
     """
@@ -117,8 +117,8 @@ class WriteRecordingSet(beam.PTransform[PBegin, JobSet], Generic[AskedT, TaskT])
     """Do a job over recordings from its inputs to a complete output set.
 
     Args:
-      job: what is done.
-      reading: what is read.
+      job: the work on each recording.
+      reading: the inputs, and how to read them.
       target: where the set goes.
       config: the settings that decide the rows.
       row_format: the rows' format.

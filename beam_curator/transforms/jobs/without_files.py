@@ -35,11 +35,11 @@ Relative names of recordings begin at the manifest of a block, or at `audio_root
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingResult:
-    """One thing that came of a recording.
+    """One result of a recording.
 
     Attributes:
       kind: of the row, such as "clips", or of a file that stands alone.
-      row: what a set would hold; its `_origin` says which row asked for it.
+      row: the row that a set would hold; its `_origin` names the row that requested it.
       files: name and bytes of each file that a set would hold beside the row.
     """
 
@@ -63,10 +63,10 @@ class PlannedTasks(NamedTuple, Generic[TaskT]):
 
 
 class PlanTasks(beam.PTransform[PCollection[Row], PlannedTasks[TaskT]], Generic[AskedT, TaskT]):
-    """Tell which recordings rows ask for, and let rows meet that ask for one.
+    """Find the recordings that rows request, and group the rows by recording.
 
     Args:
-      job: whose rows they are.
+      job: the job that the rows belong to.
     """
 
     def __init__(self, job: RecordingJob[AskedT, TaskT]) -> None:
@@ -109,7 +109,7 @@ class MakeResults(beam.PTransform[PCollection[Row], Results], Generic[AskedT, Ta
     Rows of one recording meet, so that it is opened once: a step for batches.
 
     Args:
-      job: what is done.
+      job: the work on each recording.
     """
 
     def __init__(self, job: OpenedJob[AskedT, TaskT]) -> None:

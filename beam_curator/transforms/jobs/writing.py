@@ -144,9 +144,9 @@ class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mappi
 
     Args:
       target: where the files lie.
-      kind: what they are, and how the books balance.
+      kind: kind of the set, with the equations of its books.
       config: the settings that affect the rows, by section.
-      counts: what every stage counted.
+      counts: the counts of all stages.
       inputs: the input files as they were read.
 
     Returns:
