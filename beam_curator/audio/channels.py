@@ -43,6 +43,7 @@ def n_resampled(n_samples: int, sample_rate: int, new_sample_rate: int) -> int:
       >>> n_resampled(1001, 16000, 8000), n_resampled(48000, 48000, 16000)
       (501, 16000)
     """
+    # not round(): it takes halves to the even neighbour
     return (2 * n_samples * new_sample_rate + sample_rate) // (2 * sample_rate)
 
 

@@ -7,8 +7,10 @@ from typing import Literal
 
 from beam_curator.audio.files import SourceFile
 
+# a bound on the walk: chunks of length 0 would otherwise keep it going for the whole file
 _MAX_CHUNKS = 10_000
 _MAX_HEADER_BYTES = 1 << 20
+# SoX claims just below 2 GiB when it writes to a pipe, rounded down to whole frames
 _STREAMED = range(0x7FFFE000, 0x80000000)
 
 
@@ -18,9 +20,9 @@ class DataClaim:
 
     Attributes:
       start: where its content begins, in bytes.
-      claimed: the length that its header claims, in bytes; None where it says that it does not know.
-      there: number of bytes that the file has for it.
-      size_field: where the length is written, in bytes, and in how many bytes of which order.
+      claimed: the length in bytes that the header claims; None if the header marks it as unknown.
+      there: the bytes that the file really holds for it.
+      size_field: offset, width in bytes and byte order of the length field.
     """
 
     start: int
@@ -53,9 +55,18 @@ _LAYOUTS = {
     "wav": _ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="little", pad=2, data_id=b"data"),
     "rf64": _ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="little", pad=2, data_id=b"data"),
     "w64": _ChunkLayout(
-        first=40, id_bytes=16, size_bytes=8, order="little", pad=8, data_id=_W64_DATA, counts_header=True
+        # Wave64 lengths count the header of 24 bytes, and chunks begin at multiples of 8
+        first=40,
+        id_bytes=16,
+        size_bytes=8,
+        order="little",
+        pad=8,
+        data_id=_W64_DATA,
+        counts_header=True,
     ),
+    # SSND begins with offset and block size, four bytes each, before the samples
     "aiff": _ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="big", pad=2, data_id=b"SSND", before_samples=8),
+    # a caf data chunk begins with an edit count of four bytes; its chunks are not padded
     "caf": _ChunkLayout(first=8, id_bytes=4, size_bytes=8, order="big", pad=1, data_id=b"data", before_samples=4),
 }
 _RIFX = _ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="big", pad=2, data_id=b"data")
@@ -86,13 +97,16 @@ def _walk(source: SourceFile, layout: _ChunkLayout) -> DataClaim | None:
         body = size - header_bytes if layout.counts_header and size >= header_bytes else size
         start = here + header_bytes
         if header.startswith(b"ds64"):
+            # ds64 holds the length of the file first, then that of the samples
             long_size = int.from_bytes(source.read_at(start + 8, 8), "little")
         if header[: layout.id_bytes] == layout.data_id:
             field = (here + layout.id_bytes, layout.size_bytes, layout.order)
+            # AIFF has an offset and a block size before the samples, CAF the number of its edit
             extra = layout.before_samples
             if long_size is not None and size == 0xFFFFFFFF:
                 return _claim(source, start, long_size, 8, field)
             unknown = size == 0 or size == (1 << 8 * layout.size_bytes) - 1
+            # the mark of an unknown length must stay as it is, for _claim to see it
             length = size if unknown else body - extra
             return _claim(source, start + extra, length, layout.size_bytes, field)
         here = start + body + -body % layout.pad
@@ -131,6 +145,7 @@ def _chunks_to_the_end(source: SourceFile, here: int, order: Literal["little", "
             return False
         size = int.from_bytes(header[4:], order)
         here += 8 + size + size % 2
+        # some writers leave out the padding byte of the last chunk
         if here - source.size in (0, 1):
             return True
     return False
@@ -138,12 +153,14 @@ def _chunks_to_the_end(source: SourceFile, here: int, order: Literal["little", "
 
 def flac_without_frames(source: SourceFile) -> bool:
     """Say whether a FLAC file ends with its metadata, or within it (RFC 9639, section 8.1)."""
+    # behind the four bytes fLaC
     here = 4
     for _ in range(_MAX_CHUNKS):
         header = source.read_at(here, 4)
         if len(header) < 4:
             return True
         here += 4 + int.from_bytes(header[1:], "big")
+        # the highest bit marks the last metadata block
         if header[0] & 0x80:
             return here >= source.size
     return False

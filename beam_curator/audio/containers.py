@@ -13,7 +13,9 @@ from beam_curator.audio.information import AudioInfo, not_audio
 from beam_curator.audio.spans import ForwardSpans, Samples
 from beam_curator.failures import EntryError, FailureCode
 
+# other demuxers estimate a duration from the bit rate, which is no claim of the file
 _KEEPS_ITS_LENGTH = frozenset({"mov", "matroska"})
+# a claimed duration may include priming and padding of the codec, which decoding leaves out
 _CLAIM_SLACK_SECONDS = 0.1
 _SAMPLE_FORMATS = frozenset({"u8", "s16", "s32", "flt", "dbl", "u8p", "s16p", "s32p", "fltp", "dblp"})
 _NO_PROTOCOLS = {"protocol_whitelist": "none"}
@@ -37,6 +39,7 @@ class PacketDecoder:
         self._waiting: list[Samples] = []
         self._n_waiting = 0
         self._container = self._open(source.behind(0), container)
+        # without a context, FFmpeg has no decoder for the stream
         streams = [stream for stream in self._container.streams.audio if stream.codec_context is not None]
         if not streams:
             self._container.close()
@@ -44,6 +47,7 @@ class PacketDecoder:
         self._stream = streams[0]
         self._frames = self._container.decode(self._stream)
         self.codec: str = self._stream.codec_context.name
+        # set by the first frame, as the header may say otherwise (HE-AAC doubles its rate)
         self.sample_rate = self.n_channels = 0
         self._pull()
 
@@ -68,6 +72,7 @@ class PacketDecoder:
         if self._stream.duration is not None:
             return float(self._stream.duration * self._stream.time_base)
         if self._container.duration is not None and len(self._container.streams) == 1:
+            # of several streams, another one (a video) may be what lasts that long
             return float(self._container.duration) / 1e6
         return None
 
@@ -98,6 +103,7 @@ class PacketDecoder:
         samples = _samples_of(frame)
         if not self.sample_rate:
             self.sample_rate, self.n_channels = frame.sample_rate, samples.shape[1]
+        # a stream may change its form on the way; what follows cannot join the samples before
         if (self.sample_rate, self.n_channels) != (frame.sample_rate, samples.shape[1]):
             self.damage = f"the stream goes on with {samples.shape[1]} channels at {frame.sample_rate} Hz"
             return False
@@ -106,7 +112,7 @@ class PacketDecoder:
         return True
 
     def close(self) -> None:
-        """Let the decoder go; the file stays open."""
+        """Release the decoder; the file stays open."""
         self._container.close()
 
 
@@ -114,12 +120,13 @@ def open_container(source: SourceFile, container: str) -> tuple[AudioInfo, Forwa
     """Open a recording with PyAV and decode it once, as nothing else tells its length.
 
     Raises:
-      EntryError: PyAV is not installed, the file cannot be opened, or nothing of it can be decoded.
+      EntryError: PyAV is not installed, or the file cannot be opened or decoded.
     """
     decoder = PacketDecoder(source, container)
     if not decoder.sample_rate and decoder.damage is not None:
         raise not_audio(f"FFmpeg does not decode the {decoder.codec} in the {container} file: {decoder.damage}")
     claimed = decoder.claimed_seconds()
+    # the decoder that is open already serves the first pass
     ready = [decoder]
     spans = ForwardSpans(
         lambda: ready.pop() if ready else PacketDecoder(source, container), n_channels=max(1, decoder.n_channels)
@@ -154,10 +161,12 @@ def _boxes(source: SourceFile) -> list[bytes]:
     here = 0
     while len(header := source.read_at(here, 16)) >= 8 and len(names) < 1000:
         size = int.from_bytes(header[:4], "big")
+        # a size of 1 says that the real one follows in 64 bits
         if size == 1:
             size = int.from_bytes(header[8:16], "big")
         if here + size <= source.size:
             names.append(header[4:8])
+        # 0 means up to the end of the file, and less than a header would never get on
         if size < 8:
             break
         here += size

@@ -119,7 +119,7 @@ class AudioEncoder:
       subtype: as for `encode_audio`.
 
     Raises:
-      EntryError: the format cannot hold so many channels or such a rate (`not_encodable`).
+      EntryError: the format does not allow this number of channels or this sample rate (`not_encodable`).
       ValueError: the format or the subtype is not known.
 
     Example:
@@ -137,6 +137,7 @@ class AudioEncoder:
         self._subtype = _subtype_of(audio_format, subtype)
         _check_format(sample_rate, n_channels, audio_format)
         self._rate, self._n_channels, self._format = sample_rate, n_channels, audio_format
+        # a random serial number would make the bytes of every run different
         self._pages = FixedSerialFile(file) if audio_format == "ogg" else None
         self._sink = SinkFile(self._pages or file)
         self._blocks = _Blocks(n_channels, _FORMATS[audio_format].block_samples)
@@ -148,7 +149,7 @@ class AudioEncoder:
 
         Raises:
           EntryError: some are NaN or infinite (`non_finite`), or the format cannot hold so many (`not_encodable`).
-          ValueError: the array is another.
+          ValueError: the array has another type or shape.
           OSError: the file cannot be written.
         """
         for block in self._blocks.add(samples):
@@ -158,22 +159,24 @@ class AudioEncoder:
         """Write the samples left over; return the number of samples of the clip.
 
         Raises:
-          EntryError: there are none (`empty_audio`), or the format cannot hold so many (`not_encodable`).
+          EntryError: the clip is empty (`empty_audio`), or too long for the format (`not_encodable`).
           OSError: the file cannot be written.
         """
+        # the blocks, not the pieces, are what libsndfile sees: the bytes do not depend on the cutting
         rest = self._blocks.rest()
         if len(rest):
             self._write(rest)
         if self._sound is None:
             raise EntryError(FailureCode.EMPTY_AUDIO, "the clip holds no samples", "cut a span that is not empty")
         self.close()
+        # closing writes the header or the last pages, and may fail too
         self._sink.raise_error()
         if self._pages is not None:
             self._pages.finish()
         return self._n_samples
 
     def close(self) -> None:
-        """Let go of the file, which stays open; without `finish` it holds a part of a clip."""
+        """Release the file, which stays open; without `finish` it holds a part of a clip."""
         if self._sound is not None:
             with self._naming_errors():
                 self._sound.close()
@@ -183,6 +186,7 @@ class AudioEncoder:
         check_size(self._n_samples, self._n_channels, self._format, self._subtype)
         with self._naming_errors():
             if self._sound is None:
+                # begun with the first samples: a clip without any must leave nothing in the file
                 self._sound = self._begun()
             self._sound.write(block)
         self._sink.raise_error()
@@ -235,8 +239,10 @@ bits: mix the channels, choose another sample rate, or write another format
     if chosen not in _SAMPLE_BYTES:
         return
     data_bytes = _SAMPLE_BYTES[chosen] * n_samples * n_channels
+    # chunks of RIFF are padded to an even length
     n_bytes = _WAV_HEADER_BYTES + data_bytes + data_bytes % 2
     if chosen in _REAL_SUBTYPES:
+        # wav in floating point has a fact chunk, too
         n_bytes += _FACT_BYTES + _PEAK_BYTES[0] + _PEAK_BYTES[1] * n_channels
     if n_bytes > _FORMATS[audio_format].max_bytes:
         raise _not_encodable(f"{n_samples} samples or more", audio_format, "its sizes have 32 bits")
@@ -265,13 +271,14 @@ def _leave_out_peaks(sound: Any) -> None:
     """Tell libsndfile to write no chunk of peaks: soundfile has no name for the command."""
     import soundfile
 
+    # 0 as data size is false to libsndfile; the pointer is not read
     soundfile._snd.sf_command(sound._file, _ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
 
 
 class _Blocks:
     """Blocks of one length, cut from pieces of any lengths; samples that no format holds are refused.
 
-    A block is a view of the piece that holds all of it, else of memory that the next block overwrites.
+    A block that lies within one piece is a view of it. Any other is a view of memory that the next block overwrites.
     """
 
     def __init__(self, n_channels: int, block_samples: int) -> None:
@@ -304,6 +311,7 @@ class _Blocks:
     def _hold(self, samples: Samples) -> None:
         n = self._n_held + len(samples)
         if n > len(self._held):
+            # doubled, so that many small pieces are not copied over and over
             larger = np.empty((min(self._block_samples, max(n, 2 * len(self._held))), self._n_channels), np.float32)
             larger[: self._n_held] = self._held[: self._n_held]
             self._held = larger

@@ -73,6 +73,7 @@ class SourceFile:
         left = max(0, self.size - here)
         n_bytes = left if n_bytes < 0 else min(n_bytes, left)
         pieces = [self._prefix[here : here + n_bytes]]
+        # a raw file may return less than asked, so reading goes on until it returns nothing
         missing = n_bytes - len(pieces[0])
         if missing:
             self._file.seek(self._start + here + len(pieces[0]) - len(self._prefix))
@@ -95,12 +96,14 @@ class SourceFile:
         """Fill a buffer for libsndfile; return the bytes read, and keep an error for `raise_error`."""
         here = self._position - len(self._prefix)
         try:
+            # the prefix, or a file without readinto, needs a copy
             if self._readinto is None or here < 0 or self._position >= self.size:
                 data = self.read(len(buffer))
                 buffer[: len(data)] = data
                 return len(data)
             self._file.seek(self._start + here)
             n_read: int = self._readinto(buffer)
+            # a raw file may give less than asked, which libsndfile takes for the end
             while 0 < n_read < len(buffer) and (more := self._readinto(memoryview(buffer)[n_read:])):
                 n_read += more
         except Exception as err:
@@ -110,7 +113,7 @@ class SourceFile:
         return n_read
 
     def raise_error(self) -> None:
-        """Raise the error that reading met while libsndfile was in charge, if there was one."""
+        """Raise the error that a read by libsndfile met, if there was one."""
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -142,6 +145,7 @@ class SinkFile:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move the position; return it."""
         position = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence] + offset
+        # even a seek to where it stands would flush a buffered file
         if position != self._position:
             self._position = position
             self._guard(lambda: self._file.seek(self._base + position))
@@ -166,7 +170,7 @@ class SinkFile:
                 self._error = err
 
     def raise_error(self) -> None:
-        """Raise the error that writing met while libsndfile was in charge, if there was one."""
+        """Raise the error that a write by libsndfile met, if there was one."""
         if self._error is not None:
             raise self._error
 

@@ -64,7 +64,9 @@ def container_of(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12]) or _BRANDS.get(head[8:11], "mp4")
     if head.startswith(b"\x1a\x45\xdf\xa3"):
+        # both are EBML; the document type follows within the first element
         return "webm" if b"webm" in head[:64] else "mka"
+    # old QuickTime files have no ftyp box
     return "mov" if head[4:8] in (b"moov", b"mdat") else _mpeg_stream(head)
 
 
@@ -74,6 +76,7 @@ def _mpeg_stream(head: bytes) -> str | None:
         return None
     if head[1] & 0xF6 == 0xF0:
         return "aac"
+    # reserved versions, layers, bit rates and sample rates: bytes that only look like a frame
     known = head[1] & 0x18 != 0x08 and head[1] & 0x06 and head[2] & 0xF0 != 0xF0 and head[2] & 0x0C != 0x0C
     return "mp3" if known else None
 
@@ -85,6 +88,7 @@ def id3_bytes(head: bytes) -> int:
       >>> id3_bytes(b"ID3" + bytes([4, 0, 0, 0, 0, 2, 1])), id3_bytes(b"fLaC")
       (267, 0)
     """
+    # each byte of the length carries seven bits, so that it never looks like a sync word
     if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:
         return 0
     footer = 10 if head[5] & 0x10 else 0

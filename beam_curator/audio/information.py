@@ -9,7 +9,7 @@ from beam_curator.failures import EntryError, FailureCode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioInfo:
-    """The properties of a recording, and how much of it is there.
+    """The properties of a recording, and its length as claimed and as found.
 
     Attributes:
       sample_rate: samples a second and channel.

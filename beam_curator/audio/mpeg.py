@@ -11,6 +11,7 @@ from beam_curator.audio.files import SourceFile
 
 _READ_BYTES = 1 << 20
 _MAX_LEADING_BYTES = 1 << 16
+# tags behind the last frame (ID3v1, APE, lyrics) may be that long without meaning a wrong claim
 _SLACK_BYTES = 2048
 _SMALLEST_FRAME = 24
 
@@ -53,6 +54,7 @@ def frame_header(header: bytes) -> FrameHeader | None:
     """
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
+    # version: 3 is MPEG 1, 2 is MPEG 2, 0 is MPEG 2.5, 1 is reserved
     version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
     kbps_index, rate_index, padding = header[2] >> 4, header[2] >> 2 & 3, header[2] >> 1 & 1
     if version == 1 or layer == 4 or kbps_index == 15 or rate_index == 3:
@@ -62,6 +64,7 @@ def frame_header(header: bytes) -> FrameHeader | None:
     slot = 4 if layer == 1 else 1
     n_slots = n_samples // (8 * slot) * kbps * 1000 // _RATES[version][rate_index] + padding
     mono = header[3] >> 6 == 3
+    # the Xing header lies behind the side information, whose length depends on these two
     side = (17 if mono else 32) if version == 3 else (9 if mono else 17)
     return FrameHeader(n_slots * slot if kbps else 0, n_samples, layer, side)
 
@@ -74,7 +77,7 @@ class MpegStream:
       view: the file as libsndfile should see it.
       n_samples: samples that are there, where they were counted; None where libsndfile's number holds.
       n_claimed: samples that a VBRI header claims, which libsndfile does not read; None without one.
-      doubtful: libsndfile's number may be wrong: count by decoding.
+      doubtful: libsndfile's number may be wrong, so the samples have to be counted by decoding.
       claims: libsndfile's number is what a header says.
     """
 
@@ -110,6 +113,7 @@ def mpeg_stream(source: SourceFile) -> MpegStream | None:
     if vbri:
         counted = _with_counted_frames(frames.behind(len(tag)), first, header)
         return replace(counted, n_claimed=n_frames * header.n_samples)
+    # the claim exceeds the file, even with the smallest frames there are
     too_much = frames.size < n_bytes or frames.size < n_frames * _SMALLEST_FRAME
     if not too_much and (not n_bytes or frames.size > n_bytes + _SLACK_BYTES):
         return _with_mended_claim(frames, tag, header, n_frames)
@@ -119,8 +123,10 @@ def mpeg_stream(source: SourceFile) -> MpegStream | None:
 def _with_mended_claim(frames: SourceFile, tag: bytes, header: FrameHeader, n_frames: int) -> MpegStream:
     """Count the frames behind a Xing header; where there are more than it claims, put their number into it."""
     counted = count_frames(frames.behind(len(tag)))
+    # encoders differ in whether the frame of the Xing header counts itself
     if counted <= n_frames + 1:
         return MpegStream(view=frames, doubtful=counted < n_frames, claims=True)
+    # behind the frame header come side information, the four letters and four bytes of flags
     at = 4 + header.side_info_bytes + 8
     mended = tag[:at] + counted.to_bytes(4, "big") + tag[at + 4 :]
     return MpegStream(view=frames.behind(len(tag), mended), doubtful=True)
@@ -148,6 +154,7 @@ def _claim_of(frame: bytes, header: FrameHeader) -> tuple[int, int, bool] | None
         if flags & 1:
             n_bytes = int.from_bytes(frame[at + 12 : at + 16], "big") if flags & 2 else 0
             return int.from_bytes(frame[at + 8 : at + 12], "big"), n_bytes, False
+    # VBRI has a fixed place: 32 bytes behind the frame header, whatever the side information
     if frame[36:40] == b"VBRI":
         return int.from_bytes(frame[50:54], "big"), int.from_bytes(frame[46:50], "big"), True
     return None
@@ -157,6 +164,7 @@ def _with_counted_frames(frames: SourceFile, first: bytes, header: FrameHeader) 
     """Put a Xing header with the number of frames in front, and a silent frame."""
     counted = count_frames(frames)
     quiet, n_bytes = _quiet_frame(first, 64 + header.side_info_bytes)
+    # the silent frame counts, the one of the header does not
     xing = quiet + bytes(header.side_info_bytes) + b"Xing" + (1).to_bytes(4, "big") + (counted + 1).to_bytes(4, "big")
     prefix = xing.ljust(n_bytes, b"\0") + quiet.ljust(n_bytes, b"\0")
     return MpegStream(view=frames.behind(0, prefix), n_samples=counted * header.n_samples)
@@ -165,6 +173,7 @@ def _with_counted_frames(frames: SourceFile, first: bytes, header: FrameHeader) 
 def _quiet_frame(first: bytes, at_least: int) -> tuple[bytes, int]:
     """Return the header of a frame like the first one that has room for some bytes, and the length of that frame."""
     for kbps_index in range(1, 15):
+        # the lowest bit says that no checksum follows; private and padding bits are cleared
         quiet = bytes([0xFF, first[1] | 1, first[2] & 0x0C | kbps_index << 4, first[3]])
         found = frame_header(quiet)
         if found is not None and found.n_bytes >= at_least:
@@ -181,6 +190,7 @@ class _FrameSizes:
 
     def of(self, header: bytes) -> int:
         """Return the length in bytes, 0 where these four bytes are no header of this kind."""
+        # the fourth byte (channel mode) does not affect the length
         size = self._sizes.get(header[:3])
         if size is None:
             found = frame_header(header) if self._kind_of(header) == self._kind else None
@@ -201,6 +211,7 @@ def count_frames(source: SourceFile) -> int:
     n_frames = here = at = 0
     buffer, in_step = b"", True
     while here + 4 <= source.size:
+        # a header that straddles the buffer's end is read again as a whole
         if not at <= here <= at + len(buffer) - 4:
             buffer, at = source.read_at(here, _READ_BYTES), here
             if len(buffer) < 4:
@@ -208,6 +219,7 @@ def count_frames(source: SourceFile) -> int:
         position = here - at
         size = sizes.of(buffer[position : position + 4])
         if size and (in_step or here + size == source.size or sizes.of(source.read_at(here + size, 4))):
+            # the last frame may be cut off
             n_frames += here + size <= source.size
             here += size
             in_step = True

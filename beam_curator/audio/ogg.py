@@ -13,6 +13,7 @@ SERIAL_NUMBER = 0x62636C70
 
 _HEADER_BYTES = 27
 _READ_BYTES = 1 << 18
+# 255 segments of 255 bytes each, and their table of lengths
 _LARGEST_PAGE = _HEADER_BYTES + 255 + 255 * 255
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -64,8 +65,10 @@ def ogg_layout(source: SourceFile) -> OggLayout:
             return layout
         here += len(page)
     rest = source.read_at(here, _LARGEST_PAGE)
+    # a page that begins and does not end is a file that was cut, not damage
     cut_page = rest.startswith(b"OggS") and len(rest) < _LARGEST_PAGE
     layout.ended = not layout._open and not cut_page
+    # behind the last page there may be anything, such as a tag
     if layout._open and rest and not cut_page:
         layout.damage = f"no page begins at byte {here}"
     return layout
@@ -78,6 +81,7 @@ def _page_damage(page: bytes, layout: OggLayout, here: int) -> str | None:
     serial, begins, ends = page[14:18], page[5] & 2, page[5] & 4
     number = int.from_bytes(page[18:22], "little")
     if begins:
+        # streams that begin before any data are multiplexed; one that begins later is chained
         layout.chained = layout.chained or layout._data_seen
         layout._open.add(serial)
     elif number != layout._numbers.get(serial, number):
@@ -101,6 +105,7 @@ def _pages(source: SourceFile) -> Iterator[bytes]:
             yield page
             here += len(page)
         buffer = buffer[here:]
+        # an incomplete page may have fewer than four bytes so far, which must agree with its mark
         if len(buffer) > _LARGEST_PAGE or not b"OggS".startswith(buffer[:4]):
             return
 
@@ -109,9 +114,11 @@ def _page_at(buffer: bytes, here: int) -> bytes:
     """Return the whole page that begins there, nothing where there is none yet."""
     if buffer[here : here + 4] != b"OggS" or len(buffer) < here + _HEADER_BYTES:
         return b""
+    # byte 26 counts the segments; a byte for the length of each follows
     n_segments = buffer[here + 26]
     body = here + _HEADER_BYTES + n_segments
     end = body + sum(buffer[here + _HEADER_BYTES : body])
+    # a table of segments that is cut short sums up to less: hence the second bound
     return buffer[here:end] if len(buffer) >= max(end, body) else b""
 
 
@@ -156,4 +163,5 @@ class FixedSerialFile:
 
 def _with_serial_number(page: bytes) -> bytes:
     page = page[:14] + SERIAL_NUMBER.to_bytes(4, "little") + page[18:]
+    # the checksum covers the serial number, so it has to be computed anew
     return page[:22] + page_checksum(page).to_bytes(4, "little") + page[26:]

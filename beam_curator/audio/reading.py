@@ -20,6 +20,7 @@ PIECE_SAMPLES = 1 << 18
 _PIECE_VALUES = 1 << 22
 _MAX_SAMPLE_RATE = 10_000_000
 _MAX_CHANNELS = 1024
+# integer codecs cannot hold NaN, so the check of each sample is spared
 _ALWAYS_FINITE = frozenset({"pcm_u8", "pcm_s8", "pcm_16", "pcm_24", "pcm_32", "ulaw", "alaw"})
 
 
@@ -31,7 +32,7 @@ class AudioReader:
     pass, overlapping or not, and a span far behind the one before costs a new beginning.
 
     Attributes:
-      info: what the recording is.
+      info: properties of the recording.
     """
 
     def __init__(self, info: AudioInfo, spans: Spans) -> None:
@@ -47,7 +48,7 @@ class AudioReader:
         self.close()
 
     def close(self) -> None:
-        """Let the decoder go; the file stays open."""
+        """Release the decoder; the file stays open."""
         self._spans.close()
 
     def read(self, start: int = 0, stop: int | None = None) -> Samples:
@@ -80,6 +81,7 @@ class AudioReader:
         """
         stop = self.info.n_samples if stop is None else stop
         self._check(start, stop)
+        # many channels make a piece larger, so it takes fewer samples
         step = max(1, min(piece_samples, _PIECE_VALUES // self.info.n_channels))
         for here in range(start, stop, step):
             yield self._read(here, min(stop, here + step))
@@ -88,6 +90,7 @@ class AudioReader:
         if 0 <= start < stop <= self.info.n_samples:
             return
         claimed = self.info.n_claimed
+        # behind what the header claims, a span is wrong in itself
         cut_here = self.info.truncated and stop > self.info.n_samples and (claimed is None or stop <= claimed)
         if cut_here and 0 <= start < stop:
             promise = "its end is missing" if claimed is None else f"its header claims {claimed}"
@@ -127,7 +130,7 @@ class AudioReader:
 def open_audio(source: bytes | BinaryIO) -> AudioReader:
     """Open a recording for reading.
 
-    What it is follows from its bytes, not from a name. Of the header's claims nothing is allocated.
+    The format follows from the bytes, not from a name. No memory is allocated on the header's word.
 
     Args:
       source: the bytes of a file, or an open seekable binary file, which stays its owner's and open.
@@ -150,6 +153,7 @@ def open_audio(source: bytes | BinaryIO) -> AudioReader:
     tag = id3_bytes(file.read_at(0, 10))
     body = file.behind(tag) if tag else file
     head = body.read_at(0, HEAD_BYTES)
+    # padding may separate an ID3 tag from the first frame
     container = container_of(head) or ("mp3" if tag else None)
     if container is None:
         raise not_audio(f"a file that begins with {head[:16]!r} is no audio format that is known here")
@@ -178,6 +182,7 @@ def _open(source: SourceFile, container: str) -> tuple[AudioInfo, Spans]:
         try:
             return open_container(source, container)
         except EntryError:
+            # FFmpeg could not help, so the first error says more
             raise err from None
 
 

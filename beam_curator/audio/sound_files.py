@@ -19,6 +19,7 @@ _SAMPLE_BYTES = {"pcm_u8": 1, "pcm_s8": 1, "ulaw": 1, "alaw": 1}
 _SAMPLE_BYTES |= {"pcm_16": 2, "pcm_24": 3, "pcm_32": 4, "float": 4, "double": 8}
 _CODECS = {"MPEG_LAYER_I": "mp1", "MPEG_LAYER_II": "mp2", "MPEG_LAYER_III": "mp3"}
 _CONTAINERS = {"WAVEX": "wav"}
+# SF_COUNT_MAX, which libsndfile reports where a header does not say
 _UNKNOWN_LENGTH = (1 << 63) - 1
 _PROBE_VALUES = 1 << 22
 _NEVER = 1 << 63
@@ -95,7 +96,7 @@ class SoundDecoder:
         return there
 
     def close(self) -> None:
-        """Let the decoder go; the file stays open."""
+        """Release the decoder; the file stays open."""
         self._sound.close()
 
 
@@ -115,14 +116,18 @@ def open_sound_file(source: SourceFile, container: str) -> tuple[AudioInfo, Span
     info = _information(decoder)
     decoders = _first_then_new(decoder, source)
     if info.container == "flac":
+        # a FLAC header may claim any number of samples: a long span is probed before memory is taken for it
         spans: Spans = SeekingSpans(decoders, n_channels=info.n_channels, probe_above=_PROBE_VALUES)
+        # libsndfile reports the samples that the header promises, though no frame is there
         info = info.with_samples(0) if flac_without_frames(source) else info
     elif info.codec in _SAMPLE_BYTES:
+        # no probing: the bytes are counted below
         spans = SeekingSpans(decoders, n_channels=info.n_channels, probe_above=_NEVER)
         info = _within_bytes(info, claim, source.size)
     else:
         spans = ForwardSpans(decoders, n_channels=info.n_channels)
         if claim is not None and claim.claimed is not None:
+            # compressed blocks (adpcm, gsm) have no width of a sample: bytes are taken in proportion
             claimed = info.n_samples * claim.claimed // max(1, claim.there)
             info = info.with_samples(info.n_samples, n_claimed=claimed)
     if not 0 <= info.n_samples < _UNKNOWN_LENGTH:
@@ -202,12 +207,14 @@ def _open_mp3(source: SourceFile) -> tuple[AudioInfo, Spans]:
     info = _information(decoder)
     skipped = 0
     if stream.n_samples is not None:
+        # libsndfile leaves out a fixed decoder delay, less than the silent frame put in front: skip the rest
         skipped = max(0, info.n_samples - stream.n_samples)
         info = info.with_samples(stream.n_samples, n_claimed=stream.n_claimed)
         decoder.read(skipped)
     spans = ForwardSpans(_first_then_new(decoder, stream.view, skipped), n_channels=info.n_channels)
     if stream.doubtful or not 0 <= info.n_samples < _UNKNOWN_LENGTH:
         n_samples = spans.count()
+        # only what a header says is a claim; libsndfile's estimate from the file size is none
         claimed = info.n_samples if stream.claims and n_samples < info.n_samples < _UNKNOWN_LENGTH else None
         info = info.with_samples(n_samples, n_claimed=claimed)
     return info, spans

@@ -36,7 +36,7 @@ class Decoder(Protocol):
         ...
 
     def close(self) -> None:
-        """Let the decoder go; the file stays open."""
+        """Release the decoder; the file stays open."""
         ...
 
 
@@ -58,7 +58,7 @@ class Spans(Protocol):
         ...
 
     def close(self) -> None:
-        """Let the decoder go; the file stays open."""
+        """Release the decoder; the file stays open."""
         ...
 
 
@@ -82,6 +82,7 @@ class SeekingSpans:
     def read(self, start: int, stop: int) -> Samples:
         """Return samples `[start, stop)`; fewer where the recording ends or is damaged before."""
         n_samples = stop - start
+        # a header may claim far more than there is: look before memory is taken for it
         if n_samples * self._n_channels > self._probe_above and len(self._read(stop - 1, 1)) == 0:
             return np.empty((0, self._n_channels), np.float32)
         return self._read(start, n_samples)
@@ -94,13 +95,14 @@ class SeekingSpans:
         else:
             samples = self._decoder.read(n_samples)
         self._position = start + len(samples)
+        # after a failure the decoder's position is not known, so the next span begins with a new one
         if len(samples) < n_samples:
             self.damage = self._decoder.damage
             self.close()
         return samples
 
     def close(self) -> None:
-        """Let the decoder go; the file stays open."""
+        """Release the decoder; the file stays open."""
         if self._decoder is not None:
             self._decoder.close()
         self._decoder = None
@@ -131,6 +133,7 @@ class ForwardSpans:
 
     def read(self, start: int, stop: int) -> Samples:
         """Return samples `[start, stop)`; fewer where the recording ends or is damaged before."""
+        # what was let go can only be decoded again, from the beginning
         if start < (self._blocks[0][0] if self._blocks else self._position):
             self.close()
         found = [_cut(first, block, start, stop) for first, block in self._blocks]
@@ -157,6 +160,7 @@ class ForwardSpans:
             self._blocks.append((self._position, block))
             self._position += len(block)
             self._kept += block.size
+        # the latest block stays even where it alone is above the limit: the caller is about to use it
         while self._kept > self._kept_values and len(self._blocks) > 1:
             self._kept -= self._blocks.popleft()[1].size
         return block

@@ -17,7 +17,9 @@ class ClipOutputOptions(RowOutputOptions):
     """The formats of clips and rows, and how they are indexed, packed and merged."""
 
     output_format: AudioFormat = option("wav", "format of the clips", choices=AUDIO_FORMATS)
-    index: str = option("csv", "csv: metadata.csv; parquet: metadata.parquet besides", choices=INDEXES)
+    index: str = option(
+        "csv", "index of the clips; csv: metadata.csv; parquet: metadata.parquet as well", choices=INDEXES
+    )
     pack: str = option(
-        "none", "plain files, or tar shards for WebDataset or NeMo, of which --shards says how many", choices=PACKS
+        "none", "none: one file per clip; webdataset, nemo-tar: tar shards, as many as --shards", choices=PACKS
     )

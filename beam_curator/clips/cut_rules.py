@@ -21,8 +21,8 @@ class CutRules:
 
     what: str = option(
         "auto",
-        "what is cut: rows with original_file, or the segments, diar_segments or filtered_windows of entries; "
-        "auto takes the first of rows, filtered_windows, segments, diar_segments that a row has",
+        "pieces to cut: rows with original_file, or the segments, diar_segments or filtered_windows of entries; "
+        "auto: the first of rows, filtered_windows, segments, diar_segments that a row has",
         choices=WHATS,
     )
     audio_filepath_key: str = same_option(
@@ -35,11 +35,11 @@ class CutRules:
     audio_root: str = same_option(RecordingOptions, "audio_root")
     on_overrun: str = option(
         "clamp",
-        "a piece that begins before its recording or ends after it: cut what is there, or fail",
+        "if a piece reaches beyond its recording; clamp: cut the part inside; fail: report a failure",
         choices=OVERRUNS,
     )
-    mono: str = option("keep", "channels of a clip: keep all, mix them, or the first", choices=MONO)
-    sample_rate: int | None = option(None, "sample rate of the clips, Hz (default: that of the recording)")
+    mono: str = option("keep", "channels of a clip; keep: all; mix: their mean; first: the first only", choices=MONO)
+    sample_rate: int | None = option(None, "sample rate of the clips in Hz (default: the recording's)")
     allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
 
     def __post_init__(self) -> None:

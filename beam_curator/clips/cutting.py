@@ -38,7 +38,7 @@ def cut_of(request: ClipRequest, info: AudioInfo, rules: CutRules) -> Cut:
 
     Args:
       request: the piece asked for.
-      info: what the recording holds.
+      info: properties of the recording.
       rules: whether a piece that is partly outside is cut short or refused.
 
     Raises:

@@ -32,7 +32,7 @@ def time_at(value: Any, where: str, unit: str) -> float:
     """Return a value that has to be a time.
 
     Args:
-      value: what was found.
+      value: the value found.
       where: its place in the row.
       unit: "ms" or "s".
 
@@ -64,7 +64,7 @@ def checked_list(row: Fields, key: str) -> list[Any]:
     """Return the list under a key.
 
     Raises:
-      EntryError: the key is absent, or what it holds is not an array.
+      EntryError: the key is missing, or its value is not an array.
     """
     if key not in row:
         raise EntryError(FailureCode.MISSING_KEY, f"key '{key}' is absent", f"add '{key}', or choose another --what")

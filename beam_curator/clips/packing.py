@@ -155,7 +155,7 @@ class TarWriter:
         self._ready = True
 
     def add(self, name: str, data: bytes) -> None:
-        """Append one member whose bytes are at hand.
+        """Append one member from its bytes.
 
         Raises:
           ValueError: the name is not a plain relative path, or does not come after the one before.
@@ -165,11 +165,11 @@ class TarWriter:
         self._end(name, len(header), len(data))
 
     def add_pieces(self, name: str, size: int, pieces: Iterable[bytes]) -> None:
-        """Append one member whose bytes come one piece after the other and are never held together.
+        """Append one member in pieces; memory never holds it whole.
 
         Args:
           name: the member's name.
-          size: length of all pieces in bytes; it stands in front of them.
+          size: length of all pieces in bytes; the header in front of them holds it.
           pieces: the data.
 
         Raises:

@@ -70,7 +70,7 @@ class AskedClips:
     """The clips that are asked of one recording, still packed: this may cross a shuffle.
 
     Attributes:
-      recording: path, as it is opened.
+      recording: the path to open.
       packs: of the blocks that ask for it.
       marked: names of its clips need a mark, since another recording's would be the same.
     """
@@ -107,13 +107,13 @@ class AskedClips:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """Everything that is asked of one recording.
+    """All clips requested from one recording.
 
     Attributes:
-      name: path, as it is opened.
-      stem: what the names of its clips begin with.
+      name: the path to open.
+      stem: the beginning of its clips' names.
       requests: in the order of their numbers, with the places of their rows.
-      sources: ordinal of a block to its manifest.
+      sources: the manifest of each block, by the block's ordinal.
     """
 
     name: str

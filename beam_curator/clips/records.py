@@ -54,11 +54,11 @@ class ClipRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadInterval:
-    """One piece of a row that cannot be cut, beside others that can.
+    """One piece of a row that cannot be cut.
 
     Attributes:
-      error: what is wrong with it, and what to do.
-      fields: the row with this piece alone, so that it can be mended and run by itself.
+      error: the problem, and its cure.
+      fields: the row with only this piece, ready to be mended and run again.
     """
 
     error: EntryError

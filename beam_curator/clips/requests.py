@@ -78,13 +78,13 @@ def requests_of_row(
       row: a row of the reference or of a NeMo manifest, or an entry.
       what: what is cut. "auto" takes rows where there is the key `original_file`, else the first that is there of
         `filtered_windows`, `segments` and `diar_segments`, else `duration` for a row of a NeMo manifest.
-      keys: that a user names. `keys.audio` names the recording; "" means `original_file` in rows and `audio_filepath`
-        in entries. With another key "auto" also takes a row for one that has it beside `original_end_ms`.
-        `original_file` of the clips is always the recording they were cut from.
+      keys: names of keys from the user. `keys.audio` names the recording; "" means `original_file` in rows and
+        `audio_filepath` in entries. With another key "auto" also takes a row for one that has it beside
+        `original_end_ms`. `original_file` of the clips is always the recording they were cut from.
       member: the recording of a row of a NeMo tarred dataset; the row is then taken for one, whatever else it holds.
 
     Raises:
-      EntryError: nothing of the row can be cut: it names no recording, a list is none, or its only piece is wrong.
+      EntryError: the row gives no clip: it names no recording, its list is no list, or its only piece is wrong.
 
     Example:
       >>> row = {"original_file": "a.wav", "original_start_ms": 500, "original_end_ms": 1250}

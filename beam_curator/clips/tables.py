@@ -81,7 +81,7 @@ def clip_row(fields: Mapping[str, Any], index: int, cut: CutFacts) -> Fields:
     Args:
       fields: of the request.
       index: of the request.
-      cut: what was written.
+      cut: facts of the clip that was written.
 
     Example:
       >>> cut = CutFacts(extracted_path="a_segment_000.wav", sha256="00", n_bytes=76, sample_rate=16000, n_channels=1,

@@ -48,6 +48,7 @@ class BandwidthMeter:
         self._hop = int(sample_rate * _HOP_SECONDS)
         self._power = np.zeros(_N_FFT // 2 + 1)
         self._held = np.zeros(_BLOCK_FRAMES * self._hop + max(0, _N_FFT - self._hop))
+        # zeros before the first sample: the first frame is centred on it
         self._n_held = _N_FFT // 2
 
     def add(self, samples: NDArray[np.float32]) -> None:
@@ -94,6 +95,7 @@ class BandwidthMeter:
         self._power += _power_of(self._held, self._hop, _BLOCK_FRAMES)
         shared = self._held[_BLOCK_FRAMES * self._hop :].copy()
         self._held[: len(shared)] = shared
+        # blocks have fixed frames, so that sums add up in one order whatever the cutting
         self._n_held = len(shared)
 
 

@@ -21,10 +21,10 @@ _CALLS_BEFORE_MORE = 64
 
 @dataclass(slots=True)
 class BatchLimit:
-    """How many items at once there was memory for: learned from failures, and forgotten by and by.
+    """The number of items that fit into memory at once: learned from failures, raised again after successes.
 
     Attributes:
-      most_items: at most so many go into one call; None for no limit.
+      most_items: the most items in one call; None for no limit.
     """
 
     most_items: int | None = None
@@ -70,6 +70,7 @@ def in_halves(
     while waiting:
         part = waiting.pop()
         if limit.most_items is not None and len(part) > limit.most_items:
+            # a stack: the part that comes first in the input goes on top
             waiting += [part[limit.most_items :], part[: limit.most_items]]
         elif part:
             found = _called(call, part)
@@ -145,8 +146,8 @@ def plan_batches(seconds: Sequence[float], budget_seconds: float, max_items: int
 
     Args:
       seconds: length of each recording.
-      budget_seconds: a batch has at most so many seconds, each item counted as long as its longest; one item alone
-        always goes.
+      budget_seconds: the most seconds in a batch, with each item counted as long as the longest; an item alone is
+        always allowed.
       max_items: items of a batch at most.
 
     Returns:

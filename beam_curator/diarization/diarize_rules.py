@@ -41,19 +41,21 @@ class ModelOptions:
 
     model_name: str = option(
         DEFAULT_MODEL,
-        "demo, a small model for trying things out, or a model on the hub, with @revision behind it if one is wanted",
+        "model on the hub, as NAME or NAME@REVISION, or demo, a small model for a first try",
         also="model",
     )
     model_path: str = option(
-        "", "model here: a .nemo file, or a folder of an exported model or of transformers; wins over the name"
+        "", "local model, used instead of --model-name: a .nemo file, or a folder of an exported or transformers model"
     )
-    cache_dir: str = option("", "directory that models are kept in (default: that of the hub's own client)")
-    sha256: str = option("", "expected SHA-256 of the model file; any other file is refused", flag="model-sha256")
+    cache_dir: str = option("", "directory for downloaded models (default: the cache of the hub's client)")
+    sha256: str = option("", "SHA-256 that the model file must have", flag="model-sha256")
     backend: str = option(
-        "auto", "onnx needs no torch; nemo takes any .nemo; auto: what the model is made for", choices=BACKENDS
+        "auto",
+        "onnx: needs no torch; nemo: runs any .nemo file; auto: the one that the model was made for",
+        choices=BACKENDS,
     )
-    device: str = option("auto", "cpu or cuda; auto: a GPU where there is one", choices=DEVICES)
-    autocast: str = option("none", "numbers that a GPU computes with (nemo)", choices=AUTOCASTS)
+    device: str = option("auto", "device to run on; auto: a GPU if there is one, else the CPU", choices=DEVICES)
+    autocast: str = option("none", "reduced precision on a GPU (nemo)", choices=AUTOCASTS)
 
     def __post_init__(self) -> None:
         problems = option_problems(self)
@@ -72,7 +74,7 @@ _OF_PRESET = " (default: the preset's)"
 class StreamingOptions:
     """How a streaming model walks through a recording, in frames of 80 ms; a value not given is the preset's."""
 
-    latency: str = option("very-high", "published preset of the six values below", choices=tuple(LATENCY_PRESETS))
+    latency: str = option("very-high", "published preset for the six values below", choices=tuple(LATENCY_PRESETS))
     chunk_len: int | None = same_option(StreamingParameters, "chunk_len", default=None, note=_OF_PRESET)
     chunk_left_context: int | None = same_option(
         StreamingParameters, "chunk_left_context", default=None, note=_OF_PRESET
@@ -101,7 +103,7 @@ class TurnOptions:
     """How probabilities become turns; a value that is not given is that of the preset."""
 
     turns: str = option(
-        "default", "published preset of the values below", flag="turn-preset", choices=tuple(TURN_PRESETS)
+        "default", "published preset for the values below", flag="turn-preset", choices=tuple(TURN_PRESETS)
     )
     onset: float | None = same_option(TurnRules, "onset", default=None)
     offset: float | None = same_option(TurnRules, "offset", default=None)
@@ -129,14 +131,12 @@ def _given(options: StreamingOptions | TurnOptions, preset: str) -> dict[str, An
 class InferenceOptions:
     """How recordings are put before the model."""
 
-    inference_batch_size: int = option(
-        1, "recordings heard at once; with 1 the rows are the same bytes on every engine"
-    )
-    batch_seconds: float = option(3600.0, "and at most so many seconds of audio together")
-    threads: int = option(0, "threads of the model in each worker process; 0: the cores, shared by --jobs")
-    timeout: float = option(0.0, "seconds after which a recording is given up; 0: never")
+    inference_batch_size: int = option(1, "recordings per batch; with 1, every engine writes the same bytes")
+    batch_seconds: float = option(3600.0, "longest batch, in seconds of audio")
+    threads: int = option(0, "model threads in each worker process; 0: the cores divided by --jobs")
+    timeout: float = option(0.0, "seconds before giving up on a recording; 0: never")
     max_offline_seconds: float = option(
-        0.0, "longest recording for a model that hears all at once; 0: from the memory that is free"
+        0.0, "longest recording for an offline model, in seconds; 0: as the free memory allows"
     )
 
     def __post_init__(self) -> None:
@@ -157,21 +157,25 @@ class DiarizeRules:
     """Which recordings and channels are heard, and which results are written about them."""
 
     audio_filepath_key: str = same_option(RecordingOptions, "audio_filepath_key", formerly="filepath_key")
-    diar_segments_key: str = option("diar_segments", "key that the turns go under")
+    diar_segments_key: str = option("diar_segments", "key to write the turns under")
     diar_format: str = option(
-        "dicts", "turns as objects with start, end and speaker, or as pairs of start and end", choices=DIAR_FORMATS
+        "dicts", "form of a turn; dicts: object with start, end and speaker; pairs: [start, end]", choices=DIAR_FORMATS
     )
-    rttm_out_dir: str = option("rttm", "folder below the output for a .rttm file of each recording; empty: none")
-    uem: bool = option(False, "write a .uem file beside: what was heard")
-    overlaps: bool = option(False, "write a .ctm file beside: who talks at once, and when", flag="overlap-view")
-    bandwidth: bool = option(False, "estimate metrics.bandwidth of each turn, as windows needs it")
+    rttm_out_dir: str = option("rttm", "folder in the output for one .rttm file per recording; empty: none")
+    uem: bool = option(False, "also write a .uem file per recording: the parts that were heard")
+    overlaps: bool = option(
+        False, "also write a .ctm file per recording: where several speakers talk at once", flag="overlap-view"
+    )
+    bandwidth: bool = option(False, "estimate metrics.bandwidth of each turn, which the windows command needs")
     embeddings: bool = option(
-        False, "write an embedding of each speaker and of each turn as Parquet, from the encoder of the model"
+        False, "write an embedding of each speaker and each turn as Parquet, from the model's encoder"
     )
     embedding_model: str = option(
-        "", "model that makes the embeddings instead: a name on the hub, or a .nemo file of a TitaNet (nemo)"
+        "", "TitaNet to make the embeddings instead: a name on the hub, or a .nemo file (nemo)"
     )
-    mono: str = option("mix", "what is heard of several channels: their mean, or the first", choices=HEARD_MONO)
+    mono: str = option(
+        "mix", "how to hear several channels; mix: their mean; first: the first only", choices=HEARD_MONO
+    )
     audio_root: str = same_option(RecordingOptions, "audio_root")
     allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
 

@@ -29,6 +29,7 @@ def as_waveform(samples: NDArray[np.floating]) -> Floats:
         raise ValueError(
             f"samples are {samples.dtype} {list(samples.shape)}: give float32 [n_samples], one channel within -1 and 1"
         )
+    # a float64 sample beyond float32 becomes infinite, and is refused below
     with np.errstate(over="ignore"):
         waveform = np.ascontiguousarray(samples, dtype=np.float32)
     if not np.isfinite(waveform).all():
@@ -50,7 +51,7 @@ class MelFrontEnd:
         """Take the rules and the filter bank of a model.
 
         Args:
-          rules: of the model.
+          rules: the model's rules.
           filters: float32 [n_mels, n_fft // 2 + 1].
 
         Raises:
@@ -109,6 +110,7 @@ class MelFrontEnd:
         """
         if out is None:
             out = np.empty((stop - first, self.rules.n_mels), dtype=np.float32)
+        # from a multiple of _BLOCK, so that a frame has the same row of its block whatever the cutting
         for low in range(first - first % _BLOCK, stop, _GROUP):
             high = min(low + _GROUP, stop)
             begin = max(low, first)
@@ -118,14 +120,17 @@ class MelFrontEnd:
     def _group(self, audio: Floats, start: int, low: int, high: int) -> Floats:
         """Return frames [low, high), and the frames after them that fill the last block; `low` begins a block."""
         rules = self.rules
+        # rounded up to whole blocks; what is too much is cut off by the caller
         n_frames = -(-(high - low) // _BLOCK) * _BLOCK
         begin = low * rules.hop_length - self._before
         sound = self._emphasised(audio, start, begin, begin + (n_frames - 1) * rules.hop_length + rules.win_length)
         step = sound.itemsize
+        # a view in which frames overlap; it is only read
         overlapping = np.ndarray((n_frames, rules.win_length), np.float32, sound, 0, (rules.hop_length * step, step))
         heard = np.zeros((n_frames, rules.n_fft), dtype=np.float32)
         np.multiply(overlapping, self._hann, out=heard[:, self._left : self._left + rules.win_length])
         spectrum = np.fft.rfft(heard, axis=1)
+        # NumPy before 2 transforms in float64
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
         bands = np.matmul(power.reshape(-1, _BLOCK, power.shape[1]), self._filters).reshape(n_frames, rules.n_mels)
         bands += np.float32(rules.log_guard)
@@ -138,6 +143,7 @@ class MelFrontEnd:
         if stop <= begin:
             return sound
         sound[begin - low : stop - low] = audio[begin - start : stop - start]
+        # the first sample of a recording has none before it and stays as it is
         before = max(begin - 1, start)
         sound[before + 1 - low : stop - low] -= (
             np.float32(self.rules.preemphasis) * audio[before - start : stop - 1 - start]
@@ -157,5 +163,6 @@ def _normalized(frames: Floats) -> Floats:
     """Bring each band to mean 0 and deviation 1 over time (NeMo, features.py: normalize_batch, per_feature)."""
     mean = frames.mean(axis=0, dtype=np.float64)
     squares = np.square(frames - mean).sum(axis=0)
+    # NeMo divides by n - 1
     deviation = np.sqrt(squares / (len(frames) - 1)) if len(frames) > 1 else np.zeros_like(mean)
     return ((frames - mean) / (deviation + _LEAST_DEVIATION)).astype(np.float32)

@@ -76,7 +76,7 @@ class ModelConfig:
       cache: how its speaker cache is compressed.
       streaming: the parameters it was published with.
       name: where it comes from, for people.
-      sha256: of the file it was made of; "" where unknown.
+      sha256: hash of the file it was made from; "" where unknown.
     """
 
     n_speakers: int
@@ -165,7 +165,7 @@ class Backend(Protocol):
     """The two functions of a model. Everything else is NumPy, and the same for every backend.
 
     Attributes:
-      config: of the model.
+      config: the model's configuration.
       mel_filters: float32 [n_mels, n_fft // 2 + 1], the model's own filter bank.
     """
 

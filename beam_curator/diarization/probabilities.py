@@ -19,7 +19,7 @@ class ModelIdentity(NamedTuple):
       name: its name on the hub, else that of its file.
       revision: the hub's commit; "" where it does not come from there.
       sha256: of the `.nemo` file that it is, or was exported from; "" where unknown.
-      backend: what runs it, such as "onnx" or "nemo"; "" where unknown.
+      backend: name of the backend, such as "onnx" or "nemo"; "" if unknown.
     """
 
     name: str

@@ -178,9 +178,9 @@ def seconds_in(field: str, what: str, number: int, error: type[LineError]) -> Se
 
     Args:
       field: the field.
-      what: what it is, for the message.
-      number: of the line, from 1.
-      error: what is raised.
+      what: name of the field in messages.
+      number: the line's number, from 1.
+      error: makes the exception.
 
     Raises:
       LineError: it is no number of seconds, or below 0; it is of the type given.

@@ -49,7 +49,7 @@ def plan_solo_parts(turns: Sequence[Turn], begin: Seconds = 0.0) -> list[SoloPar
     """Return the parts of turns in which one speaker talks alone, in order of time.
 
     Args:
-      turns: of the recording, in any order.
+      turns: the recording's turns, in any order.
       begin: when what is heard begins, in the time of the turns.
 
     Example:
@@ -107,7 +107,7 @@ def joined_embeddings(
     """Return the embeddings of speakers and turns: means of those of their parts, each as long as its speech.
 
     Args:
-      turns: of the recording.
+      turns: the recording's turns.
       embedded: parts of them with their embeddings, float32 [width], of any length above 0.
       model: which one made them.
 

@@ -29,7 +29,7 @@ class _Step:
     """A chunk that is about to be decided, with its context.
 
     Attributes:
-      state: of the stream; it does not change before the step is taken.
+      state: the stream's state; it does not change before the step is taken.
       mel: float32 [n_mel_frames, n_mels]: left context, chunk, right context.
       left: frames of the left context.
       n_frames: frames of the chunk.
@@ -49,7 +49,7 @@ class _Answer:
 
     Attributes:
       embeddings: float32 [n_frames, embedding_size] of the chunk with its context.
-      said: of the cache, the fifo, and the chunk with its context.
+      said: the model's output for the cache, the fifo, and the chunk with its context.
     """
 
     embeddings: Floats
@@ -135,6 +135,7 @@ class StreamingSortformer:
         decided: list[list[Floats]] = [[] for _ in states]
         failed = _hear(states, pieces, last)
         active = [index for index in range(len(states)) if index not in failed]
+        # side by side, so that every call of the model has as many streams as are ready
         while active := [index for index in active if index not in failed and self._has_chunk(states[index])]:
             steps = [self._next_step(states[index]) for index in active]
             for index, step, answer in zip(active, steps, in_halves(self._ask, steps, self._limit), strict=True):
@@ -147,6 +148,7 @@ class StreamingSortformer:
                 state.fail(failed[index])
             else:
                 state.settle(self._mel.first_sample(self._first_mel(state) + len(state.mel)))
+        # gives streams without new frames an array of the right shape
         nothing = np.empty((0, self.config.n_speakers), dtype=np.float32)
         return [failed.get(index, np.concatenate([nothing, *decided[index]])) for index in range(len(states))]
 
@@ -165,6 +167,7 @@ class StreamingSortformer:
         if state.is_closed:
             return state.position * factor < self._mel.n_frames(state.n_samples)
         stop = state.position + parameters.chunk_len + parameters.chunk_right_context
+        # the window of the last mel frame reaches beyond its own hop
         return state.n_samples >= self._mel.stop_sample(stop * factor)
 
     def _first_mel(self, state: StreamState) -> int:
@@ -189,6 +192,7 @@ class StreamingSortformer:
             state=state,
             mel=mel,
             left=(begin - first) // factor,
+            # rounded up, as `pre_encode` keeps a last frame that is not full
             n_frames=-(-(stop - begin) // factor),
             is_final=state.is_closed and stop == n_mel,
         )
@@ -197,6 +201,7 @@ class StreamingSortformer:
         """Run the model on the chunks of different streams at once."""
         mel, n_mel = padded([[step.mel] for step in steps])
         embeddings, n_frames = self._backend.pre_encode(mel, n_mel)
+        # rounded up: the last frame may hear fewer mel frames than the others
         expected = -(-n_mel // self.config.subsampling_factor)
         if not np.array_equal(n_frames, expected):
             raise ValueError(f"pre_encode made {list(n_frames)} frames, but {list(expected)} are expected")
@@ -212,6 +217,7 @@ class StreamingSortformer:
         state = step.state
         n_cache, n_fifo = len(state.cache), len(state.fifo)
         begin = n_cache + n_fifo + step.left
+        # copied: a view would keep the whole batch alive
         decided = answer.said.probabilities[begin : begin + step.n_frames].copy()
         if answer.said.frames is not None:
             state.frames.append(answer.said.frames[begin : begin + step.n_frames].copy())
@@ -235,19 +241,23 @@ class StreamingSortformer:
         """
         parameters, rules = self.parameters, self.config.cache
         n_fifo = len(state.fifo)
+        # at least a period, and as much as lets the rest fit into the fifo
         n_moved = min(max(parameters.spkcache_update_period, n_fifo - parameters.fifo_len), n_fifo)
         moved, moved_predictions = state.fifo[:n_moved], fifo_predictions[:n_moved]
+        # before compressing, which fills up with the new mean
         state.silence_mean, state.n_silence = silence_profile(
             state.silence_mean, state.n_silence, moved, moved_predictions, rules.sil_threshold
         )
         cache, known = np.concatenate([state.cache, moved]), state.cache_predictions
         state.fifo = state.fifo[n_moved:].copy()
         is_full = len(cache) > parameters.spkcache_len
+        # see the docstring: the synchronous rule takes the predictions of this very step
         if known is None and is_full:
             known = cache_predictions
         predictions = None if known is None else np.concatenate([known, moved_predictions])
         if is_full and predictions is not None:
             n_scored = self._n_scored(len(cache))
+            # a probability of 0 for everybody scores -inf, so that padding is never kept
             predictions = np.pad(predictions, ((0, n_scored - len(cache)), (0, 0)))
             cache, predictions = compress(cache, predictions, state.silence_mean, rules, parameters.spkcache_len)
         state.cache, state.cache_predictions = cache, predictions

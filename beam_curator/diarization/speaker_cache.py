@@ -37,6 +37,7 @@ def silence_profile(
       >>> silence_profile(np.float32([1.0]), 1, frames, nobody, threshold=0.2)
       (array([3.], dtype=float32), 3)
     """
+    # torch compares in the type of the tensor
     silent = predictions.sum(axis=1) < np.float32(threshold)
     n_silent = int(np.count_nonzero(silent))
     if n_silent == 0:
@@ -53,10 +54,12 @@ def _sum_of_frames(frames: Floats) -> Floats:
     n_levels, size, width = 4, 16, frames.shape[1]
     sums = [np.zeros(width, dtype=np.float32) for _ in range(n_levels)]
     n_groups = len(frames) // size
+    # along an axis that is not the last one, NumPy adds in order, not in pairs
     for number, group in enumerate(frames[: n_groups * size].reshape(n_groups, size, width).sum(axis=1), start=1):
         carried = group
         for level in range(1, n_levels):
             sums[level] = sums[level] + carried
+            # a level is handed on after 16 sums of the one below
             if number % size**level:
                 break
             carried, sums[level] = sums[level], np.zeros_like(carried)
@@ -74,7 +77,7 @@ def compress(
       embeddings: float32 [n_frames, embedding_size], n_frames > length: the cache, then frames that are new to it.
       predictions: float32 [n_frames, n_speakers], their probabilities.
       silence_mean: float32 [embedding_size], takes the place of a speaker's silence, and of what is not filled.
-      rules: of the model.
+      rules: the model's rules.
       length: frames to keep, `spkcache_len`.
 
     Returns:
@@ -84,12 +87,17 @@ def compress(
     n_frames, n_speakers = predictions.shape
     per_speaker = length // n_speakers - rules.spkcache_sil_frames_per_spk
     scores = speaker_scores(predictions, rules, math.floor(per_speaker * rules.min_pos_scores_rate))
+    # frames from `length` on are new to the cache
     scores[:, length:] += np.float32(max(0.0, rules.scores_boost_latest))
+    # NeMo: -scale_factor * log(offset), with scale factors 2 and 1 and offset 0.5
     _boost_highest(scores, math.floor(per_speaker * rules.strong_boost_rate), 2 * math.log(2))
     _boost_highest(scores, math.floor(per_speaker * rules.weak_boost_rate), math.log(2))
+    # infinite scores, so that these places are always kept: each speaker ends with silence
     silence = np.full((n_speakers, rules.spkcache_sil_frames_per_spk), np.inf, dtype=np.float32)
     kept = _kept_frames(np.concatenate([scores, silence], axis=1), length)
+    # places behind the frames are silence, or were not filled
     is_filler = kept >= n_frames
+    # any valid index will do: what it fetches is overwritten
     kept[is_filler] = 0
     cache, cache_predictions = embeddings[kept], predictions[kept]
     cache[is_filler] = silence_mean
@@ -102,11 +110,11 @@ def speaker_scores(predictions: Floats, rules: CacheRules, n_enough: int) -> Flo
 
     Args:
       predictions: float32 [n_frames, n_speakers], probabilities.
-      rules: of the model.
-      n_enough: a speaker with so many positive scores keeps no others (those are overlapped speech).
+      rules: the model's rules.
+      n_enough: a speaker with this many positive scores keeps no others, which are overlapped speech.
 
     Returns:
-      float32 [n_speakers, n_frames], -inf where a frame does not come into question.
+      float32 [n_speakers, n_frames], -inf for frames that must not be kept for a speaker.
 
     Example:
       >>> speaker_scores(np.float32([[0.9, 0.1], [0.8, 0.6], [0.3, 0.1]]), CacheRules(), n_enough=9).round(3)
@@ -116,6 +124,7 @@ def speaker_scores(predictions: Floats, rules: CacheRules, n_enough: int) -> Flo
     floor = np.float32(rules.pred_score_threshold)
     speaks = _log(np.maximum(predictions, floor))
     is_quiet = _log(np.maximum(np.float32(1) - predictions, floor))
+    # log p + log 2 + log(1 - p) of all others: the speaker's own 1 - p cancels, but in this order it rounds as in NeMo
     scores = speaks - is_quiet + is_quiet.sum(axis=1, keepdims=True) - np.float32(math.log(0.5))
     is_speech = predictions > 0.5
     scores[~is_speech] = -np.inf
@@ -143,6 +152,7 @@ def _kept_frames(scores: Floats, length: int) -> NDArray[np.intp]:
     """Return the frames of the highest scores over all speakers, and n_frames for each that is -inf."""
     n_frames = scores.shape[1]
     flat = scores.ravel()
+    # sorted by place in the flat scores: speaker by speaker, each in order of time
     chosen = np.sort(highest(flat, length))
     chosen = chosen[flat[chosen] > -np.inf]
     kept = np.full(length, n_frames, dtype=np.intp)
@@ -159,7 +169,7 @@ def highest(scores: Floats, count: int) -> NDArray[np.intp]:
 
     Args:
       scores: float32 [n], no NaN.
-      count: how many; all if there are not so many.
+      count: how many to find; all if there are fewer.
 
     Returns:
       intp [min(count, n)].
@@ -174,7 +184,9 @@ def highest(scores: Floats, count: int) -> NDArray[np.intp]:
     if count <= 0:
         return np.empty(0, dtype=np.intp)
     chosen = np.argpartition(scores, n - count)[n - count :]
+    # argpartition puts the least of the chosen at the cut, which is their first place
     least = scores[chosen[0]]
+    # without a tie at the cut every algorithm takes the same
     if least == -np.inf or np.count_nonzero(scores >= least) == count:
         return chosen
     if count * _PARTIAL_SORT <= n:
@@ -186,11 +198,13 @@ def _nth_element(scores: list[float], count: int) -> list[int]:
     """Return the first `count` indices after std::nth_element with "greater" (libstdc++, bits/stl_algo.h)."""
     order = list(range(len(scores)))
     first, last = 0, len(order)
+    # std::nth_element gives up partitioning after twice the binary logarithm of steps
     for _ in range(2 * (len(order).bit_length() - 1)):
         if last - first <= 3:
             break
         cut = _partition(scores, order, first, last)
         first, last = (cut, last) if cut < count else (first, cut)
+    # the insertion sort at the end is stable, as `sorted` is
     order[first:last] = sorted(order[first:last], key=lambda index: -scores[index])
     return order[:count]
 
@@ -203,10 +217,12 @@ def _partition(scores: list[float], order: list[int], first: int, last: int) -> 
         pivot = b if middle > low else c if high > low else a
     else:
         pivot = a if high > low else c if middle > low else b
+    # std::__move_median_to_first
     order[first], order[pivot] = order[pivot], order[first]
     value = scores[order[first]]
     left, right = first + 1, last
     while True:
+        # no bounds: the median of three guarantees a stop on both sides
         while scores[order[left]] > value:
             left += 1
         right -= 1

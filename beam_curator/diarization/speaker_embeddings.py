@@ -45,7 +45,7 @@ def pool_embeddings(
     Args:
       frames: [n_frames, width], one row for `frame_step` seconds.
       frame_step: in seconds.
-      turns: of the recording, in any order.
+      turns: the recording's turns, in any order.
       begin: when the first frame begins, in the time of the turns.
       model: which one the frames are of.
 

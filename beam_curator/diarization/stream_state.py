@@ -86,6 +86,7 @@ class StreamState:
     def joined_audio(self) -> Floats:
         """Return all samples that are still there, float32 [n], in one array."""
         if len(self.audio) != 1:
+            # the empty array makes this work without any piece, and keeps float32
             self.audio = [np.concatenate([*self.audio, _zeros(0)])]
         return self.audio[0]
 
@@ -102,6 +103,7 @@ class StreamState:
             self.audio = [self.joined_audio()[first_sample - self.audio_start :].copy()]
             self.audio_start = first_sample
         elif self.audio:
+            # the latest piece is still the caller's array
             self.audio[-1] = self.audio[-1].copy()
 
     def fail(self, error: Exception) -> None:
@@ -142,6 +144,7 @@ class StreamState:
         arrays["audio"] = self.joined_audio()
         arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
         target = io.BytesIO()
+        # NumPy gives all members one fixed date
         np.savez(target, **{name: array for name, array in arrays.items() if array is not None})
         return target.getvalue()
 

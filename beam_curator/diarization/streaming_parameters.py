@@ -19,12 +19,12 @@ class StreamingParameters:
     this engine does not.
     """
 
-    chunk_len: int = option(340, "frames decided in a step")
-    chunk_left_context: int = option(1, "frames before them")
-    chunk_right_context: int = option(40, "frames ahead of them")
-    fifo_len: int = option(40, "frames kept before they go into the speaker cache")
-    spkcache_update_period: int = option(300, "frames that go into the cache at once")
-    spkcache_len: int = option(188, "frames of the speaker cache")
+    chunk_len: int = option(340, "frames of 80 ms decided per step")
+    chunk_left_context: int = option(1, "frames of context before them")
+    chunk_right_context: int = option(40, "frames of context after them")
+    fifo_len: int = option(40, "frames that wait to enter the speaker cache")
+    spkcache_update_period: int = option(300, "frames that enter the cache at a time")
+    spkcache_len: int = option(188, "frames that the speaker cache holds")
     asynchronous: bool = option(False, "use NeMo's other update rule (async_streaming)", flag="async-streaming")
 
     def __post_init__(self) -> None:

@@ -53,8 +53,8 @@ def diarized_entry(
     wrote before is taken as it was before it.
 
     Args:
-      fields: of the row that asked for the recording.
-      facts: what came out.
+      fields: those of the row that requested the recording.
+      facts: the results.
       turns_key: key that the turns go under besides `segments`.
       diar_format: "dicts" for objects with start, end and speaker, "pairs" for [start, end], as the reference's stages
         write them.

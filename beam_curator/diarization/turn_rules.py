@@ -30,9 +30,9 @@ min_duration_on -1 is below 0: raise it
     onset: float = option(0.5, "a turn begins above this probability")
     offset: float = option(0.5, "a turn ends below this probability")
     pad_onset: float = option(0.0, "seconds added before a turn")
-    pad_offset: float = option(0.0, "seconds added behind a turn")
-    min_duration_on: float = option(0.0, "shorter turns are left out, seconds")
-    min_duration_off: float = option(0.0, "shorter pauses are filled, seconds")
+    pad_offset: float = option(0.0, "seconds added after a turn")
+    min_duration_on: float = option(0.0, "shortest turn to keep, in seconds")
+    min_duration_off: float = option(0.0, "shortest pause to keep between turns of a speaker, in seconds")
 
     def __post_init__(self) -> None:
         limits = {

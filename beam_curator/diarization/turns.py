@@ -121,9 +121,12 @@ def spans_of_track(track: NDArray[np.float32], rules: TurnRules, frame_step: Sec
 def _crossings(track: NDArray[np.float32], rules: TurnRules, ticks: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the ticks at which speech starts and ends: two int64 arrays of one length."""
     onset, offset = np.float32(rules.onset), np.float32(rules.offset)
+    # NeMo closes an open turn at its last tick, not behind it
     last = len(track) * ticks - 1
+    # with crossed thresholds the state may flip at every tick within a frame, so ticks have to be counted
     if offset > onset:
         track, ticks = np.repeat(track, ticks), 1
+    # strictly above and below, as in NeMo: a frame at a threshold changes nothing
     speech = _hysteresis(track > onset, track < offset)
     edges = np.flatnonzero(np.diff(speech, prepend=False, append=False))
     starts, ends = edges[::2] * ticks, edges[1::2] * ticks
@@ -140,6 +143,7 @@ def _hysteresis(starting: NDArray[np.bool_], ending: NDArray[np.bool_]) -> NDArr
     flips = np.cumsum(starting & ending)
     last_known = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
     before = last_known < 0
+    # where nothing is known yet the index is -1, whose value is thrown away
     state = np.where(before, False, starting[last_known])
     flips_since: NDArray[np.int64] = flips - np.where(before, 0, flips[last_known])
     return state ^ (flips_since % 2 == 1)
@@ -175,6 +179,7 @@ def _ticks(frame_step: Seconds) -> int:
 
 def _floor_to_milliseconds(seconds: Seconds) -> Seconds:
     nearest = round(seconds, 3)
+    # rounding may have gone up, beyond the recording
     return nearest if nearest <= seconds else round(nearest - 0.001, 3)
 
 
@@ -256,6 +261,7 @@ def _talk(turns: Iterable[Turn]) -> Iterator[tuple[Seconds, Seconds, tuple[int, 
         for _, speaker, change in group:
             open_turns[speaker] = open_turns.get(speaker, 0) + change
         now = tuple(sorted(speaker for speaker, n_open in open_turns.items() if n_open))
+        # turns of one speaker that touch change nothing, so they come back as one
         if now != talking:
             if talking:
                 yield since, time, talking

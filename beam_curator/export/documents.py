@@ -133,7 +133,7 @@ class ExportedClip:
       uuid: id of the clip.
       duration: in seconds.
       rejected_by: rules that rejected it; see `rejection_of`.
-      transcoded: whether there is audio of it, written or not.
+      transcoded: whether the clip's audio could be made, written or not.
       has_embedding: whether an embedding was found.
       has_preview: whether a preview was made.
       windows: the pieces of the clip, with their transcripts.

@@ -31,7 +31,7 @@ class EmbeddingTable:
 
     Args:
       file: the Parquet file, open for reading and seekable; it stays the caller's to close.
-      name: what messages call the file.
+      name: name of the file in messages.
       cache_bytes: about how many bytes of rows are held at a time.
 
     Raises:

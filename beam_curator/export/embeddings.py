@@ -90,7 +90,7 @@ def check_vector(vector: Embedding, clip: str) -> Embedding:
     """Return a vector found for a clip if it can be used.
 
     Raises:
-      EntryError: it is empty, or a number of it is not finite.
+      EntryError: it is empty, or holds a number that is not finite.
     """
     if not len(vector):
         raise EntryError(

@@ -16,26 +16,26 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 class ExportRules:
     """Which parts of the tree are written, and from which keys of a row they come; names are the reference's."""
 
-    input_path: str = option("", "folder or URI that every recording lies in; the rest of its path names its documents")
+    input_path: str = option("", "folder or URI that holds every recording; the path below it names the documents")
     upload_clips: bool = option(True, "write the clips themselves")
     dry_run: bool = option(
-        False, "write the documents of recordings and chunks only: no clips, previews, embeddings, metas"
+        False, "write only the documents of recordings and chunks: no clips, previews, embeddings or metas"
     )
     generate_embeddings: bool = option(False, "write embeddings")
-    generate_previews: bool = option(False, "write a picture and a low-rate sound file of each clip that passed")
+    generate_previews: bool = option(
+        False, "write a picture and a low-rate sound file of each clip that was not rejected"
+    )
     generate_captions: bool = option(False, "write transcripts into the documents of clips and chunks")
     embedding_algorithm: str = option("speaker", "name of the embeddings' folders")
     caption_models: tuple[str, ...] = option(
-        ("text",), "models whose transcripts are taken, in order: keys NAME_transcript; 'text' is the key text"
+        ("text",), "models whose transcripts to use, in order: NAME reads key NAME_transcript, and text reads key text"
     )
-    embedding_key: str = option("embedding", "key of a row that holds its embedding")
-    embeddings: str | None = option(None, "Parquet file of id and embedding, by span uuid, used where a row has none")
-    rejected_key: str = option("rejected_by", "key of a row that names the rules that rejected it")
-    score_keys: tuple[str, ...] = option((), "keys of a row that are written as scores")
-    clips_per_chunk: int = option(
-        CLIPS_PER_CHUNK, "how many consecutive clips of a recording are handled and described together"
-    )
-    max_workers: int = option(6, "files that a worker uploads at a time (object stores)")
+    embedding_key: str = option("embedding", "key of a row's embedding")
+    embeddings: str | None = option(None, "Parquet file of id (span uuid) and embedding, for rows without their own")
+    rejected_key: str = option("rejected_by", "key of the rules that rejected a row")
+    score_keys: tuple[str, ...] = option((), "keys of a row to write as scores")
+    clips_per_chunk: int = option(CLIPS_PER_CHUNK, "consecutive clips of a recording to handle and describe together")
+    max_workers: int = option(6, "parallel uploads per worker (object stores)")
 
     def __post_init__(self) -> None:
         problems = option_problems(self)

@@ -21,8 +21,8 @@ def asked_row(
       raw: the line.
       place: where it comes from.
       key: that names the recording.
-      audio_root: directory that relative names begin at; "" for that of the manifest.
-      fields: the row as it is to be understood, where that is not as the line has it.
+      audio_root: directory for relative names; "" for the manifest's.
+      fields: the parsed row, if it differs from the line.
 
     Raises:
       EntryError: it is no JSON object, or names no recording.

@@ -31,6 +31,7 @@ def write_bytes(directory: str, name: str, data: bytes) -> None:
     with AtomicFile(directory, name) as file:
         file.write_pieces([data])
     if not is_remote(directory):
+        # without it a crash of the machine may undo the rename
         _sync_directory(directory)
 
 
@@ -78,6 +79,7 @@ class AtomicFile:
         self._sync = sync
         self._hashed = hashed
         self._remote = is_remote(directory)
+        # two attempts may write one file at the same time: each has a temporary name of its own
         self._temp = join(directory, temp_name(name, uuid.uuid4().hex))
         self._digest = hashlib.sha256()
         self._buffer, self._spare = io.BytesIO(), io.BytesIO()
@@ -95,6 +97,7 @@ class AtomicFile:
             path = join(self._directory, self._name)
             self._stream = open_object(path, create=True)
         else:
+            # unbuffered: the buffers here are larger, and a second copy would only cost time
             self._stream = open(self._temp, "xb", buffering=0)
         return self
 
@@ -109,6 +112,7 @@ class AtomicFile:
         if self._writer is None:
             self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="beam_curator_write")
         self._wait()
+        # at most one buffer is in flight: bytes stay in order, and the spare one is free
         self._in_flight = self._writer.submit(self._flush, self._buffer)
         self._buffer, self._spare = self._spare, self._buffer
 
@@ -119,12 +123,14 @@ class AtomicFile:
 
     def _flush(self, buffer: io.BytesIO) -> None:
         """Hash and write a buffer; its memory is used again."""
+        # the buffer keeps its old length when used again: only the bytes before its position are new
         with buffer.getbuffer() as whole, whole[: buffer.tell()] as view:
             if self._hashed:
                 self._digest.update(view)
             self.n_bytes += len(view)
             position = 0
             while position < len(view):
+                # a raw write may take less than it is given; object stores' streams return None and take all
                 written = self._stream.write(view[position : position + _WRITE_BYTES])
                 position += written if written is not None else _WRITE_BYTES
         buffer.seek(0)
@@ -136,6 +142,7 @@ class AtomicFile:
             self._wait()
             if error is None:
                 self._finish()
+        # also after Ctrl-C no temporary file stays
         except BaseException:
             self._abort()
             raise
@@ -148,15 +155,19 @@ class AtomicFile:
     def _finish(self) -> None:
         self._flush(self._buffer)
         if self._sync and not self._remote:
+            # before the rename: after a crash the name may otherwise stand for a file without its bytes
             os.fsync(self._stream.fileno())
+        # after the sync, which may take long: the less time between check and rename, the better
         if self._check is not None:
             self._check()
+        # in an object store this completes the upload, and the object appears
         self._stream.close()
         if not self._remote:
             os.replace(self._temp, join(self._directory, self._name))
 
     def _abort(self) -> None:
         if self._remote:
+            # closing an upload would complete it, and the partial object would appear
             terminate = getattr(self._stream, "terminate", None)
             if terminate is not None:
                 terminate()

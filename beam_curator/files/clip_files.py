@@ -89,7 +89,7 @@ def encode_clip(
 
 
 def in_memory(data: bytes, n_samples: int = 0) -> EncodedClip:
-    """Return bytes as they are to be put in place."""
+    """Return bytes as an encoded clip."""
     return EncodedClip(body=data, n_bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), n_samples=n_samples)
 
 
@@ -116,11 +116,11 @@ class SpooledEncoder:
       rate: sample rate, Hz.
       n_channels: number of channels of every piece.
       output_format: of the clip.
-      subtype: of the samples; None for that of clips.
+      subtype: of the samples; None for the format's default.
       max_memory: bytes that are held in memory.
 
     Raises:
-      EntryError: the format cannot hold so many channels, or such a rate.
+      EntryError: the format does not allow this number of channels or this sample rate.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class ClipFiles:
     There is no fsync: the index holds the hash of every clip, and a clip is only known to be whole by it.
 
     Args:
-      target: where to.
+      target: where to write.
       n_uploads: how many at a time in an object store.
     """
 

@@ -176,6 +176,7 @@ def _tree(directory: str, extensions: tuple[str, ...]) -> Iterator[str]:
     """List the files below a local directory; names that begin with `.` or `_` are left out."""
     with os.scandir(directory) as items:
         entries = sorted(items, key=lambda item: item.name)
+    # an output set is read by its manifest, so that leftovers and dead letters stay out
     manifest = storage.read_bytes(os.path.join(directory, MANIFEST_NAME))
     if manifest is not None:
         yield from _row_files(directory, manifest)

@@ -54,9 +54,11 @@ def _check_place(path: str, allowed_root: Sequence[str]) -> None:
     if not allowed_root:
         return
     remote = storage.is_remote(path)
+    # realpath refuses a NUL; opening the file will say what is wrong
     where = path if remote or "\0" in path else os.path.realpath(path)
     roots = [root if "://" in root else os.path.realpath(root) for root in allowed_root]
     inside = any(where.startswith(root.rstrip("/") + "/") for root in roots)
+    # stores do not resolve .., but what serves them might
     if not inside or (remote and ".." in path.split("/")):
         raise EntryError(
             FailureCode.PATH_OUTSIDE_ROOT,

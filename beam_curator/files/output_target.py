@@ -17,12 +17,12 @@ class OutputTarget:
 
     Attributes:
       directory: local or in an object store.
-      token: of the run, as `_RUN.json` has it; None where no launcher prepared the directory.
+      token: the run's token in `_RUN.json`; None if no launcher prepared the directory.
       resume: keep files that an earlier attempt of the same job put in place.
-      n_shards: merge the blocks' files into at most so many; 0 leaves them as they are.
+      n_shards: the largest number of files to merge the blocks' files into; 0 does not merge them.
 
     Raises:
-      ValueError: no directory is named, or there can be no such number of shards.
+      ValueError: no directory is named, or the number of shards is negative.
     """
 
     directory: str
@@ -55,7 +55,7 @@ def target_of(target: OutputTarget | str | os.PathLike[str], shards: int = 0) ->
 
     Args:
       target: a path, or a target.
-      shards: what the options of the output say; 0 leaves it to the target.
+      shards: number from the output options; 0 takes that of the target.
 
     Raises:
       ValueError: the output is empty, a file, or of a scheme that is not served; or target and options differ.
@@ -78,7 +78,7 @@ def target_beside(
       inputs: files, globs, directories.
       target: a path, or a target.
       kind: of the set that the job writes.
-      shards: what the options of the output say; 0 leaves it to the target.
+      shards: number from the output options; 0 takes that of the target.
 
     Raises:
       ValueError: as `target_of`, or the job would read its own output, or take an input for a file of its own.

@@ -1,7 +1,7 @@
 """Rows of one recording as hidden files, and those that an earlier attempt left.
 
 The first line of a file of rows says what the rows do not: how many there are, the counts, the columns of an index, and
-the files that describe the recording. Whoever reads the rows leaves it out.
+the files that describe the recording. Readers of the rows skip it.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class Part:
       files: hidden files of rows, of tables, and of dead letters where there are any.
       columns: of the index that its rows fill, with their kinds.
       counts: for the books.
-      documents: files that describe the recording, which the manifest lists by themselves.
+      documents: files that describe the recording; the manifest lists each of them.
     """
 
     files: tuple[FileRecord, ...]
@@ -63,9 +63,9 @@ class PartWriter:
     put in place before it. Those of tables are synced to the disk, since no row holds their hashes.
 
     Args:
-      kind: what the rows are.
-      target: of the job.
-      recording: a text that no other task of the job has.
+      kind: kind of the rows.
+      target: where the job writes.
+      recording: a text that identifies the recording among the job's tasks.
       position: of its first row.
       n_blocks: number of blocks of the job.
     """
@@ -75,6 +75,7 @@ class PartWriter:
     ) -> None:
         self._kind = kind
         self._target = target
+        # names of files that are not UTF-8 hold surrogates
         self._key = hashlib.blake2b(recording.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         self._template = FileRecord(
             name="", n_bytes=0, sha256="", n_rows=0, kind="", position=position, n_blocks=n_blocks
@@ -125,6 +126,7 @@ class PartWriter:
     def write(self) -> Part:
         """Put the files in place."""
         kind = self._kind
+        # a stable sort: rows of one order stay as they came
         rows = sorted(self._rows, key=_order)
         columns = ColumnKinds()
         for _, _, names in rows:
@@ -139,10 +141,12 @@ class PartWriter:
             documents=tuple(self._documents),
             tables={table: len(lines) for table, lines in self._tables.items() if rows},
         )
+        # last: its presence proves that all the others are in place
         files.append(self._write(kind.rows, [line for _, line, _ in rows], head=encode(head) + b"\n"))
         return _part(head, files)
 
     def _write(self, kind: str, lines: Sequence[bytes], *, head: bytes = b"", sync: bool = False) -> FileRecord:
+        # a run with a token has made the directory already; plain transforms have nobody who did
         if self._target.token is None:
             storage.make_directory(self._target.directory)
         with AtomicFile(self._target.directory, self._name(kind), self._target.check, sync=sync) as file:
@@ -157,13 +161,13 @@ class PartWriter:
         return replace(self._template, name=self._name(kind), kind=kind, n_bytes=n_bytes, sha256=sha256, n_rows=n_rows)
 
     def kept(self, *, synced: bool = False) -> Part | None:
-        """Return the outcome of an earlier attempt, if it is whole: all files are there, each as its row says.
+        """Return the outcome of an earlier attempt if all its files are there, each as its row says.
 
         They are not trusted by their names alone: without an fsync, a crash of the machine may leave any bytes
         behind. A recording with dead letters is tried again, also where a sweep has taken their file already.
 
         Args:
-          synced: what belongs to the rows is in a file that was synced to the disk: no need to look at each.
+          synced: the rows' files lie in one file that was synced to the disk, so they need no check one by one.
         """
         directory, kind = self._target.directory, self._kind
         if not self._target.resume or storage.size_of(storage.join(directory, self._name(kind.letters))) is not None:
@@ -176,6 +180,7 @@ class PartWriter:
         if not all(storage.is_whole(directory, document) for document in left.head.documents):
             return None
         tables = [self._left(table) for table in left.head.tables]
+        # -1, which no head says, stands for a missing table
         if [len(table.rows) if table is not None else -1 for table in tables] != list(left.head.tables.values()):
             return None
         return _part(left.head, [*(table.record for table in tables if table is not None), left.record])
@@ -183,6 +188,7 @@ class PartWriter:
     def _left(self, kind: str, *, has_head: bool = False) -> "_Left | None":
         """Return the contents of a hidden file that an earlier attempt left; None if it is missing or damaged."""
         text = storage.read_bytes(storage.join(self._target.directory, self._name(kind)))
+        # a file that a crash cut short ends within a line
         if text is None or (text and not text.endswith(b"\n")):
             return None
         try:

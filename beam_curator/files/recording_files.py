@@ -40,8 +40,8 @@ class RecordingFiles(Generic[AskedT, TaskT]):
     """Writes the events of recordings: files, then the hidden file of rows that proves that they are whole.
 
     Args:
-      job: whose recordings they are.
-      target: where to.
+      job: the job that the recordings belong to.
+      target: where to write.
     """
 
     def __init__(self, job: RecordingJob[AskedT, TaskT], target: OutputTarget) -> None:
@@ -54,29 +54,33 @@ class RecordingFiles(Generic[AskedT, TaskT]):
         self._files.close()
 
     def kept(self, task: TaskT) -> Part | None:
-        """Return the outcome of an earlier attempt, if it is whole."""
+        """Return the outcome of an earlier attempt if all its files are intact."""
         return self._writer(task).kept()
 
     def write(self, task: TaskT, events: Iterable[Event]) -> Generator[Count, None, Part]:
         """Write the events of a recording; if it fails as a whole, only its dead letters stay.
 
         Args:
-          task: whose recording it is.
+          task: the recording, and the rows that request it.
           events: may raise an EntryError at any time.
 
         Yields:
           Counts for people while it is worked on.
         """
         writer = self._writer(task)
+        # names in order, each once
         put: dict[str, None] = {}
         try:
             for event in events:
                 yield from self._take(event, writer, put)
         except EntryError as err:
+            # files of pieces that were made before the failure must not outlive their rows
             self._files.take_back(list(put))
             writer.clear()
+            # with names of its own: a file that was taken back may be put again
             for event in self._job.failed(task, err):
                 yield from self._take(event, writer, {})
+        # uploads end before the rows that vouch for them are written
         self._files.flush()
         return writer.write()
 
@@ -90,6 +94,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
             writer.add_row(event.row, event.order)
             _count(writer, event.counts)
         elif isinstance(event, Missed):
+            # an earlier attempt may have written these
             self._remove(event.names)
             writer.add_failure(event.failure, event.order)
             _count(writer, event.counts)

@@ -18,7 +18,7 @@ class SetFiles:
     """Writes files below an output directory; see `ClipFiles` for how.
 
     Args:
-      target: where to.
+      target: where to write.
       n_uploads: how many at a time in an object store.
     """
 
@@ -60,6 +60,7 @@ class SetFiles:
             return
         path = os.path.join(self._directory, folder)
         storage.make_directory(path)
+        # the output directory itself may be a link; only folders below it may not
         expected = os.path.normpath(os.path.join(os.path.realpath(self._directory), folder))
         if os.path.realpath(path) != expected:
             raise LinkedFolderError(f"{path} is a link to another place: remove it, or choose another --output")

@@ -23,9 +23,10 @@ SCHEMES = ("gs", "s3")
 """Object stores that are read and written; anything else with `://` is refused."""
 
 DAMAGED = (EOFError, zlib.error, zstandard.ZstdError)
-"""What reading a compressed file raises where it ends early or is damaged."""
+"""The exceptions raised by reading a compressed file that ends early or is damaged."""
 
 _BUFFER_BYTES = 1 << 20
+# zlib takes a gzip header and trailer where 16 is added
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -52,7 +53,7 @@ def check_store(path: str) -> None:
     """Check that a path can be served here.
 
     Raises:
-      UnknownSchemeError: its scheme is not allowed, or what serves it is not installed.
+      UnknownSchemeError: its scheme is not allowed, or the packages for it are not installed.
     """
     if not is_remote(path):
         return
@@ -99,6 +100,7 @@ def list_directory(path: str) -> list[str]:
 def is_directory(path: str) -> bool:
     """Tell whether a path is a directory, or the beginning of names in an object store."""
     if is_remote(path):
+        # the limit of one match is enough to tell
         return size_of(path) is None and bool(file_systems().match([path.rstrip("/") + "/**"], [1])[0].metadata_list)
     return os.path.isdir(path)
 
@@ -227,6 +229,7 @@ class _Decompressed:
         if not self._packed:
             raise EOFError("the compressed data ends early")
         text: bytes = self._frame.decompress(self._packed)
+        # what lies behind the end of a member belongs to the next one
         self._packed = self._frame.unused_data
         if self._frame.eof:
             self._frame = None
@@ -256,6 +259,7 @@ def hash_file(path: str) -> tuple[int, str, int]:
 def is_whole(directory: str, file: WrittenFile | FileRecord) -> bool:
     """Tell whether a file is in its place below a directory, byte for byte."""
     path = join(directory, file.name)
+    # the size is cheap, and spares most hashes of files that differ
     return size_of(path) == file.n_bytes and hash_file(path)[1] == file.sha256
 
 
@@ -263,6 +267,7 @@ def delete(directory: str, names: list[str]) -> None:
     """Delete files; one that is gone already is fine."""
     if is_remote(directory):
         for path in [join(directory, name) for name in names]:
+            # deleting an absent object is an error in some stores
             if size_of(path) is not None:
                 _delete_remote(path)
         return

@@ -21,7 +21,7 @@ from beam_curator.sets.counting import Count
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Member:
-    """One clip to be: its name in the tar, and which request of which recording it answers."""
+    """A clip to cut: its name in the tar, and the recording and request that it answers."""
 
     name: str
     recording: int
@@ -39,7 +39,7 @@ class TarShard:
       output_format: of the clips.
 
     Attributes:
-      outcomes: what came of each request, recording by recording.
+      outcomes: the outcome of each request, recording by recording.
     """
 
     def __init__(self, name: str, tar: TarWriter, pack: str, rules: CutRules, output_format: AudioFormat) -> None:
@@ -97,7 +97,7 @@ class TarShard:
         return facts
 
     def _add(self, name: str, clip: CutClip, row: bytes) -> None:
-        """Add a clip, and its row beside it where the pack has such; the smaller name goes first."""
+        """Add a clip, and in WebDataset its row as a second member; the smaller name goes first."""
         beside = f"{name.partition('.')[0]}.json" if self._pack == "webdataset" else None
         if beside is not None and beside < name:
             self._tar.add(beside, row)

@@ -12,7 +12,7 @@ from beam_curator.files.clip_files import EncodedClip, SpooledEncoder
 from beam_curator.separation.tracks import TrackPlan, pieces_of_tracks
 
 MAX_OPEN = 64
-"""Tracks that are written at once; a recording with more speakers is read again for each so many."""
+"""The most tracks written in one pass; a recording with more speakers is read once per this many."""
 
 _BLOCK_MEMORY = 64 << 20
 _SPOOL_MEMORY = 128 << 20

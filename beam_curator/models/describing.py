@@ -32,19 +32,19 @@ _NEMOTRON_EMBEDDING = 0.08
 _SORTFORMERS = ("sortformer-offline", "sortformer-streaming")
 
 _MOST = 1e6
-"""Above it, a number of a configuration is no number of speakers, no size and no time."""
+"""A larger number in a configuration cannot be a number of speakers, a size or a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDescription:
-    """A model that is asked about.
+    """The description of a model.
 
     Attributes:
-      record: of it; of a file, as far as it says what it is.
-      published: the published model that it is; None for another one.
-      location: on this machine; None where it is not there.
-      n_bytes: size of its weights, else that of the published ones; None where it is not known.
-      sha256: of the file with its weights; None where it was not asked for, and of several.
+      record: the model's properties; for a file, those that it states.
+      published: the published model that this one is; None for any other.
+      location: path on this machine; None if it is not here.
+      n_bytes: size of the weights here, or of the published ones; None if unknown.
+      sha256: hash of the weights file; None if nobody asked for it, or if there are several files.
     """
 
     record: ModelRecord
@@ -121,7 +121,7 @@ def can_run(location: ModelLocation) -> bool:
 
 
 def published_at(path: str, sha256: str = "") -> ModelRecord | None:
-    """Return the published model, or that of this package, that a path holds; None where it holds another.
+    """Return the published or packaged model that a path holds; None if it holds another.
 
     Hashes tell first: the given one, that of an exported model's weights, and that of the file it was made of. Then
     names do, since NVIDIA names files as the repository: of the path, or of the hub's cache, of the file in a folder,

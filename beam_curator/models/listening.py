@@ -1,4 +1,4 @@
-"""A model and recordings to probabilities: several recordings at once, each of which fails alone."""
+"""From recordings to probabilities by a model: several recordings at once, each of which fails alone."""
 
 import os
 import time
@@ -81,7 +81,7 @@ class OfflineListener:
     Args:
       engine: the model.
       timeout: seconds after which recordings are given up; 0 for never.
-      batch_seconds: at most so much audio at once.
+      batch_seconds: the most audio in a batch, in seconds.
       max_seconds: the longest recording.
     """
 
@@ -96,6 +96,7 @@ class OfflineListener:
         results = {index: err for index, source in enumerate(sources) if (err := self._refused(source)) is not None}
         left = [index for index in range(len(sources)) if index not in results]
         heard: dict[int, Heard | EntryError] = {**results}
+        # a limit of 0 items would be refused, where nothing is left
         for batch in plan_batches([sources[index].seconds for index in left], self._batch_seconds, len(left) or 1):
             chosen = [left[place] for place in batch]
             heard |= zip(chosen, self._hear_batch([sources[index] for index in chosen]), strict=True)
@@ -135,6 +136,7 @@ def halved(frames: Floats) -> Frames:
       >>> halved(np.float32([[0.5, -1e9]])).tolist()
       [[0.5, -65504.0]]
     """
+    # beyond it a cast gives infinity, which would spoil the mean of all frames
     most = np.finfo(np.float16).max
     return np.clip(frames, -most, most).astype(np.float16)
 
@@ -157,7 +159,7 @@ class StreamingListener:
 
 
 def whole(pieces: PiecesAhead) -> Samples:
-    """Return all samples of a recording, float32 [n_samples], or why they cannot be had."""
+    """Return all samples of a recording, float32 [n_samples], or why there are none."""
     parts: list[Floats] = []
     is_last = False
     try:
@@ -221,6 +223,7 @@ class _Round:
         else:
             if stream.pieces.is_late:
                 stream.fail(too_slow())
+        # a slow recording must not use up the time of the others
         waited = time.monotonic() - begin
         for other in streams:
             if other is not stream:
@@ -267,7 +270,7 @@ def failed(err: Exception) -> EntryError:
 
 
 def longest_offline(free_bytes: int) -> float:
-    """Return how many seconds a model that hears a recording at once may be given, from the memory that is free.
+    """Return the longest recording in seconds that fits an offline model into the free memory.
 
     Attention of a full-size offline Sortformer takes about 256 bytes for each pair of frames of 80 ms (measured: 300 s
     take 4.5 GiB, 600 s 14.7 GiB, weights and all), beside 1.5 GiB that are there anyway. Half of what is free is used.
@@ -276,6 +279,7 @@ def longest_offline(free_bytes: int) -> float:
       >>> round(longest_offline(16 << 30))
       418
     """
+    # solved for the length: bytes = 256 * (seconds / 0.08) ** 2
     room = max(free_bytes / 2 - 1.5 * (1 << 30), 1 << 28)
     return float((room / 256) ** 0.5 * 0.08)
 
@@ -296,6 +300,7 @@ def free_memory(root: str = "/") -> int:
     group = f"{root}sys/fs/cgroup/memory."
     with suppress(OSError, ValueError, KeyError):
         with open(f"{group}max", encoding="ascii") as limit, open(f"{group}current", encoding="ascii") as current:
+            # a group without a limit says max, which is no number: the machine's value stands then
             left = int(limit.read()) - int(current.read())
         return max(0, min(free, left + _numbers_in(f"{group}stat")["inactive_file"]))
     return free

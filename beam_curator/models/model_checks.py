@@ -19,14 +19,14 @@ from beam_curator.models.titanet import TITANET, locate_titanet
 
 
 def check_model(options: ModelOptions, parameters: StreamingParameters) -> None:
-    """Check that a model is there, whole as far as its files say so, and goes with the other options.
+    """Check that a model exists, that its files look complete, and that it fits the other options.
 
     Args:
-      options: which model, and what runs it.
+      options: the model, and its backend and device.
       parameters: how a streaming model walks.
 
     Raises:
-      ModelNotFoundError: it is not there, and cannot be had.
+      ModelNotFoundError: it is not on this machine and cannot be fetched.
       ModelFileError: it is damaged, another backend's, or no model that tells who speaks when.
       NotAModelError: a file of an exported model was changed.
       ValueError: the parameters do not fit the model.
@@ -53,14 +53,14 @@ def check_model(options: ModelOptions, parameters: StreamingParameters) -> None:
 
 
 def check_embedding_model(rules: DiarizeRules, options: ModelOptions) -> None:
-    """Check that the model that makes embeddings is there, and one that does so as far as its file says.
+    """Check that the model for embeddings exists, and that its file looks like a TitaNet's.
 
     Args:
       rules: which model.
-      options: what it is run on, and where it is kept: as the model that listens.
+      options: device and directory, shared with the model that listens.
 
     Raises:
-      ModelNotFoundError: it is not there, and cannot be had.
+      ModelNotFoundError: it is not on this machine and cannot be fetched.
       ModelFileError: it is damaged, or the library that runs it is not installed.
       NotAModelError: it is no TitaNet.
       ValueError: a GPU is asked for, and there is none.
@@ -85,7 +85,7 @@ def check_embeddings(model: ModelOptions, rules: DiarizeRules) -> None:
 
 
 def _check_runtime(location: ModelLocation, device: str) -> None:
-    """Look for the library that runs a model, and for a GPU that is asked for; a worker elsewhere looks again."""
+    """Look for the library that runs a model, and for a requested GPU. Workers elsewhere check again."""
     if not can_run(location):
         cure = RUNTIMES[location.kind].cure
         if location.kind == "nemo":

@@ -37,13 +37,13 @@ class NemoBackend:
 
     Args:
       model: NeMo's `SortformerEncLabelModel`, in evaluation mode, on its device.
-      config: of the model.
-      n_threads: for torch on CPU; None leaves them as they are.
+      config: the model's configuration.
+      n_threads: number of torch's threads on CPU; None keeps the current number.
       autocast: "bfloat16" computes in mixed precision: faster on GPUs, less exact.
 
     Attributes:
       model: NeMo's.
-      config: of the model.
+      config: the model's configuration.
       mel_filters: float32 [n_mels, n_fft // 2 + 1].
       device: where the model is, as torch names it.
     """
@@ -97,6 +97,7 @@ class NemoBackend:
             try:
                 return with_memory_errors(compute)
             except OutOfMemoryError:
+                # the table has grown for this call, and would keep its memory
                 encoder.pos_enc.pe, encoder.max_audio_length = table, longest
                 raise
 
@@ -114,7 +115,7 @@ def load_nemo(
     Args:
       path: of the file.
       device: "auto" takes a GPU where there is one.
-      n_threads: for torch on CPU, in this process; None leaves them as they are.
+      n_threads: number of torch's threads on CPU, in this process; None keeps the current number.
       autocast: "bfloat16" computes in mixed precision.
       verbose: let NeMo log.
 
@@ -127,6 +128,7 @@ def load_nemo(
     """
     restored = restore_nemo(path, _SORTFORMER, device, verbose=verbose)
     featurizer = restored.model.preprocessor.featurizer
+    # dither is random, and padding adds frames that nobody spoke in
     featurizer.dither, featurizer.pad_to = 0.0, 0
     config = _config_of(restored.model, path, restored.sha256)
     return NemoBackend(restored.model, config, n_threads=n_threads, autocast=autocast)

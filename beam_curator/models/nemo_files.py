@@ -55,7 +55,7 @@ def restore_nemo(path: str, kind: NemoClass, device: Device = "auto", *, verbose
 
     Args:
       path: of the file.
-      kind: what it has to be.
+      kind: the class of model expected.
       device: "auto" takes a GPU where there is one.
       verbose: let NeMo log.
 

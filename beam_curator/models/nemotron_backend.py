@@ -31,7 +31,7 @@ FRAME_STEP = _HOP / MODEL_SAMPLE_RATE
 
 
 class NemotronModel:
-    """A loaded model. It has one method for users, so that a proxy of it in another process serves as well.
+    """A loaded model. Its single public method lets a proxy in another process stand in for it.
 
     Args:
       network: transformers' Nemotron3DiarizationForAudioFrameClassification, on its device.
@@ -49,7 +49,7 @@ class NemotronModel:
         network.model.upsampler.register_forward_pre_hook(self._silence_what_follows)
 
     def infer(self, waveforms: list[Floats]) -> list[Result]:
-        """Return the probabilities of recordings; halve them where memory does not suffice or one of them fails.
+        """Return the probabilities of recordings; split the batch if memory runs out or a recording fails.
 
         Args:
           waveforms: float32 [n_samples] at 16 kHz each.
@@ -182,7 +182,7 @@ def load_nemotron(location: ModelLocation, *, device: str = "cpu", threads: int 
     """Load a folder that transformers saved: weights as safetensors, no code of the folder's.
 
     Raises:
-      ModelFileError: it is no model of this kind, or damaged, or what loads it is missing.
+      ModelFileError: it is no model of this kind, it is damaged, or the library that loads it is missing.
       ValueError: a GPU is asked for and there is none.
     """
     _check_is_nemotron(location)

@@ -35,13 +35,13 @@ class OnnxBackend:
     """The two functions of a Sortformer, by two graphs. `load_onnx` makes one. Threads may share it.
 
     Args:
-      config: of the model.
+      config: the model's configuration.
       mel_filters: float32 [n_mels, n_fft // 2 + 1].
       pre_encoder: onnxruntime's session of the first graph.
       encoder: of the second.
 
     Attributes:
-      config: of the model.
+      config: the model's configuration.
       mel_filters: float32 [n_mels, n_fft // 2 + 1].
       device: "cpu" or "cuda".
     """
@@ -127,7 +127,7 @@ def check_files(directory: str) -> None:
 
     Raises:
       FileNotFoundError: there is no such directory.
-      NotAModelError: it is none, or one that was changed.
+      NotAModelError: it holds no exported model, or a file was changed.
     """
     if not os.path.isdir(directory):
         if not os.path.exists(directory):
@@ -175,6 +175,7 @@ def _providers(device: Device) -> list[Any]:
         )
     if device == "cpu" or not has_cuda:
         return ["CPUExecutionProvider"]
+    # TF32 keeps 10 bits of the mantissa, too few for results that match those of a CPU
     return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
 
 
@@ -182,7 +183,7 @@ def _session(path: str, names: "_Names", n_threads: int | None, providers: Seque
     """Open a graph so that the same input gives the same bytes, and idle threads leave the processor alone.
 
     Raises:
-      NotAModelError: it is none, takes other inputs, or gives other outputs.
+      NotAModelError: the file is no graph, or has other inputs or outputs.
       OutOfMemoryError: it does not fit into memory.
     """
     onnxruntime = imported_onnxruntime()

@@ -23,10 +23,10 @@ from beam_curator.models.nemo_files import quiet_nemo
 from beam_curator.models.onnx_backend import load_onnx
 
 MOST_DIFFERENCE = 1e-4
-"""How far a graph may be from NeMo: of probabilities, and of embeddings and frames in parts of the largest."""
+"""The largest difference from NeMo: absolute for probabilities, relative to the largest value for the rest."""
 
 MOST_ROUNDINGS = 4
-"""How far it may be where that is more: so many times as NeMo is from itself in double precision.
+"""The limit in units of NeMo's own distance from double precision; the larger of the two limits counts.
 
 Deep models with steep last layers need it: the full size with random weights is 1.0e-4 from itself, its graph 0.8e-4.
 """
@@ -45,7 +45,7 @@ class ExportedModel:
     """An exported model: its config, its files, and how far its graphs are from NeMo.
 
     Attributes:
-      config: of the model.
+      config: the model's configuration.
       n_bytes: of each file, by name.
       pre_encode_difference: largest of the embeddings to NeMo's, in parts of the largest embedding.
       encode_difference: largest of the probabilities to NeMo's.

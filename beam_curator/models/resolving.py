@@ -122,7 +122,7 @@ def _is_in_store(path: str) -> bool:
 def _copied(uri: str, cache_dir: str | None) -> str:
     """Copy a model from an object store, unless its copy is there; return the copy.
 
-    A copy is made under another name and renamed, so that one that is there is whole.
+    A copy is made under another name and then renamed, so an existing copy is always complete.
     """
     folder = is_directory(uri)
     if not folder and size_of(uri) is None:

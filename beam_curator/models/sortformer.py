@@ -17,7 +17,7 @@ class ModelFacts(NamedTuple):
     """The facts about a loaded model that workers need.
 
     Attributes:
-      config: of the model.
+      config: the model's configuration.
       mel_filters: float32 [n_mels, n_fft // 2 + 1].
       free_bytes: memory that it may take for a recording.
       load_seconds: how long it took to load.
@@ -82,7 +82,7 @@ def locate_model(options: ModelOptions) -> ModelLocation:
     """Find the model that options name.
 
     Raises:
-      ModelNotFoundError: it is not there, and cannot be had.
+      ModelNotFoundError: it is not on this machine and cannot be fetched.
       ModelFileError: it is damaged.
     """
     return resolve_model(

@@ -21,10 +21,10 @@ PIECES_AHEAD = 2
 
 
 class Source(Protocol):
-    """A source of samples that a model listens to.
+    """A source of samples for a model.
 
     Attributes:
-      seconds: how long it is, as far as is known before it is decoded.
+      seconds: its length, as known before decoding.
     """
 
     @property
@@ -44,7 +44,7 @@ class RecordingSource:
       first: first sample, at its own sample rate.
       stop: sample behind the last one.
       sample_rate: its own, Hz.
-      mono: what is heard of several channels.
+      mono: how several channels become one.
       allowed_root: directories below which it must lie.
     """
 
@@ -92,6 +92,7 @@ class WaveformSource:
         """
         self._check()
         step = PIECE_SECONDS * MODEL_SAMPLE_RATE
+        # at least one piece: without samples, an empty one
         for start in range(0, max(len(self.samples), 1), step):
             yield self.samples[start : start + step]
 
@@ -121,7 +122,7 @@ class PiecesAhead:
     """Takes pieces of a source in a thread, a few ahead, so that decoding goes on while the model works.
 
     Args:
-      source: what is listened to.
+      source: the samples to take.
       deadline: when it is given up, on the monotonic clock; None for never.
     """
 
@@ -130,6 +131,7 @@ class PiecesAhead:
         self._deadline = deadline
         self._closed = threading.Event()
         self._next: Floats | None = None
+        # a daemon: a decoder that hangs must not keep the process alive
         self._thread = threading.Thread(target=self._fill, args=(source,), name="beam_curator_decode", daemon=True)
         self._thread.start()
 
@@ -140,6 +142,7 @@ class PiecesAhead:
           EntryError: the recording is damaged, or too slow.
           OSError: it cannot be read.
         """
+        # one piece is held back, since only the end of the source tells that it was the last
         piece = self._next if self._next is not None else self._taken()
         if piece is None:
             return np.empty(0, np.float32), True
@@ -152,13 +155,14 @@ class PiecesAhead:
         return self._deadline is not None and time.monotonic() > self._deadline
 
     def wait_longer(self, seconds: float) -> None:
-        """Put the deadline off, as others were waited for."""
+        """Put the deadline off by the time spent waiting for others."""
         if self._deadline is not None:
             self._deadline += seconds
 
     def close(self) -> None:
         """Stop decoding."""
         self._closed.set()
+        # makes room for a piece that waits to be put, so that its thread sees the event at once
         with suppress(queue.Empty):
             while True:
                 self._queue.get_nowait()
@@ -173,6 +177,7 @@ class PiecesAhead:
             self._put(err)
 
     def _put(self, item: Floats | Exception | None) -> bool:
+        # with a timeout, so that a thread whose pieces nobody takes any more can end
         while not self._closed.is_set():
             with suppress(queue.Full):
                 self._queue.put(item, timeout=0.1)

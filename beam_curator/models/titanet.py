@@ -32,7 +32,7 @@ class TitaNetModel:
     Args:
       restored: NeMo's model.
       identity: which one it is.
-      n_threads: for torch on CPU; None leaves them as they are.
+      n_threads: number of torch's threads on CPU; None keeps the current number.
       load_seconds: how long it took to load.
     """
 
@@ -40,6 +40,7 @@ class TitaNetModel:
         self, restored: RestoredModel, identity: ModelIdentity, n_threads: int | None = None, load_seconds: float = 0.0
     ) -> None:
         self._model = restored.model
+        # dither is random
         self._model.preprocessor.featurizer.dither = 0.0
         self._device = str(next(self._model.parameters()).device)
         self._facts = TitaNetFacts(identity, load_seconds)
@@ -83,8 +84,8 @@ def load_titanet(
     Args:
       path: of the file.
       device: "auto" takes a GPU where there is one.
-      n_threads: for torch on CPU; None leaves them as they are.
-      name: what it goes by; "" for the name of its file.
+      n_threads: number of torch's threads on CPU; None keeps the current number.
+      name: name of the model; "" for the name of its file.
       revision: the hub's commit; "" for none.
 
     Raises:
@@ -109,10 +110,10 @@ def locate_titanet(name: str, path: str | None = None, cache_dir: str | None = N
     Args:
       name: a hub id, used where there is no path.
       path: a `.nemo` file, or a folder with one.
-      cache_dir: where downloads go.
+      cache_dir: directory for downloads.
 
     Raises:
-      ModelNotFoundError: it is not there, and cannot be had.
+      ModelNotFoundError: it is not on this machine and cannot be fetched.
       ModelFileError: it is damaged.
       NotAModelError: it is no `.nemo` file.
     """

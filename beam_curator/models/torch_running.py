@@ -42,7 +42,7 @@ def computing(device: str, threads: int | None, autocast: str = "none") -> Itera
 def with_memory_errors(compute: Callable[[], _Result]) -> _Result:
     """Compute; turn torch's ways to say that memory is lacking into one. torch is not loaded where it is not in use.
 
-    The error is let go before the cache is freed: its traceback holds on to the tensors.
+    The error is released before the cache is freed, as its traceback keeps the tensors alive.
 
     Raises:
       OutOfMemoryError: memory is lacking.

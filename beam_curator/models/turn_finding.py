@@ -35,7 +35,7 @@ class Ready(RecordingSource):
     """A recording that was looked into and can be listened to, and the task that it is for.
 
     Attributes:
-      task: what asks for it.
+      task: the recording, and the rows that request it.
       duration: seconds of the whole recording.
     """
 
@@ -88,7 +88,7 @@ class Diarized:
         """Return the id of a turn's embedding: that of the clip that `export` cuts of it.
 
         Raises:
-          EntryError: the name of the recording cannot be that of a file.
+          EntryError: the recording's name cannot be a file name.
         """
         first, stop = (round(time * self.ready.sample_rate) for time in (turn.start, turn.end))
         return clip_uuid(self.ready.name, first, stop)

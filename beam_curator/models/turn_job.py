@@ -51,7 +51,7 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
     embeddings that another model made.
 
     Args:
-      rules: what is heard, and what is written.
+      rules: which recordings and channels to hear, and which results to write.
       turns: how probabilities become turns.
       always_rttm: make the .rttm file also where entries name none.
     """
@@ -181,7 +181,7 @@ def embedding_rows(diarized: Diarized) -> Iterator[TableRow]:
     """Yield the embeddings of a recording as rows of their tables, None for one that is missing.
 
     Raises:
-      EntryError: the name of the recording cannot be that of a file.
+      EntryError: the recording's name cannot be a file name.
     """
     embeddings = diarized.embeddings
     if embeddings is None:

@@ -18,7 +18,7 @@ _PATH_CURE = "name the key that holds the path with --audio-filepath-key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The request of one row: a recording, or a piece of it.
+    """The request of one row: a recording, or a piece of one.
 
     Attributes:
       path: of the recording, as the row has it.

@@ -45,7 +45,7 @@ def different_ids(wanted: Mapping[str, str]) -> dict[str, str]:
     One that is alone with its wish gets it; several with one wish are marked with a hash of what they are, all of them.
 
     Args:
-      wanted: what tells a recording from all others, to the id that it would like.
+      wanted: for the identity of each recording, the id that it would like.
 
     Example:
       >>> different_ids({"/monday/talk.wav": "talk"})
@@ -58,6 +58,7 @@ def different_ids(wanted: Mapping[str, str]) -> dict[str, str]:
         groups: dict[str, list[str]] = defaultdict(list)
         for identity, chosen in ids.items():
             groups[folded(chosen)].append(identity)
+        # repeated, since a marked id may equal one that another recording wished for
         alike = [identity for group in groups.values() if len(group) > 1 for identity in group]
         if not alike:
             return ids
@@ -69,7 +70,7 @@ _ID = re.compile(rf"([^~]+)(?:~[0-9a-f]{{8}})?(?:~[0-9a-f]{{{MARK_DIGITS}}})?")
 
 
 def is_recording_id(text: str) -> bool:
-    """Tell whether a text may be an id that a job of diarization gave: such are safe in names of files as they are.
+    """Tell whether a text may be an id made by a diarization job, which is safe in file names as it is.
 
     Example:
       >>> is_recording_id("talk 1"), is_recording_id("talk~3d6fbda23a2c7fa9"), is_recording_id("a/b")
@@ -88,6 +89,7 @@ def identity_of(recording: str, start: Seconds, end: Seconds | None) -> str:
     """
     if start == 0 and end is None:
         return recording
+    # nine digits tell milliseconds apart within eleven days
     return f"{recording}#{start:.9g}-{'' if end is None else format(end, '.9g')}"
 
 

@@ -11,11 +11,9 @@ from beam_curator.rules import option, raise_problems
 class RecordingOptions:
     """Which key of a row names its recording, where relative names begin, and where recordings may lie."""
 
-    audio_filepath_key: str = option("audio_filepath", "key that names the recording in rows")
-    audio_root: str = option(
-        "", "directory that relative names of recordings begin at (default: that of their manifest)"
-    )
-    allowed_root: tuple[str, ...] = option((), "recordings must lie below one of these directories (default: anywhere)")
+    audio_filepath_key: str = option("audio_filepath", "key of a row's recording")
+    audio_root: str = option("", "directory for relative names of recordings (default: their manifest's)")
+    allowed_root: tuple[str, ...] = option((), "the only directories to read recordings from (default: anywhere)")
 
     def __post_init__(self) -> None:
         raise_problems("recordings", [] if self.audio_filepath_key else ["audio_filepath_key is empty: name a key"])

@@ -106,12 +106,14 @@ def stem_with_mark(stem: str, recording: str) -> str:
 def _safe(text: str, max_bytes: int) -> str:
     composed = unicodedata.normalize("NFC", text)
     safe = "".join(character if _is_safe(character) else "_" for character in composed)
+    # a combining mark in front would join whatever stands before the name
     if not safe or safe[0] in ". " or unicodedata.category(safe[0])[0] == "M":
         safe = "_" + safe[1:]
     if safe[-1] == " ":
         safe = safe[:-1] + "_"
     if safe == composed and len(safe.encode()) <= max_bytes:
         return safe
+    # errors=ignore drops a character that the cut has split
     kept = safe.encode()[: max_bytes - _HASH_DIGITS - 1].decode(errors="ignore")
     return f"{kept}~{_hash(text, _HASH_DIGITS)}"
 
@@ -132,5 +134,6 @@ def folded(text: str) -> str:
     """Return text as file systems compare it that ignore case (Unicode: canonical caseless matching, D145)."""
     if text.isascii():
         return text.lower()
+    # folded where it is decomposed, and composed again, so that equal names are equal strings
     folded = unicodedata.normalize("NFD", text).casefold()
     return unicodedata.normalize("NFC", folded)

@@ -128,6 +128,7 @@ def read_index(file: BinaryIO) -> dict[str, MemberSpan]:
         raise _truncated("the archive holds 0 bytes, expected at least one block")
     index: dict[str, MemberSpan] = {}
     for name, span in _walk(file, n_bytes):
+        # popped first, so that the last of equal names also takes the last place
         index.pop(name, None)
         if span is None:
             continue

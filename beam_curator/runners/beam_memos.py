@@ -44,6 +44,7 @@ def _remembered_views(view_as: Callable[..., PipelineOptions]) -> Callable[..., 
         view._flags, view._all_options = self._flags, self._all_options
         view._visible_options = argparse.Namespace(**_copied(parsed[key]))
         for name, value in vars(view._visible_options).items():
+            # as a parser does: the defaults of a view are known to all views
             self._all_options.setdefault(name, value)
         return view
 

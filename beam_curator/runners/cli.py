@@ -33,14 +33,14 @@ class Command:
 
 
 def _add_job_arguments(parser: argparse.ArgumentParser, job: str) -> None:
-    parser.add_argument("--config", metavar="FILE", help="YAML file with the same options by section")
+    parser.add_argument("--config", metavar="FILE", help="YAML file of these options by section")
     parser.add_argument(
         "--set",
         dest="settings",
         action="append",
         default=[],
         metavar="SECTION.KEY=VALUE",
-        help="set one option as the config file would; may be repeated",
+        help="set one option as in the config file; may be repeated",
     )
     add_flags(parser, JOBS[job].sections)
 
@@ -74,7 +74,7 @@ def _run_pool(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
 
 
 def _add_verify_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", metavar="DIR", help="an output set")
+    parser.add_argument("directory", metavar="DIR", help="output set to check")
 
 
 def _run_verify(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -115,10 +115,12 @@ def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repeat-factor", type=int, default=None, metavar="N", help="read the rows N times (default: 1)"
     )
-    parser.add_argument("--results", metavar="DIR", help="where params.json and metrics.json go (default: ./benchmark)")
-    parser.add_argument("--no-write", action="store_true", help="leave the writing of rows out of the timing")
-    parser.add_argument("--keep-rows", action="store_true", help="keep the rows under DIR/rows")
-    parser.add_argument("--entry", metavar="NAME", help="entry of a --config file with benchmarks")
+    parser.add_argument(
+        "--results", metavar="DIR", help="directory for params.json and metrics.json (default: ./benchmark)"
+    )
+    parser.add_argument("--no-write", action="store_true", help="do not time the writing of rows")
+    parser.add_argument("--keep-rows", action="store_true", help="keep the rows in DIR/rows")
+    parser.add_argument("--entry", metavar="NAME", help="benchmark to run from the --config file")
     _add_job_arguments(parser, "windows")
 
 
@@ -143,7 +145,7 @@ COMMANDS = {
         needs_beam=False,
     ),
     "models": Command(
-        help="list the known models, show one, or export a .nemo, so that it runs without NeMo and torch",
+        help="list or show models, or export a .nemo file to run without NeMo and torch",
         add_arguments=_add_models_arguments,
         run=_run_models,
         takes_beam_options=False,
@@ -155,14 +157,14 @@ COMMANDS = {
         run=_run_benchmark,
     ),
     "score": Command(
-        help="tell how near turns are to those of a reference: DER, JER, number of speakers",
+        help="compare turns with a reference: DER, JER, number of speakers",
         add_arguments=_add_score_arguments,
         run=_run_score,
         takes_beam_options=False,
         needs_beam=False,
     ),
     "worker-pool": Command(
-        help="start worker processes for a cluster that asks for them",
+        help="start worker processes when a cluster asks for them",
         add_arguments=_add_pool_arguments,
         run=_run_pool,
         takes_beam_options=False,
@@ -170,7 +172,7 @@ COMMANDS = {
 }
 
 _BEAM_OPTIONS = "Any Beam pipeline option may be given too, such as --flink-master, --parallelism or --project. "
-_EXIT_CODES = "Exit codes: 0 done, 3 done with failures, 2 usage, 1 failed, 130 interrupted."
+_EXIT_CODES = "Exit codes: 0 done, 3 done with failures, 2 wrong usage, 1 failed, 130 interrupted."
 
 
 class _Parser(argparse.ArgumentParser):

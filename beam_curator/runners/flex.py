@@ -113,7 +113,7 @@ def parameters(job: str) -> list[Parameter]:
     """Return the parameters of a template: input and output, then one for each option."""
     found = [
         Parameter(name="input", kind=str, flag="", group="Paths", help=_INPUTS.get(job, _MANIFESTS)),
-        Parameter(name="output", kind=str, flag="output", group="Paths", help="folder of the output set"),
+        Parameter(name="output", kind=str, flag="output", group="Paths", help="folder for the output set"),
     ]
     run_options = (*RUN_OPTIONS, "gpu") if "gpu" in JOB_PRESETS.get(job, {}) else RUN_OPTIONS
     for section, options in TEMPLATES[job].items():

@@ -30,16 +30,16 @@ class RunOptions:
     """How the job runs; none of it decides the rows."""
 
     runner: str = option(
-        "direct", "where the job runs: direct, prism, flink, dataflow, or Beam's name of another runner"
+        "direct", "where to run the job: direct, prism, flink, dataflow, or the name of another Beam runner"
     )
-    jobs: int = option(1, "worker processes; on flink also the parallelism")
-    gpu: str | None = option(None, "accelerator of Dataflow's workers, such as nvidia-l4")
-    wait: bool = option(True, "wait for the end of the job (dataflow)")
-    tolerate: str = option("0", "failures that still count as success: a number, or a percentage of rows, and of clips")
-    overwrite: bool = option(False, "replace an output set of other inputs or options")
-    plan: bool = option(False, "say what would be read, written and run, and stop")
-    show_options: bool = option(False, "print every option as it is resolved, and why, and stop")
-    verbose: bool = option(False, "show the log of the engine")
+    jobs: int = option(1, "number of worker processes; on flink also the parallelism")
+    gpu: str | None = option(None, "GPU of each Dataflow worker, such as nvidia-l4")
+    wait: bool = option(True, "wait for the job to end (dataflow)")
+    tolerate: str = option("0", "failures to accept as success: a number, or a percentage of the rows and of the clips")
+    overwrite: bool = option(False, "replace an output set made from other inputs or options")
+    plan: bool = option(False, "print what would be read, written and run, then stop")
+    show_options: bool = option(False, "print every option with its value and origin, then stop")
+    verbose: bool = option(False, "show the engine's log")
 
     def __post_init__(self) -> None:
         problems = [] if self.jobs >= 1 else [f"jobs {self.jobs} is below 1: raise it"]
@@ -119,7 +119,7 @@ JOBS: Mapping[str, JobOptions] = {
         },
         output="./export_output",
         inputs=f"manifest of pieces or of entries, {_PLACES}",
-        help="save clips with metadata, previews and embeddings as a tree",
+        help="write clips with metadata, previews and embeddings as a folder tree",
     ),
     "diarize": JobOptions(
         sections={
@@ -133,8 +133,8 @@ JOBS: Mapping[str, JobOptions] = {
             "run": RunOptions,
         },
         output="./diarize_output",
-        inputs="recording, glob or directory tree of recordings, or a manifest that names them; local, gs:// or s3://",
-        help="tell who speaks when in recordings",
+        inputs="recording, or a glob, directory tree or manifest of recordings; local, gs:// or s3://",
+        help="find who speaks when in recordings",
     ),
     "separate": JobOptions(
         sections={
@@ -146,7 +146,7 @@ JOBS: Mapping[str, JobOptions] = {
         },
         output="./separate_output",
         inputs=f"manifest of diarized entries, {_PLACES}",
-        help="give each speaker of a recording a track of their own",
+        help="write one track per speaker of a recording",
     ),
 }
 """Command to its options."""

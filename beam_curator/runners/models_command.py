@@ -43,13 +43,11 @@ def add_models_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("directory", nargs="?", metavar="DIR", help="export: directory for the graphs")
     parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="list, show: for people or programs (default: text)"
+        "--format", choices=("text", "json"), default="text", help="list, show: output format (default: text)"
     )
-    parser.add_argument("--cache-dir", default="", metavar="DIR", help="list, show: directory that models are kept in")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="export: replace an exported model that was made of another file"
-    )
-    parser.add_argument("--verbose", action="store_true", help="export: show the log of NeMo")
+    parser.add_argument("--cache-dir", default="", metavar="DIR", help="list, show: directory of downloaded models")
+    parser.add_argument("--overwrite", action="store_true", help="export: replace a model exported from another file")
+    parser.add_argument("--verbose", action="store_true", help="export: show NeMo's log")
 
 
 def run_models_command(arguments: argparse.Namespace) -> int:

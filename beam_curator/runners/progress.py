@@ -45,6 +45,7 @@ class _NoteFn(beam.DoFn):
         self._scratch = scratch
 
     def setup(self) -> None:
+        # a process may hold several instances of this step, each with its own counts
         self._path = _notes_path(self._scratch, f"{os.getpid()}-{id(self)}")
         self._counts: Counter[str] = Counter()
         self._first = self._written = 0.0
@@ -110,6 +111,7 @@ class Progress:
             self._stop.set()
             thread.join()
             if self._terminal:
+                # back to the beginning of the line, and erase it
                 self._stream.write("\r\x1b[K")
                 self._stream.flush()
 
@@ -127,5 +129,6 @@ class Progress:
                 print(self._text(counts), file=self._stream, flush=True)
 
     def _text(self, counts: dict[str, int]) -> str:
+        # reading ends before the job does, so 100 % would be shown too early
         share = min(0.99, counts.get("read.bytes", 0) / max(self._n_bytes, 1))
         return self._line(counts, share, time.time() - self._begin)

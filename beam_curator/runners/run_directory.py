@@ -68,6 +68,7 @@ def locked(directory: str) -> Iterator[None]:
     path = os.path.join(directory, LOCK_NAME)
     with open(path, "a+", encoding="ascii") as lock:
         try:
+            # the kernel gives the lock back when its holder dies, whatever kills it
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             taken = not os.path.exists(path) or not os.path.samestat(os.fstat(lock.fileno()), os.stat(path))
         except BlockingIOError:

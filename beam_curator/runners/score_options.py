@@ -5,37 +5,37 @@ from __future__ import annotations
 import argparse
 import math
 
-_INPUTS = "an .rttm file, a directory tree or a glob of them, or an output set of diarize"
+_INPUTS = "an .rttm file, a directory tree or glob of them, or an output set of diarize"
 
 
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("reference", metavar="REF", help=f"who speaks when: {_INPUTS}")
-    parser.add_argument("hypothesis", metavar="HYP", help=f"what is scored: {_INPUTS}")
+    parser.add_argument("reference", metavar="REF", help=f"reference turns: {_INPUTS}")
+    parser.add_argument("hypothesis", metavar="HYP", help=f"turns to score: {_INPUTS}")
     parser.add_argument(
         "--collar",
         dest="collars",
         type=_seconds,
         action="append",
         metavar="SECONDS",
-        help="leave out so much on each side of every boundary of a reference turn, as md-eval -c does; "
-        "may be repeated for a table each (default: 0)",
+        help="seconds to ignore on each side of every boundary of a reference turn, as md-eval -c does; "
+        "repeat it for several tables (default: 0)",
     )
-    parser.add_argument("--skip-overlap", action="store_true", help="leave out where reference speakers talk at once")
-    parser.add_argument("--uem", metavar="PATH", help="the parts that are scored: a .uem file, or a directory of them")
+    parser.add_argument("--skip-overlap", action="store_true", help="ignore overlapping speech of the reference")
+    parser.add_argument("--uem", metavar="PATH", help="parts to score: a .uem file, or a directory of them")
     parser.add_argument(
-        "--strict", action="store_true", help="refuse a hypothesis without reference, where it is left out otherwise"
+        "--strict", action="store_true", help="fail on a hypothesis without reference, instead of ignoring it"
     )
     parser.add_argument(
-        "--sort", choices=("name", "der"), default="name", help="order of the recordings; der: worst first"
+        "--sort", choices=("name", "der"), default="name", help="order of the recordings; der: highest first"
     )
-    parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="form of the report")
+    parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="format of the report")
     parser.add_argument("--output", metavar="FILE", help="write the report to a file")
     parser.add_argument(
         "--fail-under",
         type=_percentage,
         metavar="P",
-        help="exit with 3 where 100 - DER, weighted, in percent, with the first collar, is under P",
+        help="exit with 3 if 100 - weighted DER in percent, with the first collar, is below P",
     )
 
 

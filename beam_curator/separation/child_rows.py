@@ -51,8 +51,8 @@ class TrackFacts:
     """Facts about a track that was made.
 
     Attributes:
-      speaker: whose it is, with what became of their speech.
-      plan: what is on it.
+      speaker: its speaker, with the account of their speech.
+      plan: the spans on it.
       audio_filepath: of the track.
       source_audio_filepath: of the recording.
       recording_id: that the track is named after.

@@ -37,12 +37,12 @@ class RecordingPlan:
 
 
 def plan_recording(turns: Iterable[SpeakerTurn], info: AudioInfo, rules: SeparationRules) -> RecordingPlan:
-    """Share out the speech of a recording, and plan a track for everyone who gets some of it.
+    """Share out the speech of a recording, and plan a track for every speaker who gets a share.
 
     Args:
       turns: as of `turns_of_row`.
       info: of the recording.
-      rules: what goes on a track.
+      rules: which speech goes on a track.
 
     Raises:
       EntryError: the recording was cut off, and a turn ends behind what is there (`truncated_audio`).

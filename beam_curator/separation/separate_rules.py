@@ -22,7 +22,7 @@ class SeparateRules:
 
     audio_filepath_key: str = same_option(RecordingOptions, "audio_filepath_key", formerly="filepath_key")
     diar_segments_key: str = option(
-        "", "key that holds the turns (default: diar_segments, or segments where that does not say who speaks)"
+        "", "key of the turns (default: diar_segments, or segments if that names no speakers)"
     )
     audio_root: str = same_option(RecordingOptions, "audio_root")
     allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
@@ -42,5 +42,5 @@ class TrackOutputOptions(RowOutputOptions):
     output_format: AudioFormat = same_option(
         ClipOutputOptions,
         "output_format",
-        help_text="format of the tracks; wav and flac keep the bit depth of the recording",
+        help_text="format of the tracks; wav and flac keep the recording's bit depth",
     )

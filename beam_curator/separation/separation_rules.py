@@ -33,21 +33,21 @@ class SeparationRules:
       ValueError: all rules that cannot hold, each with value, limit and cure.
     """
 
-    exclude_overlaps: bool = option(True, "leave out where several speakers talk at once")
-    min_duration: float = option(0.8, "shortest piece of a speaker that is kept, seconds")
-    gap_threshold: float = option(0.1, "longest silence between two pieces of a speaker that is bridged, seconds")
-    buffer_time: float = option(0.5, "how far pieces shrink or are padded, seconds")
+    exclude_overlaps: bool = option(True, "leave out speech where several speakers talk at once")
+    min_duration: float = option(0.8, "shortest piece of a speaker to keep, in seconds")
+    gap_threshold: float = option(0.1, "longest silence between two pieces of a speaker to bridge, in seconds")
+    buffer_time: float = option(0.5, "how far to shrink or pad pieces, in seconds")
     buffer_mode: str = option(
         "shrink_at_overlaps",
-        "pieces shrink where they touch an overlap that is left out, or all are padded with the silence around them",
+        "shrink_at_overlaps: shrink pieces beside a left-out overlap; pad_turns: pad all pieces with silence",
         choices=BUFFER_MODES,
     )
     overlap_policy: str = option(
         "all",
-        "overlaps that are not left out: on the tracks of all who talk, or of the one who began last",
+        "who gets an overlap that is kept; all: everyone who talks; latest: the one who began last",
         choices=OVERLAP_POLICIES,
     )
-    compact: bool = option(False, "a track is a speaker's pieces one after the other, not as long as the recording")
+    compact: bool = option(False, "join a speaker's pieces end to end; otherwise a track is as long as the recording")
 
     def __post_init__(self) -> None:
         limits = dict.fromkeys(("min_duration", "gap_threshold", "buffer_time"), (0.0, _DAY))

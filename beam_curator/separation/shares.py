@@ -75,7 +75,7 @@ class SpeakerSpans:
     Attributes:
       speaker: their name.
       spans: in seconds of the recording, ascending, with a gap between any two; none where there is a reason.
-      time: what became of their speech.
+      time: the account of their speech.
       reason: why there is no track; None where there is one.
     """
 
@@ -107,7 +107,7 @@ def separate_speakers(
 
     Args:
       turns: in any order, inside of the recording: see `clamp_turns`.
-      rules: what goes on a track.
+      rules: which speech goes on a track.
       duration: of the recording, seconds.
 
     Returns:
@@ -206,6 +206,7 @@ def _merged(pieces: Iterable[MicroSpan], silences: Mapping[int, int], gap: int) 
     merged: list[_Piece] = []
     for start, end in pieces:
         last = merged[-1] if merged else None
+        # the gap is one silence from end to end: nobody else talks in it, and no overlap was left out of it
         if last is not None and start - last.end <= gap and silences.get(last.end) == start:
             merged[-1] = _Piece(last.start, end, last.speech + end - start)
         else:
@@ -230,6 +231,7 @@ def _padded(
     for start, end in silences.items():
         room = end - start
         half = room // 2
+        # an odd microsecond goes to the piece after the silence
         behind[start] = min(buffer, half if end in starts else room)
         before[end] = min(buffer, room - half if start in ends else room)
     return {

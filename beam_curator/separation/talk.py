@@ -115,6 +115,7 @@ def stretches(talk: Mapping[str, Sequence[MicroSpan]], duration_us: int) -> Iter
             starters.append((rank, number))
             continue
         del talking[rank]
+        # a speaker may have begun again since: the number of the change tells the two turns apart
         while starters and talking.get(starters[-1][0]) != starters[-1][1]:
             starters.pop()
     if since < duration_us:

@@ -28,7 +28,7 @@ class AskedRow(PackedRow):
 
     @property
     def identity(self) -> str:
-        """A key that tells the recording, or the piece of it, from all others."""
+        """A key that distinguishes the recording, or the piece of one, from all others."""
         return identity_of(self.recording, self.start, self.end)
 
 

@@ -194,6 +194,7 @@ def _range_lines(stream: BinaryIO, ref: BlockRef, max_line_bytes: int) -> Iterat
     """Read the lines that begin in the range: a line that is open at its start belongs to an earlier block."""
     offset = ref.start
     if offset:
+        # one byte earlier: a newline there means that a line begins exactly at the start
         stream.seek(offset - 1)
         offset -= 1
         while offset < ref.stop:
@@ -213,6 +214,7 @@ def _lines(
     stream: BinaryIO, ref: BlockRef, offset: int, stop: int | None, max_line_bytes: int
 ) -> Iterator[Line | Failure]:
     """Split a stream that stands at a line's beginning into lines, up to the last one that begins before `stop`."""
+    # a whole range at once; what follows it is only the rest of its last line
     size = CHUNK_BYTES if stop is None else stop - offset
     pending = b""
     while stop is None or offset < stop:
@@ -248,6 +250,7 @@ def _checked(raw: bytes, ref: BlockRef, offset: int, max_line_bytes: int) -> Ite
     if len(raw) > max_line_bytes:
         yield _too_long(raw, ref, offset, max_line_bytes)
         return
+    # the mark is no JSON, and only the beginning of a file may hold it
     if offset == 0:
         raw = raw.removeprefix(BYTE_ORDER_MARK)
     raw = raw.removesuffix(b"\r")
@@ -271,6 +274,7 @@ def _too_long(raw: bytes, ref: BlockRef, offset: int, max_line_bytes: int, *, wh
 def _beginning(raw: bytes) -> bytes:
     """Cut a line down, between two characters if it is UTF-8."""
     end = min(len(raw), PAYLOAD_BYTES)
+    # a character of UTF-8 has at most three continuation bytes
     while PAYLOAD_BYTES - 4 < end < len(raw) and raw[end] & 0xC0 == 0x80:
         end -= 1
     return raw[:end]
@@ -301,6 +305,7 @@ def split_document(data: bytes) -> list[Line]:
     """
     try:
         text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
+        # counted from the end, which leaves the byte order mark in the offset
         begin = len(data) - len(text.lstrip().encode())
         if text.lstrip().startswith("["):
             return _array_items(text, len(data) - len(text.encode()))
@@ -330,6 +335,7 @@ def _array_items(text: str, offset: int) -> list[Line]:
         following = _skip_space(text, after + 1)
         offset += len(raw) + len(text[end:following].encode())
         position = following
+    # in an empty array `position` is that of the closing bracket
     if text[after + 1 if items else position + 1 :].strip():
         raise ValueError("text after the array")
     return items

@@ -52,7 +52,7 @@ class FileRecord:
       sha256: of its bytes, hexadecimal.
       n_rows: rows in it.
       kind: what the rows are: "windows", or "failures-" and a stage.
-      position: ordinal of the block first, then what orders the files of one block, such as its part.
+      position: ordinal of the block, then the order within the block, such as its part.
       n_blocks: number of blocks of the job.
     """
 
@@ -235,10 +235,11 @@ class RunRecord:
 
     Attributes:
       token: of the run; a rename by any other run is refused.
-      config_sha256: of what decides the rows.
+      config_sha256: hash of the settings that decide the rows.
       inputs: name to an identity that is cheap to get (size, and time or etag).
       cleared: whether files of an earlier job were removed already.
-      commands: whose files may lie in the directory: this job's own, and those that it replaces until they are gone.
+      commands: commands whose files may be in the directory: this job's, and those of sets that it replaces until they
+        are gone.
     """
 
     token: str

@@ -53,7 +53,7 @@ class Made:
     Attributes:
       row: JSON values by key.
       order: its place among the rows of the recording, which may come in any order.
-      files: what goes with it, in place before it; rows that follow each other may share files.
+      files: its files, in place before it; consecutive rows may share them.
       counts: for the books, in the stage of the job.
     """
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from beam_curator.audio import AudioReader
 
 ROW_STAGE = "plan"
-"""The stage in which rows are read for what they ask."""
+"""The stage in which requests are read from rows."""
 
 Position = tuple[int, int, int]
 """Where a row stands among all: ordinal and part of its block, and its byte offset."""
@@ -49,7 +49,7 @@ class RowKind:
       rows: kind of their files.
       stage: that makes them; its name begins the counts and ends the kind of the dead letters.
       table: the columns that people query, for Parquet and Avro.
-      count: tells what is counted of a row, besides the row itself.
+      count: returns the counts of a row, besides the row itself.
       files_of: tells which files belong to a row.
       columns_of: tells which columns of an index a row fills; None where there is no index.
       tables: kinds of other rows of a recording, which have Parquet files of their own.
@@ -70,7 +70,7 @@ class RowKind:
 
 
 class Task(Protocol):
-    """Everything that is asked of one recording; it crosses a shuffle."""
+    """All requests for one recording; they cross a shuffle."""
 
     @property
     def name(self) -> str:
@@ -143,7 +143,7 @@ class BlockPlan(Generic[AskedT]):
     Attributes:
       asked: of recordings.
       failures: by stage.
-      counts: for the books, besides those of failures.
+      counts: for the books, without the failures.
     """
 
     asked: list[AskedT] = field(default_factory=list)
@@ -262,7 +262,7 @@ class OpenedJob(RecordingJob[AskedT, TaskT]):
         """Yield the events of an open recording.
 
         Raises:
-          EntryError: the recording fails as a whole; what was made of it before goes.
+          EntryError: the recording fails as a whole, and all that was made from it is discarded.
         """
 
 
@@ -277,7 +277,7 @@ def untimed(stage: str) -> AbstractContextManager[None]:
 
 
 class ModelJob(RecordingJob[AskedT, TaskT], Generic[AskedT, TaskT, ReadyT]):
-    """A job in whose middle a model hears recordings, by RunInference.
+    """A job with a model in its middle, which hears recordings by RunInference.
 
     Attributes:
       timed: of the worker, which sets it; times nothing elsewhere.

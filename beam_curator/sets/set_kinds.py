@@ -15,8 +15,8 @@ class Balance:
 
     Attributes:
       what: the thing that is counted, in the plural.
-      came: names of counts that add up to what came in.
-      dropped: names of counts of what left by a rule, or went on under another name.
+      came: names of counts that add up to the input.
+      dropped: names of counts of items that a rule dropped, or that went on under another name.
       written: kinds of files whose rows are the rest; "failures" stands for those of all stages.
     """
 
@@ -29,8 +29,8 @@ class Balance:
         """Compare both sides.
 
         Args:
-          counts: what stages counted, by name.
-          rows: what writers wrote, by kind of file.
+          counts: the stages' counts, by name.
+          rows: rows written, by kind of file.
 
         Raises:
           UnbalancedBooksError: they differ.

@@ -15,8 +15,8 @@ from beam_curator.sets.output_set import ROW_EXTENSIONS, RowFormat
 class InputOptions:
     """How the inputs are read."""
 
-    max_line_bytes: int = option(MAX_LINE_BYTES, "longest line that is read, bytes; longer ones become failures")
-    keep_duplicates: bool = option(False, "read a file each time it is listed")
+    max_line_bytes: int = option(MAX_LINE_BYTES, "longest line to read, in bytes; a longer one is a failure")
+    keep_duplicates: bool = option(False, "read a file as often as the inputs name it")
 
     def __post_init__(self) -> None:
         raise_problems("input", [*number_problems(self, {"max_line_bytes": (1, math.inf)}), *option_problems(self)])
@@ -27,7 +27,7 @@ class RowOutputOptions:
     """The format and number of the files of rows; jobs that write other files, too, have classes of this one."""
 
     row_format: RowFormat = option("jsonl", "format of the rows", choices=tuple(ROW_EXTENSIONS))
-    shards: int = option(0, "merge the rows into at most so many files; 0: one per block of manifest")
+    shards: int = option(0, "merge the rows into at most this many files; 0: one file per block of manifest")
 
     def __post_init__(self) -> None:
         raise_problems("output", [*option_problems(self), *number_problems(self, {"shards": (0, math.inf)})])

@@ -23,18 +23,22 @@ class BlockCoder(beam.coders.Coder):
     def decode(self, encoded: bytes) -> Any:
         return pickle.loads(encoded)
 
+    # equal values may pickle to different bytes, so blocks must not become keys
     def is_deterministic(self) -> bool:
         return False
 
     def estimate_size(self, value: Any) -> int:
+        # about the size when pickled: the bytes of the manifest that the block came from
         return int(value.ref.stop - value.ref.start)
 
     def __eq__(self, other: object) -> bool:
+        # it has no settings, so all coders of this class are alike
         return type(self) is type(other)
 
     def __hash__(self) -> int:
         return hash(type(self))
 
 
+# at import, so that a worker knows the coders before it unpickles a step
 for _block_type in (LineBlock, EntryBlock, FailureBlock):
     beam.coders.registry.register_coder(_block_type, BlockCoder)

@@ -32,6 +32,7 @@ def took(stage: str, seconds: float) -> None:
 @contextmanager
 def collector_paused() -> Iterator[None]:
     """Keep the cyclic garbage collector still: parsed JSON has no cycles, and walking it takes as long as parsing."""
+    # where it is off already, it stays off: pauses may nest
     enabled = gc.isenabled()
     gc.disable()
     try:

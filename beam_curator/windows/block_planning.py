@@ -37,7 +37,7 @@ def plan_block(entries: Sequence[Entry], rules: WindowRules) -> list[WindowPlan 
     """Plan the training windows of many entries.
 
     Returns:
-      For each entry its plan, equal to `plan_entry(entry, rules)`, or the error that would have raised.
+      For each entry its plan, equal to `plan_entry(entry, rules)`, or the error that `plan_entry` would raise.
     """
     vectorised = [i for i, entry in enumerate(entries) if _is_plain(entry, rules)]
     plans: list[WindowPlan | EntryError | None] = [None] * len(entries)
@@ -60,6 +60,7 @@ def _is_plain(entry: Entry, rules: WindowRules) -> bool:
         and bool(entry.starts)
         and entry.sample_rate >= rules.min_sample_rate
         and len({speaker for speaker in entry.speakers if speaker}) <= MAX_COLUMNS
+        # dropping these keys changes what the rules see, as in the reference; plan_entry knows how
         and not {"metrics", "speaker"} & set(rules.drop_fields)
     )
 
@@ -70,6 +71,7 @@ def _plan_plain(entries: Sequence[Entry], rules: WindowRules) -> list[WindowPlan
     barred = first_barred(entries, segments, rules)
     scans = Scans.of(entries, segments, rules, crossing, barred)
     windows = _Windows.of(segments, scans, rules)
+    # no entry is empty here: for an empty range, `reduceat` would return the element behind it
     unplanned = scans.failed.union(np.flatnonzero(np.logical_or.reduceat(unsure, segments.offsets[:-1])).tolist())
     columns = _Columns.of(segments, scans, windows)
     return [
@@ -100,6 +102,7 @@ class _Windows:
     def of(cls, segments: SegmentArrays, scans: Scans, rules: WindowRules) -> _Windows:
         every = np.arange(len(scans.stops))
         lengths = scans.window_ends - segments.starts
+        # a cut segment, at `stops`, is a member too
         n_members = scans.stops - every + (scans.cuts != NOT_CUT)
         fits = (rules.min_duration <= lengths) & (lengths <= rules.max_duration)
         fits &= n_members >= MIN_SEGMENTS_PER_WINDOW
@@ -127,17 +130,21 @@ def _speaker_seconds(segments: SegmentArrays, scans: Scans, candidates: Ints) ->
     seconds = np.zeros((len(candidates), n_columns))
     present = np.zeros((len(candidates), n_columns), dtype=np.bool_)
     flat_seconds, flat_present = seconds.reshape(-1), present.reshape(-1)
+    # longest first: the windows still growing at a step are then always a prefix
     by_length = np.argsort(candidates - scans.stops[candidates], kind="stable")
     rows = by_length * n_columns
     members = candidates[by_length]
     n_left = scans.stops[members] - members
     columns = np.where(segments.speakers < 0, n_columns - 1, segments.speakers)
     for step in range(int(n_left[0]) if len(n_left) else 0):
+        # n_left falls, and searchsorted wants rising values: hence the signs
         n_active = int(np.searchsorted(-n_left, -step, side="left"))
         index = members[:n_active] + step
         cell = rows[:n_active] + columns[index]
+        # no cell occurs twice, since each row adds one segment a step; += would lose the second
         flat_seconds[cell] += segments.durations[index]
         flat_present[cell] = True
+    # the cut segment is the last of its window, so its seconds are added last, as in the reference
     cut = np.flatnonzero(scans.cuts[candidates] != NOT_CUT)
     at = scans.stops[candidates[cut]]
     cell = cut * n_columns + columns[at]
@@ -148,9 +155,11 @@ def _speaker_seconds(segments: SegmentArrays, scans: Scans, candidates: Ints) ->
 
 def _longest(seconds: Floats, present: Bools) -> list[list[float]]:
     """Sort each row from the longest on, keep five, and fill up with 0.0."""
+    # speakers that do not occur sort behind all others as inf
     ordered = -np.sort(np.where(present, -seconds, np.inf), axis=1)[:, :N_SPEAKER_DURATIONS]
     ordered[np.isinf(ordered)] = 0.0
     padded = np.zeros((len(ordered), N_SPEAKER_DURATIONS))
+    # adding 0.0 turns the -0.0 of the negated sort into 0.0
     padded[:, : ordered.shape[1]] = ordered + 0.0
     return padded.tolist()
 
@@ -189,6 +198,7 @@ class _Columns:
             cuts=scans.cuts[kept].tolist(),
             ends=scans.window_ends[kept].tolist(),
             speaker_durations=windows.speaker_durations,
+            # indices ascend, so each entry owns a range of them
             kept_at=np.searchsorted(kept, offsets).tolist(),
             losses=[
                 *zip(
@@ -203,7 +213,9 @@ class _Columns:
             lost_speakers_at=np.searchsorted(windows.lost_speakers, offsets).tolist(),
             lost_bandwidth=(windows.lost_bandwidth - owned[windows.lost_bandwidth]).tolist(),
             lost_bandwidth_at=np.searchsorted(windows.lost_bandwidth, offsets).tolist(),
+            # np.sum adds pairwise, whose last bits differ from a sum from left to right
             total_durs=[sum_left_to_right(durations[begin:end]) for begin, end in pairwise(segments.offsets)],
+            # reduceat needs every entry to have a segment, which _is_plain sees to
             events=np.add.reduceat(scans.events, offsets[:-1], dtype=np.int64).tolist(),
         )
 

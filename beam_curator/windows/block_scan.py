@@ -83,17 +83,23 @@ def first_crossing(segments: SegmentArrays, rules: WindowRules) -> tuple[Ints, B
     for begin, end in pairwise(segments.offsets):
         piece = latest_end[begin:end]
         if (piece[1:] < piece[:-1]).any():
+            # bisection needs ascending ends; the running maximum passes the limit where the first end does
             np.maximum.accumulate(piece, out=piece)
     low = np.arange(len(latest_end))
     unsure = np.zeros(len(latest_end), dtype=np.bool_)
     inner = np.ones(len(latest_end), dtype=np.bool_)
+    # the first segment of an entry has none before it
     inner[segments.offsets[:-1]] = False
     before = np.flatnonzero(inner)
+    # the running maximum may come from before the start, and then tells nothing about what follows
     unsure[before] = latest_end[before - 1] - segments.starts[before] > rules.max_duration
     high = segments.last.copy()
+    # one bisection for all start segments at once
     while (open_ := low < high).any():
         middle = (low + high) >> 1
+        # where a search has ended, `middle` may lie behind the last segment
         probe = np.minimum(middle, len(latest_end) - 1)
+        # subtracted as in plan_entry: comparing with starts + max_duration could round differently
         late = latest_end[probe] - segments.starts > rules.max_duration
         high = np.where(open_ & late, middle, high)
         low = np.where(open_ & ~late, middle + 1, low)
@@ -103,6 +109,7 @@ def first_crossing(segments: SegmentArrays, rules: WindowRules) -> tuple[Ints, B
 def _next_true(flags: Bools, otherwise: Ints) -> Ints:
     """Return, for each position, the next position at or after it where the flag is set, within its entry."""
     index = np.where(flags, np.arange(len(flags)), len(flags))
+    # from the back, so that each position sees the nearest index at or after it
     following = np.minimum.accumulate(index[::-1])[::-1]
     return np.minimum(following, otherwise)
 
@@ -115,6 +122,7 @@ def first_barred(entries: Sequence[Entry], segments: SegmentArrays, rules: Windo
         return barred
     for begin, end in pairwise(segments.offsets):
         numbers = segments.speakers[begin:end].tolist()
+        # speakers are numbered from 0: fewer numbers than that cannot break the rule
         if max(numbers) >= rules.max_speakers:
             crowded = np.array(_first_crowded(numbers, rules.max_speakers), dtype=np.int64)
             np.minimum(barred[begin:end], crowded + begin, out=barred[begin:end])
@@ -173,10 +181,13 @@ class Scans:
         stops = np.minimum(np.minimum(crossing, barred), narrow)
         every = np.arange(len(stops))
         at = np.minimum(stops, len(stops) - 1)
+        # added here and subtracted in `first_crossing`, as `plan_entry` does: the two round differently
         cut_times = segments.starts + rules.max_duration
+        # low bandwidth is looked at before the duration, the speaker rule after it, as in plan_entry
         crosses = (stops == crossing) & (stops < segments.last) & (stops != narrow)
         # the start segment itself may be barred: `stops - 1` would then belong to what lies before it
         window_ends = np.where(stops > every, segments.ends[np.maximum(stops, 1) - 1], segments.ends)
+        # a cut counts even where the speaker rule then rejects the segment
         events = crosses & (segments.starts[at] < cut_times) & ~segments.narrow
         if not rules.truncation:
             events[:] = False
@@ -197,15 +208,18 @@ def _cut(
 ) -> frozenset[int]:
     """Fill in `cuts` and `window_ends` where a segment is cut; return the entries with unusable words."""
     added = np.flatnonzero(events & ~rejected)
+    # without words nothing of the segment stays but its start
     cuts[added] = 0
     window_ends[added] = segments.starts[stops[added]]
     cutters: dict[int, _Cutter] = {}
     failed: set[int] = set()
+    # rejected ones, too: a bad word fails the entry in either case
     positions = np.flatnonzero(events & segments.worded[np.minimum(stops, len(stops) - 1)])
     owners = np.searchsorted(np.array(segments.offsets), positions, side="right") - 1
     for position, owner, stop, time in zip(
         positions.tolist(), owners.tolist(), stops[positions].tolist(), cut_times[positions].tolist(), strict=True
     ):
+        # many windows cut the same segment
         cutter = cutters.get(stop)
         if cutter is None:
             cutter = cutters[stop] = _Cutter(entries[owner], stop - segments.offsets[owner])
@@ -234,6 +248,7 @@ class _Cutter:
         plain = set(map(type, ends)) <= {float} and all(type(word.get("word", "")) is str for word in words)
         ordered = (
             plain
+            # ends below are an error, which `cut_words` raises
             and min(ends, default=0.0) >= -MAX_SECONDS
             and all(earlier <= later for earlier, later in pairwise(ends))
         )

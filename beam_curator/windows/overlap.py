@@ -35,12 +35,12 @@ class OverlapRules:
     """
 
     overlap_percentage: float = option(
-        50.0, "of two windows that share at least this much of the shorter one, one goes; 0 means any overlap, percent"
+        50.0, "drop one of two windows that share at least this percentage of the shorter one; 0: any overlap"
     )
-    target_duration: float = option(120.0, "the window nearer to this duration stays, seconds")
+    target_duration: float = option(120.0, "keep the window nearer to this duration, in seconds")
     scope: OverlapScope = option(
         "row",
-        "row: windows of one entry compete; audio_file: those of all entries of one recording",
+        "windows to compare; row: those of one entry; audio_file: those of all entries of a recording",
         choices=OVERLAP_SCOPES,
     )
 
@@ -100,6 +100,7 @@ def _compete(
         shared = (end if end < ends[j] else ends[j]) - starts[j]
         shorter = duration if duration < durations[j] else durations[j]
         if (shared / shorter if shorter and shared > 0 else 0) >= threshold:
+            # equally near: the longer one stays, of two alike the first
             if distance < distances[j] or (distance == distances[j] and duration >= durations[j]):
                 alive[j] = False
             else:
@@ -116,6 +117,7 @@ def same_times(spans: Sequence[Span], kept: Sequence[int]) -> list[int]:
       >>> same_times([(0.0, 10.0), (0.0, 10.0), (4.0, 12.0)], [0])
       [0, 1]
     """
+    # the common case, without rounding: starts further apart cannot become equal
     starts = sorted(start for start, _ in spans)
     if all(later - earlier > _SURELY_DIFFERENT for earlier, later in pairwise(starts)):
         return sorted(kept)

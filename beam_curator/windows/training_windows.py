@@ -111,6 +111,7 @@ def _attempt(plan: WindowPlan, entry: Entry, rules: WindowRules, first: int) -> 
     duration = end - entry.starts[first]
     fits = rules.min_duration <= duration <= rules.max_duration
     n_segments = stop - first + (cut != NOT_CUT)
+    # the reference drops keys before it checks, and then finds a bandwidth of 0
     bandwidth_dropped = "metrics" in rules.drop_fields and rules.min_bandwidth > 0
     if not fits or n_segments < MIN_SEGMENTS_PER_WINDOW or bandwidth_dropped:
         record_loss(plan, entry, rules, first, stop, cut)
@@ -137,6 +138,7 @@ def _scan(
       (of segment `first` if none was), and seconds by speaker.
     """
     starts, ends, labels, bandwidths = entry.starts, entry.ends, entry.speakers, entry.bandwidths
+    # both forms are needed: the reference compares a difference here and a sum there, which round differently
     latest, latest_start = rules.max_duration, starts[first] + rules.max_duration
     counts_speakers = "speaker" not in rules.drop_fields
     speakers: dict[Any, Seconds] = {}
@@ -238,7 +240,7 @@ def build_training_windows(entry: dict[str, Any], rules: WindowRules) -> dict[st
 
     Args:
       entry: one manifest row; never changed.
-      rules: what makes a window.
+      rules: the conditions for a window.
 
     Returns:
       The entry without the dropped keys, with `windows`, `stats` and `truncation_events`.

@@ -39,7 +39,7 @@ class OverlapOptions:
 class WindowOutputOptions(RowOutputOptions):
     """The layout, format and number of the files of windows."""
 
-    layout: Layout = option("full", "full: windows hold their segments; spans: index ranges only", choices=LAYOUTS)
+    layout: Layout = option("full", "full: windows hold their segments; spans: only index ranges", choices=LAYOUTS)
 
 
 def window_config(

@@ -18,17 +18,15 @@ class WindowRules:
       ValueError: all rules that cannot hold, each with value, limit and cure.
     """
 
-    target_window_duration: float = option(120.0, "length a window aims at, seconds")
-    tolerance: float = option(0.1, "how far a window may be from the target, as a fraction of it")
-    min_bandwidth: float = option(8000, "least metrics.bandwidth of a segment, Hz")
-    min_sample_rate: float = option(16000, "least audio_sample_rate of an entry, Hz")
-    min_speakers: int = option(2, "fewest different speakers in a window")
-    max_speakers: int = option(5, "most different speakers in a window")
-    truncation: bool = option(
-        True, "cut the segment that crosses the upper limit of the duration at its last whole word"
-    )
-    drop_fields: tuple[str, ...] = option(("words",), "keys left out of the segments of a window")
-    drop_fields_top_level: tuple[str, ...] = option(("words", "segments"), "keys left out of the entry")
+    target_window_duration: float = option(120.0, "duration to aim at, in seconds")
+    tolerance: float = option(0.1, "how far a window may be off the target, as a fraction of it")
+    min_bandwidth: float = option(8000, "minimum metrics.bandwidth of a segment, in Hz")
+    min_sample_rate: float = option(16000, "minimum audio_sample_rate of an entry, in Hz")
+    min_speakers: int = option(2, "minimum number of speakers in a window")
+    max_speakers: int = option(5, "maximum number of speakers in a window")
+    truncation: bool = option(True, "cut a segment that makes a window too long at its last whole word")
+    drop_fields: tuple[str, ...] = option(("words",), "keys to leave out of the segments of a window")
+    drop_fields_top_level: tuple[str, ...] = option(("words", "segments"), "keys to leave out of the entry")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "drop_fields", _names(self.drop_fields))

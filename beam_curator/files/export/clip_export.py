@@ -32,7 +32,7 @@ class FinishedClip:
 
     Attributes:
       row: of the clip.
-      files: the clip, and what stands beside it.
+      files: the clip, and its other files.
       document: its entry in the document of its chunk.
       counts: for the books.
     """
@@ -91,7 +91,7 @@ class ClipExport:
     cut_rules: CutRules
 
     def make(self, plan: PlannedClip, vector: Embedding | None, source: str) -> FinishedClip:
-        """Cut a clip, and make everything that is written of it.
+        """Cut a clip, and make all its files.
 
         Args:
           plan: what is cut.

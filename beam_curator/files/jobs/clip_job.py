@@ -36,7 +36,7 @@ class RequestJob(OpenedJob[Pack, AskedClips]):
     """A job whose rows ask for pieces of recordings.
 
     Args:
-      rules: what is cut, and how.
+      rules: which pieces to cut, and how to make clips of them.
       keys: of rows; by default none that hold lists or objects.
     """
 
@@ -69,7 +69,7 @@ class ClipJob(RequestJob):
     """Rows to clips, each in a file of its own.
 
     Args:
-      rules: what is cut, and how.
+      rules: which pieces to cut, and how to make clips of them.
       output_format: of the clips.
     """
 

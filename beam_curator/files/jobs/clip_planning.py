@@ -24,7 +24,7 @@ class PlannedPieces:
     Attributes:
       requests: recording to byte offsets and requests.
       rows_failed: rows that cannot be understood.
-      intervals_failed: pieces of other rows whose times cannot be.
+      intervals_failed: pieces of other rows with impossible times.
       n_rows: rows that ask for at least one piece, possible or not.
       n_dropped: rows that ask for none.
     """

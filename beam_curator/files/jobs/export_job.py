@@ -181,7 +181,7 @@ class _RecordingExport:
         return vectors
 
     def _checked(self, vector: Embedding | EntryError | None, plan: PlannedClip) -> Embedding | None:
-        """Return an embedding that can stand beside those of the recording's other clips.
+        """Return an embedding of the same length as those of the recording's other clips.
 
         Raises:
           EntryError: it cannot be used, or is of another length than the first.

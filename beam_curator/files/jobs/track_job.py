@@ -38,7 +38,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
     """Rows with turns to tracks and their rows.
 
     Args:
-      separation: what goes on a track.
+      separation: which speech goes on a track.
       rules: where recordings and turns are in a row.
       output_format: of the tracks.
     """

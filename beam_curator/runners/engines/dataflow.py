@@ -202,6 +202,7 @@ def top_steps(pipeline: Any) -> list[str]:
     """
     transforms = pipeline.components.transforms
     (root,) = pipeline.root_transform_ids
+    # the job is one composite below Beam's unnamed root
     (composite,) = transforms[root].subtransforms
     return [_step(transforms, name) for name in transforms[composite].subtransforms]
 

@@ -58,10 +58,12 @@ def run_guarded(driver: int, folder: str, command: Sequence[str]) -> int:
     """
     os.makedirs(folder)
     command = [argument.replace(FOLDER, folder) for argument in command]
+    # a session of its own: Ctrl-C does not reach it, and its children can be ended with it
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, "TMPDIR": folder}
     )
     try:
+        # an orphan gets another parent: that is how a driver's death shows, even by SIGKILL
         while child.poll() is None and os.getppid() == driver:
             time.sleep(_LOOK_EVERY)
         return child.poll() or 0
@@ -69,6 +71,7 @@ def run_guarded(driver: int, folder: str, command: Sequence[str]) -> int:
         return 0
     finally:
         _kill_group(child)
+        # a driver that died cannot remove its own folder any more
         shutil.rmtree(folder if os.getppid() == driver else os.path.dirname(folder), ignore_errors=True)
 
 

@@ -74,6 +74,7 @@ class GuardedProcess:
         deadline = time.monotonic() + _START_WITHIN
         while time.monotonic() < deadline and not self.ended:
             try:
+                # short waits, to notice early when the process ends
                 ready.result(timeout=0.1)
             except grpc.FutureTimeoutError:
                 continue
@@ -83,6 +84,7 @@ class GuardedProcess:
         raise ServerFailedError(f"a server of the engine did not start at {address}; it said:\n  {words}")
 
 
+# no limits: the description of a pipeline may exceed the usual 4 MiB
 _CHANNEL = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -159,6 +161,7 @@ class GuardedPrismRunner(prism_runner.PrismRunner):
 
 def keep_tracebacks_in() -> None:
     """Stop Beam's worker from printing tracebacks past all logging: with Prism it is a thread of this process."""
+    # a global of this name comes before the builtin, in that module alone
     vars(sdk_worker)["print"] = _say_nothing
 
 
@@ -198,5 +201,6 @@ class GuardedFlinkRunner(flink_runner.FlinkRunner):
 def free_port() -> int:
     """Return a port of this machine that nobody listens on."""
     with socket.socket() as probe:
+        # port 0 lets the system choose a free one
         probe.bind(("localhost", 0))
         return int(probe.getsockname()[1])

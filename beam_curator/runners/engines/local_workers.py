@@ -25,6 +25,7 @@ def direct_runner(jobs: int, scratch: str) -> FnApiRunner:
     """Return the runner for one process, or for `jobs` worker processes that use `scratch`."""
     if jobs == 1:
         return FnApiRunner()
+    # exec: without it the process id is that of a shell, and killing it leaves the worker behind
     command = f"exec {shlex.quote(sys.executable)} -m beam_curator.runners.engines.worker {shlex.quote(scratch)}"
     return FnApiRunner(environments.SubprocessSDKEnvironment.from_command_string(command))
 
@@ -63,6 +64,7 @@ def worker_pids(scratch: str) -> set[int]:
     for path in glob.glob(worker_pid_path(glob.escape(scratch), "*")):
         try:
             with open(path, encoding="ascii") as stream:
+                # an earlier driver's workers may have left their signs in the same directory
                 mine = stream.read() == str(os.getpid())
         except OSError:
             continue

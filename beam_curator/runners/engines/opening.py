@@ -32,7 +32,7 @@ class FoundEngine:
       engine: as resolved.
       options: Beam's form of its options.
       program: path of its server, where it has one; empty where one runs already (--job_endpoint).
-      workers_here: whether the workers see the disk of this machine.
+      workers_here: whether the workers share this machine's disk.
       own_pool: whether the job starts the worker pool itself.
     """
 
@@ -52,8 +52,8 @@ class FoundEngine:
           scratch: a local directory that the workers of this machine share.
           jobs: worker processes of the direct runner.
           verbose: pass the logs of the engine's servers on.
-          run: token of the run, of which the job gets its name.
-          earlier: token of a run that this one takes the place of: its job is cancelled where it goes on.
+          run: token of the run; the job is named after it.
+          earlier: token of the run that this one replaces; its job is cancelled if it is still running.
         """
         names = self.options.view_as(GoogleCloudOptions)
         names.job_name = names.job_name or job_name(run)
@@ -67,6 +67,7 @@ class FoundEngine:
                 pool = stack.enter_context(_pool(self.options, folder, verbose)) if self.own_pool else _nothing
                 runner = stack.enter_context(_server_runner(self, self.program, folder, verbose, pool))
                 if earlier is not None:
+                    # a job on a cluster survives its driver, and would write into the same set
                     _cancel(self, runner, job_name(earlier))
                 try:
                     yield runner
@@ -90,6 +91,7 @@ def temporary_folder() -> Iterator[str]:
     """Keep Beam's temporary files in a folder of our own, and remove it at the end."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="beam_curator-", ignore_cleanup_errors=True) as folder:
+        # Beam asks tempfile for its folders and takes no option for them
         tempfile.tempdir = folder
         try:
             yield folder
@@ -136,6 +138,7 @@ def _pool(options: PipelineOptions, folder: str, verbose: bool) -> Iterator[Call
     pool = GuardedProcess(command, os.path.join(folder, "pool"), verbose=verbose)
     try:
         options.view_as(PortableOptions).environment_config = f"localhost:{port}"
+        # waited for later, so that the pool and the job server start at the same time
         yield lambda: pool.wait_for(f"localhost:{port}").close()
     finally:
         pool.stop()

@@ -26,6 +26,7 @@ def worker_pid_path(scratch: str, pid: str) -> str:
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK_EVERY)
+    # nobody is left to end in order for
     os.kill(os.getpid(), signal.SIGKILL)
 
 

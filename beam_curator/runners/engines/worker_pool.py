@@ -117,11 +117,13 @@ def serve(port: int, host: str = "localhost", pool: WorkerPool | None = None) ->
     Raises:
       OSError: the port is taken.
     """
+    # with so_reuseport, two pools on one port would share its requests instead of failing
     server = grpc.server(ThreadPoolExecutor(), options=[("grpc.so_reuseport", 0)])
     pool = pool if pool is not None else WorkerPool()
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     try:
         bound = server.add_insecure_port(f"{host}:{port}")
+    # grpc raises in new versions and returns 0 in old ones
     except RuntimeError:
         bound = 0
     if not bound:

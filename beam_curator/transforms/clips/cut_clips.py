@@ -16,7 +16,7 @@ class CutClips(beam.PTransform[PCollection[Row], Results]):
     Elements are rows as dicts, or blocks of `ReadManifests`. Rows of one recording meet, so that it is opened once.
 
     Args:
-      rules: what is cut, and how.
+      rules: which pieces to cut, and how to make clips of them.
       output_format: "wav", which is the default, "flac" or "ogg".
 
     Returns:

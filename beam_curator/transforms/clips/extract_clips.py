@@ -34,7 +34,7 @@ class ExtractClips(beam.PTransform[PBegin, JobSet]):
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
       target: where the set goes; a plain path will do.
-      rules: what is cut, and how.
+      rules: which pieces to cut, and how to make clips of them.
       output: the formats of clips and rows, their index, packs and shards.
       reading: how the inputs are read.
 

@@ -127,6 +127,7 @@ class _PackFn(beam.DoFn):
 
     def process(self, group: tuple[int, dict[str, Any]]) -> Iterator[Part | Noted | _ShardFile]:
         number, joined = group
+        # a group comes in no order
         recordings = sorted(joined["recordings"], key=_position)
         with timed("cut"), collector_paused():
             kept = self._kept(number, recordings)

@@ -19,7 +19,7 @@ class WriteIndex(beam.PTransform[PCollection[Shard], PCollection[FileRecord]]):
 
     Args:
       target: where the files lie.
-      options: what is written.
+      options: which index files to write.
     """
 
     def __init__(self, target: OutputTarget, options: IndexOptions) -> None:

@@ -36,7 +36,7 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
       model: which model listens, and on what.
       streaming: how a streaming model walks through a recording.
       turns: how probabilities become turns.
-      rules: what is heard, and what is written.
+      rules: which recordings and channels to hear, and which results to write.
       inference: how many recordings at once, threads, timeout.
       output: the format of rows, and shards.
       reading: how the inputs are read.

@@ -24,7 +24,7 @@ class HearRecordings(beam.PTransform[PCollection[Ready], PCollection[PredictionR
     """Put recordings before a model.
 
     Args:
-      handler: of the model.
+      handler: the model's handler.
       inference: how many recordings at once.
     """
 
@@ -75,8 +75,8 @@ class EmbedVoices(beam.PTransform[PCollection[PredictionResult], EmbeddedVoices]
 
     Args:
       job: finds the turns.
-      target: of the job.
-      handler: of the model that embeds.
+      target: where the job writes.
+      handler: the embedding model's handler.
     """
 
     def __init__(self, job: TurnJob, target: OutputTarget, handler: ModelHandler[Any, Any, Any]) -> None:

@@ -33,8 +33,8 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
     Args:
       model_name: a hub id, used where there is no `model_path`.
       model_path: a folder that transformers saved.
-      cache_dir: where downloads go.
-      sha256: of the file with the weights, checked before it is loaded.
+      cache_dir: directory for downloads.
+      sha256: the weights file's hash, checked before loading.
       device: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
       threads: of torch, in each worker process.
       max_batch_size: most recordings in a batch.
@@ -79,7 +79,7 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
         """Find the model, download it where it has to be, and load it.
 
         Raises:
-          ModelNotFoundError: it is not there, and cannot be had.
+          ModelNotFoundError: it is not on this machine and cannot be fetched.
           ModelFileError: it is no model of this kind, or damaged.
         """
         location = resolve_model(self._model_name, self._model_path, self._cache_dir, sha256=self._sha256)
@@ -110,7 +110,7 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
         return read | dict(zip(waveforms, model.infer(list(waveforms.values())), strict=True))
 
     def get_num_bytes(self, batch: Sequence[Waveform]) -> int:
-        """Return the bytes of the samples that a batch stands for; Beam's own way is to pickle them."""
+        """Return the size of a batch's samples in bytes. Beam would pickle the samples to find out."""
         return int(sum(source_of(item).seconds for item in batch) * 4 * MODEL_SAMPLE_RATE)
 
     def get_metrics_namespace(self) -> str:

@@ -85,7 +85,7 @@ class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, Sortformer
         """Find the model, download it where it has to be, and load it.
 
         Raises:
-          ModelNotFoundError: it is not there, and cannot be had.
+          ModelNotFoundError: it is not on this machine and cannot be fetched.
           ModelFileError: it is damaged, or what is needed to run it is not installed.
           NotAModelError: it is no Sortformer.
         """
@@ -125,7 +125,7 @@ class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, Sortformer
         return self._listener[1:]
 
     def get_num_bytes(self, batch: Sequence[Waveform]) -> int:
-        """Return the bytes of the samples that a batch stands for; Beam's own way is to pickle them."""
+        """Return the size of a batch's samples in bytes. Beam would pickle the samples to find out."""
         return int(sum(source_of(item).seconds for item in batch) * 4 * MODEL_SAMPLE_RATE)
 
     def get_metrics_namespace(self) -> str:

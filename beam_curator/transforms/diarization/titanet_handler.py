@@ -21,15 +21,15 @@ from beam_curator.models.titanet import TitaNetModel, load_titanet, locate_titan
 from beam_curator.transforms.metrics import timed, took
 
 BATCH_SECONDS = 60.0
-"""Of speech that is put before the model at once: whatever it is put beside, a recording has the same batches."""
+"""Seconds of speech per batch. Batches do not mix recordings, so a recording always has the same ones."""
 
 
 class SpokenTurns(Source, Protocol):
     """A recording whose turns are known.
 
     Attributes:
-      turns: of the recording.
-      begin: when what is heard of it begins, in the time of the turns.
+      turns: the recording's turns.
+      begin: when the decoded part begins, on the clock of the turns.
     """
 
     @property
@@ -49,7 +49,7 @@ class TitaNetModelHandler(ModelHandler[SpokenTurns, PredictionResult, TitaNetMod
     Args:
       model_name: a hub id, used where there is no `model_path`.
       model_path: a `.nemo` file, or a folder with one.
-      cache_dir: where downloads go.
+      cache_dir: directory for downloads.
       device: "auto" for a GPU where there is one, "cpu" or "cuda".
       threads: of torch, in each worker process; 0 leaves them as they are.
       timeout: seconds after which a recording is given up; 0 for never.
@@ -131,7 +131,7 @@ class TitaNetModelHandler(ModelHandler[SpokenTurns, PredictionResult, TitaNetMod
                 yield parts[position][0], vector
 
     def get_num_bytes(self, batch: Sequence[SpokenTurns]) -> int:
-        """Return the bytes of the samples that a batch stands for; Beam's own way is to pickle them."""
+        """Return the size of a batch's samples in bytes. Beam would pickle the samples to find out."""
         return int(sum(item.seconds for item in batch) * 4 * MODEL_SAMPLE_RATE)
 
     def get_metrics_namespace(self) -> str:

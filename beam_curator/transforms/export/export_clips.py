@@ -28,7 +28,7 @@ class ExportClips(beam.PTransform[PBegin, JobSet]):
       inputs: files, globs, directory trees or output sets, local or in an object store.
       target: root of the tree; a plain path will do.
       rules: which parts of the tree are written, and from which keys; names are the reference's.
-      cut_rules: what is cut, and how.
+      cut_rules: which pieces to cut, and how to make clips of them.
       output: the format of rows, and shards.
       reading: how the inputs are read.
       logs_recordings: log each recording.

@@ -16,7 +16,7 @@ class ExportRows(beam.PTransform[PCollection[Row], Results]):
 
     Args:
       rules: what is made.
-      cut_rules: what is cut, and how.
+      cut_rules: which pieces to cut, and how to make clips of them.
 
     Returns:
       Results with the row of a clip and the files of the tree that go with it, or with a document alone; and a failure

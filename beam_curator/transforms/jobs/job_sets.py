@@ -39,7 +39,7 @@ class JobSet(NamedTuple):
     """The result of a job: records of its files, counts as they arise, and their sums once the set is committed.
 
     Attributes:
-      files: of the set.
+      files: records of the set's files.
       counts: stage by stage; those of `progress.*` are for people, and no books are kept with them.
       committed: one element, the sums of the counts that books are kept with.
     """
@@ -54,13 +54,13 @@ class CommitJob(beam.PTransform[PBegin, JobSet]):
 
     Args:
       target: where the files lie.
-      kind: of the set.
-      config: what decides the rows.
-      files: of the set, stage by stage.
+      kind: the kind of set.
+      config: the settings that affect the rows.
+      files: the set's files, stage by stage.
       counts: stage by stage.
-      reading: what was read.
+      reading: the inputs, and how they were read.
       progress: counts for people while a recording is worked on.
-      beside: other files that decide the rows.
+      beside: files other than the inputs that affect the rows.
       list_files: tells which files the inputs mean.
     """
 

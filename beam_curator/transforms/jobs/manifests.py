@@ -115,6 +115,7 @@ class ReadRowsFn(beam.DoFn):
         failures: list[Failure] = []
         items = read_rows(ref, self._max_line_bytes)
         while True:
+            # around next() alone: the time of the steps behind this one must not count as reading
             with timed("read"):
                 item = next(items, None)
             if item is None:
@@ -141,6 +142,7 @@ def _failed(block: FailureBlock) -> Failed:
 
 def first_of_file(group: tuple[tuple[str, int], Iterable[FailureBlock]]) -> FailureBlock:
     """Of the blocks of one file that could not be read, return the first: a file fails once."""
+    # every block of a file that cannot be opened reports it
     return min(group[1], key=_ordinal)
 
 
@@ -153,7 +155,7 @@ class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
 
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
-      beside: other files that decide the rows.
+      beside: files other than the inputs that affect the rows.
       list_files: tells which files the inputs mean.
     """
 
@@ -168,6 +170,7 @@ class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
             begin
             | "Start" >> beam.Create([None])
             | "List files" >> beam.ParDo(_ListFilesFn(self._inputs, self._beside, self._list_files))
+            # breaks fusion, or one worker would hash every file
             | "Spread files" >> beam.Reshuffle()
             | "Hash file" >> beam.Map(hash_input)
             | "Mark what is beside" >> beam.Map(_marked, frozenset(self._beside))

@@ -36,9 +36,9 @@ class MergeParts(beam.PTransform[PCollection[Part], MergedParts]):
 
     Args:
       target: where the files lie; as many shards as it says, or as there are blocks of manifest.
-      row_format: of the rows.
-      kind: of the rows.
-      write_tables: what writes the kind's tables, which are Parquet whatever the format of the rows.
+      row_format: the rows' format.
+      kind: the kind of rows.
+      write_tables: writer of the kind's tables, which are Parquet whatever the format of the rows.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class MergeParts(beam.PTransform[PCollection[Part], MergedParts]):
 def key_part(part: Part, n_shards: int) -> Iterator[tuple[tuple[str, int, int], Shard]]:
     """Give each file of a recording the kind, number and count of the shards that it goes into."""
     for record in part.files:
+        # without a number of shards there is one to a block, as in a set that is not merged
         n = n_shards or record.n_blocks
         columns = () if _are_letters(record.kind) else part.columns
         yield (record.kind, shard_of(record, n), n), Shard(record=record, columns=columns)
@@ -86,6 +87,7 @@ class _MergeFn(beam.DoFn):
 
     def process(self, group: tuple[tuple[str, int, int], Iterable[Shard]]) -> Iterator[Any]:
         (kind, number, n), grouped = group
+        # groups come in any order, and the rows of a set must not depend on it
         parts = sorted(grouped, key=_position)
         n_rows = sum(part.record.n_rows for part in parts)
         if not n_rows:

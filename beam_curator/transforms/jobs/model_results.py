@@ -1,4 +1,4 @@
-"""Jobs in whose middle a model hears recordings, without files: the steps before the model, and behind it."""
+"""Jobs with a model in their middle, without files: the steps before the model, and after it."""
 
 from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple
@@ -24,7 +24,7 @@ class LookIntoRecordings(beam.PTransform[PCollection[TaskT], LookedInto[ReadyT]]
     """Look into the recording of each task before a model hears it.
 
     Args:
-      job: tells what of it the model takes.
+      job: prepares each recording for the model.
     """
 
     def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT]) -> None:

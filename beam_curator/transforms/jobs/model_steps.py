@@ -1,4 +1,4 @@
-"""The steps of jobs in whose middle a model hears recordings: prepare them for it, and write its results."""
+"""The steps of jobs with a model in their middle: prepare recordings for it, and write its results."""
 
 from collections.abc import Iterator
 from typing import Any, Generic, Literal, NamedTuple
@@ -37,8 +37,8 @@ class PrepareRecordings(
     """Look into the recording of each task, unless an earlier attempt has done with it.
 
     Args:
-      job: tells what of it the model takes.
-      target: of the job.
+      job: prepares each recording for the model.
+      target: where the job writes.
     """
 
     def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT], target: OutputTarget) -> None:
@@ -82,6 +82,7 @@ class WritingFn(beam.DoFn):
 
 
 def _raising(error: EntryError) -> Iterator[Event]:
+    # makes this a generator, which raises when it is read, as a job's events do
     yield from ()
     raise error
 
@@ -106,7 +107,7 @@ class WriteResults(beam.PTransform[PCollection[PredictionResult], PCollection[Pa
 
     Args:
       job: makes rows and files of a result.
-      target: of the job.
+      target: where the job writes.
     """
 
     def __init__(self, job: ModelJob[AskedT, TaskT, ReadyT], target: OutputTarget) -> None:

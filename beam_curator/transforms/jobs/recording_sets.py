@@ -23,7 +23,7 @@ from beam_curator.transforms.jobs.writing import WriteFailures
 from beam_curator.transforms.metrics import CountBlocks
 
 FILES_A_BLOCK = 1000
-"""How many recordings that are named by themselves count as one block, for the number of files of rows."""
+"""The number of directly named recordings that count as one block, which decides the number of row files."""
 
 
 class ReadRows(NamedTuple, Generic[AskedT]):
@@ -39,9 +39,9 @@ class ReadAsked(beam.PTransform[PBegin, ReadRows[AskedT]], Generic[AskedT, TaskT
 
     Args:
       job: tells it of a block.
-      reading: what is read.
+      reading: the inputs, and how to read them.
       target: where dead letters go.
-      takes_recordings: inputs may also be recordings, each of which asks for itself.
+      takes_recordings: inputs may also be recordings, each a request of its own.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class _ListFn(beam.DoFn):
         n_blocks = -(-len(files) // FILES_A_BLOCK)
         for number, file in enumerate(files):
             full = file.name if storage.is_remote(file.name) else os.path.abspath(file.name)
+            # one element a recording, so that they spread over workers; ordinal and part keep their order
             ordinal, part = divmod(number, FILES_A_BLOCK)
             ref = BlockRef(source=file.name, occurrence=0, ordinal=ordinal, n_blocks=n_blocks, start=0, stop=0)
             yield LineBlock(ref=ref, part=part, lines=(Line(offset=0, raw=encode({self._key: full})),))
@@ -116,13 +117,13 @@ class WriteRecordingSet(beam.PTransform[PBegin, JobSet], Generic[AskedT, TaskT])
     """Do a job over recordings from its inputs to a complete output set.
 
     Args:
-      job: what is done.
-      reading: what is read.
+      job: the work on each recording.
+      reading: the inputs, and how to read them.
       target: where the set goes.
       config: the settings that decide the rows.
-      row_format: of the rows.
-      takes_recordings: inputs may also be recordings, each of which asks for itself.
-      beside: files that decide the rows besides the inputs.
+      row_format: the rows' format.
+      takes_recordings: inputs may also be recordings, each a request of its own.
+      beside: files other than the inputs that affect the rows.
     """
 
     def __init__(

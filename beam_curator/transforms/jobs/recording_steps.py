@@ -89,6 +89,7 @@ class GroupRecordings(beam.PTransform[PCollection[AskedT], PCollection[TaskT]], 
             keyed
             | "Group" >> beam.GroupByKey()
             | "Make tasks" >> beam.FlatMap(_tasks, job.tasks).with_output_types(tuple[str, Any])
+            # a group is one work item however large; behind a shuffle its tasks can go to other workers
             | "Spread recordings" >> beam.transforms.util.ReshufflePerKey()
             | "Drop key" >> beam.Values()
         )
@@ -145,7 +146,7 @@ class WriteRecordings(beam.PTransform[PCollection[TaskT], WrittenRecordings], Ge
 
     Args:
       job: does the work.
-      target: where to.
+      target: where to write.
     """
 
     def __init__(self, job: OpenedJob[AskedT, TaskT], target: OutputTarget) -> None:
@@ -184,6 +185,7 @@ class _WorkFn(beam.DoFn):
         with timed(self._job.rows.stage), collector_paused():
             part = self._files.kept(task)
             if part is None:
+                # the counts pass by while the recording is worked on; its outcome is the generator's value
                 part = yield from noted(self._files.write(task, events_of(self._job, task)))
         yield part
         for name, n in part.counts:

@@ -25,11 +25,11 @@ Relative names of recordings begin at the manifest of a block, or at `audio_root
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingResult:
-    """One thing that came of a recording.
+    """One result of a recording.
 
     Attributes:
       kind: of the row, such as "clips", or of a file that stands alone.
-      row: what a set would hold; its `_origin` says which row asked for it.
+      row: the row that a set would hold; its `_origin` names the row that requested it.
       files: name and bytes of each file that a set would hold beside the row.
     """
 
@@ -53,10 +53,10 @@ class PlannedTasks(NamedTuple, Generic[TaskT]):
 
 
 class PlanTasks(beam.PTransform[PCollection[Row], PlannedTasks[TaskT]], Generic[AskedT, TaskT]):
-    """Tell which recordings rows ask for, and let rows meet that ask for one.
+    """Find the recordings that rows request, and group the rows by recording.
 
     Args:
-      job: whose rows they are.
+      job: the job that the rows belong to.
     """
 
     def __init__(self, job: RecordingJob[AskedT, TaskT]) -> None:
@@ -80,9 +80,10 @@ def block_of_line(source: str, offset: int, raw: bytes) -> LineBlock:
 
     Args:
       source: the manifest, or the recording itself.
-      offset: of the line.
+      offset: the line's offset in bytes.
       raw: the line.
     """
+    # 7 bytes, so that the number fits into a signed integer of 64 bits
     ordinal = int.from_bytes(hashlib.blake2b(source.encode("utf-8", "surrogatepass"), digest_size=7).digest())
     ref = BlockRef(source=source, occurrence=0, ordinal=ordinal, n_blocks=1, start=0, stop=0)
     return LineBlock(ref=ref, part=0, lines=(Line(offset=offset, raw=raw),))
@@ -98,7 +99,7 @@ class MakeResults(beam.PTransform[PCollection[Row], Results], Generic[AskedT, Ta
     Rows of one recording meet, so that it is opened once: a step for batches.
 
     Args:
-      job: what is done.
+      job: the work on each recording.
     """
 
     def __init__(self, job: OpenedJob[AskedT, TaskT]) -> None:
@@ -138,6 +139,7 @@ class JobFn(beam.DoFn):
 
     def _whole(self, task: Any, events: Iterator[Event]) -> Iterable[Event]:
         try:
+            # held back whole, since a failure at the end takes back what came before
             return list(events)
         except EntryError as err:
             return self.failed(task, err)
@@ -160,7 +162,7 @@ def results_of(event: Event, kind: str, read: Mapping[str, bytes]) -> Iterator[R
     """Yield an event as a result or a failure; counts are for books alone.
 
     Args:
-      event: of a recording.
+      event: one event of a recording.
       kind: of rows.
       read: bytes of the files of a row, by their names.
     """

@@ -34,7 +34,7 @@ class WriteTrainingWindows(beam.PTransform[PCollection[EntryBlock], PCollection[
     """Write the rows of each block into a file of its own, whole or not at all, and shards of them if asked.
 
     Args:
-      target: where to; a plain path will do.
+      target: where to write; a plain path will do.
       output: format and layout of the rows, and how many files they are merged into.
 
     Returns:
@@ -71,7 +71,7 @@ class WriteFailures(beam.PTransform[PCollection[FailureBlock], PCollection[FileR
     """Write dead letters as JSON lines, one file for each block and stage that has any.
 
     Args:
-      target: where to; a plain path will do.
+      target: where to write; a plain path will do.
 
     Returns:
       A record of each file as its writer saw it.
@@ -144,9 +144,9 @@ class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mappi
 
     Args:
       target: where the files lie.
-      kind: what they are, and how the books balance.
-      config: what decides the rows, by section.
-      counts: what every stage counted.
+      kind: kind of the set, with the equations of its books.
+      config: the settings that affect the rows, by section.
+      counts: the counts of all stages.
       inputs: the input files as they were read.
 
     Returns:
@@ -170,6 +170,7 @@ class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mappi
         self._inputs = inputs
 
     def expand(self, files: PCollection[FileRecord]) -> PCollection[Mapping[str, int]]:
+        # as side inputs: the commit runs once all files, counts and hashes are there
         totals = self._counts | "Add up counts" >> beam.CombinePerKey(sum)
         return (
             files.pipeline

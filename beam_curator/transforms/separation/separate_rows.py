@@ -16,7 +16,7 @@ class SeparateRows(beam.PTransform[PCollection[Row], Results]):
     Elements are rows as dicts, or blocks of `ReadManifests`. The tracks of one recording are held in memory.
 
     Args:
-      separation: what goes on a track.
+      separation: which speech goes on a track.
       rules: where recordings and turns are in a row.
       output_format: "wav", which is the default, "flac" or "ogg".
 

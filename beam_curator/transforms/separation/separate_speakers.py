@@ -26,7 +26,7 @@ class SeparateSpeakers(beam.PTransform[PBegin, JobSet]):
       inputs: manifests with turns, such as sets of `diarize`: files, globs, directory trees or output sets, local or
         in an object store.
       target: where the set goes; a plain path will do.
-      separation: what goes on a track.
+      separation: which speech goes on a track.
       rules: where recordings and turns are in a row.
       output: the formats of tracks and rows, and shards.
       reading: how the inputs are read.

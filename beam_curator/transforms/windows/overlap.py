@@ -99,6 +99,7 @@ def spans_by_audio_file(block: EntryBlock) -> Iterator[tuple[str, RowSpans]]:
 
 def choose_in_file(group: tuple[str, Iterable[RowSpans]], rules: OverlapRules) -> Iterator[Choices]:
     """Let all windows of one recording compete; yield for each row the windows that stay, sorted by time."""
+    # groups come in any order; sorted by row id, equal windows are decided alike on every engine
     rows = sorted(group[1])
     owners = [(number, position) for number, row in enumerate(rows) for position in range(len(row[2]))]
     spans = [span for row in rows for span in zip(row[2], row[3], strict=True)]
@@ -106,6 +107,7 @@ def choose_in_file(group: tuple[str, Iterable[RowSpans]], rules: OverlapRules) -
     for index in survivors(spans, rules):
         number, position = owners[index]
         kept.setdefault(number, []).append(position)
+    # also rows without survivors: a row without a choice would mean that its file has changed
     for number, (row_id, ordinal, _, _) in enumerate(rows):
         yield ordinal, (row_id[2], tuple(kept.get(number, ())))
 
@@ -124,10 +126,12 @@ class _ReadAgainFn(beam.DoFn):
     def process(self, group: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[EntryBlock]:
         refs = list(group[1]["refs"])
         ref, rules = refs[0]
+        # only the times of windows were grouped: reading rows again costs less than shuffling them
         choices = dict(group[1]["choices"])
         for item in read_rows(ref, self._max_line_bytes):
             if isinstance(item, LineBlock):
                 with timed("overlap"), collector_paused():
+                    # the first reading reported these failures already
                     built, _failed_before = build_block(item, rules)
                     rows = tuple(self._with_choice(row, ref.source, choices) for row in built.rows)
                 if rows:
@@ -137,6 +141,8 @@ class _ReadAgainFn(beam.DoFn):
         kept = choices.get(row.offset)
         if kept is not None:
             return _chosen(row, OverlapChoice(survivors=kept, kept=sorted(kept)))
+        # the first reading gave every such row a choice, if only an empty one
         if row.plan.firsts and audio_file_of(row, source) is not None:
             raise RuntimeError(f"no choice for the row at byte {row.offset} of {source}: it changed while it was read")
+        # without a recording to name, the windows of a row compete with each other alone
         return _chosen(row, choose_in_row(row.plan, self._rules))

@@ -24,7 +24,7 @@ class BuildTrainingWindows(
     """Parse the rows of each block and plan their training windows.
 
     Args:
-      rules: what makes a window.
+      rules: the conditions for a window.
 
     Returns:
       Blocks of planned entries, and blocks of failures: rows that cannot be processed.

@@ -40,11 +40,11 @@ class ChosenWindows(NamedTuple):
 
 
 class ChooseWindows(beam.PTransform[PBegin, ChosenWindows]):
-    """From manifests to training windows of which those that stay are chosen; nothing is written.
+    """From manifests to training windows, each marked as kept or not; nothing is written.
 
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
-      rules: what makes a window.
+      rules: the conditions for a window.
       overlap: which windows stay; by default nearest to the window target, at most half shared.
       reading: how the inputs are read.
     """
@@ -81,7 +81,7 @@ class BuildWindowSet(beam.PTransform[PBegin, JobSet]):
     """From manifests to a complete output set of training windows.
 
     Args:
-      chosen: what to read and which windows to choose; a list of inputs stands for the defaults.
+      chosen: the inputs, and the rules for choosing windows; a plain list of inputs takes the default rules.
       target: where the set goes; a plain path will do.
       output: format and layout of the rows, and shards.
 
@@ -156,7 +156,7 @@ class ExplodeBlocks(beam.PTransform[PCollection[LineBlock | EntryBlock | Failure
     Blocks of raw rows give the lines as they are; blocks after `FilterOverlaps` give result rows.
 
     Args:
-      output: the layout of result rows; what it says of files changes nothing here.
+      output: the layout of result rows; its options for files have no effect here.
     """
 
     def __init__(self, output: WindowOutputOptions = WindowOutputOptions()) -> None:

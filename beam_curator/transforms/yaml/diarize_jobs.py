@@ -83,7 +83,7 @@ class DiarizeRecordings(beam.PTransform[PCollection[beam.Row], Outputs]):
     Rows that name one recording meet, so that it is heard once: a step for batches.
 
     Args:
-      error_handling: where rows go that fail; without it, the first of them ends the job.
+      error_handling: where failed rows go; without it, the first failure ends the job.
 
     Returns:
       Rows of `source`, `offset`, columns to query, `rttm`, the lines of the recording, and `row`, the entry.

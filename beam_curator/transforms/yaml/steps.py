@@ -51,7 +51,7 @@ class ReadManifests(beam.PTransform[PBegin, Outputs]):
 
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
-      error_handling: where lines go that fail; without it, the first of them ends the job.
+      error_handling: where failed lines go; without it, the first failure ends the job.
 
     Returns:
       Rows of `source`, `offset` and `row`, the line itself.
@@ -84,7 +84,7 @@ class BuildTrainingWindows(beam.PTransform[PCollection[beam.Row], Outputs]):
     """Build the training windows of each row.
 
     Args:
-      error_handling: where rows go that fail; without it, the first of them ends the job.
+      error_handling: where failed rows go; without it, the first failure ends the job.
 
     Returns:
       Rows of `source`, `offset`, columns to query, and `row` with `windows`, `stats` and
@@ -120,7 +120,7 @@ class FilterOverlaps(beam.PTransform[PCollection[beam.Row], Outputs]):
     """Filter the windows of each row; the windows of one row compete with one another only.
 
     Args:
-      error_handling: where rows go that fail; without it, the first of them ends the job.
+      error_handling: where failed rows go; without it, the first failure ends the job.
 
     Returns:
       Rows of `source`, `offset`, columns to query, and `row` with `filtered_windows` and what goes

@@ -27,7 +27,7 @@ class ChooseWindows(beam.PTransform[PBegin, Outputs]):
 
     Args:
       inputs: files, globs, directory trees or output sets, local or in an object store.
-      error_handling: where rows go that fail; without it, the first of them ends the job.
+      error_handling: where failed rows go; without it, the first failure ends the job.
 
     Returns:
       Rows of `source`, `offset`, columns to query, and `row`, the line that `beam-curator windows` writes.

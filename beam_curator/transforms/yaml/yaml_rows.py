@@ -132,7 +132,7 @@ for _row_type in _ROW_TYPES:
 
 
 class RowRefusedError(ValueError):
-    """A row failed in a step that was not told where to put such rows."""
+    """A row failed in a step without error_handling."""
 
 
 def read_row(source: str, line: Line) -> ManifestRow | Failure:
