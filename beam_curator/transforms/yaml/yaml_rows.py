@@ -91,6 +91,17 @@ class DiarizedRow(NamedTuple):
     row: str
 
 
+class MadeRow(NamedTuple):
+    """A row that a job makes of a recording, and the files that a set would hold beside it."""
+
+    source: str
+    offset: int
+    kind: str
+    row: str
+    file_names: Sequence[str]
+    files: Sequence[bytes]
+
+
 class ErrorRow(NamedTuple):
     """A dead letter: keys and values are those of a line of `failures-*.jsonl`."""
 
