@@ -79,7 +79,9 @@ def parquet_bytes(ids: Sequence[str], vectors: Sequence[Embedding]) -> bytes:
     import pyarrow.parquet as pq
 
     if not vectors or len(ids) != len(vectors):
-        raise ValueError(f"{len(ids)} ids and {len(vectors)} vectors, expected as many, at least one: write no file")
+        raise ValueError(
+            f"{len(ids)} ids and {len(vectors)} vectors, expected one id a vector, at least one: leave the file out"
+        )
     buffer = io.BytesIO()
     table = embedding_table(ids, vectors, embedding_schema(len(vectors[0])))
     pq.write_table(table, buffer, **PARQUET_OPTIONS)

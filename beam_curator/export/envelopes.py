@@ -60,7 +60,7 @@ class Envelope:
         """
         first, stop = self.n_added, self.n_added + len(samples)
         if stop > self.n_samples:
-            raise ValueError(f"{stop} samples are more than the {self.n_samples} of the clip: say how many there are")
+            raise ValueError(f"{stop} samples are more than the {self.n_samples} of the clip: give the real number")
         if not len(samples):
             return
         mixed = mix(samples)

@@ -72,17 +72,18 @@ def download(model_name: str, cache_dir: str | None) -> ModelLocation:
     known = known_model(model_name)
     wanted = files_needed(names, prefers_nemo=known is None or known.family != "nemotron")
     if not wanted:
-        raise ModelFileError(f"model {model_name} has neither a .nemo nor safetensors: name a diarization model")
+        raise ModelFileError(f"model {model_name} has neither a .nemo file nor safetensors: name a diarization model")
     try:
         snapshot_download(repository, revision=revision, cache_dir=cache, allow_patterns=wanted)
     except Exception as err:  # transport, hub and disk each have errors of their own
         raise ModelNotFoundError(
-            f"model {model_name} was not fetched whole ({_reason(err)}): run again, which goes on where it broke off, "
-            f"or {_LOCAL_CURE}"
+            f"model {model_name} was not downloaded completely ({_reason(err)}): run again to resume, or {_LOCAL_CURE}"
         ) from err
     found = cached_model(model_name, cache_dir)
     if found is None:
-        raise ModelFileError(f"model {model_name} cannot be used as fetched into {cache}: delete it there, run again")
+        raise ModelFileError(
+            f"model {model_name} cannot be used as downloaded into {cache}: delete it there and run again"
+        )
     return found
 
 

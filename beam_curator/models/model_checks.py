@@ -34,7 +34,7 @@ def check_model(options: ModelOptions, parameters: StreamingParameters) -> None:
     known = known_model(options.model_name) if not options.model_path else None
     if known is not None and known.task != "diarization":
         raise ModelFileError(
-            f"model {known.name} does not tell who speaks when, expected one that does: give --model-name "
+            f"model {known.name} is no diarization model: give --model-name "
             f"{RECOMMENDED_MODEL}, or another of 'beam-curator models'"
         )
     location = locate_model(options)

@@ -106,7 +106,9 @@ def _refuse_foreign(directory: str) -> None:
         raise FileExistsError(f"{directory} is not a directory: give another one")
     strays = sorted(set(os.listdir(directory)) - {*onnx_backend.FILES, onnx_backend.CHECKSUMS})
     if strays:
-        raise FileExistsError(f"{directory} holds {strays[0]!r}, which is of no exported model: give another directory")
+        raise FileExistsError(
+            f"{directory} holds {strays[0]!r}, which belongs to no exported model: give another directory"
+        )
 
 
 def _refuse_other_model(directory: str, config: ModelConfig, *, overwrite: bool) -> None:

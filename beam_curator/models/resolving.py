@@ -86,7 +86,7 @@ def find_model(model_name: str, cache_dir: str | None) -> ModelLocation | None:
             return locate(packaged_folder(known.name), name=known.name)
         except (ModelNotFoundError, ModelFileError) as err:
             raise ModelNotFoundError(
-                f"model {known.name} is not whole in this package ({err}): {REINSTALL_CURE}"
+                f"model {known.name} is incomplete in this package ({err}): {REINSTALL_CURE}"
             ) from err
     placed = os.path.join(models_folder(cache_dir), model_name.rpartition("/")[2])
     found = cached_model(model_name, cache_dir)

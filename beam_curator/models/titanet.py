@@ -99,7 +99,9 @@ def load_titanet(
     restored = restore_nemo(path, TITANET, device)
     sample_rate = restored.model.preprocessor.featurizer.sample_rate
     if sample_rate != MODEL_SAMPLE_RATE:
-        raise NotAModelError(f"{path} hears {sample_rate} Hz, expected {MODEL_SAMPLE_RATE}: give another model")
+        raise NotAModelError(
+            f"{path} takes audio at {sample_rate} Hz, expected {MODEL_SAMPLE_RATE}: give another model"
+        )
     identity = ModelIdentity(name or os.path.basename(path), revision, restored.sha256, "nemo")
     return TitaNetModel(restored, identity, n_threads, time.perf_counter() - begin)
 

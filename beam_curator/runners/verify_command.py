@@ -39,7 +39,9 @@ def run_verify_command(directory: str) -> int:
     except NotAnOutputSetError as err:
         raise UsageError(f"{directory}: {err}") from err
     if manifest.command not in SET_KINDS:
-        raise UsageError(f"{directory} was written by {manifest.command!r}: verify it with the version that has it")
+        raise UsageError(
+            f"{directory} was written by {manifest.command!r}: verify it with a version that has this command"
+        )
     problems = find_problems(directory, manifest)
     for problem in problems:
         print(f"beam-curator: {problem}", file=sys.stderr)

@@ -77,7 +77,9 @@ def track_plan(spans: Iterable[Span], sample_rate: int, n_samples: int, *, compa
     before = 0.0
     for start, end in spans:
         if not before <= start <= end:
-            raise ValueError(f"span {start!r}-{end!r} s behind {before!r} s: give spans in order, none overlapping")
+            raise ValueError(
+                f"span {start!r}-{end!r} s, expected times from {before!r} s on: give spans in order, without overlap"
+            )
         before = end
         asked = ClipRequest(fields={}, combo=2, index=0, start=start, end=end, unit="s").sample_range(sample_rate)
         first, stop = min(asked[0], n_samples), min(asked[1], n_samples)

@@ -78,7 +78,7 @@ def test_embeddings_of_two_models_do_not_go_together() -> None:
 
 @pytest.mark.parametrize(("ids", "n_vectors"), [([], 0), (["a"], 2), (["a", "b"], 1)])
 def test_ids_and_vectors_belong_together(ids: list[str], n_vectors: int) -> None:
-    with pytest.raises(ValueError, match="expected as many, at least one"):
+    with pytest.raises(ValueError, match="expected one id a vector, at least one"):
         parquet_bytes(ids, [np.float32([1])] * n_vectors)
 
 

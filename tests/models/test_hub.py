@@ -139,7 +139,7 @@ def test_of_a_sortformer_in_both_forms_the_nemo_file_is_fetched(tmp_path: Path) 
 def test_a_repository_without_weights(tmp_path: Path) -> None:
     with Hub("org/text", {"README.md": b"#", "config.json": b"{}"}) as hub:
         found = resolve("org/text", tmp_path, endpoint=hub.url)
-    assert found == "ModelFileError model org/text has neither a .nemo nor safetensors: name a diarization model"
+    assert found == "ModelFileError model org/text has neither a .nemo file nor safetensors: name a diarization model"
 
 
 def test_a_download_that_broke_off_is_not_taken_for_whole(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def test_a_download_that_broke_off_is_not_taken_for_whole(tmp_path: Path) -> Non
     with Hub(NAME, {"a.nemo": big}) as hub:
         hub.breaks_off["a.nemo"] = 1000
         found = resolve(NAME, tmp_path, endpoint=hub.url)
-        assert found.startswith(f"ModelNotFoundError model {NAME} was not fetched whole (")
-        assert "run again, which goes on where it broke off, or download it elsewhere" in found
+        assert found.startswith(f"ModelNotFoundError model {NAME} was not downloaded completely (")
+        assert "run again to resume, or download it elsewhere" in found
         offline = resolve(NAME, tmp_path, endpoint="https://hub.invalid")
         assert offline.startswith(f"ModelNotFoundError model {NAME} cannot be fetched")
         hub.breaks_off.clear()

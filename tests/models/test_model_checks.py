@@ -128,7 +128,7 @@ class TestInPipelines:
 
 
 def test_a_model_of_embeddings_tells_no_turns() -> None:
-    with pytest.raises(ModelFileError, match="titanet_large does not tell who speaks when, expected one that does"):
+    with pytest.raises(ModelFileError, match="titanet_large is no diarization model"):
         check_model(ModelOptions(model_name=TITANET_MODEL), StreamingParameters())
 
 

@@ -63,7 +63,7 @@ def test_a_model_of_another_file_stays_unless_told(
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_nothing_foreign_is_removed(overwrite: bool, streaming_model: Model, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    said = f"{tmp_path} holds 'thesis.tex', which is of no exported model: give another directory"
+    said = f"{tmp_path} holds 'thesis.tex', which belongs to no exported model: give another directory"
     with pytest.raises(FileExistsError, match=re.escape(said)):
         export_sortformer(str(streaming_model.nemo), str(tmp_path), overwrite=overwrite)
     with pytest.raises(FileExistsError, match=r"thesis\.tex is not a directory"):

@@ -218,7 +218,7 @@ def test_the_model_of_this_package_may_be_missing(
     monkeypatch.setattr(beam_curator, "__file__", str(tmp_path / "__init__.py"))
     with pytest.raises(ModelNotFoundError) as caught:
         resolve_model("demo")
-    assert str(caught.value).startswith(f"model demo is not whole in this package ({found}")
+    assert str(caught.value).startswith(f"model demo is incomplete in this package ({found}")
     assert str(caught.value).endswith("): pip install --force-reinstall --no-deps beam-curator")
 
 

@@ -134,7 +134,7 @@ def test_export_may_be_repeated(nemo: Path, tmp_path: Path) -> None:
         (["export", "{here}/gone.nemo", "{here}/model"], r"gone\.nemo is not there: give a \.nemo file on this"),
         (["export", "{here}/text", "{here}/model"], r"text is no \.nemo file, or a damaged one \(5 bytes, "),
         (["export", "{here}", "{here}/model"], r" is a directory: give a \.nemo file of a Sortformer"),
-        (["export", "{nemo}", "{here}"], r" holds 'text', which is of no exported model: give another directory"),
+        (["export", "{nemo}", "{here}"], r" holds 'text', which belongs to no exported model: give another directory"),
     ],
 )
 def test_what_cannot_be_exported(arguments: Sequence[str], said: str, nemo: Path, tmp_path: Path) -> None:

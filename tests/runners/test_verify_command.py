@@ -104,4 +104,4 @@ def test_a_set_of_an_unknown_command_is_refused(output_set: Path) -> None:
     manifest.write_bytes(manifest.read_bytes().replace(b'"command": "windows"', b'"command": "later"'))
     with pytest.raises(UsageError) as refused:
         run("verify", output_set)
-    assert str(refused.value) == f"{output_set} was written by 'later': verify it with the version that has it"
+    assert str(refused.value) == f"{output_set} was written by 'later': verify it with a version that has this command"

@@ -47,7 +47,7 @@ def test_a_span_without_a_sample_is_not_on_the_track() -> None:
 
 @pytest.mark.parametrize("spans", [[(2, 1)], [(-1, 1)], [(0, 2), (1, 3)], [(4, 5), (0, 1)], [(float("nan"), 1)]])
 def test_spans_out_of_order_are_a_mistake_of_the_caller(spans: list[Span]) -> None:
-    with pytest.raises(ValueError, match="give spans in order, none overlapping"):
+    with pytest.raises(ValueError, match="give spans in order, without overlap"):
         track_plan(spans, 8000, 80_000)
 
 

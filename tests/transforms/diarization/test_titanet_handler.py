@@ -172,7 +172,7 @@ class TestFiles:
 
     def test_other_sample_rates_are_refused(self, tmp_path: Path) -> None:
         path = write_titanet(tmp_path / "phone.nemo", 8000)
-        with pytest.raises(NotAModelError, match=r"phone\.nemo hears 8000 Hz, expected 16000"):
+        with pytest.raises(NotAModelError, match=r"phone\.nemo takes audio at 8000 Hz, expected 16000"):
             load_titanet(str(path), "cpu")
 
 
