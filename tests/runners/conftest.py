@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from beam_curator.runners import progress
 from beam_curator.transforms.jobs.manifests import ReadManifests
 from tests.manifests import write_mixed
 
@@ -17,6 +18,12 @@ def logging_as_before() -> Iterator[None]:
     yield
     root.handlers[:], threading.excepthook = handlers, hook
     root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the line that a job logs every half minute out of what tests compare: a slow machine takes that long."""
+    monkeypatch.setattr(progress, "_LOG_EVERY", float("inf"))
 
 
 @pytest.fixture
