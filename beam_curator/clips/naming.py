@@ -10,9 +10,7 @@ from typing import Any
 
 from beam_curator.clips.records import ClipRequest
 from beam_curator.recordings.safe_names import folded, safe_label, safe_stem, speaker_text, stem_of
-
-Position = tuple[int, int, int]
-"""Where a row stands in the input: (ordinal of its block, part, byte offset)."""
+from beam_curator.sets.blocks import Position
 
 
 def name_prefix(stem: str, request: ClipRequest) -> str:

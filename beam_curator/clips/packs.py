@@ -11,11 +11,8 @@ from beam_curator.clips.naming import NameClaim, claim_of, sort_requests
 from beam_curator.clips.records import ClipRequest
 from beam_curator.entries.json_lines import encode
 from beam_curator.recordings.safe_names import stem_with_mark
-from beam_curator.sets.blocks import BlockRef
+from beam_curator.sets.blocks import BlockRef, Position
 from beam_curator.sets.packed_rows import compressed, decompressed
-
-Position = tuple[int, int, int]
-"""Where a row stands among all: ordinal and part of its block, and its byte offset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from beam_curator.audio import AudioInfo
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import Cut, cut_of
-from beam_curator.clips.packs import Position, Recording
+from beam_curator.clips.packs import Recording
 from beam_curator.clips.records import ClipRequest
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.export.tree import clip_uuid
 from beam_curator.export.values import values_of
 from beam_curator.failures import EntryError
+from beam_curator.sets.blocks import Position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,9 @@ MAX_DOCUMENT_BYTES = 256 << 20
 
 Form = Literal["lines", "document"]
 
+Position = tuple[int, int, int]
+"""Where a row stands among all: ordinal and part of its block, and its byte offset."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFile:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from beam_curator.failures import EntryError, Failure
-from beam_curator.sets.blocks import LineBlock
+from beam_curator.sets.blocks import LineBlock, Position
 from beam_curator.sets.columns import RowColumns, Table
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import FAILURES, WrittenFile
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 ROW_STAGE = "plan"
 """The stage in which requests are read from rows."""
-
-Position = tuple[int, int, int]
-"""Where a row stands among all: ordinal and part of its block, and its byte offset."""
 
 
 def _nothing_counted(row: dict[str, Any]) -> Iterable[Count]:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from beam_curator.clips import ClipRequest
 from beam_curator.clips.naming import (
     NameClaim,
-    Position,
     claim_key,
     claim_of,
     name_prefix,
@@ -22,6 +21,7 @@ from beam_curator.clips.naming import (
     sort_requests,
 )
 from beam_curator.recordings.safe_names import safe_label, safe_stem, stem_of, stem_with_mark
+from beam_curator.sets.blocks import Position
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=80)
 """Lone surrogates and NUL among them."""

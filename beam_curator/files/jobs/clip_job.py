@@ -12,7 +12,7 @@ from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import Cut, channels_of, cut_of, rate_of
 from beam_curator.clips.entry_pieces import EntryKeys
 from beam_curator.clips.naming import NameClaim, claim_key, number_names, recordings_to_mark
-from beam_curator.clips.packs import AskedClips, Pack, Position, Recording, pack
+from beam_curator.clips.packs import AskedClips, Pack, Recording, pack
 from beam_curator.clips.records import ClipRequest
 from beam_curator.clips.tables import CutFacts, clip_row
 from beam_curator.entries.json_lines import encode
@@ -21,7 +21,7 @@ from beam_curator.failures import EntryError, Failure
 from beam_curator.files.clip_files import EncodedClip, encode_clip
 from beam_curator.files.jobs.clip_planning import INTERVAL_STAGE, plan_clips
 from beam_curator.rules import config_of
-from beam_curator.sets.blocks import LineBlock
+from beam_curator.sets.blocks import LineBlock, Position
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.recording_events import Event, Made, MadeFile, Missed, Noticed
 from beam_curator.sets.recording_jobs import ROW_STAGE, BlockPlan, OpenedJob

@@ -10,7 +10,7 @@ from beam_curator.audio import AudioReader
 from beam_curator.clips.clip_rows import CLIPS
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.entry_pieces import EntryKeys
-from beam_curator.clips.packs import AskedClips, Pack, Position, Recording
+from beam_curator.clips.packs import AskedClips, Pack, Recording
 from beam_curator.clips.records import ClipRequest
 from beam_curator.export import tree
 from beam_curator.export.document_paths import claim_key, relative_path
@@ -33,6 +33,7 @@ from beam_curator.files.export.clip_export import ClipExport
 from beam_curator.files.export.embedding_file import EmbeddingFile
 from beam_curator.files.jobs.clip_job import RequestJob, failure_of
 from beam_curator.rules import config_of
+from beam_curator.sets.blocks import Position
 from beam_curator.sets.embedding_columns import Embedding
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.recording_events import Described, Event, Made, MadeFile, Missed, Noticed

@@ -22,9 +22,9 @@ from beam_curator.transforms.diarization.hear_recordings import EmbedVoices, Hea
 from beam_curator.transforms.diarization.model_handlers import embedding_handler_of, handler_of
 from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
 from beam_curator.transforms.jobs.merging import MergeParts, WriteTable
-from beam_curator.transforms.jobs.model_steps import PrepareRecordings, WriteResults, shown_of
+from beam_curator.transforms.jobs.model_steps import PrepareRecordings, WriteResults
 from beam_curator.transforms.jobs.recording_sets import ReadAsked
-from beam_curator.transforms.jobs.recording_steps import GroupRecordings
+from beam_curator.transforms.jobs.recording_steps import GroupRecordings, shown_of
 
 
 class Diarize(beam.PTransform[PBegin, JobSet]):

@@ -10,10 +10,10 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from beam_curator.failures import EntryError
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part
-from beam_curator.files.recording_files import RecordingFiles, look_into
-from beam_curator.sets.counting import Count
+from beam_curator.files.recording_files import look_into
 from beam_curator.sets.recording_events import Event
 from beam_curator.sets.recording_jobs import AskedT, ModelJob, ReadyT, TaskT
+from beam_curator.transforms.jobs.recording_steps import RecordingFn
 from beam_curator.transforms.metrics import timed
 
 Done = TaggedOutput[Literal["parts"], Part]
@@ -50,21 +50,14 @@ class PrepareRecordings(
         return PreparedRecordings(ready=prepared["ready"], parts=prepared["parts"])
 
 
-class WritingFn(beam.DoFn):
+class WritingFn(RecordingFn):
     """A step that may write the outcome of a recording."""
 
-    def __init__(self, job: ModelJob[Any, Any, Any], target: OutputTarget) -> None:
-        self._job = job
-        self._target = target
+    _job: ModelJob[Any, Any, Any]
 
     def setup(self) -> None:
-        self._files = RecordingFiles(self._job, self._target)
         self._job.timed = timed
-        self._job.open()
-
-    def teardown(self) -> None:
-        self._job.close()
-        self._files.close()
+        super().setup()
 
     def written(self, task: Any, events: Iterator[Event]) -> Part:
         """Write the events of a recording, and return its outcome."""
@@ -124,10 +117,3 @@ class _ResultFn(WritingFn):
             task = self._job.task_of(result.example)
             part = self.written(task, self._job.made(result.example, result.inference))
         yield part
-
-
-def shown_of(part: Part, shown: frozenset[str]) -> Iterator[Count]:
-    """Yield the counts of a finished recording that show progress. The books wait until all recordings are done."""
-    for name, n in part.counts:
-        if name in shown:
-            yield f"progress.{name}", n

@@ -168,8 +168,10 @@ def _documents(part: Part) -> tuple[FileRecord, ...]:
     return part.documents
 
 
-class _WorkFn(beam.DoFn):
-    def __init__(self, job: OpenedJob[Any, Any], target: OutputTarget) -> None:
+class RecordingFn(beam.DoFn):
+    """A step of a job that writes files about recordings; the job is open for as long as the step lives."""
+
+    def __init__(self, job: RecordingJob[Any, Any], target: OutputTarget) -> None:
         self._job = job
         self._target = target
 
@@ -181,6 +183,10 @@ class _WorkFn(beam.DoFn):
         self._job.close()
         self._files.close()
 
+
+class _WorkFn(RecordingFn):
+    _job: OpenedJob[Any, Any]
+
     def process(self, task: Any) -> Iterator[Part | Noted]:
         with timed(self._job.rows.stage), collector_paused():
             part = self._files.kept(task)
@@ -188,6 +194,12 @@ class _WorkFn(beam.DoFn):
                 # the counts pass by while the recording is worked on; its outcome is the generator's value
                 part = yield from noted(self._files.write(task, events_of(self._job, task)))
         yield part
-        for name, n in part.counts:
-            if name in self._job.shown:
-                yield TaggedOutput("progress", (f"progress.{name}", n))
+        for count in shown_of(part, self._job.shown):
+            yield TaggedOutput("progress", count)
+
+
+def shown_of(part: Part, shown: frozenset[str]) -> Iterator[Count]:
+    """Yield the counts of a finished recording that show progress. The books wait until all recordings are done."""
+    for name, n in part.counts:
+        if name in shown:
+            yield f"progress.{name}", n

@@ -11,7 +11,8 @@ from beam_curator.diarization.diarize_rules import DiarizeRules
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.models.turn_job import TurnJob
-from beam_curator.transforms.jobs.model_steps import PrepareRecordings, WriteResults, shown_of
+from beam_curator.transforms.jobs.model_steps import PrepareRecordings, WriteResults
+from beam_curator.transforms.jobs.recording_steps import shown_of
 from tests.fakes_models import write_sound
 from tests.files.parts import target_of
 from tests.models.test_turn_job import TALK, TALK_RTTM, ready_of, said, task_of, write_ready
