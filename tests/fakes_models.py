@@ -91,16 +91,13 @@ class BandBackend:
         places = np.minimum(middles[np.newaxis], lengths[:, np.newaxis] - 1)
         return np.take_along_axis(mel, places[:, :, np.newaxis], axis=1), n_frames
 
-    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
+    def encode(self, embeddings: Floats, lengths: Lengths, *, keeps_frames: bool = False) -> Encoded:
+        """The frames are how loud the tones are, of which each speaker has one."""
         with np.errstate(over="ignore"):
             probabilities = (1 / (1 + np.exp(-embeddings[:, :, : len(TONES)]))).astype(np.float32)
         for item, n in zip(probabilities, lengths, strict=True):
             item[n:] = 0
-        return probabilities
-
-    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
-        """The frames are how loud the tones are, of which each speaker has one."""
-        return Encoded(self.encode(embeddings, lengths), embeddings[:, :, : len(TONES)])
+        return Encoded(probabilities, embeddings[:, :, : len(TONES)] if keeps_frames else None)
 
 
 class BandHandler(SortformerModelHandler):

@@ -187,25 +187,16 @@ class Backend(Protocol):
         """
         ...
 
-    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
+    def encode(self, embeddings: Floats, lengths: Lengths, *, keeps_frames: bool = False) -> Encoded:
         """Turn embeddings into probabilities of speakers.
 
         Args:
           embeddings: float32 [n_items, n_frames, embedding_size], padded at the end of each item.
           lengths: int64 [n_items], frames of each item.
+          keeps_frames: return the encoder's frames, too.
 
         Returns:
-          float32 [n_items, n_frames, n_speakers], 0 behind the end of an item.
-
-        Raises:
-          OutOfMemoryError: there is not enough memory for so much at once.
-        """
-        ...
-
-    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
-        """Turn embeddings into probabilities of speakers, as `encode` does, and return the encoder's frames, too.
-
-        What is behind the end of an item in the frames is undefined.
+          Probabilities, 0 behind the end of an item, and frames, undefined there.
 
         Raises:
           OutOfMemoryError: there is not enough memory for so much at once.
@@ -220,10 +211,7 @@ def encoded(backend: Backend, embeddings: Floats, lengths: Lengths, *, keeps_fra
       ValueError: a probability is not finite.
       OutOfMemoryError: there is not enough memory for so much at once.
     """
-    if keeps_frames:
-        said = backend.encode_with_frames(embeddings, lengths)
-    else:
-        said = Encoded(backend.encode(embeddings, lengths))
+    said = backend.encode(embeddings, lengths, keeps_frames=keeps_frames)
     items = [
         Encoded(said.probabilities[item, :n], None if said.frames is None else said.frames[item, :n])
         for item, n in enumerate(lengths)

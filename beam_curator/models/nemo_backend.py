@@ -68,12 +68,8 @@ class NemoBackend:
 
         return self._run(compute)
 
-    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
+    def encode(self, embeddings: Floats, lengths: Lengths, *, keeps_frames: bool = False) -> Encoded:
         """Turn embeddings into probabilities of speakers; see `Backend.encode`."""
-        return self.encode_with_frames(embeddings, lengths).probabilities
-
-    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
-        """Turn embeddings into probabilities of speakers, and frames; see `Backend.encode_with_frames`."""
 
         def compute() -> Encoded:
             hidden, n_frames = self.model.frontend_encoder(
@@ -81,7 +77,8 @@ class NemoBackend:
                 processed_signal_length=self._tensor(lengths),
                 bypass_pre_encode=True,
             )
-            return Encoded(_floats(self.model.forward_infer(hidden, n_frames)), _floats(hidden))
+            probabilities = _floats(self.model.forward_infer(hidden, n_frames))
+            return Encoded(probabilities, _floats(hidden) if keeps_frames else None)
 
         return self._run(compute)
 

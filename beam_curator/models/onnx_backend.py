@@ -58,16 +58,10 @@ class OnnxBackend:
         embeddings, n_frames = _run(self._pre_encoder, _PRE_ENCODE_NAMES.outputs, {"mel": mel, "lengths": lengths})
         return embeddings, n_frames
 
-    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
+    def encode(self, embeddings: Floats, lengths: Lengths, *, keeps_frames: bool = False) -> Encoded:
         """Turn embeddings into probabilities of speakers; see `Backend.encode`."""
-        (probabilities,) = _run(
-            self._encoder, _ENCODE_NAMES.outputs[:1], {"embeddings": embeddings, "lengths": lengths}
-        )
-        return probabilities
-
-    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
-        """Turn embeddings into probabilities of speakers, and frames; see `Backend.encode_with_frames`."""
-        return Encoded(*_run(self._encoder, _ENCODE_NAMES.outputs, {"embeddings": embeddings, "lengths": lengths}))
+        outputs = _ENCODE_NAMES.outputs if keeps_frames else _ENCODE_NAMES.outputs[:1]
+        return Encoded(*_run(self._encoder, outputs, {"embeddings": embeddings, "lengths": lengths}))
 
 
 def load_onnx(directory: str, n_threads: int | None = None, device: Device = "auto") -> OnnxBackend:

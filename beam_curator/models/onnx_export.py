@@ -320,7 +320,7 @@ class _Differences(NamedTuple):
 def _differences(first: Backend, second: Backend, mel: Floats, lengths: Lengths) -> _Differences:
     embeddings, n_frames = first.pre_encode(mel, lengths)
     other_embeddings, other_n_frames = second.pre_encode(mel, lengths)
-    said, others = first.encode_with_frames(embeddings, n_frames), second.encode_with_frames(embeddings, n_frames)
+    said, others = (backend.encode(embeddings, n_frames, keeps_frames=True) for backend in (first, second))
     shapes, other_shapes = (
         [made[0].shape, made[1].tolist(), *(part.shape for part in made[2] if part is not None)]
         for made in ((embeddings, n_frames, said), (other_embeddings, other_n_frames, others))
@@ -346,7 +346,7 @@ def _rounding(backend: NemoBackend, mel: Floats, lengths: Lengths) -> float:
     import torch
 
     embeddings, n_frames = backend.pre_encode(mel, lengths)
-    found = backend.encode(embeddings, n_frames)
+    found = backend.encode(embeddings, n_frames).probabilities
     backend.model.double()
     try:
         with torch.inference_mode():

@@ -60,13 +60,9 @@ class SortformerModel:
         """Turn mel frames into embeddings; see `Backend.pre_encode`."""
         return with_memory_errors(lambda: self._backend.pre_encode(mel, lengths))
 
-    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
+    def encode(self, embeddings: Floats, lengths: Lengths, *, keeps_frames: bool = False) -> Encoded:
         """Turn embeddings into probabilities; see `Backend.encode`."""
-        return with_memory_errors(lambda: self._backend.encode(embeddings, lengths))
-
-    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
-        """Turn embeddings into probabilities and frames; see `Backend.encode_with_frames`."""
-        return with_memory_errors(lambda: self._backend.encode_with_frames(embeddings, lengths))
+        return with_memory_errors(lambda: self._backend.encode(embeddings, lengths, keeps_frames=keeps_frames))
 
 
 def _free_bytes(backend: Backend) -> int:

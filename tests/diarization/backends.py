@@ -60,7 +60,11 @@ class NumpyBackend:
             item[:n] = np.tanh(whole.reshape(n, -1) @ self._inner)
         return embeddings, n_frames
 
-    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
+    def encode(self, embeddings: Floats, lengths: Lengths, *, keeps_frames: bool = False) -> Encoded:
+        probabilities = self.probabilities(embeddings, lengths)
+        return Encoded(probabilities, self.frames(embeddings, probabilities) if keeps_frames else None)
+
+    def probabilities(self, embeddings: Floats, lengths: Lengths) -> Floats:
         self.calls.append(len(embeddings))
         if self.most_frames is not None and embeddings.shape[0] * embeddings.shape[1] > self.most_frames:
             raise OutOfMemoryError(f"{embeddings.shape[0]} x {embeddings.shape[1]} frames are too many")
@@ -70,16 +74,15 @@ class NumpyBackend:
             item[:n] = 1 / (1 + np.exp(-heard @ self._outer))
         return found * np.float32(np.nan) if self.not_finite else found
 
-    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
-        return Encoded(self.encode(embeddings, lengths), embeddings)
+    def frames(self, embeddings: Floats, probabilities: Floats) -> Floats:
+        return embeddings
 
 
 class TwiceBackend(NumpyBackend):
     """The same, whose frames are twice the probabilities: each tells which row it belongs to."""
 
-    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
-        probabilities = self.encode(embeddings, lengths)
-        return Encoded(probabilities, 2 * probabilities)
+    def frames(self, embeddings: Floats, probabilities: Floats) -> Floats:
+        return 2 * probabilities
 
 
 class NemoBackend:
@@ -105,7 +108,7 @@ class NemoBackend:
             )
         return embeddings.numpy(), n_frames.numpy().astype(np.int64)
 
-    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
+    def encode(self, embeddings: Floats, lengths: Lengths, *, keeps_frames: bool = False) -> Encoded:
         import torch
 
         with torch.inference_mode():
@@ -114,10 +117,8 @@ class NemoBackend:
                 processed_signal_length=torch.from_numpy(lengths),
                 bypass_pre_encode=True,
             )
-            return Encoded(self.model.forward_infer(hidden, n_hidden).numpy(), hidden.numpy())
-
-    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
-        return self.encode_with_frames(embeddings, lengths).probabilities
+            probabilities = self.model.forward_infer(hidden, n_hidden).numpy()
+            return Encoded(probabilities, hidden.numpy() if keeps_frames else None)
 
 
 def load_nemo(path: str) -> Any:

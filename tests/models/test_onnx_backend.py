@@ -36,9 +36,9 @@ def test_it_does_what_nemo_does(n_mel_frames: tuple[int, ...], model: Model) -> 
     assert n_frames.tolist() == [-(-length // 8) for length in n_mel_frames]
     assert (embeddings.shape, embeddings.dtype) == (expected.shape, np.float32)
     assert np.abs(embeddings - expected).max() <= 1e-5
-    probabilities = onnx.encode(expected, n_frames)
+    probabilities = onnx.encode(expected, n_frames).probabilities
     assert probabilities.dtype == np.float32
-    assert np.abs(probabilities - nemo.encode(expected, n_frames)).max() <= 1e-4
+    assert np.abs(probabilities - nemo.encode(expected, n_frames).probabilities).max() <= 1e-4
     assert all((item[n:] == 0).all() for item, n in zip(probabilities, n_frames, strict=True))
 
 
@@ -55,14 +55,14 @@ def test_the_number_of_threads_changes_nothing(streaming_model: Model, backend: 
     two = load_onnx(str(streaming_model.onnx), n_threads=2, device="cpu")
     embeddings, n_frames = backend.pre_encode(mel, lengths)
     assert (two.pre_encode(mel, lengths)[0] == embeddings).all()
-    assert (two.encode(embeddings, n_frames) == backend.encode(embeddings, n_frames)).all()
+    assert (two.encode(embeddings, n_frames).probabilities == backend.encode(embeddings, n_frames).probabilities).all()
 
 
 def test_an_item_does_not_depend_on_the_others(backend: OnnxBackend) -> None:
     embeddings, lengths = embeddings_of(64, 300, 41, 1)
-    together = backend.encode(embeddings, lengths)
+    together = backend.encode(embeddings, lengths).probabilities
     for item, n_frames in enumerate(lengths):
-        alone = backend.encode(embeddings[item : item + 1, :n_frames], lengths[item : item + 1])
+        alone = backend.encode(embeddings[item : item + 1, :n_frames], lengths[item : item + 1]).probabilities
         assert np.abs(alone[0] - together[item, :n_frames]).max() <= 1e-5
 
 
@@ -70,12 +70,14 @@ def test_input_may_be_longer_than_nemos_table_of_positions(short_table_model: Mo
     embeddings, lengths = embeddings_of(64, 90, 41)
     nemo = load_nemo(str(short_table_model.nemo), device="cpu", n_threads=1)
     onnx = load_onnx(str(short_table_model.onnx), n_threads=1, device="cpu")
-    assert np.abs(onnx.encode(embeddings, lengths) - nemo.encode(embeddings, lengths)).max() <= 1e-4
+    found, expected = (each.encode(embeddings, lengths).probabilities for each in (onnx, nemo))
+    assert np.abs(found - expected).max() <= 1e-4
 
 
 def test_views_are_taken_too(backend: OnnxBackend) -> None:
     embeddings, lengths = embeddings_of(64, 40, 30)
-    assert (backend.encode(embeddings[::-1], lengths[::-1]) == backend.encode(embeddings, lengths)[::-1]).all()
+    found = backend.encode(embeddings[::-1], lengths[::-1]).probabilities
+    assert (found == backend.encode(embeddings, lengths).probabilities[::-1]).all()
 
 
 def test_it_needs_no_torch(streaming_model: Model) -> None:
@@ -85,7 +87,7 @@ import numpy as np
 from beam_curator.models.onnx_backend import load_onnx
 backend = load_onnx(sys.argv[1])
 embeddings, n_frames = backend.pre_encode(np.zeros((1, 80, 128), np.float32), np.array([80]))
-print(backend.device, backend.encode(embeddings, n_frames).shape)
+print(backend.device, backend.encode(embeddings, n_frames).probabilities.shape)
 print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "nemo", "transformers", "onnx"}))
 """
     command = [sys.executable, "-c", script, str(streaming_model.onnx)]
@@ -97,10 +99,10 @@ def test_lack_of_memory_has_a_name_and_passes(
     backend: OnnxBackend, little_memory: Callable[[int], AbstractContextManager[None]]
 ) -> None:
     embeddings, lengths = embeddings_of(64, 20)
-    before = backend.encode(embeddings, lengths)
+    before = backend.encode(embeddings, lengths).probabilities
     with little_memory(1 << 30), pytest.raises(OutOfMemoryError, match=r"^onnxruntime: .*(allocate memory|bad_alloc)"):
         backend.encode(np.zeros((1, 40_000, 64), np.float32), np.array([40_000]))
-    assert (backend.encode(embeddings, lengths) == before).all()
+    assert (backend.encode(embeddings, lengths).probabilities == before).all()
 
 
 def test_a_gpu_that_is_not_there(streaming_model: Model) -> None:
@@ -177,9 +179,9 @@ def test_no_folder_at_all(streaming_model: Model, tmp_path: Path) -> None:
 def test_frames_of_embeddings_are_nemos(model: Model) -> None:
     nemo, onnx = load_nemo(str(model.nemo), device="cpu", n_threads=1), load_onnx(str(model.onnx), 1, "cpu")
     embeddings, lengths = embeddings_of(nemo.config.embedding_size, 300, 41, 1)
-    expected, found = (backend.encode_with_frames(embeddings, lengths) for backend in (nemo, onnx))
-    assert np.array_equal(expected.probabilities, nemo.encode(embeddings, lengths))
-    assert np.array_equal(found.probabilities, onnx.encode(embeddings, lengths))
+    expected, found = (backend.encode(embeddings, lengths, keeps_frames=True) for backend in (nemo, onnx))
+    assert np.array_equal(expected.probabilities, nemo.encode(embeddings, lengths).probabilities)
+    assert np.array_equal(found.probabilities, onnx.encode(embeddings, lengths).probabilities)
     assert expected.frames is not None
     assert found.frames is not None
     assert expected.frames.shape == found.frames.shape

@@ -29,11 +29,8 @@ class _Shared:
     def pre_encode(self, mel: Floats, lengths: Lengths) -> tuple[Floats, Lengths]:
         return self._model.pre_encode(mel, lengths)
 
-    def encode(self, embeddings: Floats, lengths: Lengths) -> Floats:
-        return self._model.encode(embeddings, lengths)
-
-    def encode_with_frames(self, embeddings: Floats, lengths: Lengths) -> Encoded:
-        return self._model.encode_with_frames(embeddings, lengths)
+    def encode(self, embeddings: Floats, lengths: Lengths, *, keeps_frames: bool = False) -> Encoded:
+        return self._model.encode(embeddings, lengths, keeps_frames=keeps_frames)
 
 
 class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, SortformerModel]):
