@@ -50,10 +50,6 @@ class LineError(ValueError):
         return f"line {self.line_number}: {self.message}: {self.cure}"
 
 
-class RttmError(LineError):
-    """A line of an RTTM that cannot be read."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RttmTurn:
     """A SPEAKER line: who speaks in which recording, half-open, in seconds; names are unescaped."""
@@ -137,7 +133,7 @@ def parse_rttm(text: str) -> list[RttmTurn]:
     Blank lines, comments (`;;`) and the other line types of the format are skipped.
 
     Raises:
-      RttmError: a line has another type or number of fields (9 or 10), a time that is no number of seconds, no positive
+      LineError: a line has another type or number of fields (9 or 10), a time that is no number of seconds, no positive
         duration, or an end behind `LATEST`.
 
     Example:
@@ -154,17 +150,17 @@ def parse_rttm(text: str) -> list[RttmTurn]:
 
 def _parsed(fields: list[str], number: int) -> RttmTurn:
     if fields[0] != "SPEAKER":
-        raise RttmError(number, f"type {fields[0][:40]!r}, expected SPEAKER", "give an RTTM, or start comments with ;;")
+        raise LineError(number, f"type {fields[0][:40]!r}, expected SPEAKER", "give an RTTM, or start comments with ;;")
     if len(fields) not in (9, 10):
         cure = "escape blanks in names as %20" if len(fields) > 10 else "mend the line"
-        raise RttmError(number, f"{len(fields)} fields, expected 10", cure)
-    start = seconds_in(fields[3], "start", number, RttmError)
-    duration = seconds_in(fields[4], "duration", number, RttmError)
+        raise LineError(number, f"{len(fields)} fields, expected 10", cure)
+    start = seconds_in(fields[3], "start", number)
+    duration = seconds_in(fields[4], "duration", number)
     if not start + duration <= LATEST:
         what = f"start {fields[3][:40]} and duration {fields[4][:40]}, expected an end at {LATEST:g} s or before"
-        raise RttmError(number, what, "mend the line")
+        raise LineError(number, what, "mend the line")
     if duration == 0:
-        raise RttmError(number, f"duration {fields[4]}, expected more than 0", "remove the line")
+        raise LineError(number, f"duration {fields[4]}, expected more than 0", "remove the line")
     return RttmTurn(
         recording_id=unescape_field(fields[1]),
         start=start,
@@ -173,20 +169,19 @@ def _parsed(fields: list[str], number: int) -> RttmTurn:
     )
 
 
-def seconds_in(field: str, what: str, number: int, error: type[LineError]) -> Seconds:
+def seconds_in(field: str, what: str, number: int) -> Seconds:
     """Return the seconds that a field of a line holds.
 
     Args:
       field: the field.
       what: name of the field in messages.
       number: the line's number, from 1.
-      error: makes the exception.
 
     Raises:
-      LineError: it is no number of seconds, or below 0; it is of the type given.
+      LineError: it is no number of seconds, or below 0.
 
     Example:
-      >>> seconds_in("0.500", "start", 1, RttmError)
+      >>> seconds_in("0.500", "start", 1)
       0.5
     """
     try:
@@ -194,7 +189,7 @@ def seconds_in(field: str, what: str, number: int, error: type[LineError]) -> Se
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
-        raise error(number, f"{what} {field[:40]!r}, expected seconds, 0 or more", "mend the line")
+        raise LineError(number, f"{what} {field[:40]!r}, expected seconds, 0 or more", "mend the line")
     return value
 
 

@@ -11,10 +11,6 @@ from beam_curator.intervals import Span
 from beam_curator.scoring.pairing import united_spans
 
 
-class UemError(LineError):
-    """A line of a UEM that cannot be read."""
-
-
 def parse_uem(text: str) -> dict[str, tuple[Span, ...]]:
     """Read a UEM, strictly: the inverse of `beam_curator.diarization.rttm.render_uem`.
 
@@ -25,7 +21,7 @@ def parse_uem(text: str) -> dict[str, tuple[Span, ...]]:
       Names of recordings, unescaped, in the order of the text, each with its parts in order of time.
 
     Raises:
-      UemError: a line has not four fields, a time that is no number of seconds, an end not behind its start, or one
+      LineError: a line has not four fields, a time that is no number of seconds, an end not behind its start, or one
         behind `beam_curator.diarization.rttm.LATEST`.
 
     Example:
@@ -44,10 +40,10 @@ def _span(fields: list[str], number: int) -> Span:
     if len(fields) != 4:
         what = f"{len(fields)} fields, expected 4: recording, channel, start, end"
         cure = "mend the line, and escape blanks in names as %20" if len(fields) > 4 else "mend the line"
-        raise UemError(number, what, cure)
-    start, end = (seconds_in(fields[place], what, number, UemError) for place, what in ((2, "start"), (3, "end")))
+        raise LineError(number, what, cure)
+    start, end = (seconds_in(fields[place], what, number) for place, what in ((2, "start"), (3, "end")))
     if end <= start:
-        raise UemError(number, f"end {fields[3]}, expected more than the start {fields[2]}", "mend the line")
+        raise LineError(number, f"end {fields[3]}, expected more than the start {fields[2]}", "mend the line")
     if end > LATEST:
-        raise UemError(number, f"end {fields[3][:40]}, expected {LATEST:g} s or less", "mend the line")
+        raise LineError(number, f"end {fields[3][:40]}, expected {LATEST:g} s or less", "mend the line")
     return start, end

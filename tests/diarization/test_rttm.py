@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from beam_curator.diarization.rttm import (
     LATEST,
-    RttmError,
+    LineError,
     RttmTurn,
     escape_field,
     parse_rttm,
@@ -215,7 +215,7 @@ def test_other_lines_are_skipped() -> None:
     ],
 )
 def test_bad_lines_are_named(line: str, message: str) -> None:
-    with pytest.raises(RttmError) as caught:
+    with pytest.raises(LineError) as caught:
         parse_rttm(f"SPEAKER a 1 0 1 <NA> <NA> b <NA> <NA>\n{line}\n")
     assert str(caught.value).startswith(message)
     assert caught.value.line_number == 2

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_curator.diarization.rttm import render_uem
-from beam_curator.scoring.uem import UemError, parse_uem
+from beam_curator.diarization.rttm import LineError, render_uem
+from beam_curator.scoring.uem import parse_uem
 
 MILLISECONDS = st.integers(0, 10_000_000)
 
@@ -40,7 +40,7 @@ def test_nothing_is_no_recording(text: str) -> None:
     ],
 )
 def test_what_is_no_uem(line: str, said: str) -> None:
-    with pytest.raises(UemError) as caught:
+    with pytest.raises(LineError) as caught:
         parse_uem(f"good 1 0 5\n{line}\n")
     assert str(caught.value).startswith(said)
     assert caught.value.line_number == 2
