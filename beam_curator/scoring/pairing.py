@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from beam_curator.diarization.rttm import RttmTurn, escape_field
-from beam_curator.intervals import Span
+from beam_curator.intervals import Span, united
 
 Speakers = Mapping[str, tuple[Span, ...]]
 """When each speaker of a recording talks: by name, parts in order of time that neither overlap nor touch."""
@@ -16,22 +16,6 @@ _NAMED = 20
 
 Recordings = Mapping[str, Speakers]
 """Speakers by the name of the recording; one in which nobody talks has none."""
-
-
-def united_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Unite spans that overlap or touch; sorted.
-
-    Example:
-      >>> united_spans([(4.0, 5.0), (0.0, 2.0), (1.0, 3.0), (3.0, 3.5)])
-      ((0.0, 3.5), (4.0, 5.0))
-    """
-    united: list[Span] = []
-    for start, end in sorted(spans):
-        if united and start <= united[-1][1]:
-            united[-1] = (united[-1][0], max(united[-1][1], end))
-        else:
-            united.append((start, end))
-    return tuple(united)
 
 
 def recordings_of(turns: Iterable[RttmTurn]) -> dict[str, Speakers]:
@@ -46,7 +30,7 @@ def recordings_of(turns: Iterable[RttmTurn]) -> dict[str, Speakers]:
     for turn in turns:
         found.setdefault(turn.recording_id, {}).setdefault(turn.speaker, []).append((turn.start, turn.end))
     return {
-        name: {speaker: united_spans(spans) for speaker, spans in speakers.items()} for name, speakers in found.items()
+        name: {speaker: tuple(united(spans)) for speaker, spans in speakers.items()} for name, speakers in found.items()
     }
 
 

@@ -7,8 +7,7 @@ The format is that of NIST's evaluations (Un-partitioned Evaluation Map, in the 
 from __future__ import annotations
 
 from beam_curator.diarization.rttm import LATEST, LineError, seconds_in, unescape_field
-from beam_curator.intervals import Span
-from beam_curator.scoring.pairing import united_spans
+from beam_curator.intervals import Span, united
 
 
 def parse_uem(text: str) -> dict[str, tuple[Span, ...]]:
@@ -33,7 +32,7 @@ def parse_uem(text: str) -> dict[str, tuple[Span, ...]]:
         fields = line.split()
         if fields and not fields[0].startswith(";;"):
             parts.setdefault(unescape_field(fields[0]), []).append(_span(fields, number))
-    return {name: united_spans(spans) for name, spans in parts.items()}
+    return {name: tuple(united(spans)) for name, spans in parts.items()}
 
 
 def _span(fields: list[str], number: int) -> Span:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from beam_curator.intervals import Seconds, Span
+from beam_curator.intervals import Seconds, Span, united
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.separation.speaker_turns import SpeakerTurn
 from beam_curator.separation.talk import (
@@ -25,7 +25,6 @@ from beam_curator.separation.talk import (
     in_seconds,
     microseconds,
     stretches,
-    united,
     united_turns,
 )
 

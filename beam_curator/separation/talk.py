@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from beam_curator.intervals import Seconds, Span
+from beam_curator.intervals import Seconds, Span, united
 from beam_curator.separation.speaker_turns import SpeakerTurn, natural_order
 
 MICROSECONDS = 1_000_000
@@ -64,23 +64,7 @@ def united_turns(turns: Iterable[SpeakerTurn]) -> dict[str, list[MicroSpan]]:
         own = spans.setdefault(turn.speaker, [])
         if span[0] < span[1]:
             own.append(span)
-    return {speaker: united(sorted(spans[speaker])) for speaker in sorted(spans, key=natural_order)}
-
-
-def united(spans: Iterable[MicroSpan]) -> list[MicroSpan]:
-    """Join spans that overlap or touch; they come sorted.
-
-    Example:
-      >>> united([(0, 5), (5, 6), (8, 9)])
-      [(0, 6), (8, 9)]
-    """
-    done: list[MicroSpan] = []
-    for start, end in spans:
-        if done and start <= done[-1][1]:
-            done[-1] = done[-1][0], max(end, done[-1][1])
-        else:
-            done.append((start, end))
-    return done
+    return {speaker: united(spans[speaker]) for speaker in sorted(spans, key=natural_order)}
 
 
 def stretches(talk: Mapping[str, Sequence[MicroSpan]], duration_us: int) -> Iterator[Stretch]:

@@ -1,25 +1,11 @@
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from beam_curator.diarization.rttm import RttmTurn
-from beam_curator.scoring.pairing import extent_of, named, pair_recordings, recordings_of, united_spans
+from beam_curator.scoring.pairing import extent_of, named, pair_recordings, recordings_of
 
-SPANS = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9)).map(lambda at: (at[0], at[0] + at[1])), max_size=12)
 TALK = {"x": ((0.0, 1.0),)}
-
-
-@given(SPANS)
-def test_united_spans_cover_the_same_and_stay_apart(spans: list[tuple[int, int]]) -> None:
-    united = united_spans(spans)
-    assert {second for start, end in united for second in range(int(start), int(end))} == {
-        second for start, end in spans for second in range(start, end)
-    }
-    assert all(before[1] < after[0] for before, after in pairwise(united))
 
 
 def test_a_speaker_who_talks_twice_at_a_time_talks_once() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_curator.separation.speaker_turns import SpeakerTurn
-from beam_curator.separation.talk import MicroSpan, in_seconds, microseconds, stretches, united, united_turns
+from beam_curator.separation.talk import MicroSpan, in_seconds, microseconds, stretches, united_turns
 from tests.separation.meetings import MEETINGS, meeting
 
 
@@ -23,19 +23,6 @@ def test_microseconds_come_back(number: int) -> None:
 
 def test_times_with_six_decimals_come_back_as_they_were() -> None:
     assert in_seconds((microseconds(0.1), microseconds(5.123456))) == (0.1, 5.123456)
-
-
-@pytest.mark.parametrize(
-    ("spans", "expected"),
-    [
-        ([], []),
-        ([(0, 2), (1, 3)], [(0, 3)]),
-        ([(0, 9), (1, 3)], [(0, 9)]),
-        ([(0, 2), (2, 3), (4, 5)], [(0, 3), (4, 5)]),
-    ],
-)
-def test_spans_that_overlap_or_touch_are_one(spans: list[MicroSpan], expected: list[MicroSpan]) -> None:
-    assert united(spans) == expected
 
 
 def test_speakers_are_in_natural_order_and_those_who_say_nothing_stay() -> None:
