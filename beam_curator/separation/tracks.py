@@ -130,17 +130,6 @@ def pieces_of_tracks(pieces: Iterable[Samples], plans: Sequence[TrackPlan]) -> I
     _check_length(first, plans, ended=True)
 
 
-def pieces_of_track(pieces: Iterable[Samples], plan: TrackPlan) -> Iterator[Samples]:
-    """Make one track of a recording: see `pieces_of_tracks`.
-
-    Example:
-      >>> [samples[:, 0].tolist() for samples in pieces_of_track([np.float32([[1], [2]])], track_plan([(0, 1)], 1, 2))]
-      [[1.0, 0.0]]
-    """
-    for _, samples in pieces_of_tracks(pieces, [plan]):
-        yield samples
-
-
 def _check_length(n_samples: int, plans: Iterable[TrackPlan], *, ended: bool) -> None:
     for plan in plans:
         if n_samples > plan.n_samples or (ended and n_samples < plan.n_samples):

@@ -19,7 +19,7 @@ from beam_curator.separation.child_rows import TrackFacts, child_row
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.separation.shares import separate_speakers
 from beam_curator.separation.speaker_turns import turns_of_row
-from beam_curator.separation.tracks import pieces_of_track, track_plan
+from beam_curator.separation.tracks import pieces_of_tracks, track_plan
 from beam_curator.sets.output_set import WrittenFile
 
 TURNS = [[0, 10, 0], [4, 5, "speaker_1"], [12.5, 14, "speaker_1"]]
@@ -179,7 +179,7 @@ def test_other_jobs_read_it_as_an_entry_of_its_track(compact: bool, key: str) ->
         "tracks/talk_speaker_1.wav",
     )
     source = np.arange(128_000, dtype=np.float32)[:, None]
-    track = np.concatenate(list(pieces_of_track([source], facts.plan)))
+    track = np.concatenate([samples for _, samples in pieces_of_tracks([source], [facts.plan])])
     info = AudioInfo(sample_rate=8000, n_samples=len(track), n_channels=1, container="wav", codec="pcm_16")
     cut = cut_of(request, info, CutRules())
     assert (cut.clamped, track[cut.first, 0], track[cut.stop - 1, 0]) == (False, 100_000, 111_999)

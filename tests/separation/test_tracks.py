@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from beam_curator.audio_formats import kept_subtype
 from beam_curator.clips.records import ClipRequest
 from beam_curator.clips.requests import requests_of_row
 from beam_curator.intervals import Span
-from beam_curator.separation.tracks import TrackPlan, pieces_of_track, pieces_of_tracks, track_plan
+from beam_curator.separation.tracks import TrackPlan, pieces_of_tracks, track_plan
 from tests.audio.corpus import speech_like
 
 RATES = st.sampled_from([8000, 11025, 16000, 44100, 48000])
@@ -24,6 +24,10 @@ RATES = st.sampled_from([8000, 11025, 16000, 44100, 48000])
 def recording(n_samples: int, n_channels: int = 1) -> Samples:
     """Return samples none of which is 0."""
     return 1 + np.arange(n_samples * n_channels, dtype=np.float32).reshape(n_samples, n_channels)
+
+
+def pieces_of_track(pieces: Iterable[Samples], plan: TrackPlan) -> Iterator[Samples]:
+    return (samples for _, samples in pieces_of_tracks(pieces, [plan]))
 
 
 def joined(samples: list[Samples], n_channels: int = 1) -> Samples:
