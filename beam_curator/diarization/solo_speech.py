@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.diarization.probabilities import ModelIdentity
-from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings, parts_in, spans_alone
+from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings, direction, parts_in, spans_alone
 from beam_curator.diarization.turns import Turn, speakers_of
 from beam_curator.intervals import Seconds
 
@@ -127,15 +127,7 @@ def joined_embeddings(
         of_turns[part.turn].append(weighted)
         of_speakers[turns[part.turn].speaker].append(weighted)
     return SpeakerEmbeddings(
-        speakers={speaker: _direction(vectors) for speaker, vectors in of_speakers.items()},
-        turns=tuple(map(_direction, of_turns)),
+        speakers={speaker: direction(vectors) for speaker, vectors in of_speakers.items()},
+        turns=tuple(map(direction, of_turns)),
         model=model,
     )
-
-
-def _direction(vectors: Sequence[_Doubles]) -> Floats | None:
-    if not vectors:
-        return None
-    total = np.sum(vectors, axis=0)
-    length = float(np.linalg.norm(total))
-    return (total / length).astype(np.float32) if length > 0 else None

@@ -59,7 +59,7 @@ def pool_embeddings(
 
     def mean(spans: Iterable[Span]) -> Floats | None:
         places = [_frames_within(span, frame_step, begin, len(frames)) for span in spans]
-        return _mean([frames[first:stop] for first, stop in places if first < stop])
+        return direction([frames[first:stop].sum(axis=0, dtype=np.float64) for first, stop in places if first < stop])
 
     return SpeakerEmbeddings(
         speakers={speaker: mean(alone[speaker]) for speaker in speakers_of(turns)},
@@ -97,10 +97,10 @@ def parts_in(spans: Sequence[Span], turn: Turn) -> Iterator[Span]:
         place += 1
 
 
-def _mean(parts: Sequence[NDArray[np.floating]]) -> Floats | None:
-    """Return the mean of all rows, of length 1; None where there are no rows, or where they cancel out."""
-    if not parts:
+def direction(vectors: Sequence[NDArray[np.float64]]) -> Floats | None:
+    """Return the direction of the sum of vectors, of length 1; None where there are none, or where they cancel out."""
+    if not vectors:
         return None
-    total = np.sum([part.sum(axis=0, dtype=np.float64) for part in parts], axis=0)
+    total = np.sum(vectors, axis=0)
     length = float(np.linalg.norm(total))
     return (total / length).astype(np.float32) if length > 0 else None
