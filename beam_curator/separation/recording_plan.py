@@ -24,7 +24,7 @@ class RecordingPlan:
     Attributes:
       speakers: who have a track, in natural order.
       tracks: of each of them.
-      dropped: who have none, and why: one of `REASONS`, or `OUTSIDE`.
+      dropped: who have none, and why: a `Reason`, or `OUTSIDE`.
       n_cut: turns that ended behind the end of the recording, and end with it now.
       n_outside: turns that began there, and are gone.
     """

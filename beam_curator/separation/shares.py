@@ -29,11 +29,7 @@ from beam_curator.separation.talk import (
 )
 
 Reason = Literal["only_overlapped", "too_short"]
-REASONS = {
-    "only_overlapped": "Others talk all the time that the speaker does.",
-    "too_short": "What the speaker says beside overlaps is shorter than min_duration, or than the buffer.",
-}
-"""Why a speaker has no track."""
+"""Why a speaker has no track; `sets.counting.DROP_TEXTS` says it to people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

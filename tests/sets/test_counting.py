@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from beam_curator.failures import Failure, FailureCode
-from beam_curator.separation.shares import REASONS
+from beam_curator.separation.shares import Reason
 from beam_curator.sets.blocks import BlockRef, FailureBlock, Line, LineBlock
 from beam_curator.sets.counting import DROP_TEXTS, count_failures, count_lines, microseconds
 from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
@@ -125,4 +125,12 @@ def test_an_empty_block_counts_nothing() -> None:
 
 
 def test_every_reason_has_a_text() -> None:
-    assert set(DROP_TEXTS) == {*LOSSES, "overlap", "no_pieces", "duplicate", "outside", "never_alone", *REASONS}
+    assert set(DROP_TEXTS) == {
+        *LOSSES,
+        "overlap",
+        "no_pieces",
+        "duplicate",
+        "outside",
+        "never_alone",
+        *get_args(Reason),
+    }
