@@ -10,7 +10,7 @@ from beam_curator.diarization.turn_entries import files_of_entry
 from beam_curator.intervals import Seconds
 from beam_curator.recordings.asked import piece_of
 from beam_curator.sets.columns import Column, Table
-from beam_curator.sets.counting import Count
+from beam_curator.sets.counting import Count, microseconds
 from beam_curator.sets.recording_jobs import RowKind
 from beam_curator.sets.set_kinds import EMBEDDING_TABLES
 
@@ -48,9 +48,9 @@ TURNS_TABLE = Table(
 def count_entry(row: dict[str, Any]) -> Iterator[Count]:
     """Yield the counts of an entry; times are in microseconds."""
     segments = row["segments"]
-    yield "audio_us", round(_seconds_heard(row) * 1e6)
+    yield "audio_us", microseconds(_seconds_heard(row))
     yield "segments", len(segments)
-    yield "speech_us", round(sum(segment["end"] - segment["start"] for segment in segments) * 1e6)
+    yield "speech_us", microseconds(sum(segment["end"] - segment["start"] for segment in segments))
     yield "speakers", row["num_speakers"]
     if row["speakers_saturated"]:
         yield "saturated", 1

@@ -23,10 +23,10 @@ from beam_curator.separation.talk import (
     MicroSpan,
     Stretch,
     in_seconds,
-    microseconds,
     stretches,
     united_turns,
 )
+from beam_curator.sets.counting import microseconds
 
 Reason = Literal["only_overlapped", "too_short"]
 """Why a speaker has no track; `sets.counting.DROP_TEXTS` says it to people."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from beam_curator.intervals import Seconds, Span, united
+from beam_curator.intervals import Span, united
 from beam_curator.separation.speaker_turns import SpeakerTurn, natural_order
+from beam_curator.sets.counting import microseconds
 
 MICROSECONDS = 1_000_000
 """In a second."""
@@ -30,16 +31,6 @@ class Stretch:
     end_us: int
     n_talking: int
     latest: str | None
-
-
-def microseconds(time: Seconds) -> int:
-    """Return a time in whole microseconds, the nearest.
-
-    Example:
-      >>> microseconds(1.1) - microseconds(1.0) == microseconds(0.1), 1.1 - 1.0 == 0.1
-      (True, False)
-    """
-    return round(time * MICROSECONDS)
 
 
 def in_seconds(span: MicroSpan) -> Span:

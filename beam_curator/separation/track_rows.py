@@ -7,7 +7,7 @@ from typing import Any
 
 from beam_curator.diarization.turn_entries import files_of_entry
 from beam_curator.sets.columns import Column, Table
-from beam_curator.sets.counting import Count
+from beam_curator.sets.counting import Count, microseconds
 from beam_curator.sets.recording_jobs import RowKind
 
 SEPARATE_STAGE = "separate"
@@ -45,7 +45,7 @@ TRACKS_TABLE = Table(
 def count_track(row: dict[str, Any]) -> Iterator[Count]:
     """Yield the counts of a track's row: its spans, and their length in microseconds."""
     yield "spans", len(row["segments"])
-    yield "spans_us", round(row["duration"] * 1e6)
+    yield "spans_us", microseconds(row["duration"])
 
 
 TRACKS = RowKind(rows="tracks", stage=SEPARATE_STAGE, table=TRACKS_TABLE, count=count_track, files_of=files_of_entry)

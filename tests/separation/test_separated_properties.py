@@ -9,7 +9,7 @@ from beam_curator.intervals import Span
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.separation.shares import SpeakerSpans, separate_speakers
 from beam_curator.separation.speaker_turns import SpeakerTurn
-from beam_curator.separation.talk import microseconds
+from beam_curator.sets.counting import microseconds
 from tests.separation.meetings import MEETINGS, N_CELLS, RULES, cells_of, separated, talk_cells
 
 DURATION = N_CELLS / 10

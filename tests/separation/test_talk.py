@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_curator.separation.speaker_turns import SpeakerTurn
-from beam_curator.separation.talk import MicroSpan, in_seconds, microseconds, stretches, united_turns
+from beam_curator.separation.talk import MicroSpan, in_seconds, stretches, united_turns
+from beam_curator.sets.counting import microseconds
 from tests.separation.meetings import MEETINGS, meeting
 
 
