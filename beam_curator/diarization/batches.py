@@ -74,22 +74,26 @@ def in_halves(
             waiting += [part[limit.most_items :], part[: limit.most_items]]
         elif part:
             found = _called(call, part)
-            if isinstance(found, Exception) and len(part) > 1:
+            if not isinstance(found, Exception):
+                limit.went_through(len(part))
+                results += found
+            elif len(part) > 1:
                 waiting += _smaller(part, found, limit)
-                continue
-            if isinstance(found, Exception):
+            else:
                 results.append(found)
-                continue
-            limit.went_through(len(part))
-            results += found
     return results
 
 
 def _called(call: Callable[[list[Item]], Sequence[Result]], part: list[Item]) -> Sequence[Result] | Exception:
     try:
-        return _checked(call(part), len(part))
+        found = call(part)
     except Exception as err:  # whatever a model raises: it belongs to the items
-        return _released(err)
+        # frames of the traceback hold a whole batch, and memory may just have run out
+        traceback.clear_frames(err.__traceback__)
+        return err
+    if len(found) != len(part):
+        return ValueError(f"{len(found)} results came back for {len(part)} items: one for each is expected")
+    return found
 
 
 def _smaller(part: list[Item], err: Exception, limit: BatchLimit) -> list[list[Item]]:
@@ -99,18 +103,6 @@ def _smaller(part: list[Item], err: Exception, limit: BatchLimit) -> list[list[I
     limit.lower(len(part))
     half = len(part) // 2
     return [part[half:], part[:half]]
-
-
-def _checked(found: Sequence[Result], n_items: int) -> Sequence[Result]:
-    if len(found) != n_items:
-        raise ValueError(f"{len(found)} results came back for {n_items} items: one for each is expected")
-    return found
-
-
-def _released(err: Exception) -> Exception:
-    """Clear the frames of an error's traceback: they hold a whole batch, and memory may just have run out."""
-    traceback.clear_frames(err.__traceback__)
-    return err
 
 
 def padded(items: Sequence[Sequence[Floats]]) -> tuple[Floats, Lengths]:
