@@ -155,7 +155,34 @@ class StreamingListener:
 
     def hear(self, sources: Sequence[Source]) -> list[Heard | EntryError]:
         """Return the probabilities of each recording, in the order given, or why there are none."""
-        return _Round(self._engine, sources, deadline(self._timeout)).heard()
+        until = deadline(self._timeout)
+        streams = [_Stream(pieces=PiecesAhead(source, until), state=self._engine.new_state()) for source in sources]
+        try:
+            while active := [stream for stream in streams if stream.result is None]:
+                self._step(active)
+        finally:
+            for stream in streams:
+                stream.pieces.close()
+        return [stream.result for stream in streams if stream.result is not None]
+
+    def _step(self, streams: Sequence["_Stream"]) -> None:
+        """Take a piece of each stream, and put all of them before the model."""
+        for stream in streams:
+            _take(stream, streams)
+        ready = [stream for stream in streams if stream.result is None and stream.piece is not None]
+        decided = self._engine.push(
+            [stream.state for stream in ready],
+            [stream.piece for stream in ready if stream.piece is not None],
+            [stream.is_last for stream in ready],
+        )
+        for stream, new in zip(ready, decided, strict=True):
+            if isinstance(new, Exception):
+                stream.fail(new)
+                continue
+            stream.decided.append(new)
+            stream.frames += map(halved, stream.state.take_frames())
+            if stream.is_last:
+                stream.finish()
 
 
 def whole(pieces: PiecesAhead) -> Samples:
@@ -196,56 +223,21 @@ class _Stream:
         self.pieces.close()
 
 
-class _Round:
-    """Several recordings side by side through a streaming model: a piece of each at a time."""
-
-    def __init__(self, engine: StreamingSortformer, sources: Sequence[Source], deadline: float | None) -> None:
-        self._engine = engine
-        self._streams = [_Stream(pieces=PiecesAhead(source, deadline), state=engine.new_state()) for source in sources]
-
-    def heard(self) -> list[Heard | EntryError]:
-        """Return the probabilities of each recording, or why there are none."""
-        try:
-            while active := [stream for stream in self._streams if stream.result is None]:
-                self._step(active)
-        finally:
-            for stream in self._streams:
-                stream.pieces.close()
-        return [stream.result for stream in self._streams if stream.result is not None]
-
-    def _take(self, stream: _Stream, streams: Sequence[_Stream]) -> None:
-        """Take the next piece of a stream; the time that it is waited for is its own, and no other's."""
-        begin = time.monotonic()
-        try:
-            stream.piece, stream.is_last = stream.pieces.take()
-        except (EntryError, OSError) as err:
-            stream.fail(err)
-        else:
-            if stream.pieces.is_late:
-                stream.fail(too_slow())
-        # a slow recording must not use up the time of the others
-        waited = time.monotonic() - begin
-        for other in streams:
-            if other is not stream:
-                other.pieces.wait_longer(waited)
-
-    def _step(self, streams: Sequence[_Stream]) -> None:
-        for stream in streams:
-            self._take(stream, streams)
-        ready = [stream for stream in streams if stream.result is None and stream.piece is not None]
-        decided = self._engine.push(
-            [stream.state for stream in ready],
-            [stream.piece for stream in ready if stream.piece is not None],
-            [stream.is_last for stream in ready],
-        )
-        for stream, new in zip(ready, decided, strict=True):
-            if isinstance(new, Exception):
-                stream.fail(new)
-                continue
-            stream.decided.append(new)
-            stream.frames += map(halved, stream.state.take_frames())
-            if stream.is_last:
-                stream.finish()
+def _take(stream: _Stream, streams: Sequence[_Stream]) -> None:
+    """Take the next piece of a stream; the time that it is waited for is its own, and no other's."""
+    begin = time.monotonic()
+    try:
+        stream.piece, stream.is_last = stream.pieces.take()
+    except (EntryError, OSError) as err:
+        stream.fail(err)
+    else:
+        if stream.pieces.is_late:
+            stream.fail(too_slow())
+    # a slow recording must not use up the time of the others
+    waited = time.monotonic() - begin
+    for other in streams:
+        if other is not stream:
+            other.pieces.wait_longer(waited)
 
 
 def failed(err: Exception) -> EntryError:
