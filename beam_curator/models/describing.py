@@ -23,7 +23,7 @@ from beam_curator.models.model_files import (
     read_config,
     weights_of,
 )
-from beam_curator.models.onnx_backend import CHECKSUMS, CONFIG, check_files
+from beam_curator.models.onnx_backend import CONFIG, check_files, listed_hashes
 from beam_curator.models.resolving import find_model, models_folder
 
 _NEMOTRON_EMBEDDING = 0.08
@@ -146,7 +146,8 @@ def published_at(path: str, sha256: str = "") -> ModelRecord | None:
     with suppress(ModelNotFoundError, ModelFileError, NotAModelError, OSError):
         location = None if is_remote(path) else locate(os.path.expanduser(path), name=path)
         if location is not None and location.kind == "onnx":
-            hashes.append(_hash_beside(location))
+            with suppress(OSError):
+                hashes.append(listed_hashes(location.path).get(os.path.basename(weights_of(location)[0]), ""))
             config = exported_config(location.path)
             hashes.append(config.sha256)
             names.append(str(config.name))
@@ -155,15 +156,6 @@ def published_at(path: str, sha256: str = "") -> ModelRecord | None:
     same = (record for digits in hashes if digits for record in KNOWN_MODELS.values() if record.sha256 == digits)
     named = (record for name in names if (record := _record_named(name)) is not None)
     return next(same, next(named, None))
-
-
-def _hash_beside(location: ModelLocation) -> str:
-    """Return the hash of an exported model's weights, read from its checksums."""
-    weights = os.path.basename(weights_of(location)[0])
-    with suppress(OSError), open(os.path.join(location.path, CHECKSUMS), encoding="utf-8", errors="replace") as stream:
-        listed = (line.partition("  ") for line in stream.read().splitlines())
-        return next((sha256 for sha256, _, name in listed if name == weights), "")
-    return ""
 
 
 def _record_named(name: str) -> ModelRecord | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from beam_curator.diarization.models import ModelConfig
+from beam_curator.diarization.models import ModelConfig, NotAModelError
 from beam_curator.files.storage import hash_file
 from beam_curator.model_records import FAMILIES, NEMOTRON_MODEL, Family, Kind
 
@@ -127,9 +127,18 @@ def read_config(path: str, name: str) -> dict[str, Any]:
 
 
 def exported_config(folder: str) -> ModelConfig:
-    """Return the configuration of an exported model."""
-    with open(os.path.join(folder, "config.json"), "rb") as stream:
-        return ModelConfig.from_json(stream.read())
+    """Return the configuration of an exported model.
+
+    Raises:
+      NotAModelError: it cannot be read, or is of another format.
+    """
+    path = os.path.join(folder, "config.json")
+    with open(path, "rb") as stream:
+        text = stream.read()
+    try:
+        return ModelConfig.from_json(text)
+    except NotAModelError as err:
+        raise NotAModelError(f"{path}: {err}") from err
 
 
 def _missing_of_transformers(path: str, names: set[str]) -> list[str]:

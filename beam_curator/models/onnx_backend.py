@@ -1,6 +1,5 @@
 """A Sortformer as two ONNX graphs, run by onnxruntime: no torch, no pickle. `export_sortformer` writes them."""
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -8,6 +7,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from beam_curator.diarization.models import Encoded, Floats, Lengths, ModelConfig, NotAModelError, OutOfMemoryError
+from beam_curator.files.storage import hash_file
+from beam_curator.models.model_files import exported_config
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -79,12 +80,7 @@ def load_onnx(directory: str, n_threads: int | None = None, device: Device = "au
       OutOfMemoryError: the model does not fit into memory.
     """
     check_files(directory)
-    with open(os.path.join(directory, CONFIG), "rb") as stream:
-        text = stream.read()
-    try:
-        config = ModelConfig.from_json(text)
-    except NotAModelError as err:
-        raise NotAModelError(f"{os.path.join(directory, CONFIG)}: {err}") from err
+    config = exported_config(directory)
     filters = _read_filters(os.path.join(directory, MEL_FILTERS), config)
     providers = _providers(device)
     pre_encoder = _session(os.path.join(directory, PRE_ENCODE), _PRE_ENCODE_NAMES, n_threads, providers)
@@ -113,7 +109,14 @@ def imported_onnxruntime() -> Any:
 
 def checksums_of(directory: str) -> str:
     """Return the text of `SHA256SUMS` for the files of an exported model."""
-    return "".join(f"{_sha256(os.path.join(directory, name))}  {name}\n" for name in FILES)
+    return "".join(f"{hash_file(os.path.join(directory, name))[1]}  {name}\n" for name in FILES)
+
+
+def listed_hashes(directory: str) -> dict[str, str]:
+    """Return the hashes in `SHA256SUMS` of an exported model by the names of its files."""
+    with open(os.path.join(directory, CHECKSUMS), encoding="utf-8", errors="replace") as stream:
+        parts = [line.rstrip("\n").partition("  ") for line in stream]
+    return {name: sha256 for sha256, _, name in parts}
 
 
 def check_files(directory: str) -> None:
@@ -130,21 +133,14 @@ def check_files(directory: str) -> None:
     missing = [name for name in (*FILES, CHECKSUMS) if not os.path.isfile(os.path.join(directory, name))]
     if missing:
         raise NotAModelError(f"{directory} is no exported model, {', '.join(missing)} missing: {_CURE}")
-    with open(os.path.join(directory, CHECKSUMS), encoding="utf-8", errors="replace") as stream:
-        parts = [line.rstrip("\n").partition("  ") for line in stream]
-    expected = {name: sha256 for sha256, _, name in parts}
+    expected = listed_hashes(directory)
     for name in FILES:
         path = os.path.join(directory, name)
-        if expected.get(name) != _sha256(path):
+        if expected.get(name) != hash_file(path)[1]:
             raise NotAModelError(
                 f"{path} was changed or is damaged: its sha256 is not the one in {CHECKSUMS} "
                 f"({os.path.getsize(path):,} bytes): {_CURE}"
             )
-
-
-def _sha256(path: str) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read_filters(path: str, config: ModelConfig) -> Floats:

@@ -18,6 +18,7 @@ import numpy as np
 
 from beam_curator.diarization.models import Backend, Floats, Lengths, ModelConfig, NotAModelError
 from beam_curator.models import onnx_backend
+from beam_curator.models.model_files import exported_config
 from beam_curator.models.nemo_backend import NemoBackend, load_nemo
 from beam_curator.models.nemo_files import quiet_nemo
 from beam_curator.models.onnx_backend import load_onnx
@@ -112,13 +113,10 @@ def _refuse_foreign(directory: str) -> None:
 
 
 def _refuse_other_model(directory: str, config: ModelConfig, *, overwrite: bool) -> None:
-    path = os.path.join(directory, onnx_backend.CONFIG)
-    if overwrite or not os.path.exists(path):
+    if overwrite or not os.path.exists(os.path.join(directory, onnx_backend.CONFIG)):
         return
-    with open(path, "rb") as stream:
-        text = stream.read()
     try:
-        existing = ModelConfig.from_json(text)
+        existing = exported_config(directory)
     except NotAModelError:
         return
     if existing.sha256 != config.sha256:
