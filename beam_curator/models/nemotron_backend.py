@@ -4,8 +4,6 @@ It hears a recording chunk by chunk with a speaker cache, so memory does not gro
 of `Nemotron3DiarizationForAudioFrameClassification` (transformers 5.23) for whole recordings, taken one by one.
 """
 
-import json
-import os
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,9 +16,6 @@ from beam_curator.failures import EntryError, FailureCode
 from beam_curator.model_records import NEMOTRON_MODEL
 from beam_curator.models.model_files import NEMOTRON_TYPE, ModelFileError, ModelLocation
 from beam_curator.models.torch_running import computing, with_memory_errors
-
-MODEL_TYPE = NEMOTRON_TYPE
-"""What `config.json` calls the model."""
 
 Result = Floats | EntryError
 """float32 [n_frames, n_speakers] for frames of 10 ms, or why there is none."""
@@ -185,7 +180,11 @@ def load_nemotron(location: ModelLocation, *, device: str = "cpu", threads: int 
       ModelFileError: it is no model of this kind, it is damaged, or the library that loads it is missing.
       ValueError: a GPU is asked for and there is none.
     """
-    _check_is_nemotron(location)
+    if location.kind != "transformers":
+        raise ModelFileError(
+            f"{location.path} is a model of kind {location.kind}, expected a folder that transformers saved, with "
+            f"model_type {NEMOTRON_TYPE}: give --model-path of {NEMOTRON_MODEL}"
+        )
     try:
         import torch
         from transformers import Nemotron3DiarizationForAudioFrameClassification, NemotronAsrStreamingFeatureExtractor
@@ -215,19 +214,7 @@ def load_nemotron(location: ModelLocation, *, device: str = "cpu", threads: int 
     return NemotronModel(network.to(device).eval(), extractor, threads=threads)
 
 
-def _check_is_nemotron(location: ModelLocation) -> None:
-    if location.kind != "transformers":
-        raise ModelFileError(
-            f"{location.path} is a model of kind {location.kind}, expected a folder that transformers saved, with "
-            f"model_type {MODEL_TYPE}: give --model-path of {NEMOTRON_MODEL}"
-        )
-    with open(os.path.join(location.path, "config.json"), encoding="utf-8") as stream:
-        model_type = json.load(stream).get("model_type")
-    if model_type != MODEL_TYPE:
-        raise ModelFileError(
-            f"{location.path} is a model of type {model_type}, expected {MODEL_TYPE}: give a folder of {NEMOTRON_MODEL}"
-        )
-
-
 def _damaged(location: ModelLocation, why: str) -> ModelFileError:
-    return ModelFileError(f"{location.path} cannot be loaded, expected a whole {MODEL_TYPE}: {why}: download it again")
+    return ModelFileError(
+        f"{location.path} cannot be loaded, expected a whole {NEMOTRON_TYPE}: {why}: download it again"
+    )
