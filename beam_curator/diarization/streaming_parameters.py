@@ -72,21 +72,10 @@ class StreamingParameters:
             )
 
 
-def _preset(chunk: int, right: int, fifo: int, period: int) -> StreamingParameters:
-    return StreamingParameters(
-        chunk_len=chunk,
-        chunk_left_context=1,
-        chunk_right_context=right,
-        fifo_len=fifo,
-        spkcache_update_period=period,
-        spkcache_len=188,
-    )
-
-
 LATENCY_PRESETS: Mapping[str, StreamingParameters] = {
-    "very-high": _preset(340, 40, 40, 300),
-    "high": _preset(124, 1, 124, 124),
-    "low": _preset(6, 7, 188, 144),
-    "ultra-low": _preset(3, 1, 188, 144),
+    "very-high": StreamingParameters(),
+    "high": StreamingParameters(chunk_len=124, chunk_right_context=1, fifo_len=124, spkcache_update_period=124),
+    "low": StreamingParameters(chunk_len=6, chunk_right_context=7, fifo_len=188, spkcache_update_period=144),
+    "ultra-low": StreamingParameters(chunk_len=3, chunk_right_context=1, fifo_len=188, spkcache_update_period=144),
 }
 """Name to parameters, as NVIDIA publishes them for its streaming Sortformers: 30.4 s, 10 s, 1.04 s and 0.32 s."""
