@@ -82,7 +82,7 @@ def turns_from_probabilities(
         for speaker, track in enumerate(np.ascontiguousarray(probabilities.T))
         for start, end in _rounded(spans_of_track(track, rules, frame_step), limit)
     ]
-    return sorted(turns, key=_order)
+    return sorted(turns, key=lambda turn: (turn.start, turn.end, turn.speaker))
 
 
 def spans_of_track(track: NDArray[np.float32], rules: TurnRules, frame_step: Seconds = 0.08) -> NDArray[np.float32]:
@@ -112,7 +112,9 @@ def spans_of_track(track: NDArray[np.float32], rules: TurnRules, frame_step: Sec
     padded_starts = np.maximum(0.0, starts * _TICK - rules.pad_onset)
     padded_ends = ends * _TICK + rules.pad_offset
     kept = padded_ends > padded_starts
-    spans = _merged(np.stack((padded_starts[kept], padded_ends[kept]), axis=1).astype(np.float32))
+    spans = np.stack((padded_starts[kept], padded_ends[kept]), axis=1).astype(np.float32)
+    # those that overlap or touch are one: starts and ends ascend
+    spans = _joined(spans, spans[:-1, 1] >= spans[1:, 0])
     spans = spans[spans[:, 1] - spans[:, 0] >= np.float32(rules.min_duration_on)]
     gaps = spans[1:, 0] - spans[:-1, 1]
     return _joined(spans, gaps < np.float32(rules.min_duration_off))
@@ -147,11 +149,6 @@ def _hysteresis(starting: NDArray[np.bool_], ending: NDArray[np.bool_]) -> NDArr
     state = np.where(before, False, starting[last_known])
     flips_since: NDArray[np.int64] = flips - np.where(before, 0, flips[last_known])
     return state ^ (flips_since % 2 == 1)
-
-
-def _merged(spans: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Join spans that overlap or touch; starts and ends ascend."""
-    return _joined(spans, spans[:-1, 1] >= spans[1:, 0])
 
 
 def _joined(spans: NDArray[np.float32], joins: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -191,10 +188,6 @@ def _check_finite(track: NDArray[np.float32]) -> None:
             f"{n_bad} of {len(track)} probabilities of a speaker are not finite, expected 0-1",
             "check the model and its precision, and the recording for samples that are not finite",
         )
-
-
-def _order(turn: Turn) -> tuple[Seconds, Seconds, int]:
-    return turn.start, turn.end, turn.speaker
 
 
 def exclusive_turns(turns: Iterable[Turn]) -> list[Turn]:

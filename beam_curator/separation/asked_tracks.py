@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from beam_curator.entries.json_lines import encode
@@ -36,7 +36,7 @@ def hash_of(turns: Iterable[SpeakerTurn]) -> str:
 
 def tasks_of(asked: Iterable[TurnsRow]) -> Iterator[RowsTask[TurnsRow]]:
     """Give recordings that could share an id their ids, and yield each with the rows that hold its turns."""
-    rows = sorted(asked, key=_position)
+    rows = sorted(asked, key=lambda row: row.position)
     hashes: dict[str, set[str]] = {}
     for row in rows:
         hashes.setdefault(row.recording, set()).add(row.turns_hash)
@@ -45,14 +45,6 @@ def tasks_of(asked: Iterable[TurnsRow]) -> Iterator[RowsTask[TurnsRow]]:
         several = len(hashes[row.recording]) > 1
         identity = f"{row.recording}#{row.turns_hash}" if several else row.recording
         by_identity.setdefault(identity, []).append(row)
-    ids = different_ids({identity: _smallest_id(asking) for identity, asking in by_identity.items()})
+    ids = different_ids({identity: min(row.wanted_id for row in asking) for identity, asking in by_identity.items()})
     for identity, asking in sorted(by_identity.items()):
         yield RowsTask(recording_id=ids[identity], identity=identity, rows=tuple(asking))
-
-
-def _smallest_id(rows: Sequence[TurnsRow]) -> str:
-    return min(row.wanted_id for row in rows)
-
-
-def _position(row: TurnsRow) -> tuple[int, int, int]:
-    return row.position
