@@ -43,19 +43,6 @@ class _Step:
     is_final: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    """The model's answer to a step.
-
-    Attributes:
-      embeddings: float32 [n_frames, embedding_size] of the chunk with its context.
-      said: the model's output for the cache, the fifo, and the chunk with its context.
-    """
-
-    embeddings: Floats
-    said: Encoded
-
-
 class StreamingSortformer:
     """Say who speaks when while recordings are still coming in, many of them at once.
 
@@ -142,7 +129,7 @@ class StreamingSortformer:
                 if isinstance(answer, Exception):
                     failed[index] = answer
                 else:
-                    decided[index].append(self._take(step, answer))
+                    decided[index].append(self._take(step, *answer))
         for index, state in enumerate(states):
             if index in failed:
                 state.fail(failed[index])
@@ -197,8 +184,13 @@ class StreamingSortformer:
             is_final=state.is_closed and stop == n_mel,
         )
 
-    def _ask(self, steps: list[_Step]) -> list[_Answer]:
-        """Run the model on the chunks of different streams at once."""
+    def _ask(self, steps: list[_Step]) -> list[tuple[Floats, Encoded]]:
+        """Run the model on the chunks of different streams at once.
+
+        Returns:
+          For each the embeddings of its chunk with the context, float32 [n_frames, embedding_size], and the model's
+          output for the cache, the fifo, and that chunk.
+        """
         mel, n_mel = padded([[step.mel] for step in steps])
         embeddings, n_frames = self._backend.pre_encode(mel, n_mel)
         # rounded up: the last frame may hear fewer mel frames than the others
@@ -210,27 +202,26 @@ class StreamingSortformer:
             [[step.state.cache, step.state.fifo, chunk] for step, chunk in zip(steps, chunks, strict=True)]
         )
         said = encoded(self._backend, heard, n_heard, keeps_frames=self._keeps_frames)
-        return [_Answer(embeddings=chunk, said=item) for chunk, item in zip(chunks, said, strict=True)]
+        return list(zip(chunks, said, strict=True))
 
-    def _take(self, step: _Step, answer: _Answer) -> Floats:
+    def _take(self, step: _Step, embeddings: Floats, said: Encoded) -> Floats:
         """Take a step: return the probabilities of its chunk, and make the state that of the next."""
         state = step.state
         n_cache, n_fifo = len(state.cache), len(state.fifo)
         begin = n_cache + n_fifo + step.left
         # copied: a view would keep the whole batch alive
-        decided = answer.said.probabilities[begin : begin + step.n_frames].copy()
-        if answer.said.frames is not None:
-            state.frames.append(answer.said.frames[begin : begin + step.n_frames].copy())
+        decided = said.probabilities[begin : begin + step.n_frames].copy()
+        if said.frames is not None:
+            state.frames.append(said.frames[begin : begin + step.n_frames].copy())
         first = self._first_mel(state)
         state.position += step.n_frames
         if step.is_final:
             return decided
         state.mel = step.mel[self._first_mel(state) - first :].copy()
-        state.fifo = np.concatenate([state.fifo, answer.embeddings[step.left : step.left + step.n_frames]])
+        state.fifo = np.concatenate([state.fifo, embeddings[step.left : step.left + step.n_frames]])
         if len(state.fifo) > self.parameters.fifo_len:
-            known = answer.said.probabilities
-            fifo_predictions = np.concatenate([known[n_cache : n_cache + n_fifo], decided])
-            self._move_to_cache(state, known[:n_cache], fifo_predictions)
+            fifo_predictions = np.concatenate([said.probabilities[n_cache : n_cache + n_fifo], decided])
+            self._move_to_cache(state, said.probabilities[:n_cache], fifo_predictions)
         return decided
 
     def _move_to_cache(self, state: StreamState, cache_predictions: Floats, fifo_predictions: Floats) -> None:
