@@ -123,12 +123,11 @@ def load_nemo(
       OutOfMemoryError: the model does not fit into memory.
       ModuleNotFoundError: NeMo is not installed.
     """
-    restored = restore_nemo(path, _SORTFORMER, device, verbose=verbose)
-    featurizer = restored.model.preprocessor.featurizer
+    model, sha256 = restore_nemo(path, _SORTFORMER, device, verbose=verbose)
+    featurizer = model.preprocessor.featurizer
     # dither is random, and padding adds frames that nobody spoke in
     featurizer.dither, featurizer.pad_to = 0.0, 0
-    config = _config_of(restored.model, path, restored.sha256)
-    return NemoBackend(restored.model, config, n_threads=n_threads, autocast=autocast)
+    return NemoBackend(model, _config_of(model, path, sha256), n_threads=n_threads, autocast=autocast)
 
 
 def _config_of(model: Any, path: str, sha256: str) -> ModelConfig:

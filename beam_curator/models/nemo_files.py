@@ -43,14 +43,7 @@ class NemoClass(NamedTuple):
         return f"give a .nemo file of a {self.what}"
 
 
-class RestoredModel(NamedTuple):
-    """A model of NeMo's in evaluation mode, on its device, and the sha256 of its file."""
-
-    model: Any
-    sha256: str
-
-
-def restore_nemo(path: str, kind: NemoClass, device: Device = "auto", *, verbose: bool = False) -> RestoredModel:
+def restore_nemo(path: str, kind: NemoClass, device: Device = "auto", *, verbose: bool = False) -> tuple[Any, str]:
     """Load a model from a `.nemo` file.
 
     Args:
@@ -58,6 +51,9 @@ def restore_nemo(path: str, kind: NemoClass, device: Device = "auto", *, verbose
       kind: the class of model expected.
       device: "auto" takes a GPU where there is one.
       verbose: let NeMo log.
+
+    Returns:
+      The model in evaluation mode, on its device, and the sha256 of its file.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -74,7 +70,7 @@ def restore_nemo(path: str, kind: NemoClass, device: Device = "auto", *, verbose
         with quiet_nemo(verbose=verbose):
             place = _place(device)
             model = with_memory_errors(lambda: _restore(stream, path, kind).to(place).eval())
-    return RestoredModel(model, sha256)
+    return model, sha256
 
 
 def check_nemo(path: str, kind: NemoClass) -> None:

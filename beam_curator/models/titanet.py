@@ -3,14 +3,14 @@
 import os
 import threading
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats, Lengths, NotAModelError
 from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.models.model_files import ModelLocation
-from beam_curator.models.nemo_files import Device, NemoClass, RestoredModel, restore_nemo
+from beam_curator.models.nemo_files import Device, NemoClass, restore_nemo
 from beam_curator.models.resolving import resolve_model
 from beam_curator.models.torch_running import computing, with_memory_errors
 
@@ -30,16 +30,16 @@ class TitaNetModel:
     One call runs at a time.
 
     Args:
-      restored: NeMo's model.
+      model: NeMo's, in evaluation mode, on its device.
       identity: which one it is.
       n_threads: number of torch's threads on CPU; None keeps the current number.
       load_seconds: how long it took to load.
     """
 
     def __init__(
-        self, restored: RestoredModel, identity: ModelIdentity, n_threads: int | None = None, load_seconds: float = 0.0
+        self, model: Any, identity: ModelIdentity, n_threads: int | None = None, load_seconds: float = 0.0
     ) -> None:
-        self._model = restored.model
+        self._model = model
         # dither is random
         self._model.preprocessor.featurizer.dither = 0.0
         self._device = str(next(self._model.parameters()).device)
@@ -96,14 +96,14 @@ def load_titanet(
       ModuleNotFoundError: NeMo is not installed.
     """
     begin = time.perf_counter()
-    restored = restore_nemo(path, TITANET, device)
-    sample_rate = restored.model.preprocessor.featurizer.sample_rate
+    model, sha256 = restore_nemo(path, TITANET, device)
+    sample_rate = model.preprocessor.featurizer.sample_rate
     if sample_rate != MODEL_SAMPLE_RATE:
         raise NotAModelError(
             f"{path} takes audio at {sample_rate} Hz, expected {MODEL_SAMPLE_RATE}: give another model"
         )
-    identity = ModelIdentity(name or os.path.basename(path), revision, restored.sha256, "nemo")
-    return TitaNetModel(restored, identity, n_threads, time.perf_counter() - begin)
+    identity = ModelIdentity(name or os.path.basename(path), revision, sha256, "nemo")
+    return TitaNetModel(model, identity, n_threads, time.perf_counter() - begin)
 
 
 def locate_titanet(name: str, path: str | None = None, cache_dir: str | None = None) -> ModelLocation:
