@@ -90,24 +90,9 @@ class ModelConfig:
     sha256: str = ""
 
     @property
-    def frame_samples(self) -> int:
-        """Samples of one frame of the output."""
-        return self.mel.hop_length * self.subsampling_factor
-
-    @property
     def frame_step(self) -> float:
         """Seconds of one frame of the output."""
-        return self.frame_samples / MODEL_SAMPLE_RATE
-
-    def n_frames(self, n_samples: int) -> int:
-        """Return how many frames of output a recording of `n_samples` has.
-
-        Example:
-          >>> config = ModelConfig(n_speakers=4, embedding_size=8, mel=MelRules(n_mels=4), is_streaming=True)
-          >>> config.n_frames(16000), config.n_frames(159)
-          (13, 0)
-        """
-        return -(-(n_samples // self.mel.hop_length) // self.subsampling_factor)
+        return self.mel.hop_length * self.subsampling_factor / MODEL_SAMPLE_RATE
 
     def to_json(self) -> str:
         """Return the config as it is kept beside an exported model."""

@@ -18,6 +18,11 @@ LOUD = 7.0
 """NumpyBackend fails on mel frames above this: talk stays below 4."""
 
 
+def n_frames_of(n_samples: int) -> int:
+    """Return how many frames of 80 ms a recording has: one for eight mel frames, the last of which may be missing."""
+    return -(-(n_samples // 160) // 8)
+
+
 class NumpyBackend:
     """Random maps with a little memory of everything heard; an item's result does not depend on its batch.
 

@@ -6,7 +6,7 @@ import pytest
 from beam_curator.diarization.models import Encoded, Floats, OutOfMemoryError
 from beam_curator.diarization.sortformer_offline import OfflineSortformer
 from benchmarks.random_sortformer import talk
-from tests.diarization.backends import NemoBackend, NumpyBackend, TwiceBackend, load_nemo
+from tests.diarization.backends import NemoBackend, NumpyBackend, TwiceBackend, load_nemo, n_frames_of
 
 WAVES = [talk(seconds, seed=number, level=level) for number, (seconds, level) in enumerate(
     ((12.3, 0.3), (7.0, 0.9), (20.05, 0.05), (3.21, 0.5))
@@ -26,7 +26,7 @@ def arrays(results: list[Encoded | Exception]) -> list[Floats]:
 def test_each_recording_has_its_frames_and_does_not_hear_the_others() -> None:
     engine = offline()
     together = arrays(engine.hear(WAVES))
-    assert [found.shape for found in together] == [(engine.config.n_frames(len(wave)), 4) for wave in WAVES]
+    assert [found.shape for found in together] == [(n_frames_of(len(wave)), 4) for wave in WAVES]
     for wave, found in zip(WAVES, together, strict=True):
         assert np.array_equal(arrays(engine.hear([wave]))[0], found)
 
