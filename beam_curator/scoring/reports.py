@@ -173,17 +173,14 @@ def _columns_of(text: str) -> int:
 
 
 def _percent_fields(rates: Rates) -> dict[str, float | None]:
-    return {
-        "der": _six_decimals(rates.der),
-        "miss": _six_decimals(rates.missed),
-        "false_alarm": _six_decimals(rates.false_alarm),
-        "confusion": _six_decimals(rates.confused),
-        "jer": _six_decimals(rates.jer),
+    percent = {
+        "der": rates.der,
+        "miss": rates.missed,
+        "false_alarm": rates.false_alarm,
+        "confusion": rates.confused,
+        "jer": rates.jer,
     }
-
-
-def _six_decimals(value: float | None) -> float | None:
-    return None if value is None else round(value, 6)
+    return {name: None if rate is None else round(rate, 6) for name, rate in percent.items()}
 
 
 def _seconds_fields(scores: Sequence[RecordingScore]) -> dict[str, float]:

@@ -139,25 +139,21 @@ class SpeakerCounts:
     """How well speakers were counted.
 
     Attributes:
-      n_recordings: all of them.
-      n_right: those with as many speakers as the reference has.
+      n_right: recordings with as many speakers as the reference has.
+      accuracy: percent of recordings that are.
       mean_error: by how many the number is wrong on average, too many or too few alike.
     """
 
-    n_recordings: int
     n_right: int
+    accuracy: float
     mean_error: float
-
-    @property
-    def accuracy(self) -> float:
-        """Percent of recordings with the right number."""
-        return 100 * self.n_right / self.n_recordings
 
 
 def speaker_counts(scores: Sequence[RecordingScore]) -> SpeakerCounts:
     """Compare the numbers of speakers of at least one recording."""
     errors = [abs(score.count_error) for score in scores]
-    return SpeakerCounts(n_recordings=len(errors), n_right=errors.count(0), mean_error=sum(errors) / len(errors))
+    n_right = errors.count(0)
+    return SpeakerCounts(n_right=n_right, accuracy=100 * n_right / len(errors), mean_error=sum(errors) / len(errors))
 
 
 def _percent(part: float, whole: float) -> float | None:
