@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from beam_curator.diarization.turns import Overlap, Turn
-from beam_curator.intervals import Seconds, Span
+from beam_curator.intervals import Seconds, Span, united
 
 LATEST: Seconds = 1e9
 """Latest time that is read, 31 years: a sum of times beyond it has no milliseconds left, or is no number."""
@@ -154,8 +154,8 @@ def _parsed(fields: list[str], number: int) -> RttmTurn:
     if len(fields) not in (9, 10):
         cure = "escape blanks in names as %20" if len(fields) > 10 else "mend the line"
         raise LineError(number, f"{len(fields)} fields, expected 10", cure)
-    start = seconds_in(fields[3], "start", number)
-    duration = seconds_in(fields[4], "duration", number)
+    start = _seconds_in(fields[3], "start", number)
+    duration = _seconds_in(fields[4], "duration", number)
     if not start + duration <= LATEST:
         what = f"start {fields[3][:40]} and duration {fields[4][:40]}, expected an end at {LATEST:g} s or before"
         raise LineError(number, what, "mend the line")
@@ -169,20 +169,49 @@ def _parsed(fields: list[str], number: int) -> RttmTurn:
     )
 
 
-def seconds_in(field: str, what: str, number: int) -> Seconds:
-    """Return the seconds that a field of a line holds.
+def parse_uem(text: str) -> dict[str, tuple[Span, ...]]:
+    """Read a UEM, strictly: the inverse of `render_uem`.
 
-    Args:
-      field: the field.
-      what: name of the field in messages.
-      number: the line's number, from 1.
+    Blank lines and comments are skipped. Parts of a recording that overlap or touch become one, channels are not told
+    apart.
+
+    Returns:
+      Names of recordings, unescaped, in the order of the text, each with its parts in order of time.
+
+    Raises:
+      LineError: a line has not four fields, a time that is no number of seconds, an end not behind its start, or one
+        behind `LATEST`.
+
+    Example:
+      >>> parse_uem(";; two parts\\na 1 8.000 12.500\\na 1 0.000 5.000")
+      {'a': ((0.0, 5.0), (8.0, 12.5))}
+    """
+    parts: dict[str, list[Span]] = {}
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        fields = line.split()
+        if fields and not fields[0].startswith(";;"):
+            parts.setdefault(unescape_field(fields[0]), []).append(_uem_span(fields, number))
+    return {name: tuple(united(spans)) for name, spans in parts.items()}
+
+
+def _uem_span(fields: list[str], number: int) -> Span:
+    if len(fields) != 4:
+        what = f"{len(fields)} fields, expected 4: recording, channel, start, end"
+        cure = "mend the line, and escape blanks in names as %20" if len(fields) > 4 else "mend the line"
+        raise LineError(number, what, cure)
+    start, end = (_seconds_in(fields[place], what, number) for place, what in ((2, "start"), (3, "end")))
+    if end <= start:
+        raise LineError(number, f"end {fields[3]}, expected more than the start {fields[2]}", "mend the line")
+    if end > LATEST:
+        raise LineError(number, f"end {fields[3][:40]}, expected {LATEST:g} s or less", "mend the line")
+    return start, end
+
+
+def _seconds_in(field: str, what: str, number: int) -> Seconds:
+    """Return the seconds that a field of a line holds; `what` is its name in messages.
 
     Raises:
       LineError: it is no number of seconds, or below 0.
-
-    Example:
-      >>> seconds_in("0.500", "start", 1)
-      0.5
     """
     try:
         value = math.nan if "_" in field else float(field)

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from beam_curator.diarization.rttm import LATEST, LineError, RttmTurn, parse_rttm
+from beam_curator.diarization.rttm import LATEST, LineError, RttmTurn, parse_rttm, parse_uem
 from beam_curator.files import storage
 from beam_curator.files.listing import NoInputError, is_output_set, list_inputs
 from beam_curator.files.object_stores import file_systems
@@ -17,7 +17,6 @@ from beam_curator.intervals import Span
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import number_of
 from beam_curator.scoring.pairing import Speakers, recordings_of
-from beam_curator.scoring.uem import parse_uem
 from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, Manifest
 from beam_curator.sets.set_kinds import DIARIZE, SET_KINDS
 

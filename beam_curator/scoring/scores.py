@@ -140,7 +140,7 @@ class SpeakerCounts:
 
     Attributes:
       n_right: recordings with as many speakers as the reference has.
-      accuracy: percent of recordings that are.
+      accuracy: percent of all recordings that these are.
       mean_error: by how many the number is wrong on average, too many or too few alike.
     """
 

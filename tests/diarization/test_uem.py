@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_curator.diarization.rttm import LineError, render_uem
-from beam_curator.scoring.uem import parse_uem
+from beam_curator.diarization.rttm import LineError, parse_uem, render_uem
 
 MILLISECONDS = st.integers(0, 10_000_000)
 
