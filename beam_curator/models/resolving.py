@@ -135,23 +135,19 @@ def _copied(uri: str, cache_dir: str | None) -> str:
     with _alone(cache, f"copy-{digest}"):
         if not os.path.isdir(target):
             _copy_files(sources, cache, target)
-    return target if folder else os.path.join(target, _base_name(uri))
+    return target if folder else os.path.join(target, os.path.basename(uri.rstrip("/")))
 
 
 def _copy_files(sources: Sequence[str], cache: str, target: str) -> None:
     temporary = tempfile.mkdtemp(prefix=".copy-", dir=cache)
     try:
         for source in sources:
-            with open_raw(source) as raw, open(os.path.join(temporary, _base_name(source)), "wb") as copy:
+            with open_raw(source) as raw, open(os.path.join(temporary, os.path.basename(source)), "wb") as copy:
                 shutil.copyfileobj(raw, copy, 1 << 20)
         os.rename(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def _base_name(uri: str) -> str:
-    return uri.rstrip("/").rpartition("/")[2]
 
 
 @contextmanager
