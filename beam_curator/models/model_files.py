@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from beam_curator.diarization.models import ModelConfig, NotAModelError
+from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.files.storage import hash_file
 from beam_curator.model_records import FAMILIES, NEMOTRON_MODEL, Family, Kind
 
@@ -45,6 +46,11 @@ class ModelLocation:
     kind: Kind
     name: str
     revision: str = ""
+
+    def identity(self, sha256: str, made_of: str = "") -> ModelIdentity:
+        """Say which model it is: by its name on the hub, else by that of its file, or of the file it was made of."""
+        name = self.name if self.revision else made_of or os.path.basename(self.path)
+        return ModelIdentity(name.partition("@")[0], self.revision, sha256, self.kind)
 
 
 def locate(path: str, *, name: str, revision: str = "") -> ModelLocation:

@@ -86,12 +86,6 @@ def locate_model(options: ModelOptions) -> ModelLocation:
     )
 
 
-def identity_of(location: ModelLocation, config: ModelConfig) -> ModelIdentity:
-    """Say which model was loaded: by its name on the hub, else by that of its file."""
-    name = location.name if location.revision else config.name or os.path.basename(location.path)
-    return ModelIdentity(name.partition("@")[0], location.revision, config.sha256, location.kind)
-
-
 def load_backend(location: ModelLocation, options: ModelOptions, threads: int | None) -> Backend:
     """Load a Sortformer.
 

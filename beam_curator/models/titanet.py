@@ -1,6 +1,5 @@
 """TitaNet, which embeds voices: loaded, and shared by workers."""
 
-import os
 import threading
 import time
 from typing import Any, NamedTuple
@@ -76,17 +75,13 @@ class TitaNetModel:
             return with_memory_errors(compute)
 
 
-def load_titanet(
-    path: str, device: Device = "auto", n_threads: int | None = None, *, name: str = "", revision: str = ""
-) -> TitaNetModel:
+def load_titanet(location: ModelLocation, device: Device = "auto", n_threads: int | None = None) -> TitaNetModel:
     """Load a TitaNet, or another model of NeMo's for speaker labels, from a `.nemo` file. No pickle in it is run.
 
     Args:
-      path: of the file.
+      location: of the file; see `locate_titanet`.
       device: "auto" takes a GPU where there is one.
       n_threads: number of torch's threads on CPU; None keeps the current number.
-      name: name of the model; "" for the name of its file.
-      revision: the hub's commit; "" for none.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -96,14 +91,13 @@ def load_titanet(
       ModuleNotFoundError: NeMo is not installed.
     """
     begin = time.perf_counter()
-    model, sha256 = restore_nemo(path, TITANET, device)
+    model, sha256 = restore_nemo(location.path, TITANET, device)
     sample_rate = model.preprocessor.featurizer.sample_rate
     if sample_rate != MODEL_SAMPLE_RATE:
         raise NotAModelError(
-            f"{path} takes audio at {sample_rate} Hz, expected {MODEL_SAMPLE_RATE}: give another model"
+            f"{location.path} takes audio at {sample_rate} Hz, expected {MODEL_SAMPLE_RATE}: give another model"
         )
-    identity = ModelIdentity(name or os.path.basename(path), revision, sha256, "nemo")
-    return TitaNetModel(model, identity, n_threads, time.perf_counter() - begin)
+    return TitaNetModel(model, location.identity(sha256), n_threads, time.perf_counter() - begin)
 
 
 def locate_titanet(name: str, path: str | None = None, cache_dir: str | None = None) -> ModelLocation:

@@ -13,7 +13,7 @@ from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.failures import EntryError
 from beam_curator.intervals import Seconds
 from beam_curator.models.listening import Listener, listener_of
-from beam_curator.models.sortformer import SortformerModel, identity_of, load_backend, locate_model
+from beam_curator.models.sortformer import SortformerModel, load_backend, locate_model
 from beam_curator.models.sources import Waveform, source_of
 from beam_curator.transforms.metrics import timed, took
 
@@ -89,7 +89,8 @@ class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, Sortformer
         begin = time.perf_counter()
         location = locate_model(self._model)
         backend = load_backend(location, self._model, self._inference.threads or None)
-        return SortformerModel(backend, time.perf_counter() - begin, identity_of(location, backend.config))
+        identity = location.identity(backend.config.sha256, made_of=backend.config.name)
+        return SortformerModel(backend, time.perf_counter() - begin, identity)
 
     def run_inference(
         self, batch: Sequence[Waveform], model: SortformerModel, inference_args: dict[str, Any] | None = None

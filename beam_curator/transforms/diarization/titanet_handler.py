@@ -84,8 +84,7 @@ class TitaNetModelHandler(ModelHandler[SpokenTurns, PredictionResult, TitaNetMod
     def load_model(self) -> TitaNetModel:
         """Find the model, download it where it has to be, and load it; see `locate_titanet` and `load_titanet`."""
         location = locate_titanet(self._model_name, self._model_path, self._cache_dir)
-        name = location.name.partition("@")[0] if location.revision else ""
-        return load_titanet(location.path, self._device, self._threads or None, name=name, revision=location.revision)
+        return load_titanet(location, self._device, self._threads or None)
 
     def run_inference(
         self, batch: Sequence[SpokenTurns], model: TitaNetModel, inference_args: dict[str, Any] | None = None

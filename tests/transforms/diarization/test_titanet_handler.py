@@ -16,7 +16,7 @@ from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings
 from beam_curator.diarization.turns import Turn
 from beam_curator.failures import EntryError, FailureCode
-from beam_curator.models.titanet import TitaNetFacts, TitaNetModel, load_titanet
+from beam_curator.models.titanet import TitaNetFacts, TitaNetModel, load_titanet, locate_titanet
 from beam_curator.transforms.diarization.titanet_handler import TitaNetModelHandler
 from benchmarks.random_sortformer import talk
 from tests.sortformers import Model
@@ -55,7 +55,7 @@ def titanet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def loaded(titanet: Path) -> TitaNetModel:
-    return load_titanet(str(titanet), "cpu", 1)
+    return load_titanet(locate_titanet("", str(titanet)), "cpu", 1)
 
 
 def nemos(model: TitaNetModel, wave: Floats) -> Floats:
@@ -164,7 +164,7 @@ class TestFailures:
 class TestFiles:
     def test_a_sortformer_is_none(self, streaming_model: Model) -> None:
         with pytest.raises(NotAModelError, match=r"model\.nemo is no TitaNet but .*: give a \.nemo file of a TitaNet"):
-            load_titanet(str(streaming_model.nemo))
+            load_titanet(locate_titanet("", str(streaming_model.nemo)))
 
     def test_an_exported_model_is_none(self, streaming_model: Model) -> None:
         with pytest.raises(NotAModelError, match=r"is no \.nemo file: give a \.nemo file of a TitaNet"):
@@ -173,7 +173,7 @@ class TestFiles:
     def test_other_sample_rates_are_refused(self, tmp_path: Path) -> None:
         path = write_titanet(tmp_path / "phone.nemo", 8000)
         with pytest.raises(NotAModelError, match=r"phone\.nemo takes audio at 8000 Hz, expected 16000"):
-            load_titanet(str(path), "cpu")
+            load_titanet(locate_titanet("", str(path)), "cpu")
 
 
 def test_a_handler_goes_to_workers(titanet: Path) -> None:
