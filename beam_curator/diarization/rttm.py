@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from beam_curator.diarization.turns import Overlap, Turn
@@ -32,22 +32,15 @@ _OTHER_TYPES = re.compile("SEGMENT|NOSCORE|NO_RT_METADATA|LEXEME|NON-LEX|NON-SPE
 
 
 class LineError(ValueError):
-    """A line of an RTTM or a UEM that cannot be read: value, expectation and cure, with its number.
-
-    Attributes:
-      line_number: counted from 1.
-      message: the value found and what was expected.
-      cure: what to do about it.
-    """
+    """A line of an RTTM or a UEM that cannot be read: value, expectation and cure, with its number, from 1."""
 
     def __init__(self, line_number: int, message: str, cure: str) -> None:
         super().__init__(line_number, message, cure)
         self.line_number = line_number
-        self.message = message
-        self.cure = cure
 
     def __str__(self) -> str:
-        return f"line {self.line_number}: {self.message}: {self.cure}"
+        number, message, cure = self.args
+        return f"line {number}: {message}: {cure}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +133,7 @@ def parse_rttm(text: str) -> list[RttmTurn]:
       >>> parse_rttm("SPEAKER a 1 0.500 1.500 <NA> <NA> bob <NA> <NA>")
       [RttmTurn(recording_id='a', start=0.5, end=2.0, speaker='bob')]
     """
-    turns = []
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
-        fields = line.split()
-        if fields and not fields[0].startswith(";;") and not _OTHER_TYPES.fullmatch(fields[0]):
-            turns.append(_parsed(fields, number))
-    return turns
+    return [_parsed(fields, number) for number, fields in _lines_of(text) if not _OTHER_TYPES.fullmatch(fields[0])]
 
 
 def _parsed(fields: list[str], number: int) -> RttmTurn:
@@ -187,10 +175,8 @@ def parse_uem(text: str) -> dict[str, tuple[Span, ...]]:
       {'a': ((0.0, 5.0), (8.0, 12.5))}
     """
     parts: dict[str, list[Span]] = {}
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
-        fields = line.split()
-        if fields and not fields[0].startswith(";;"):
-            parts.setdefault(unescape_field(fields[0]), []).append(_uem_span(fields, number))
+    for number, fields in _lines_of(text):
+        parts.setdefault(unescape_field(fields[0]), []).append(_uem_span(fields, number))
     return {name: tuple(united(spans)) for name, spans in parts.items()}
 
 
@@ -205,6 +191,14 @@ def _uem_span(fields: list[str], number: int) -> Span:
     if end > LATEST:
         raise LineError(number, f"end {fields[3][:40]}, expected {LATEST:g} s or less", "mend the line")
     return start, end
+
+
+def _lines_of(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number, from 1, and the fields of each line that is neither blank nor a comment."""
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        fields = line.split()
+        if fields and not fields[0].startswith(";;"):
+            yield number, fields
 
 
 def _seconds_in(field: str, what: str, number: int) -> Seconds:
