@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from beam_curator.audio import AudioInfo
 from beam_curator.failures import EntryError, FailureCode
+from beam_curator.intervals import Seconds
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.separation.shares import SpeakerSpans, separate_speakers
 from beam_curator.separation.speaker_turns import SpeakerTurn, clamp_turns
@@ -55,13 +56,8 @@ def plan_recording(turns: Iterable[SpeakerTurn], info: AudioInfo, rules: Separat
     """
     duration = info.n_samples / info.sample_rate
     clamped = clamp_turns(turns, duration)
-    n_late = clamped.n_cut + clamped.n_outside
-    if info.truncated and n_late:
-        raise EntryError(
-            FailureCode.TRUNCATED_AUDIO,
-            f"the recording was cut off behind {duration:.3f} s; turns that end later: {n_late}",
-            "copy the file again from its source",
-        )
+    if info.truncated:
+        _refuse_late_turns(clamped.n_cut + clamped.n_outside, duration)
     speakers, tracks = [], []
     dropped: dict[str, str] = dict.fromkeys(clamped.speakers_outside, OUTSIDE)
     for found in separate_speakers(clamped.turns, rules, duration):
@@ -78,3 +74,12 @@ def plan_recording(turns: Iterable[SpeakerTurn], info: AudioInfo, rules: Separat
         n_cut=clamped.n_cut,
         n_outside=clamped.n_outside,
     )
+
+
+def _refuse_late_turns(n_late: int, duration: Seconds) -> None:
+    if n_late:
+        raise EntryError(
+            FailureCode.TRUNCATED_AUDIO,
+            f"the recording was cut off behind {duration:.3f} s; turns that end later: {n_late}",
+            "copy the file again from its source",
+        )
