@@ -54,15 +54,11 @@ class CountBlocks(beam.PTransform[PCollection[BlockT], PCollection[Count]], Gene
         self._count = count
 
     def expand(self, blocks: PCollection[Any]) -> PCollection[Count]:
-        return blocks | "Count" >> beam.ParDo(_CountFn(self._count))
+        return blocks | "Count" >> beam.FlatMap(_counts_of, self._count)
 
 
-class _CountFn(beam.DoFn):
-    def __init__(self, count: Callable[[Any], Mapping[str, int]]) -> None:
-        self._count = count
-
-    def process(self, block: Any) -> Iterable[Count]:
-        return [(name, n) for name, n in self._count(block).items() if n]
+def _counts_of(block: Any, count: Callable[[Any], Mapping[str, int]]) -> Iterable[Count]:
+    return [(name, n) for name, n in count(block).items() if n]
 
 
 _NOTE_EVERY = 0.5
@@ -85,14 +81,10 @@ def noted(counts: Iterator[Count]) -> Generator[Noted, None, Any]:
         try:
             name, n = next(counts)
         except StopIteration as end:
-            yield from map(_noted, sums.items())
+            yield from (TaggedOutput("progress", count) for count in sums.items())
             return end.value
         sums[name] += n
         if time.monotonic() - sent > _NOTE_EVERY:
-            yield from map(_noted, sums.items())
+            yield from (TaggedOutput("progress", count) for count in sums.items())
             sums.clear()
             sent = time.monotonic()
-
-
-def _noted(count: Count) -> Noted:
-    return TaggedOutput("progress", count)

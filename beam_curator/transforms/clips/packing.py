@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Generator, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
@@ -73,8 +74,8 @@ class PackClips(beam.PTransform[PCollection[AskedClips], PackedClips]):
 
     def expand(self, asked: PCollection[AskedClips]) -> "PackedClips":
         start = asked.pipeline | "Start shards" >> beam.Create([None])
-        shards = start | "List shards" >> beam.ParDo(
-            _ShardsFn(self._inputs, self._target.n_shards, self._keep_duplicates)
+        shards = start | "List shards" >> beam.FlatMap(
+            _list_shards, self._inputs, self._target.n_shards, self._keep_duplicates
         )
         recordings = asked | "Key by shard" >> beam.Map(key_recording, self._target.n_shards).with_output_types(
             tuple[int, AskedClips]
@@ -90,19 +91,12 @@ class PackClips(beam.PTransform[PCollection[AskedClips], PackedClips]):
         return PackedClips(parts=packed["parts"], shards=packed["shards"], progress=packed["progress"])
 
 
-class _ShardsFn(beam.DoFn):
-    def __init__(self, inputs: tuple[str, ...], n_shards: int, keep_duplicates: bool) -> None:
-        self._inputs = inputs
-        self._n_shards = n_shards
-        self._keep_duplicates = keep_duplicates
-
-    def process(self, _: None) -> Iterator[tuple[int, bool]]:
-        n_shards = self._n_shards
-        if not n_shards:
-            files, _repeated = list_inputs(self._inputs, keep_duplicates=self._keep_duplicates)
-            n_shards = len(plan_blocks([with_form(file) for file in files]))
-        for number in range(n_shards):
-            yield number, True
+def _list_shards(_: None, inputs: tuple[str, ...], n_shards: int, keep_duplicates: bool) -> Iterator[tuple[int, bool]]:
+    if not n_shards:
+        files, _repeated = list_inputs(inputs, keep_duplicates=keep_duplicates)
+        n_shards = len(plan_blocks([with_form(file) for file in files]))
+    for number in range(n_shards):
+        yield number, True
 
 
 def key_recording(asked: AskedClips, n_shards: int) -> tuple[int, AskedClips]:
@@ -112,10 +106,6 @@ def key_recording(asked: AskedClips, n_shards: int) -> tuple[int, AskedClips]:
 
 
 _ShardFile = TaggedOutput[Literal["shards"], FileRecord]
-
-
-def _shard(record: FileRecord) -> _ShardFile:
-    return TaggedOutput("shards", record)
 
 
 class _PackFn(beam.DoFn):
@@ -128,13 +118,13 @@ class _PackFn(beam.DoFn):
     def process(self, group: tuple[int, dict[str, Any]]) -> Iterator[Part | Noted | _ShardFile]:
         number, joined = group
         # a group comes in no order
-        recordings = sorted(joined["recordings"], key=_position)
+        recordings = sorted(joined["recordings"], key=lambda recording: recording.position)
         with timed("cut"), collector_paused():
             kept = self._kept(number, recordings)
             parts, files = kept if kept is not None else (yield from self._packed(number, recordings))
         yield from parts
         for record in files:
-            yield _shard(record)
+            yield TaggedOutput("shards", record)
 
     def _writer(self, recording: AskedClips) -> PartWriter:
         return PartWriter(CLIPS, self._target, recording.name, recording.position, recording.n_blocks)
@@ -149,10 +139,10 @@ class _PackFn(beam.DoFn):
         paths = [storage.join(directory, name) for name, _ in self._names(number)]
         if not self._target.resume or any(storage.size_of(path) is None for path in paths):
             return None
-        parts = [self._writer(recording).kept(synced=True) for recording in recordings]
-        if any(part is None for part in parts):
+        kept = (self._writer(recording).kept(synced=True) for recording in recordings)
+        found = [part for part in kept if part is not None]
+        if len(found) < len(recordings):
             return None
-        found = [part for part in parts if part is not None]
         n_clips = sum(record.n_rows for part in found for record in part.files)
         hashed = [storage.hash_file(path) for path in paths]
         return found, [
@@ -184,7 +174,7 @@ class _PackFn(beam.DoFn):
                     lines.append((outcome.extracted_path, row))
         records = [_record(tar_name, TAR_KIND, file, len(lines))]
         if self._pack == "nemo-tar":
-            records.append(self._write_manifest(number, sorted(lines, key=_path)))
+            records.append(self._write_manifest(number, sorted(lines, key=itemgetter(0))))
         return [writer.write() for writer in writers], records
 
     def _write_manifest(self, number: int, rows: Sequence[tuple[str, dict[str, Any]]]) -> FileRecord:
@@ -205,14 +195,6 @@ class _PackFn(beam.DoFn):
                 )
                 file.write_pieces([encode(made), b"\n"])
         return _record(name, MANIFEST_KIND, file, len(rows))
-
-
-def _position(recording: AskedClips) -> tuple[int, int, int]:
-    return recording.position
-
-
-def _path(line: tuple[str, dict[str, Any]]) -> str:
-    return line[0]
 
 
 def _record(name: str, kind: str, file: AtomicFile, n_rows: int) -> FileRecord:

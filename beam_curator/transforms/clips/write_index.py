@@ -29,19 +29,14 @@ class WriteIndex(beam.PTransform[PCollection[Shard], PCollection[FileRecord]]):
 
     def expand(self, shards: PCollection[Shard]) -> PCollection[FileRecord]:
         start = shards.pipeline | "Start index" >> beam.Create([None])
-        return start | "Write index" >> beam.ParDo(_IndexFn(self._target, self._options), shards=AsIter(shards))
+        return start | "Write index" >> beam.FlatMap(_write, self._target, self._options, shards=AsIter(shards))
 
 
-class _IndexFn(beam.DoFn):
-    def __init__(self, target: OutputTarget, options: IndexOptions) -> None:
-        self._target = target
-        self._options = options
-
-    def process(self, _: None, shards: Iterable[Shard]) -> Iterator[FileRecord]:
-        ordered = sorted({shard.record.name: shard for shard in shards}.values(), key=name_of_shard)
-        with timed("index"):
-            yield from write_index(self._target, ordered, self._options)
-            directories = [given for given in self._options.inputs if storage.is_directory(given)]
-            manifests = [given for given in directories if not is_output_set(given)]
-            if manifests:
-                yield write_combined(self._target, manifests)
+def _write(_: None, target: OutputTarget, options: IndexOptions, *, shards: Iterable[Shard]) -> Iterator[FileRecord]:
+    ordered = sorted({shard.record.name: shard for shard in shards}.values(), key=name_of_shard)
+    with timed("index"):
+        yield from write_index(target, ordered, options)
+        directories = [given for given in options.inputs if storage.is_directory(given)]
+        manifests = [given for given in directories if not is_output_set(given)]
+        if manifests:
+            yield write_combined(target, manifests)

@@ -24,8 +24,8 @@ from beam_curator.transforms.metrics import timed
 
 BLOCKS, FAILURES, BROKEN_FILES = "blocks", "failures", "broken_files"
 
-Failed = TaggedOutput[Literal["failures"], FailureBlock]
-Broken = TaggedOutput[Literal["broken_files"], tuple[tuple[str, int], FailureBlock]]
+_Failed = TaggedOutput[Literal["failures"], FailureBlock]
+_Broken = TaggedOutput[Literal["broken_files"], tuple[tuple[str, int], FailureBlock]]
 
 
 class ReadManifests(beam.PTransform[PBegin, tuple[PCollection[LineBlock], PCollection[FailureBlock]]]):
@@ -58,17 +58,20 @@ class ReadManifests(beam.PTransform[PBegin, tuple[PCollection[LineBlock], PColle
         list_files: Lister = list_inputs,
     ) -> None:
         super().__init__()
-        self._plan = _PlanBlocksFn(paths_of(inputs), reading.keep_duplicates, block_bytes, list_files)
-        self._max_line_bytes = reading.max_line_bytes
+        self._inputs = paths_of(inputs)
+        self._reading = reading
+        self._block_bytes = block_bytes
+        self._list_files = list_files
 
     def expand(self, begin: PBegin) -> "tuple[PCollection[LineBlock], PCollection[FailureBlock]]":
         refs: PCollection[BlockRef] = (
             begin
             | "Start" >> beam.Create([None])
-            | "Plan blocks" >> beam.ParDo(self._plan)
+            | "Plan blocks"
+            >> beam.FlatMap(_blocks, self._inputs, self._reading.keep_duplicates, self._block_bytes, self._list_files)
             | "Spread blocks" >> _Spread()
         )
-        read = refs | "Read rows" >> beam.ParDo(ReadRowsFn(self._max_line_bytes)).with_outputs(
+        read = refs | "Read rows" >> beam.FlatMap(read_block, self._reading.max_line_bytes).with_outputs(
             FAILURES, BROKEN_FILES, main=BLOCKS
         )
         broken: PCollection[FailureBlock] = (
@@ -82,72 +85,45 @@ class _Spread(beam.PTransform[PCollection[BlockRef], PCollection[BlockRef]]):
 
     def expand(self, refs: PCollection[BlockRef]) -> PCollection[BlockRef]:
         keyed = refs | "Key by ordinal" >> beam.Map(_with_ordinal).with_output_types(tuple[int, BlockRef])
-        return keyed | "Spread" >> beam.transforms.util.ReshufflePerKey() | "Drop key" >> beam.Map(_second)
+        return keyed | "Spread" >> beam.transforms.util.ReshufflePerKey() | "Drop key" >> beam.Values()
 
 
 def _with_ordinal(ref: BlockRef) -> tuple[int, BlockRef]:
     return ref.ordinal, ref
 
 
-def _second(pair: tuple[int, BlockRef]) -> BlockRef:
-    return pair[1]
+def _blocks(
+    _: None, inputs: tuple[str, ...], keep_duplicates: bool, block_bytes: int, list_files: Lister
+) -> Iterable[BlockRef]:
+    files, _repeated = list_files(inputs, keep_duplicates=keep_duplicates)
+    return plan_blocks([with_form(file) for file in files], block_bytes)
 
 
-class _PlanBlocksFn(beam.DoFn):
-    def __init__(self, inputs: tuple[str, ...], keep_duplicates: bool, block_bytes: int, list_files: Lister) -> None:
-        self._inputs = inputs
-        self._keep_duplicates = keep_duplicates
-        self._block_bytes = block_bytes
-        self._list_files = list_files
-
-    def process(self, _: None) -> Iterable[BlockRef]:
-        files, _repeated = self._list_files(self._inputs, keep_duplicates=self._keep_duplicates)
-        return plan_blocks([with_form(file) for file in files], self._block_bytes)
-
-
-class ReadRowsFn(beam.DoFn):
-    """Read the rows that one range holds; shared with the second reading that the overlap filter needs."""
-
-    def __init__(self, max_line_bytes: int) -> None:
-        self._max_line_bytes = max_line_bytes
-
-    def process(self, ref: BlockRef) -> Iterator[LineBlock | Failed | Broken]:
-        failures: list[Failure] = []
-        items = read_rows(ref, self._max_line_bytes)
-        while True:
-            # around next() alone: the time of the steps behind this one must not count as reading
-            with timed("read"):
-                item = next(items, None)
-            if item is None:
-                break
-            if isinstance(item, LineBlock):
-                yield item
-            elif item.stage == FILE_STAGE:
-                yield _broken(ref, item)
-            else:
-                failures.append(item)
-        if failures:
-            block = FailureBlock(ref=ref, part=0, stage="read", failures=tuple(failures))
-            yield _failed(block)
-
-
-def _broken(ref: BlockRef, failure: Failure) -> Broken:
-    block = FailureBlock(ref=ref, part=0, stage=FILE_STAGE, failures=(failure,))
-    return TaggedOutput("broken_files", ((ref.source, ref.occurrence), block))
-
-
-def _failed(block: FailureBlock) -> Failed:
-    return TaggedOutput("failures", block)
+def read_block(ref: BlockRef, max_line_bytes: int) -> Iterator[LineBlock | _Failed | _Broken]:
+    """Yield the rows that one range holds; lines that fail as one block, and a file that does by itself."""
+    failures: list[Failure] = []
+    items = read_rows(ref, max_line_bytes)
+    while True:
+        # around next() alone: the time of the steps behind this one must not count as reading
+        with timed("read"):
+            item = next(items, None)
+        if item is None:
+            break
+        if isinstance(item, LineBlock):
+            yield item
+        elif item.stage == FILE_STAGE:
+            block = FailureBlock(ref=ref, part=0, stage=FILE_STAGE, failures=(item,))
+            yield TaggedOutput("broken_files", ((ref.source, ref.occurrence), block))
+        else:
+            failures.append(item)
+    if failures:
+        yield TaggedOutput("failures", FailureBlock(ref=ref, part=0, stage="read", failures=tuple(failures)))
 
 
 def first_of_file(group: tuple[tuple[str, int], Iterable[FailureBlock]]) -> FailureBlock:
     """Of the blocks of one file that could not be read, return the first: a file fails once."""
     # every block of a file that cannot be opened reports it
-    return min(group[1], key=_ordinal)
-
-
-def _ordinal(block: FailureBlock) -> int:
-    return block.ref.ordinal
+    return min(group[1], key=lambda block: block.ref.ordinal)
 
 
 class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
@@ -169,7 +145,7 @@ class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
         return (
             begin
             | "Start" >> beam.Create([None])
-            | "List files" >> beam.ParDo(_ListFilesFn(self._inputs, self._beside, self._list_files))
+            | "List files" >> beam.FlatMap(_file_names, self._inputs, self._beside, self._list_files)
             # breaks fusion, or one worker would hash every file
             | "Spread files" >> beam.Reshuffle()
             | "Hash file" >> beam.Map(hash_input)
@@ -181,11 +157,5 @@ def _marked(record: InputRecord, beside: frozenset[str]) -> InputRecord:
     return replace(record, beside=record.name in beside)
 
 
-class _ListFilesFn(beam.DoFn):
-    def __init__(self, inputs: tuple[str, ...], beside: tuple[str, ...], list_files: Lister) -> None:
-        self._inputs = inputs
-        self._beside = beside
-        self._list_files = list_files
-
-    def process(self, _: None) -> Iterable[str]:
-        return [*(file.name for file in self._list_files(self._inputs)[0]), *self._beside]
+def _file_names(_: None, inputs: tuple[str, ...], beside: tuple[str, ...], list_files: Lister) -> Iterable[str]:
+    return [*(file.name for file in list_files(inputs)[0]), *beside]

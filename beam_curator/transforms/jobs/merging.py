@@ -88,7 +88,7 @@ class _MergeFn(beam.DoFn):
     def process(self, group: tuple[tuple[str, int, int], Iterable[Shard]]) -> Iterator[Any]:
         (kind, number, n), grouped = group
         # groups come in any order, and the rows of a set must not depend on it
-        parts = sorted(grouped, key=_position)
+        parts = sorted(grouped, key=lambda part: part.record.position)
         n_rows = sum(part.record.n_rows for part in parts)
         if not n_rows:
             return
@@ -126,10 +126,6 @@ class _MergeFn(beam.DoFn):
             self._write_tables(file, rows)
         else:
             write_table(self._kind.table, file, rows, row_format)
-
-
-def _position(part: Shard) -> tuple[int, ...]:
-    return part.record.position
 
 
 def _record_of(shard: Shard) -> FileRecord:

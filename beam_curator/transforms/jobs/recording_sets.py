@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Generic, Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
@@ -70,7 +70,10 @@ class ReadAsked(beam.PTransform[PBegin, ReadRows[AskedT]], Generic[AskedT, TaskT
             unreadable | "Count unreadable" >> CountBlocks(count_failures),
         ]
         if self._takes_recordings:
-            listed = begin | "List recordings" >> _ListRecordings(self._reading, self._job.key_of_recordings)
+            start = begin | "Start" >> beam.Create([None])
+            listed = start | "List recordings" >> beam.FlatMap(
+                _recordings, self._reading, self._job.key_of_recordings
+            ).with_outputs("counts", main="blocks")
             blocks = (blocks, listed["blocks"]) | "All rows" >> beam.Flatten()
             counts.append(listed["counts"])
         planned = blocks | "Plan rows" >> PlanRows(self._job)
@@ -81,36 +84,21 @@ class ReadAsked(beam.PTransform[PBegin, ReadRows[AskedT]], Generic[AskedT, TaskT
         return ReadRows(asked=planned.asked, letters=letters, counts=(*counts, *planned.counts))
 
 
-class _ListRecordings(beam.PTransform[PBegin, Any]):
-    """List recordings that are named by themselves, as rows; there are none where the inputs mean manifests."""
-
-    def __init__(self, reading: Reading, key: str) -> None:
-        super().__init__()
-        self._list = _ListFn(reading.inputs, reading.options.keep_duplicates, key)
-
-    def expand(self, begin: PBegin) -> Any:
-        start = begin | "Start" >> beam.Create([None])
-        return start | "List" >> beam.ParDo(self._list).with_outputs("counts", main="blocks")
-
-
-class _ListFn(beam.DoFn):
-    def __init__(self, inputs: Sequence[str], keep_duplicates: bool, key: str) -> None:
-        self._inputs = inputs
-        self._keep_duplicates = keep_duplicates
-        self._key = key
-
-    def process(self, _: None) -> Iterator[LineBlock | TaggedOutput[Literal["counts"], tuple[str, int]]]:
-        files, _repeated, are_manifests = list_recordings(self._inputs, keep_duplicates=self._keep_duplicates)
-        if are_manifests:
-            return
-        n_blocks = -(-len(files) // FILES_A_BLOCK)
-        for number, file in enumerate(files):
-            full = file.name if storage.is_remote(file.name) else os.path.abspath(file.name)
-            # one element a recording, so that they spread over workers; ordinal and part keep their order
-            ordinal, part = divmod(number, FILES_A_BLOCK)
-            ref = BlockRef(source=file.name, occurrence=0, ordinal=ordinal, n_blocks=n_blocks, start=0, stop=0)
-            yield LineBlock(ref=ref, part=part, lines=(Line(offset=0, raw=encode({self._key: full})),))
-        yield TaggedOutput("counts", ("read.rows", len(files)))
+def _recordings(
+    _: None, reading: Reading, key: str
+) -> Iterator[LineBlock | TaggedOutput[Literal["counts"], tuple[str, int]]]:
+    """Yield recordings that are named by themselves, as rows; there are none where the inputs mean manifests."""
+    files, _repeated, are_manifests = list_recordings(reading.inputs, keep_duplicates=reading.options.keep_duplicates)
+    if are_manifests:
+        return
+    n_blocks = -(-len(files) // FILES_A_BLOCK)
+    for number, file in enumerate(files):
+        full = file.name if storage.is_remote(file.name) else os.path.abspath(file.name)
+        # one element a recording, so that they spread over workers; ordinal and part keep their order
+        ordinal, part = divmod(number, FILES_A_BLOCK)
+        ref = BlockRef(source=file.name, occurrence=0, ordinal=ordinal, n_blocks=n_blocks, start=0, stop=0)
+        yield LineBlock(ref=ref, part=part, lines=(Line(offset=0, raw=encode({key: full})),))
+    yield TaggedOutput("counts", ("read.rows", len(files)))
 
 
 class WriteRecordingSet(beam.PTransform[PBegin, JobSet], Generic[AskedT, TaskT]):

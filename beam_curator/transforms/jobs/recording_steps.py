@@ -36,7 +36,7 @@ class PlanRows(beam.PTransform[PCollection[LineBlock], PlannedRows[AskedT]], Gen
         self._job = job
 
     def expand(self, blocks: PCollection[LineBlock]) -> "PlannedRows[AskedT]":
-        planned = blocks | "Plan" >> beam.ParDo(_PlanFn(self._job)).with_outputs("failed", "counts", main="asked")
+        planned = blocks | "Plan" >> beam.FlatMap(_plan, self._job).with_outputs("failed", "counts", main="asked")
         failed: PCollection[FailureBlock] = planned["failed"]
         counts = (failed | "Count failed" >> CountBlocks(count_failures), planned["counts"])
         return PlannedRows(asked=planned["asked"], failures=failed, counts=counts)
@@ -46,25 +46,14 @@ _Counted = TaggedOutput[Literal["counts"], tuple[str, int]]
 _Failed = TaggedOutput[Literal["failed"], FailureBlock]
 
 
-class _PlanFn(beam.DoFn):
-    def __init__(self, job: RecordingJob[Any, Any]) -> None:
-        self._job = job
-
-    def process(self, block: LineBlock) -> Iterator[Any | _Failed | _Counted]:
-        with timed("plan"), collector_paused():
-            plan = self._job.plan(block)
-        yield from plan.asked
-        for stage, failures in plan.failures.items():
-            yield _failed(FailureBlock(ref=block.ref, part=block.part, stage=stage, failures=tuple(failures)))
-        yield from (_counted(name, n) for name, n in sorted(plan.counts.items()) if n)
-
-
-def _counted(name: str, n: int) -> _Counted:
-    return TaggedOutput("counts", (name, n))
-
-
-def _failed(block: FailureBlock) -> _Failed:
-    return TaggedOutput("failed", block)
+def _plan(block: LineBlock, job: RecordingJob[Any, Any]) -> Iterator[Any | _Failed | _Counted]:
+    with timed("plan"), collector_paused():
+        plan = job.plan(block)
+    yield from plan.asked
+    for stage, failures in plan.failures.items():
+        failed = FailureBlock(ref=block.ref, part=block.part, stage=stage, failures=tuple(failures))
+        yield TaggedOutput("failed", failed)
+    yield from (TaggedOutput("counts", count) for count in sorted(plan.counts.items()) if count[1])
 
 
 class GroupRecordings(beam.PTransform[PCollection[AskedT], PCollection[TaskT]], Generic[AskedT, TaskT]):

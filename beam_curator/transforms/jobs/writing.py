@@ -1,6 +1,6 @@
 """Writing the output set: one file a block and kind, shards of them, and the commit that makes the set complete."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import apache_beam as beam
@@ -47,24 +47,19 @@ class WriteTrainingWindows(beam.PTransform[PCollection[EntryBlock], PCollection[
         self._output = output
 
     def expand(self, blocks: PCollection[EntryBlock]) -> PCollection[FileRecord]:
-        files = blocks | "Write block" >> beam.ParDo(_WriteRowsFn(self._target, self._output))
+        files = blocks | "Write block" >> beam.Map(_write_rows, self._target, self._output)
         return files | "Merge shards" >> _MergeShards(self._target)
 
 
-class _WriteRowsFn(beam.DoFn):
-    def __init__(self, target: OutputTarget, output: WindowOutputOptions) -> None:
-        self._target = target
-        self._output = output
-
-    def process(self, block: EntryBlock) -> Iterator[FileRecord]:
-        writer = BlockWriter(self._target, WINDOWS.rows, block.ref, block.part, ROW_EXTENSIONS[self._output.row_format])
-        with timed("write"), collector_paused():
-            record = writer.kept()
-            if record is None:
-                with writer.file() as file:
-                    write_rows(file, block.rows, block.ref.source, block.rules, self._output)
-                record = writer.record(file, len(block.rows))
-        yield record
+def _write_rows(block: EntryBlock, target: OutputTarget, output: WindowOutputOptions) -> FileRecord:
+    writer = BlockWriter(target, WINDOWS.rows, block.ref, block.part, ROW_EXTENSIONS[output.row_format])
+    with timed("write"), collector_paused():
+        record = writer.kept()
+        if record is None:
+            with writer.file() as file:
+                write_rows(file, block.rows, block.ref.source, block.rules, output)
+            record = writer.record(file, len(block.rows))
+    return record
 
 
 class WriteFailures(beam.PTransform[PCollection[FailureBlock], PCollection[FileRecord]]):
@@ -82,22 +77,18 @@ class WriteFailures(beam.PTransform[PCollection[FailureBlock], PCollection[FileR
         self._target = target_of(target)
 
     def expand(self, blocks: PCollection[FailureBlock]) -> PCollection[FileRecord]:
-        files = blocks | "Write block" >> beam.ParDo(_WriteFailuresFn(self._target))
+        files = blocks | "Write block" >> beam.Map(_write_failures, self._target)
         return files | "Merge shards" >> _MergeShards(self._target)
 
 
-class _WriteFailuresFn(beam.DoFn):
-    def __init__(self, target: OutputTarget) -> None:
-        self._target = target
-
-    def process(self, block: FailureBlock) -> Iterator[FileRecord]:
-        writer = BlockWriter(self._target, f"{FAILURES}-{block.stage}", block.ref, block.part, ".jsonl")
-        record = writer.kept()
-        if record is None:
-            with writer.file() as file:
-                write_lines(file, ([render_failure(failure)] for failure in block.failures))
-            record = writer.record(file, len(block.failures))
-        yield record
+def _write_failures(block: FailureBlock, target: OutputTarget) -> FileRecord:
+    writer = BlockWriter(target, f"{FAILURES}-{block.stage}", block.ref, block.part, ".jsonl")
+    record = writer.kept()
+    if record is None:
+        with writer.file() as file:
+            write_lines(file, ([render_failure(failure)] for failure in block.failures))
+        record = writer.record(file, len(block.failures))
+    return record
 
 
 class _MergeShards(beam.PTransform[PCollection[FileRecord], PCollection[FileRecord]]):
@@ -115,26 +106,22 @@ class _MergeShards(beam.PTransform[PCollection[FileRecord], PCollection[FileReco
             | "Key by shard"
             >> beam.Map(key_by_shard, self._target.n_shards).with_output_types(tuple[tuple[str, int], FileRecord])
             | "Group parts" >> beam.GroupByKey()
-            | "Merge parts" >> beam.ParDo(_MergeFn(self._target))
+            | "Merge parts" >> beam.Map(_merge_shard, self._target)
         )
 
 
-class _MergeFn(beam.DoFn):
-    def __init__(self, target: OutputTarget) -> None:
-        self._target = target
-
-    def process(self, group: tuple[tuple[str, int], Iterable[FileRecord]]) -> Iterator[FileRecord]:
-        (kind, shard), records = group
-        parts = sorted(records, key=lambda record: record.position)
-        extension = "." + parts[0].name.removesuffix(PART_SUFFIX).rpartition(".")[2]
-        name = shard_file_name(kind, shard, self._target.n_shards, extension)
-        template = FileRecord(name=name, n_bytes=0, sha256="", n_rows=0, kind=kind)
-        record = merged_before(self._target.directory, template, parts)
-        if record is None:
-            with timed("merge"), AtomicFile(self._target.directory, name, self._target.check) as file:
-                merge_files(file, [storage.join(self._target.directory, part.name) for part in parts])
-            record = replace(template, n_bytes=file.n_bytes, sha256=file.sha256)
-        yield replace(record, n_rows=sum(part.n_rows for part in parts))
+def _merge_shard(group: tuple[tuple[str, int], Iterable[FileRecord]], target: OutputTarget) -> FileRecord:
+    (kind, shard), records = group
+    parts = sorted(records, key=lambda record: record.position)
+    extension = "." + parts[0].name.removesuffix(PART_SUFFIX).rpartition(".")[2]
+    name = shard_file_name(kind, shard, target.n_shards, extension)
+    template = FileRecord(name=name, n_bytes=0, sha256="", n_rows=0, kind=kind)
+    record = merged_before(target.directory, template, parts)
+    if record is None:
+        with timed("merge"), AtomicFile(target.directory, name, target.check) as file:
+            merge_files(file, [storage.join(target.directory, part.name) for part in parts])
+        record = replace(template, n_bytes=file.n_bytes, sha256=file.sha256)
+    return replace(record, n_rows=sum(part.n_rows for part in parts))
 
 
 class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mapping[str, int]]]):
@@ -176,8 +163,11 @@ class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mappi
             files.pipeline
             | "Start commit" >> beam.Create([None])
             | "Commit"
-            >> beam.ParDo(
-                _CommitFn(self._target, self._kind, self._config),
+            >> beam.Map(
+                _commit,
+                self._target,
+                self._kind,
+                self._config,
                 files=AsIter(files),
                 counts=AsIter(totals),
                 inputs=AsIter(self._inputs),
@@ -185,20 +175,17 @@ class CommitOutputSet(beam.PTransform[PCollection[FileRecord], PCollection[Mappi
         )
 
 
-class _CommitFn(beam.DoFn):
-    def __init__(self, target: OutputTarget, kind: SetKind, config: Config) -> None:
-        self._target = target
-        self._kind = kind
-        self._config = config
-
-    def process(
-        self,
-        _: None,
-        files: Iterable[FileRecord],
-        counts: Iterable[Count],
-        inputs: Iterable[InputRecord],
-    ) -> Iterator[Mapping[str, int]]:
-        totals = dict(counts)
-        with timed("commit"):
-            commit(self._target, self._kind, self._config, list(files), totals, list(inputs))
-        yield totals
+def _commit(
+    _: None,
+    target: OutputTarget,
+    kind: SetKind,
+    config: Config,
+    *,
+    files: Iterable[FileRecord],
+    counts: Iterable[Count],
+    inputs: Iterable[InputRecord],
+) -> Mapping[str, int]:
+    totals = dict(counts)
+    with timed("commit"):
+        commit(target, kind, config, list(files), totals, list(inputs))
+    return totals

@@ -45,7 +45,7 @@ class FilterOverlaps(beam.PTransform[PCollection[EntryBlock], PCollection[EntryB
 
     def expand(self, blocks: PCollection[EntryBlock]) -> PCollection[EntryBlock]:
         if self._rules.scope == "row":
-            return blocks | "Choose in row" >> beam.ParDo(_ChooseInRowFn(self._rules))
+            return blocks | "Choose in row" >> beam.Map(_choose_in_rows, self._rules)
         choices = (
             blocks
             | "Take spans" >> beam.FlatMap(spans_by_audio_file).with_output_types(tuple[str, RowSpans])
@@ -58,18 +58,14 @@ class FilterOverlaps(beam.PTransform[PCollection[EntryBlock], PCollection[EntryB
         return (
             {"refs": refs, "choices": choices}
             | "Group by block" >> beam.CoGroupByKey()
-            | "Read again" >> beam.ParDo(_ReadAgainFn(self._rules, self._max_line_bytes))
+            | "Read again" >> beam.FlatMap(read_again, self._rules, self._max_line_bytes)
         )
 
 
-class _ChooseInRowFn(beam.DoFn):
-    def __init__(self, rules: OverlapRules) -> None:
-        self._rules = rules
-
-    def process(self, block: EntryBlock) -> Iterator[EntryBlock]:
-        with timed("overlap"), collector_paused():
-            chosen = tuple(_chosen(row, choose_in_row(row.plan, self._rules)) for row in block.rows)
-        yield replace(block, rows=chosen)
+def _choose_in_rows(block: EntryBlock, rules: OverlapRules) -> EntryBlock:
+    with timed("overlap"), collector_paused():
+        chosen = tuple(_chosen(row, choose_in_row(row.plan, rules)) for row in block.rows)
+    return replace(block, rows=chosen)
 
 
 def _chosen(row: PlannedEntry, choice: OverlapChoice) -> PlannedEntry:
@@ -116,33 +112,31 @@ def _ref_and_rules(block: EntryBlock) -> tuple[int, tuple[BlockRef, WindowRules]
     return block.ref.ordinal, (block.ref, block.rules)
 
 
-class _ReadAgainFn(beam.DoFn):
+def read_again(
+    group: tuple[int, dict[str, Iterable[Any]]], overlap: OverlapRules, max_line_bytes: int
+) -> Iterator[EntryBlock]:
     """Read and plan a block once more, and attach the windows chosen for its rows."""
+    (ref, rules), *_ = group[1]["refs"]
+    # only the times of windows were grouped: reading rows again costs less than shuffling them
+    choices = dict(group[1]["choices"])
+    for item in read_rows(ref, max_line_bytes):
+        if isinstance(item, LineBlock):
+            with timed("overlap"), collector_paused():
+                # the first reading reported these failures already
+                built, _failed_before = build_block(item, rules)
+                rows = tuple(_with_choice(row, ref.source, choices, overlap) for row in built.rows)
+            if rows:
+                yield replace(built, rows=rows)
 
-    def __init__(self, rules: OverlapRules, max_line_bytes: int) -> None:
-        self._rules = rules
-        self._max_line_bytes = max_line_bytes
 
-    def process(self, group: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[EntryBlock]:
-        refs = list(group[1]["refs"])
-        ref, rules = refs[0]
-        # only the times of windows were grouped: reading rows again costs less than shuffling them
-        choices = dict(group[1]["choices"])
-        for item in read_rows(ref, self._max_line_bytes):
-            if isinstance(item, LineBlock):
-                with timed("overlap"), collector_paused():
-                    # the first reading reported these failures already
-                    built, _failed_before = build_block(item, rules)
-                    rows = tuple(self._with_choice(row, ref.source, choices) for row in built.rows)
-                if rows:
-                    yield replace(built, rows=rows)
-
-    def _with_choice(self, row: PlannedEntry, source: str, choices: dict[int, tuple[int, ...]]) -> PlannedEntry:
-        kept = choices.get(row.offset)
-        if kept is not None:
-            return _chosen(row, OverlapChoice(survivors=kept, kept=sorted(kept)))
-        # the first reading gave every such row a choice, if only an empty one
-        if row.plan.firsts and audio_file_of(row, source) is not None:
-            raise RuntimeError(f"no choice for the row at byte {row.offset} of {source}: it changed while it was read")
-        # without a recording to name, the windows of a row compete with each other alone
-        return _chosen(row, choose_in_row(row.plan, self._rules))
+def _with_choice(
+    row: PlannedEntry, source: str, choices: dict[int, tuple[int, ...]], rules: OverlapRules
+) -> PlannedEntry:
+    kept = choices.get(row.offset)
+    if kept is not None:
+        return _chosen(row, OverlapChoice(survivors=kept, kept=sorted(kept)))
+    # the first reading gave every such row a choice, if only an empty one
+    if row.plan.firsts and audio_file_of(row, source) is not None:
+        raise RuntimeError(f"no choice for the row at byte {row.offset} of {source}: it changed while it was read")
+    # without a recording to name, the windows of a row compete with each other alone
+    return _chosen(row, choose_in_row(row.plan, rules))

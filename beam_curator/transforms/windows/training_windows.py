@@ -35,22 +35,20 @@ class BuildTrainingWindows(
         self._rules = rules
 
     def expand(self, blocks: PCollection[LineBlock]) -> "tuple[PCollection[EntryBlock], PCollection[FailureBlock]]":
-        built = blocks | "Build" >> beam.ParDo(_BuildFn(self._rules)).with_outputs(FAILURES, main=BLOCKS)
+        built = blocks | "Build" >> beam.FlatMap(_build, self._rules).with_outputs(FAILURES, main=BLOCKS)
         return built[BLOCKS], built[FAILURES]
 
 
-class _BuildFn(beam.DoFn):
-    def __init__(self, rules: WindowRules) -> None:
-        self._rules = rules
-
-    def process(self, block: LineBlock) -> Iterator[EntryBlock | TaggedOutput[Literal["failures"], FailureBlock]]:
-        with timed(STAGE), collector_paused():
-            built, failures = build_block(block, self._rules)
-        if built.rows:
-            yield built
-        if failures:
-            failed = FailureBlock(ref=block.ref, part=block.part, stage=STAGE, failures=tuple(failures))
-            yield TaggedOutput("failures", failed)
+def _build(
+    block: LineBlock, rules: WindowRules
+) -> Iterator[EntryBlock | TaggedOutput[Literal["failures"], FailureBlock]]:
+    with timed(STAGE), collector_paused():
+        built, failures = build_block(block, rules)
+    if built.rows:
+        yield built
+    if failures:
+        failed = FailureBlock(ref=block.ref, part=block.part, stage=STAGE, failures=tuple(failures))
+        yield TaggedOutput("failures", failed)
 
 
 def build_block(block: LineBlock, rules: WindowRules) -> tuple[EntryBlock, list[Failure]]:

@@ -14,7 +14,7 @@ from beam_curator.sets import blocks as blocks_module
 from beam_curator.sets.blocks import MAX_LINE_BYTES, FailureBlock, InputFile, LineBlock, plan_blocks
 from beam_curator.sets.output_set import InputRecord
 from beam_curator.sets.set_options import InputOptions
-from beam_curator.transforms.jobs.manifests import HashInputs, ReadManifests, ReadRowsFn, first_of_file
+from beam_curator.transforms.jobs.manifests import HashInputs, ReadManifests, first_of_file, read_block
 from beam_curator.transforms.windows.window_set import ChooseWindows
 from tests.manifests import whole_file, write_lines
 
@@ -63,7 +63,7 @@ def test_a_file_that_vanished_is_a_failure(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_fails_once_for_all_its_blocks(tmp_path: Path) -> None:
     with beam.Pipeline("FnApiRunner") as pipeline:
         refs = plan_blocks([InputFile(name=str(tmp_path / "gone.jsonl"), size=10, occurrence=n) for n in (0, 1)], 4)
-        read = pipeline | beam.Create(refs) | beam.ParDo(ReadRowsFn(MAX_LINE_BYTES)).with_outputs()
+        read = pipeline | beam.Create(refs) | beam.FlatMap(read_block, MAX_LINE_BYTES).with_outputs()
         broken = read.broken_files | beam.GroupByKey() | beam.Map(first_of_file)
         assert_that(broken | beam.Map(lambda block: block.ref.ordinal), equal_to([0, 3]))
 

@@ -12,9 +12,9 @@ from beam_curator.transforms.jobs.manifests import ReadManifests
 from beam_curator.transforms.windows.overlap import (
     FilterOverlaps,
     RowSpans,
-    _ReadAgainFn,
     audio_file_of,
     choose_in_file,
+    read_again,
     spans_by_audio_file,
 )
 from beam_curator.transforms.windows.training_windows import BuildTrainingWindows
@@ -89,7 +89,7 @@ def test_a_row_that_changed_before_the_second_reading_stops_the_job(tmp_path: Pa
     with pytest.raises(
         RuntimeError, match=r"no choice for the row at byte 0 of .*a\.jsonl: it changed while it was read"
     ):
-        list(_ReadAgainFn(OverlapRules(), MAX_LINE_BYTES).process(group))
+        list(read_again(group, OverlapRules(), MAX_LINE_BYTES))
 
 
 def kept(block: EntryBlock) -> list[tuple[str, int, list[int], list[int]]]:
