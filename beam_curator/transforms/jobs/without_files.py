@@ -66,7 +66,7 @@ class PlanTasks(beam.PTransform[PCollection[Row], PlannedTasks[TaskT]], Generic[
     def expand(self, rows: PCollection[Row]) -> "PlannedTasks[TaskT]":
         blocks = rows | "As blocks" >> beam.Map(as_block).with_output_types(LineBlock)
         planned = blocks | "Plan" >> PlanRows(self._job)
-        failures = planned.failures | "Failures of rows" >> beam.FlatMap(_failures_in).with_output_types(Failure)
+        failures = planned.failures | "Failures of rows" >> beam.FlatMap(failures_of)
         return PlannedTasks(tasks=planned.asked | "Group" >> GroupRecordings(self._job), failures=failures)
 
 
@@ -89,7 +89,8 @@ def block_of_line(source: str, offset: int, raw: bytes) -> LineBlock:
     return LineBlock(ref=ref, part=0, lines=(Line(offset=offset, raw=raw),))
 
 
-def _failures_in(block: FailureBlock) -> tuple[Failure, ...]:
+def failures_of(block: FailureBlock) -> Iterable[Failure]:
+    """Return the dead letters of a block."""
     return block.failures
 
 

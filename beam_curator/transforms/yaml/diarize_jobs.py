@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
-from apache_beam.typehints.schemas import named_fields_from_element_type
 
 from beam_curator.diarization.diarize_rules import (
     DiarizeRules,
@@ -20,18 +19,20 @@ from beam_curator.entries.json_lines import encode
 from beam_curator.files import storage
 from beam_curator.models.model_checks import files_beside
 from beam_curator.option_names import FlatOptions
-from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.transforms.diarization import diarize_recordings as diarize
 from beam_curator.transforms.diarization.diarize_rows import DiarizeRows
-from beam_curator.transforms.jobs.without_files import RecordingResult, block_of_line
+from beam_curator.transforms.jobs.without_files import RecordingResult
 from beam_curator.transforms.yaml.set_steps import SetStep
 from beam_curator.transforms.yaml.steps import (
     ErrorHandling,
     Outputs,
+    block_of_row,
+    column_names,
     error_output,
     paths_of,
     with_errors,
+    wrong_columns,
 )
 from beam_curator.transforms.yaml.yaml_rows import CountRow, DiarizedRow, ManifestRow
 
@@ -109,7 +110,7 @@ class DiarizeRecordings(beam.PTransform[PCollection[beam.Row], Outputs]):
     def expand(self, rows: PCollection[Any]) -> "Outputs":
         check_recordings(rows, self._rules.audio_filepath_key)
         asking = rows | "As lines" >> beam.Map(row_asking, self._rules)
-        blocks = asking | "As blocks" >> beam.Map(_as_block).with_output_types(LineBlock)
+        blocks = asking | "As blocks" >> beam.Map(block_of_row)
         diarized = blocks | "Diarize" >> self._diarize
         entries = diarized.results | "Take entries" >> beam.Map(diarized_row)
         return with_errors(entries, (diarized.failures,), self._errors)
@@ -136,24 +137,13 @@ def row_asking(row: Any, rules: DiarizeRules) -> ManifestRow:
     return ManifestRow(source=path or "", offset=0, row=encode({rules.audio_filepath_key: full}).decode())
 
 
-def _as_block(line: ManifestRow) -> LineBlock:
-    return block_of_line(line.source, line.offset, line.row.encode())
-
-
 def check_recordings(rows: PCollection[Any], filepath_key: str) -> None:
     """Check that rows are lines of a manifest, or have a column that names a recording.
 
     Raises:
       ValueError: they are neither.
     """
-    try:
-        names = [name for name, _ in named_fields_from_element_type(cast(type, rows.element_type))]
-    except TypeError:
-        names = []
-    if set(ManifestRow._fields) <= set(names) or ("row" not in names and filepath_key in names):
-        return
-    found = f"columns {', '.join(names)}" if names else "no schema"
-    raise ValueError(
-        f"DiarizeRecordings needs rows with source, offset, row, or with {filepath_key}, but its input has {found}: "
-        "read with ReadManifests, or name a column so with MapToFields"
-    )
+    names = column_names(rows)
+    if not (set(ManifestRow._fields) <= set(names) or ("row" not in names and filepath_key in names)):
+        needed, cure = ", ".join(ManifestRow._fields), "read with ReadManifests, or name a column so with MapToFields"
+        raise wrong_columns("DiarizeRecordings", f"{needed}, or with {filepath_key}", names, cure)

@@ -13,12 +13,18 @@ from beam_curator.export.export_rules import ExportRules
 from beam_curator.option_names import FlatOptions
 from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
-from beam_curator.sets.blocks import LineBlock
 from beam_curator.transforms.clips import cut_clips
 from beam_curator.transforms.export import export_rows
-from beam_curator.transforms.jobs.without_files import RecordingResult, Results, Row, block_of_line
+from beam_curator.transforms.jobs.without_files import RecordingResult, Results, Row
 from beam_curator.transforms.separation import separate_rows
-from beam_curator.transforms.yaml.steps import ErrorHandling, Outputs, check_columns, error_output, with_errors
+from beam_curator.transforms.yaml.steps import (
+    ErrorHandling,
+    Outputs,
+    block_of_row,
+    check_columns,
+    error_output,
+    with_errors,
+)
 from beam_curator.transforms.yaml.yaml_rows import MadeRow, ManifestRow
 
 _OF_SETS = ("row_format", "shards", "index", "pack")
@@ -43,13 +49,9 @@ class RowsStep:
 
     def expand(self, rows: PCollection[Any]) -> "Outputs":
         check_columns(rows, type(self).__name__, ManifestRow._fields, "read with ReadManifests")
-        blocks = rows | "As blocks" >> beam.Map(_as_block).with_output_types(LineBlock)
+        blocks = rows | "As blocks" >> beam.Map(block_of_row)
         made = blocks | "Work" >> self._job
         return with_errors(made.results | "Take rows" >> beam.Map(made_row), (made.failures,), self._errors)
-
-
-def _as_block(row: Any) -> LineBlock:
-    return block_of_line(row.source, row.offset, row.row.encode())
 
 
 def made_row(result: RecordingResult) -> MadeRow:

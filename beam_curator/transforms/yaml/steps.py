@@ -16,6 +16,7 @@ from beam_curator.option_names import FlatOptions
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs import manifests
+from beam_curator.transforms.jobs.without_files import block_of_line, failures_of
 from beam_curator.transforms.yaml.yaml_rows import (
     BuiltRow,
     ErrorRow,
@@ -24,7 +25,6 @@ from beam_curator.transforms.yaml.yaml_rows import (
     WindowsRow,
     build_row,
     error_row,
-    failures_of,
     filter_row,
     letter_of,
     read_row,
@@ -102,17 +102,13 @@ class BuildTrainingWindows(beam.PTransform[PCollection[beam.Row], Outputs]):
 
     def expand(self, rows: PCollection[Any]) -> "Outputs":
         check_columns(rows, "BuildTrainingWindows", ManifestRow._fields, _CURE)
-        built = rows | "Build row" >> beam.ParDo(_BuildRowFn(self._rules)).with_outputs("failures", main="rows")
+        built = rows | "Build row" >> beam.FlatMap(_built, self._rules).with_outputs("failures", main="rows")
         return with_errors(built["rows"], (built["failures"],), self._errors)
 
 
-class _BuildRowFn(beam.DoFn):
-    def __init__(self, rules: WindowRules) -> None:
-        self._rules = rules
-
-    def process(self, row: Any) -> Iterator[BuiltRow | Failed]:
-        built = build_row(row, self._rules)
-        yield TaggedOutput("failures", built) if isinstance(built, Failure) else built
+def _built(row: Any, rules: WindowRules) -> Iterator[BuiltRow | Failed]:
+    built = build_row(row, rules)
+    yield TaggedOutput("failures", built) if isinstance(built, Failure) else built
 
 
 @_OVERLAP.in_signature
@@ -138,17 +134,13 @@ class FilterOverlaps(beam.PTransform[PCollection[beam.Row], Outputs]):
 
     def expand(self, rows: PCollection[Any]) -> "Outputs":
         check_columns(rows, "FilterOverlaps", ManifestRow._fields, _CURE)
-        kept = rows | "Filter row" >> beam.ParDo(_FilterRowFn(self._rules)).with_outputs("failures", main="rows")
+        kept = rows | "Filter row" >> beam.FlatMap(_filtered, self._rules).with_outputs("failures", main="rows")
         return with_errors(kept["rows"], (kept["failures"],), self._errors)
 
 
-class _FilterRowFn(beam.DoFn):
-    def __init__(self, rules: OverlapRules) -> None:
-        self._rules = rules
-
-    def process(self, row: Any) -> Iterator[WindowsRow | Failed]:
-        kept = filter_row(row, self._rules)
-        yield TaggedOutput("failures", kept) if isinstance(kept, Failure) else kept
+def _filtered(row: Any, rules: OverlapRules) -> Iterator[WindowsRow | Failed]:
+    kept = filter_row(row, rules)
+    yield TaggedOutput("failures", kept) if isinstance(kept, Failure) else kept
 
 
 class RenderFailures(beam.PTransform[PCollection[beam.Row], PCollection[LineRow]]):
@@ -214,13 +206,28 @@ def check_columns(rows: PCollection[Any], step: str, needed: Sequence[str], cure
     Raises:
       ValueError: a column is missing, or the rows have no schema.
     """
-    try:
-        names = [name for name, _ in named_fields_from_element_type(cast(type, rows.element_type))]
-    except TypeError:
-        names = []
+    names = column_names(rows)
     if not set(needed) <= set(names):
-        found = f"columns {', '.join(names)}" if names else "no schema"
-        raise ValueError(f"{step} needs rows with {', '.join(needed)}, but its input has {found}: {cure}")
+        raise wrong_columns(step, ", ".join(needed), names, cure)
+
+
+def column_names(rows: PCollection[Any]) -> list[str]:
+    """Return the names of the columns of rows; none where rows have no schema."""
+    try:
+        return [name for name, _ in named_fields_from_element_type(cast(type, rows.element_type))]
+    except TypeError:
+        return []
+
+
+def wrong_columns(step: str, needed: str, names: Sequence[str], cure: str) -> ValueError:
+    """Return the error for rows that lack the columns that a step reads."""
+    found = f"columns {', '.join(names)}" if names else "no schema"
+    return ValueError(f"{step} needs rows with {needed}, but its input has {found}: {cure}")
+
+
+def block_of_row(row: Any) -> LineBlock:
+    """Return a row that has `source`, `offset` and `row` as a block of one line."""
+    return block_of_line(row.source, row.offset, row.row.encode())
 
 
 def paths_of(inputs: Sequence[str]) -> tuple[str, ...]:

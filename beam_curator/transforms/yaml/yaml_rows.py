@@ -3,7 +3,7 @@
 Rows cross workers as Beam's own row coder writes them and come back as generated classes: read them by attribute.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 import apache_beam as beam
@@ -12,7 +12,7 @@ import msgspec
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.failures import EntryError, Failure, render_failure
 from beam_curator.files.row_files import columns_of
-from beam_curator.sets.blocks import FailureBlock, Line
+from beam_curator.sets.blocks import Line
 from beam_curator.sets.output_set import InputRecord
 from beam_curator.transforms.windows.training_windows import STAGE as BUILD_STAGE
 from beam_curator.windows.entry_blocks import EntryBlock
@@ -234,11 +234,6 @@ def windows_rows(block: EntryBlock, layout: Layout) -> Iterator[WindowsRow]:
         columns = columns_of(row, block.ref.source, block.rules, layout)
         spans = [SpanRow(**span) for span in columns.pop("filtered")]
         yield WindowsRow(**columns, filtered=spans)
-
-
-def failures_of(block: FailureBlock) -> Iterable[Failure]:
-    """Return the dead letters of a block."""
-    return block.failures
 
 
 def error_row(failure: Failure) -> ErrorRow:
