@@ -19,10 +19,9 @@ from beam_curator.clips.cut_rules import CutRules
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.runners.job_options import JOBS
 from beam_curator.sets.set_options import InputOptions
-from beam_curator.transforms.yaml import clip_jobs as yaml_clips
 from beam_curator.transforms.yaml import diarize_jobs as yaml_diarization
 from beam_curator.transforms.yaml import row_steps as yaml_row_steps
-from beam_curator.transforms.yaml import separate_jobs as yaml_separation
+from beam_curator.transforms.yaml import set_jobs as yaml_sets
 from beam_curator.transforms.yaml import steps as yaml_steps
 from beam_curator.transforms.yaml import window_jobs as yaml_jobs
 from beam_curator.windows.overlap import OverlapRules
@@ -68,7 +67,7 @@ def config_docs(name: str) -> dict[str, str]:
 def test_every_public_transform_is_listed_under_its_own_name() -> None:
     public = {
         name: f"{module.__name__}.{name}"
-        for module in (yaml_steps, yaml_jobs, yaml_clips, yaml_diarization, yaml_separation, yaml_row_steps)
+        for module in (yaml_steps, yaml_jobs, yaml_sets, yaml_diarization, yaml_row_steps)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, beam.PTransform) and value.__module__ == module.__name__
     }

@@ -23,7 +23,7 @@ from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.transforms.diarization import diarize_recordings as diarize
 from beam_curator.transforms.diarization.diarize_rows import DiarizeRows
 from beam_curator.transforms.jobs.without_files import RecordingResult
-from beam_curator.transforms.yaml.set_steps import SetStep
+from beam_curator.transforms.yaml.set_jobs import SetStep
 from beam_curator.transforms.yaml.steps import (
     ErrorHandling,
     Outputs,

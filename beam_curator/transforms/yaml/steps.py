@@ -1,7 +1,7 @@
 """Steps for Beam YAML: plain keyword arguments in, rows with a schema out, one row at a time.
 
 A type in YAML has the name of the library's transform that does the same to blocks; `beam_curator/providers.yaml` lists
-them, and `beam_curator.transforms.yaml.window_jobs` has those that do a whole job.
+them, and `beam_curator.transforms.yaml.set_jobs` has those that do a whole job.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

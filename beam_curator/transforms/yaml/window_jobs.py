@@ -11,7 +11,7 @@ from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs import manifests
 from beam_curator.transforms.jobs.without_files import failures_of
 from beam_curator.transforms.windows import window_set
-from beam_curator.transforms.yaml.set_steps import SetStep
+from beam_curator.transforms.yaml.set_jobs import SetStep
 from beam_curator.transforms.yaml.steps import ErrorHandling, Outputs, error_output, paths_of, with_errors
 from beam_curator.transforms.yaml.yaml_rows import CountRow, InputRow, input_row, windows_rows
 from beam_curator.windows.window_options import OverlapOptions, WindowOutputOptions

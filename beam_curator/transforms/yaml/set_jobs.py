@@ -1,4 +1,4 @@
-"""Jobs that cut clips, for Beam YAML: plain keyword arguments in, rows with a schema out."""
+"""Jobs for Beam YAML that write a whole set: plain keyword arguments in, one row for each of its counts out."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,15 +10,38 @@ from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.option_names import FlatOptions
+from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
+from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.transforms.clips import extract_clips as extract
 from beam_curator.transforms.export import export_clips as export
-from beam_curator.transforms.yaml.set_steps import SetStep
+from beam_curator.transforms.separation import separate_speakers as separate
 from beam_curator.transforms.yaml.steps import paths_of
-from beam_curator.transforms.yaml.yaml_rows import CountRow
+from beam_curator.transforms.yaml.yaml_rows import CountRow, count_rows
 
 _EXTRACT = FlatOptions(CutRules, ClipOutputOptions, InputOptions)
 _EXPORT = FlatOptions(ExportRules, CutRules, RowOutputOptions, InputOptions)
+_SEPARATE = FlatOptions(SeparationRules, SeparateRules, TrackOutputOptions, InputOptions)
+
+
+class SetStep:
+    """The part that steps share which do a whole job: they write an output set, and give its counts at the end.
+
+    Args:
+      name: of the job in the pipeline.
+      job: the composite that does it.
+    """
+
+    _yaml_requires_inputs = False  # Beam YAML asks the class whether it has to follow another step
+
+    def __init__(self, name: str, job: beam.PTransform[PBegin, Any]) -> None:
+        super().__init__()
+        self._name = name
+        self._job = job
+
+    def expand(self, begin: PBegin) -> PCollection[CountRow]:
+        done = begin | self._name >> self._job
+        return done.committed | "Take counts" >> beam.FlatMap(count_rows)
 
 
 @_EXTRACT.in_signature
@@ -74,3 +97,31 @@ class ExportClips(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
             reading=chosen[InputOptions],
         )
         super().__init__("Export clips", job)
+
+
+@_SEPARATE.in_signature
+class SeparateSpeakers(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
+    """From manifests with turns to a complete output set: a track for each speaker; rows that fail are files of it.
+
+    Args:
+      inputs: files, globs, directory trees or output sets, local or in an object store.
+      output: directory of the set, outside the inputs, local or in an object store.
+
+    Returns:
+      Rows of `name` and `value`: the counts of the job, once the set is complete.
+
+    Raises:
+      ValueError: options that cannot hold, or an output that the job itself would read.
+    """
+
+    def __init__(self, inputs: Sequence[str], output: str, **options: Any) -> None:
+        chosen = _SEPARATE.chosen(options)
+        job = separate.SeparateSpeakers(
+            paths_of(inputs),
+            output,
+            separation=chosen[SeparationRules],
+            rules=chosen[SeparateRules],
+            output=chosen[TrackOutputOptions],
+            reading=chosen[InputOptions],
+        )
+        super().__init__("Separate speakers", job)
