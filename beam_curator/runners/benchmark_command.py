@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -63,7 +64,7 @@ def _from_entry(arguments: argparse.Namespace) -> tuple[argparse.Namespace, list
     """Take the arguments of a named entry of a benchmark file; explicit ones come after it and win."""
     if not arguments.config:
         raise UsageError("--entry needs --config with the file that holds it")
-    listed_entries = read_config(arguments.config).get("entries")
+    listed_entries = read_config(arguments.config).counts["entries"]
     if not isinstance(listed_entries, list) or not all(
         isinstance(item, dict) and "name" in item for item in listed_entries
     ):
@@ -136,7 +137,7 @@ def _measure(job: WindowsJob, arguments: argparse.Namespace, n_bytes: int) -> di
         assert finished is not None
     except (JobFailedError, ServerFailedError) as err:
         print(f"beam-curator: the job failed: {err}", file=sys.stderr)
-        return _metrics({}, 0, time.time() - begin, n_bytes) | {"is_success": False}
+        return _metrics(Counter(), 0, time.time() - begin, n_bytes) | {"is_success": False}
     finally:
         if not arguments.keep_rows:
             shutil.rmtree(job.output, ignore_errors=True)
@@ -150,25 +151,22 @@ def _measure(job: WindowsJob, arguments: argparse.Namespace, n_bytes: int) -> di
     }
 
 
-def _metrics(counts: Mapping[str, int], output_bytes: int, taken: float, input_bytes: int) -> dict[str, Any]:
-    def get(name: str) -> int:
-        return counts.get(name, 0)
-
+def _metrics(counts: Counter[str], output_bytes: int, taken: float, input_bytes: int) -> dict[str, Any]:
     def rate(number: int) -> float:
         return number / taken if taken else 0.0
 
     return {
         "is_success": True,
         "time_taken_s": taken,
-        "num_input_entries": get("read.rows") + get("read.failures") + get("file.failures"),
-        "num_output_entries": get("overlap.rows"),
-        "entries_with_windows": get("overlap.rows_with_windows"),
-        "total_builder_windows": get("build.windows"),
-        "total_filtered_windows": get("overlap.windows"),
-        "total_filtered_dur_s": get("overlap.audio_us") / 1e6,
-        "throughput_entries_per_sec": rate(get("overlap.rows")),
-        "throughput_windows_per_sec": rate(get("build.windows")),
-        "num_failures": get("file.failures") + get("read.failures") + get("build.failures"),
+        "num_input_entries": counts["read.rows"] + counts["read.failures"] + counts["file.failures"],
+        "num_output_entries": counts["overlap.rows"],
+        "entries_with_windows": counts["overlap.rows_with_windows"],
+        "total_builder_windows": counts["build.windows"],
+        "total_filtered_windows": counts["overlap.windows"],
+        "total_filtered_dur_s": counts["overlap.audio_us"] / 1e6,
+        "throughput_entries_per_sec": rate(counts["overlap.rows"]),
+        "throughput_windows_per_sec": rate(counts["build.windows"]),
+        "num_failures": counts["file.failures"] + counts["read.failures"] + counts["build.failures"],
         "input_bytes": input_bytes,
         "output_bytes": output_bytes,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -119,7 +120,8 @@ def _tidy(job: Job) -> None:
     if storage.size_of(storage.join(output, SUMMARY_NAME)) is not None:
         storage.delete(output, [RUN_NAME])
     else:
-        finish(output, summary_json(job.stages(manifest.counts, manifest.files, {}), manifest.counts, {}))
+        stages = job.stages(Counter(manifest.counts), len(manifest.files), {})
+        finish(output, summary_json(stages, manifest.counts, {}))
 
 
 def report(job: Job, finished: Finished | None) -> int:
@@ -127,7 +129,7 @@ def report(job: Job, finished: Finished | None) -> int:
     if finished is None:
         print(f"The job runs on; {job.output} is complete when it holds {MANIFEST_NAME}.")
         return exit_codes.DONE
-    stages = job.stages(finished.counts, finished.files, times_of(finished.metrics))
+    stages = job.stages(finished.counts, len(finished.files), times_of(finished.metrics))
     finish(job.output, summary_json(stages, finished.counts, finished.timing))
     print(render_table(stages))
     for line in render_reasons(stages):

@@ -5,6 +5,7 @@ import re
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -13,7 +14,6 @@ from typing import Any
 import apache_beam as beam
 
 from beam_curator.files import storage
-from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners import exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.local_workers import watched
@@ -34,7 +34,7 @@ class JobFailedError(RuntimeError):
 class Finished:
     """The outcome of a job: counts, the files of its set, Beam's distributions and timings in seconds."""
 
-    counts: dict[str, int]
+    counts: Counter[str]
     files: tuple[FileRecord, ...]
     metrics: Any
     timing: dict[str, float]
@@ -87,7 +87,8 @@ def run_job(
         with found.opened(
             scratch, jobs=job.run.jobs, verbose=job.run.verbose, run=prepared.token, earlier=prepared.earlier
         ) as runner:
-            work = instead or job.transform(_target(job, prepared))
+            target = replace(job.target(), token=prepared.token, resume=prepared.state == "resume")
+            work = instead or job.transform(target)
             pipeline = _pipeline(runner, found, job.label >> work, scratch)
             with progress.shown(), watched(scratch, lambda pid: _end_after_death(job.output, scratch, pid)):
                 result = _run_to_end(pipeline, wait=job.run.wait)
@@ -97,15 +98,10 @@ def run_job(
         end = time.time()
         noted, first = read_progress(scratch)
     timing = _timing(progress.first_read or first or begin, end)
-    return _finished(job.output, metrics, timing, noted=noted if instead is not None else None)
-
-
-def _finished(output: str, metrics: Any, timing: dict[str, float], *, noted: dict[str, int] | None) -> Finished:
-    """Read the committed manifest; where nothing was written, the workers' notes stand for its counts."""
-    if noted is not None:
+    if instead is not None:
         return Finished(counts=noted, files=(), metrics=metrics, timing=timing)
-    manifest = _manifest_of(output)
-    return Finished(counts=manifest.counts, files=manifest.files, metrics=metrics, timing=timing)
+    manifest = _manifest_of(job.output)
+    return Finished(counts=Counter(manifest.counts), files=manifest.files, metrics=metrics, timing=timing)
 
 
 def _timing(first_row: float, end: float) -> dict[str, float]:
@@ -124,10 +120,6 @@ def _pipeline(runner: Any, found: FoundEngine, work: beam.PTransform[Any, Any], 
         for number, counted in enumerate(result.counts):
             _ = counted | f"Note progress {number}" >> NoteProgress(scratch)
     return pipeline
-
-
-def _target(job: Job, prepared: Prepared) -> OutputTarget:
-    return replace(job.target(), token=prepared.token, resume=prepared.state == "resume")
 
 
 def _manifest_of(output: str) -> Manifest:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
@@ -16,7 +16,7 @@ from apache_beam.pvalue import PCollection
 
 from beam_curator.sets.counting import Count
 
-Line = Callable[[Mapping[str, int], float, float], str]
+Line = Callable[[Counter[str], float, float], str]
 """Says how far a job is, from its counts, the share of the input that was read, and the seconds so far."""
 
 _WRITE_EVERY = 0.2
@@ -72,7 +72,7 @@ def _notes_path(scratch: str, worker: str) -> str:
     return os.path.join(scratch, f"progress-{worker}.json")
 
 
-def read_progress(scratch: str) -> tuple[dict[str, int], float | None]:
+def read_progress(scratch: str) -> tuple[Counter[str], float | None]:
     """Add up the workers' notes: counts, and when the first of them came (seconds since the epoch)."""
     counts: Counter[str] = Counter()
     first: list[float] = []
@@ -84,7 +84,7 @@ def read_progress(scratch: str) -> tuple[dict[str, int], float | None]:
             continue  # being written, or swept
         counts.update(noted["counts"])
         first.append(noted["first"])
-    return dict(counts), min(first, default=None)
+    return counts, min(first, default=None)
 
 
 class Progress:
@@ -128,7 +128,7 @@ class Progress:
                 drawn = time.time()
                 print(self._text(counts), file=self._stream, flush=True)
 
-    def _text(self, counts: dict[str, int]) -> str:
+    def _text(self, counts: Counter[str]) -> str:
         # reading ends before the job does, so 100 % would be shown too early
-        share = min(0.99, counts.get("read.bytes", 0) / max(self._n_bytes, 1))
+        share = min(0.99, counts["read.bytes"] / max(self._n_bytes, 1))
         return self._line(counts, share, time.time() - self._begin)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+Times = Mapping[str, tuple[float, float]]
+"""The time that stages took: seconds in all and per block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +48,10 @@ def dropped_of(counts: Mapping[str, int], stage: str) -> dict[str, int]:
     return {name[len(prefix) :]: n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}
 
 
-def read_stage(counts: Mapping[str, int]) -> Stage:
+def read_stage(counts: Counter[str]) -> Stage:
     """Return the first stage of every job over manifests: rows that were read, and failures to read."""
-    rows = counts.get("read.rows", 0)
-    unreadable = counts.get("read.failures", 0) + counts.get("file.failures", 0)
+    rows = counts["read.rows"]
+    unreadable = counts["read.failures"] + counts["file.failures"]
     return Stage(
         name="read",
         what_in="rows",
@@ -58,14 +62,20 @@ def read_stage(counts: Mapping[str, int]) -> Stage:
     )
 
 
-def with_times(stages: Sequence[Stage], times: Mapping[str, tuple[float, float]]) -> list[Stage]:
-    """Add the time that each stage took, where it is known: seconds in all and per block."""
-    return [_with_time(stage, times) for stage in stages]
+def with_times(stages: Sequence[Stage], times: Times) -> list[Stage]:
+    """Add the time that each stage took, where it is known."""
+    known = [(stage, times.get(stage.name, (None, None))) for stage in stages]
+    return [replace(stage, time_total=total, time_mean=mean) for stage, (total, mean) in known]
 
 
-def _with_time(stage: Stage, times: Mapping[str, tuple[float, float]]) -> Stage:
-    total, mean = times.get(stage.name, (None, None))
-    return replace(stage, time_total=total, time_mean=mean)
+def pace(audio: float, done: str, n_failures: int, seconds: float) -> str:
+    """Say how many hours of audio are done, what failed, and how fast it goes: the end of a line of progress.
+
+    Example:
+      >>> pace(3600, "heard", 1, 2.0)
+      '1.0 h heard  1 failures  1,800x real time'
+    """
+    return f"{audio / 3600:,.1f} h {done}  {n_failures:,} failures  {audio / max(seconds, 0.1):,.0f}x real time"
 
 
 def number_of(n: int, what: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from subprocess import run as run_program
 
@@ -238,7 +239,7 @@ def test_odd_turns_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ],
 )
 def test_hints_say_what_a_person_should_know(counts: dict[str, int], said: str | None) -> None:
-    hint = separation_hint({f"separate.{name}": n for name, n in counts.items()})
+    hint = separation_hint(Counter({f"separate.{name}": n for name, n in counts.items()}))
     assert hint is None if said is None else hint is not None and said in hint
 
 

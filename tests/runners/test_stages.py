@@ -1,3 +1,4 @@
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ def test_the_first_stage_is_what_was_read_and_what_could_not_be() -> None:
         "file.failures.not_found": 1,
         "build.failures": 5,
     }
-    assert read_stage(counts) == Stage(
+    assert read_stage(Counter(counts)) == Stage(
         name="read",
         what_in="rows",
         n_in=13,
@@ -46,7 +47,7 @@ def test_the_first_stage_is_what_was_read_and_what_could_not_be() -> None:
         n_out=10,
         failures={"line_too_long": 2, "not_found": 1},
     )
-    assert read_stage({}) == Stage(name="read", what_in="rows", n_in=0, what_out="rows", n_out=0)
+    assert read_stage(Counter()) == Stage(name="read", what_in="rows", n_in=0, what_out="rows", n_out=0)
 
 
 def test_times_go_to_the_stages_of_their_names() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,28 +10,9 @@ if TYPE_CHECKING:
 
 
 def kind_of_job(name: str) -> type[Job]:
-    """Return the class of a job by its command.
+    """Return the class of a job by its command: of `windows`, `WindowsJob` in the module `windows`.
 
     Only its own module is loaded, and what that needs.
     """
-    if name == "windows":
-        from beam_curator.runners.jobs.windows import WindowsJob
-
-        return WindowsJob
-    if name == "extract":
-        from beam_curator.runners.jobs.extract import ExtractJob
-
-        return ExtractJob
-    if name == "export":
-        from beam_curator.runners.jobs.export import ExportJob
-
-        return ExportJob
-    if name == "diarize":
-        from beam_curator.runners.jobs.diarize import DiarizeJob
-
-        return DiarizeJob
-    if name == "separate":
-        from beam_curator.runners.jobs.separate import SeparateJob
-
-        return SeparateJob
-    raise KeyError(name)
+    kind: type[Job] = getattr(import_module(f"{__name__}.{name}"), f"{name.capitalize()}Job")
+    return kind

@@ -3,7 +3,8 @@
 import argparse
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -15,9 +16,9 @@ from beam_curator.runners.job_options import JOBS, RunOptions
 from beam_curator.runners.options import UsageError, given_options, nearest, origins, read_config, resolve
 from beam_curator.runners.presets import Engine, resolve_engine
 from beam_curator.runners.run_directory import refuse_overlap
-from beam_curator.runners.stages import Stage
+from beam_curator.runners.stages import Stage, Times
 from beam_curator.sets.blocks import InputFile
-from beam_curator.sets.output_set import Config, FileRecord
+from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import SetKind
 
 
@@ -92,21 +93,19 @@ class Job(ABC):
 
     @staticmethod
     @abstractmethod
-    def stages(
-        counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]
-    ) -> list[Stage]:
+    def stages(counts: Counter[str], n_files: int, times: Times) -> list[Stage]:
         """Put the counts of such a job into stages, for its summary."""
 
     @staticmethod
     @abstractmethod
-    def progress(counts: Mapping[str, int], share_read: float, seconds: float) -> str:
+    def progress(counts: Counter[str], share_read: float, seconds: float) -> str:
         """Say in one line how far such a job is; `share_read` is the part of the input that was read, 0 to 1."""
 
     @abstractmethod
     def result(self, stages: Sequence[Stage]) -> str:
         """Sum up the outcome in a few words."""
 
-    def hint(self, counts: Mapping[str, int]) -> str | None:
+    def hint(self, counts: Counter[str]) -> str | None:
         """Return advice on the outcome, such as why nothing came out and how to change that; None for no advice."""
         del counts
         return None

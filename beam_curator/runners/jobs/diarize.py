@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
 from beam_curator.files.listing import Lister, list_either
@@ -20,20 +21,19 @@ from beam_curator.models.model_checks import (
 from beam_curator.models.turn_job import turn_config
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
-from beam_curator.runners.stages import Stage, failures_of, number_of, read_stage, with_times
-from beam_curator.sets.output_set import MANIFEST_NAME, Config, FileRecord
-from beam_curator.sets.set_kinds import DIARIZE, EMBEDDING_TABLES, SetKind
+from beam_curator.runners.stages import Stage, Times, failures_of, number_of, pace, read_stage, with_times
+from beam_curator.sets.output_set import MANIFEST_NAME, Config
+from beam_curator.sets.set_kinds import DIARIZE, EMBEDDING_TABLES
 
 if TYPE_CHECKING:
     from beam_curator.transforms.diarization.diarize_recordings import Diarize
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DiarizeJob(Job):
     """Who speaks when in recordings."""
 
-    kind: ClassVar[SetKind] = DIARIZE
-    label: ClassVar[str] = "Diarize"
+    kind = DIARIZE
+    label = "Diarize"
 
     @property
     def lister(self) -> Lister:
@@ -131,23 +131,21 @@ class DiarizeJob(Job):
         ]
 
     @staticmethod
-    def stages(
-        counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]
-    ) -> list[Stage]:
-        n_asked = counts.get("plan.rows", 0)
-        n_heard = counts.get("diarize.turns", 0)
+    def stages(counts: Counter[str], n_files: int, times: Times) -> list[Stage]:
+        n_asked = counts["plan.rows"]
+        n_heard = counts["diarize.turns"]
         stages = [
             read_stage(counts),
-            Stage(name="plan", what_in="rows", n_in=counts.get("read.rows", 0), what_out="recordings", n_out=n_asked,
+            Stage(name="plan", what_in="rows", n_in=counts["read.rows"], what_out="recordings", n_out=n_asked,
                   failures=failures_of(counts, "plan")),
             Stage(name="listen", what_in="recordings", n_in=n_asked, what_out="recordings", n_out=n_heard,
-                  failures=failures_of(counts, "diarize"), seconds=counts.get("diarize.audio_us", 0) / 1e6),
+                  failures=failures_of(counts, "diarize"), seconds=counts["diarize.audio_us"] / 1e6),
             Stage(name="turns", what_in="recordings", n_in=n_heard, what_out="turns",
-                  n_out=counts.get("diarize.segments", 0), seconds=counts.get("diarize.speech_us", 0) / 1e6),
-            Stage(name="write", what_in="recordings", n_in=n_asked, what_out="files", n_out=len(files)),
+                  n_out=counts["diarize.segments"], seconds=counts["diarize.speech_us"] / 1e6),
+            Stage(name="write", what_in="recordings", n_in=n_asked, what_out="files", n_out=n_files),
         ]  # fmt: skip
         asked, missing = (
-            sum(counts.get(f"diarize.{table}{what}", 0) for table in EMBEDDING_TABLES) for what in ("", ".missing")
+            sum(counts[f"diarize.{table}{what}"] for table in EMBEDDING_TABLES) for what in ("", ".missing")
         )
         if asked:
             dropped = {"never_alone": missing} if missing else {}
@@ -160,35 +158,32 @@ class DiarizeJob(Job):
         return with_times(stages, times)
 
     @staticmethod
-    def progress(counts: Mapping[str, int], share_read: float, seconds: float) -> str:
+    def progress(counts: Counter[str], share_read: float, seconds: float) -> str:
         """Say in one line how far such a job is.
 
         Example:
-          >>> counts = {"plan.rows": 40, "progress.diarize.turns": 9, "progress.diarize.failures": 1,
-          ...           "progress.diarize.audio_us": 3_600_000_000}
+          >>> counts = Counter({"plan.rows": 40, "progress.diarize.turns": 9, "progress.diarize.failures": 1})
+          >>> counts["progress.diarize.audio_us"] = 3_600_000_000
           >>> DiarizeJob.progress(counts, 1.0, 2.0)
           '10 of 40 recordings  1.0 h heard  1 failures  1,800x real time'
         """
         del share_read
-        failures = sum(counts.get(f"{stage}.failures", 0) for stage in ("file", "read", "plan", "progress.diarize"))
-        n_done = counts.get("progress.diarize.turns", 0) + counts.get("progress.diarize.failures", 0)
-        audio = counts.get("progress.diarize.audio_us", 0) / 1e6
-        return (
-            f"{n_done:,} of {counts.get('plan.rows', 0):,} recordings  {audio / 3600:,.1f} h heard  "
-            f"{failures:,} failures  {audio / max(seconds, 0.1):,.0f}x real time"
-        )
+        failures = sum(counts[f"{stage}.failures"] for stage in ("file", "read", "plan", "progress.diarize"))
+        n_done = counts["progress.diarize.turns"] + counts["progress.diarize.failures"]
+        audio = counts["progress.diarize.audio_us"] / 1e6
+        return f"{n_done:,} of {counts['plan.rows']:,} recordings  {pace(audio, 'heard', failures, seconds)}"
 
     def result(self, stages: Sequence[Stage]) -> str:
         heard, turns = (next(stage for stage in stages if stage.name == name) for name in ("listen", "turns"))
         return f"{number_of(heard.n_out, 'recordings')}, {number_of(turns.n_out, 'turns')}, {heard.seconds or 0:,.1f} s"
 
-    def hint(self, counts: Mapping[str, int]) -> str | None:
-        n_saturated, n_silent = counts.get("diarize.saturated", 0), counts.get("diarize.silent", 0)
+    def hint(self, counts: Counter[str]) -> str | None:
+        n_saturated, n_silent = counts["diarize.saturated"], counts["diarize.silent"]
         if n_saturated:
             return (
                 f"{number_of(n_saturated, 'recordings')} with speech from as many speakers as the model can tell apart "
                 "(speakers_saturated): there may be more; a model with more speakers would tell."
             )
-        if n_silent and n_silent == counts.get("diarize.turns", 0):
+        if n_silent and n_silent == counts["diarize.turns"]:
             return "No recording has a turn: look whether they hold speech, or lower --onset."
         return None

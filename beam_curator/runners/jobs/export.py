@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.files import storage
 from beam_curator.files.jobs.export_job import embeddings_beside, export_config
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.runners.jobs.base import Job
-from beam_curator.runners.jobs.clips import clamped_hint, clip_progress, clip_result, clip_stages
+from beam_curator.runners.jobs.clips import ClipsJob
 from beam_curator.runners.options import UsageError
-from beam_curator.runners.stages import Stage, number_of
-from beam_curator.sets.output_set import MANIFEST_NAME, Config, FileRecord
-from beam_curator.sets.set_kinds import EXPORT, SetKind
+from beam_curator.runners.stages import Stage, Times, number_of
+from beam_curator.sets.output_set import MANIFEST_NAME, Config
+from beam_curator.sets.set_kinds import EXPORT
 
 if TYPE_CHECKING:
     from beam_curator.transforms.export.export_clips import ExportClips
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportJob(Job):
+class ExportJob(ClipsJob):
     """Clips with metadata, previews and embeddings as a tree."""
 
-    kind: ClassVar[SetKind] = EXPORT
-    label: ClassVar[str] = "Export clips"
+    kind = EXPORT
+    label = "Export clips"
 
     @property
     def rules(self) -> ExportRules:
@@ -42,7 +40,7 @@ class ExportJob(Job):
         Raises:
           UsageError: options that cannot hold, or a local file of embeddings that is not there.
         """
-        job = super(ExportJob, cls).of(arguments, beam_arguments, output)
+        job = super().of(arguments, beam_arguments, output)
         path = job.rules.embeddings
         if path is not None and "://" not in path and storage.size_of(path) is None:
             raise UsageError(f"embeddings {path} is not there: check the path")
@@ -84,30 +82,21 @@ class ExportJob(Job):
         return [*lines, "clips-*, failures-* where there are any", f"{MANIFEST_NAME}, summary.json"]
 
     @staticmethod
-    def stages(
-        counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]
-    ) -> list[Stage]:
-        def get(name: str) -> int:
-            return counts.get(name, 0)
-
-        *stages, write = clip_stages(counts, files, times)
-        n_passed = get("cut.clips") - get("cut.filtered")
+    def stages(counts: Counter[str], n_files: int, times: Times) -> list[Stage]:
+        *stages, write = ClipsJob.stages(counts, n_files, times)
+        n_passed = counts["cut.clips"] - counts["cut.filtered"]
         more = [
-            Stage(name=name, what_in="clips", n_in=n_passed, what_out=name, n_out=get(f"cut.{name}"))
+            Stage(name=name, what_in="clips", n_in=n_passed, what_out=name, n_out=counts[f"cut.{name}"])
             for name in ("previews", "embeddings")
-            if get(f"cut.{name}")
+            if counts[f"cut.{name}"]
         ]
-        passed = Stage(name="filter", what_in="clips", n_in=get("cut.clips"), what_out="passed", n_out=n_passed)
+        passed = Stage(name="filter", what_in="clips", n_in=counts["cut.clips"], what_out="passed", n_out=n_passed)
         return [*stages, passed, *more, write]
-
-    @staticmethod
-    def progress(counts: Mapping[str, int], share_read: float, seconds: float) -> str:
-        return clip_progress(counts, share_read, seconds)
 
     def result(self, stages: Sequence[Stage]) -> str:
         found = {stage.name: stage for stage in stages}
         n_filtered = found["filter"].n_in - found["filter"].n_out
-        parts = [clip_result(stages)]
+        parts = [super().result(stages)]
         if n_filtered:
             parts.append(f"{n_filtered:,} filtered")
         parts += [number_of(found[name].n_out, name) for name in ("previews", "embeddings") if name in found]
@@ -115,13 +104,13 @@ class ExportJob(Job):
             parts.append("dry run")
         return ", ".join(parts)
 
-    def hint(self, counts: Mapping[str, int]) -> str | None:
-        hints = [clamped_hint(counts), self._missing_hint(counts)]
+    def hint(self, counts: Counter[str]) -> str | None:
+        hints = [super().hint(counts), self._missing_hint(counts)]
         return " ".join(hint for hint in hints if hint is not None) or None
 
-    def _missing_hint(self, counts: Mapping[str, int]) -> str | None:
-        n_passed = counts.get("cut.clips", 0) - counts.get("cut.filtered", 0)
-        n_embeddings, n_transcripts = (counts.get(f"cut.missing_{what}", 0) for what in ("embeddings", "transcripts"))
+    def _missing_hint(self, counts: Counter[str]) -> str | None:
+        n_passed = counts["cut.clips"] - counts["cut.filtered"]
+        n_embeddings, n_transcripts = (counts[f"cut.missing_{what}"] for what in ("embeddings", "transcripts"))
         if n_passed and n_embeddings == n_passed:
             return (
                 f"No clip has an embedding: rows have no key '{self.rules.embedding_key}' "

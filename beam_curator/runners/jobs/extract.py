@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from beam_curator.files import storage
 from beam_curator.files.jobs.clip_job import clip_config
 from beam_curator.files.listing import is_output_set
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.runners.jobs.base import Job
-from beam_curator.runners.jobs.clips import clamped_hint, clip_progress, clip_result, clip_stages
-from beam_curator.runners.stages import Stage
-from beam_curator.sets.output_set import MANIFEST_NAME, Config, FileRecord
-from beam_curator.sets.set_kinds import EXTRACT, SetKind
+from beam_curator.runners.jobs.clips import ClipsJob
+from beam_curator.sets.output_set import MANIFEST_NAME, Config
+from beam_curator.sets.set_kinds import EXTRACT
 
 if TYPE_CHECKING:
     from beam_curator.transforms.clips.extract_clips import ExtractClips
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExtractJob(Job):
+class ExtractJob(ClipsJob):
     """Clips cut out of recordings."""
 
-    kind: ClassVar[SetKind] = EXTRACT
-    label: ClassVar[str] = "Extract clips"
+    kind = EXTRACT
+    label = "Extract clips"
 
     def config(self) -> Config:
         options = self.options
@@ -51,19 +46,3 @@ class ExtractJob(Job):
             index += ", manifest.jsonl"
         rows = "clips-*, failures-* where there are any"
         return [audio, index, rows, f"extraction_summary.json, {MANIFEST_NAME}, summary.json"]
-
-    @staticmethod
-    def stages(
-        counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]
-    ) -> list[Stage]:
-        return clip_stages(counts, files, times)
-
-    @staticmethod
-    def progress(counts: Mapping[str, int], share_read: float, seconds: float) -> str:
-        return clip_progress(counts, share_read, seconds)
-
-    def result(self, stages: Sequence[Stage]) -> str:
-        return clip_result(stages)
-
-    def hint(self, counts: Mapping[str, int]) -> str | None:
-        return clamped_hint(counts)

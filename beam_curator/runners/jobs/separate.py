@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from beam_curator.files.jobs.track_job import track_config
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.base import Job
-from beam_curator.runners.stages import Stage, dropped_of, failures_of, number_of, read_stage, with_times
+from beam_curator.runners.stages import Stage, Times, dropped_of, failures_of, number_of, pace, read_stage, with_times
 from beam_curator.separation.separate_rules import TRACKS_FOLDER
-from beam_curator.sets.output_set import MANIFEST_NAME, Config, FileRecord
-from beam_curator.sets.set_kinds import SEPARATE, SetKind
+from beam_curator.sets.output_set import MANIFEST_NAME, Config
+from beam_curator.sets.set_kinds import SEPARATE
 
 if TYPE_CHECKING:
     from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SeparateJob(Job):
     """A track for each speaker of a recording."""
 
-    kind: ClassVar[SetKind] = SEPARATE
-    label: ClassVar[str] = "Separate speakers"
+    kind = SEPARATE
+    label = "Separate speakers"
 
     def config(self) -> Config:
         options = self.options
@@ -52,47 +51,38 @@ class SeparateJob(Job):
         ]
 
     @staticmethod
-    def stages(
-        counts: Mapping[str, int], files: Sequence[FileRecord], times: Mapping[str, tuple[float, float]]
-    ) -> list[Stage]:
-        def get(name: str) -> int:
-            return counts.get(name, 0)
-
+    def stages(counts: Counter[str], n_files: int, times: Times) -> list[Stage]:
         stages = [
             read_stage(counts),
-            Stage(name="plan", what_in="rows", n_in=get("read.rows"), what_out="recordings", n_out=get("plan.rows"),
-                  failures=failures_of(counts, "plan")),
-            Stage(name="separate", what_in="recordings", n_in=get("plan.rows"), what_out="recordings",
-                  n_out=get("separate.rows"), failures=failures_of(counts, "separate"),
-                  seconds=get("separate.audio_us") / 1e6),
-            Stage(name="tracks", what_in="speakers", n_in=get("plan.speakers") - get("separate.speakers_failed"),
-                  what_out="tracks", n_out=get("separate.tracks"), dropped=dropped_of(counts, "separate"),
-                  seconds=get("separate.spans_us") / 1e6),
-            Stage(name="write", what_in="tracks", n_in=get("separate.tracks"), what_out="files", n_out=len(files)),
+            Stage(name="plan", what_in="rows", n_in=counts["read.rows"], what_out="recordings",
+                  n_out=counts["plan.rows"], failures=failures_of(counts, "plan")),
+            Stage(name="separate", what_in="recordings", n_in=counts["plan.rows"], what_out="recordings",
+                  n_out=counts["separate.rows"], failures=failures_of(counts, "separate"),
+                  seconds=counts["separate.audio_us"] / 1e6),
+            Stage(name="tracks", what_in="speakers", n_in=counts["plan.speakers"] - counts["separate.speakers_failed"],
+                  what_out="tracks", n_out=counts["separate.tracks"], dropped=dropped_of(counts, "separate"),
+                  seconds=counts["separate.spans_us"] / 1e6),
+            Stage(name="write", what_in="tracks", n_in=counts["separate.tracks"], what_out="files", n_out=n_files),
         ]  # fmt: skip
         return with_times(stages, times)
 
     @staticmethod
-    def progress(counts: Mapping[str, int], share_read: float, seconds: float) -> str:
+    def progress(counts: Counter[str], share_read: float, seconds: float) -> str:
         """Say in one line how far such a job is.
 
         Example:
-          >>> counts = {"plan.rows": 40, "progress.separate.rows": 10, "progress.separate.tracks": 30}
-          >>> SeparateJob.progress(counts | {"progress.separate.audio_us": 3_600_000_000}, 1.0, 2.0)
+          >>> counts = Counter({"plan.rows": 40, "progress.separate.rows": 10, "progress.separate.tracks": 30})
+          >>> counts["progress.separate.audio_us"] = 3_600_000_000
+          >>> SeparateJob.progress(counts, 1.0, 2.0)
           '10 of 40 recordings  30 tracks  1.0 h separated  0 failures  1,800x real time'
         """
         del share_read
-
-        def get(name: str) -> int:
-            return counts.get(f"progress.separate.{name}", 0)
-
-        failed = get("failures")
-        failures = sum(counts.get(f"{stage}.failures", 0) for stage in ("file", "read", "plan")) + failed
-        audio = get("audio_us") / 1e6
+        failures = sum(counts[f"{stage}.failures"] for stage in ("file", "read", "plan", "progress.separate"))
+        n_done = counts["progress.separate.rows"] + counts["progress.separate.failures"]
+        audio = counts["progress.separate.audio_us"] / 1e6
         return (
-            f"{get('rows') + failed:,} of {counts.get('plan.rows', 0):,} recordings  "
-            f"{get('tracks'):,} tracks  {audio / 3600:,.1f} h separated  "
-            f"{failures:,} failures  {audio / max(seconds, 0.1):,.0f}x real time"
+            f"{n_done:,} of {counts['plan.rows']:,} recordings  {counts['progress.separate.tracks']:,} tracks  "
+            f"{pace(audio, 'separated', failures, seconds)}"
         )
 
     def result(self, stages: Sequence[Stage]) -> str:
@@ -102,22 +92,18 @@ class SeparateJob(Job):
             f"{tracks.seconds or 0:,.1f} s"
         )
 
-    def hint(self, counts: Mapping[str, int]) -> str | None:
+    def hint(self, counts: Counter[str]) -> str | None:
         return separation_hint(counts)
 
 
-def separation_hint(counts: Mapping[str, int]) -> str | None:
+def separation_hint(counts: Counter[str]) -> str | None:
     """Return advice on the tracks of a job; None where there is none.
 
     Example:
-      >>> separation_hint({"separate.silent": 2, "separate.rows": 2})
+      >>> separation_hint(Counter({"separate.silent": 2, "separate.rows": 2}))
       'No recording has a turn: look whether --diar-segments-key names the right key.'
     """
-
-    def get(name: str) -> int:
-        return counts.get(f"separate.{name}", 0)
-
-    saturated, silent, outside = get("saturated"), get("silent"), get("turns_outside")
+    saturated, silent, outside = (counts[f"separate.{what}"] for what in ("saturated", "silent", "turns_outside"))
     if saturated:
         whose = "its tracks" if saturated == 1 else "their tracks"
         who = "its diarizer" if saturated == 1 else "their diarizers"
@@ -130,8 +116,8 @@ def separation_hint(counts: Mapping[str, int]) -> str | None:
             f"{number_of(outside, 'turns')} behind the end of the recording, left out: "
             "look whether turns and recordings belong together, and whether times are in seconds."
         )
-    if silent and silent == get("rows"):
+    if silent and silent == counts["separate.rows"]:
         return "No recording has a turn: look whether --diar-segments-key names the right key."
-    if get("dropped") and not get("tracks"):
+    if counts["separate.dropped"] and not counts["separate.tracks"]:
         return "No speaker has a track: all they say is overlapped or too short; lower --min-duration or --buffer-time."
     return None

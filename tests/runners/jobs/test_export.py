@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,26 +11,26 @@ from beam_curator.runners.jobs import kind_of_job
 from beam_curator.runners.jobs.export import ExportJob
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.summary import render_reasons, render_table
-from beam_curator.sets.output_set import FileRecord
 
-COUNTS = {
-    "read.rows": 12,
-    "plan.rows": 11,
-    "plan.failures": 1,
-    "plan.failures.bad_type": 1,
-    "plan.clips": 20,
-    "cut.clips": 16,
-    "cut.filtered": 2,
-    "cut.previews": 14,
-    "cut.embeddings": 9,
-    "cut.missing_embeddings": 5,
-    "cut.dropped": 3,
-    "cut.dropped.duplicate": 3,
-    "cut.failures": 1,
-    "cut.failures.not_found": 1,
-    "cut.audio_us": 80_000_000,
-}
-FILES = [FileRecord(name="a", n_bytes=1, sha256="", n_rows=1, kind="clips")]
+COUNTS = Counter(
+    {
+        "read.rows": 12,
+        "plan.rows": 11,
+        "plan.failures": 1,
+        "plan.failures.bad_type": 1,
+        "plan.clips": 20,
+        "cut.clips": 16,
+        "cut.filtered": 2,
+        "cut.previews": 14,
+        "cut.embeddings": 9,
+        "cut.missing_embeddings": 5,
+        "cut.dropped": 3,
+        "cut.dropped.duplicate": 3,
+        "cut.failures": 1,
+        "cut.failures.not_found": 1,
+        "cut.audio_us": 80_000_000,
+    }
+)
 
 
 def job(*arguments: str) -> ExportJob:
@@ -86,7 +87,7 @@ def test_folders_of_embeddings_belong_to_the_set() -> None:
 
 
 def test_stages() -> None:
-    stages = ExportJob.stages(COUNTS, FILES, {"cut": (2.0, 0.5)})
+    stages = ExportJob.stages(COUNTS, 1, {"cut": (2.0, 0.5)})
     assert [(stage.name, stage.n_in, stage.n_out) for stage in stages] == [
         ("read", 12, 12),
         ("plan", 12, 20),
@@ -103,9 +104,9 @@ def test_stages() -> None:
 
 
 def test_the_result_says_what_there_is_of_each() -> None:
-    stages = ExportJob.stages(COUNTS, FILES, {})
+    stages = ExportJob.stages(COUNTS, 1, {})
     assert job().result(stages) == "12 rows, 16 clips, 80.0 s, 2 filtered, 14 previews, 9 embeddings"
-    only = ExportJob.stages({"read.rows": 1, "cut.clips": 1}, FILES, {})
+    only = ExportJob.stages(Counter({"read.rows": 1, "cut.clips": 1}), 1, {})
     assert job("--dry-run").result(only) == "1 row, 1 clip, 0.0 s, dry run"
 
 
@@ -121,7 +122,7 @@ def test_the_result_says_what_there_is_of_each() -> None:
     ids=str,
 )
 def test_hints(counts: dict[str, int], hint: str | None) -> None:
-    said = job().hint(counts)
+    said = job().hint(Counter(counts))
     assert said is None if hint is None else said is not None and hint in said
 
 

@@ -1,6 +1,7 @@
 import gzip
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,6 @@ import pytest
 from beam_curator.runners import cli
 from beam_curator.runners.jobs import kind_of_job
 from beam_curator.runners.jobs.windows import WindowsJob
-from beam_curator.sets.output_set import FileRecord
 from beam_curator.windows.line_windows import windows_of_line
 from beam_curator.windows.overlap import OverlapRules
 from beam_curator.windows.window_rules import WindowRules
@@ -26,29 +26,30 @@ from tests.manifests import (
     write_speech,
 )
 
-COUNTS = {
-    "read.rows": 1200,
-    "read.bytes": 99_999,
-    "read.failures": 2,
-    "read.failures.line_too_long": 1,
-    "read.failures.truncated_file": 1,
-    "build.rows": 1190,
-    "build.failures": 10,
-    "build.failures.bad_json": 9,
-    "build.failures.bad_time": 1,
-    "build.segments": 9000,
-    "build.windows": 5000,
-    "build.lost_bw": 1000,
-    "build.lost_win": 3000,
-    "build.audio_us": 3_600_000_000,
-    "overlap.rows": 1190,
-    "overlap.windows_in": 5000,
-    "overlap.windows": 1,
-    "overlap.dropped": 4999,
-    "overlap.audio_us": 1_234_567,
-}
-FILES = [FileRecord(name="a", n_bytes=1, sha256="", n_rows=1, kind="windows")]
-STAGES = WindowsJob.stages(COUNTS, FILES, {"read": (2.0, 0.5), "write": (1.5, 1.5), "commit": (9.0, 9.0)})
+COUNTS = Counter(
+    {
+        "read.rows": 1200,
+        "read.bytes": 99_999,
+        "read.failures": 2,
+        "read.failures.line_too_long": 1,
+        "read.failures.truncated_file": 1,
+        "build.rows": 1190,
+        "build.failures": 10,
+        "build.failures.bad_json": 9,
+        "build.failures.bad_time": 1,
+        "build.segments": 9000,
+        "build.windows": 5000,
+        "build.lost_bw": 1000,
+        "build.lost_win": 3000,
+        "build.audio_us": 3_600_000_000,
+        "overlap.rows": 1190,
+        "overlap.windows_in": 5000,
+        "overlap.windows": 1,
+        "overlap.dropped": 4999,
+        "overlap.audio_us": 1_234_567,
+    }
+)
+STAGES = WindowsJob.stages(COUNTS, 1, {"read": (2.0, 0.5), "write": (1.5, 1.5), "commit": (9.0, 9.0)})
 
 
 def job(*arguments: str) -> WindowsJob:
@@ -94,7 +95,7 @@ def test_stages_hold_reasons_codes_seconds_and_times() -> None:
 
 
 def test_the_stages_of_nothing_are_empty() -> None:
-    for stage in WindowsJob.stages({}, [], {}):
+    for stage in WindowsJob.stages(Counter(), 0, {}):
         assert (stage.n_in, stage.n_out, stage.dropped, stage.failures) == (0, 0, {}, {})
 
 
@@ -111,13 +112,13 @@ def test_a_plan_names_the_files() -> None:
     ],
 )
 def test_the_result_is_said_in_a_few_words(counts: dict[str, int], result: str) -> None:
-    assert job().result(WindowsJob.stages(counts, [], {})) == result
+    assert job().result(WindowsJob.stages(Counter(counts), 0, {})) == result
 
 
 class TestHint:
     def lost(self, n_segments: int = 10, n_rows: int = 2, **counts: int) -> str | None:
         named = {f"build.{name}": n for name, n in counts.items()}
-        return job().hint({"build.rows": n_rows, "build.segments": n_segments, **named})
+        return job().hint(Counter({"build.rows": n_rows, "build.segments": n_segments, **named}))
 
     def test_of_missing_bandwidths_says_so(self) -> None:
         assert self.lost(lost_bw=10, rows_without_bandwidth=2) == (
@@ -177,7 +178,7 @@ class TestHint:
     ],
 )
 def test_a_line_says_how_far_a_job_is(counts: dict[str, int], share_read: float, seconds: float, line: str) -> None:
-    assert WindowsJob.progress(counts, share_read, seconds) == line
+    assert WindowsJob.progress(Counter(counts), share_read, seconds) == line
 
 
 @needs_reference
