@@ -15,7 +15,9 @@ from beam_curator.runners.beam_start import start_beam
 from beam_curator.runners.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from beam_curator.runners.job_options import JOBS
 from beam_curator.runners.logs import quieten
+from beam_curator.runners.models_command import add_models_arguments, run_models_command
 from beam_curator.runners.options import UsageError, add_flags, nearest
+from beam_curator.runners.score_options import add_score_arguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +30,8 @@ class Command:
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, list[str]], int]
-    takes_beam_options: bool = True
-    needs_beam: bool = True
+    takes_beam_options: bool = False
+    needs_beam: bool = False
 
 
 def _add_job_arguments(parser: argparse.ArgumentParser, job: str) -> None:
@@ -84,12 +86,6 @@ def _run_verify(arguments: argparse.Namespace, beam_arguments: list[str]) -> int
     return run_verify_command(arguments.directory)
 
 
-def _add_score_arguments(parser: argparse.ArgumentParser) -> None:
-    from beam_curator.runners.score_options import add_score_arguments
-
-    add_score_arguments(parser)
-
-
 def _run_score(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     from beam_curator.runners.score_command import run_score_command
 
@@ -97,15 +93,7 @@ def _run_score(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     return run_score_command(arguments)
 
 
-def _add_models_arguments(parser: argparse.ArgumentParser) -> None:
-    from beam_curator.runners.models_command import add_models_arguments
-
-    add_models_arguments(parser)
-
-
 def _run_models(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
-    from beam_curator.runners.models_command import run_models_command
-
     del beam_arguments
     return run_models_command(arguments)
 
@@ -133,7 +121,10 @@ def _run_benchmark(arguments: argparse.Namespace, beam_arguments: list[str]) -> 
 COMMANDS = {
     **{
         name: Command(
-            help=job.help, add_arguments=partial(_add_arguments_of, name), run=partial(_run_of, name), needs_beam=False
+            help=job.help,
+            add_arguments=partial(_add_arguments_of, name),
+            run=partial(_run_of, name),
+            takes_beam_options=True,
         )
         for name, job in JOBS.items()
     },
@@ -141,33 +132,29 @@ COMMANDS = {
         help="check every file of an output set against its manifest",
         add_arguments=_add_verify_arguments,
         run=_run_verify,
-        takes_beam_options=False,
-        needs_beam=False,
     ),
     "models": Command(
         help="list or show models, or export a .nemo file to run without NeMo and torch",
-        add_arguments=_add_models_arguments,
+        add_arguments=add_models_arguments,
         run=_run_models,
-        takes_beam_options=False,
-        needs_beam=False,
     ),
     "benchmark": Command(
         help="time the windows job on a manifest repeated N times",
         add_arguments=_add_benchmark_arguments,
         run=_run_benchmark,
+        takes_beam_options=True,
+        needs_beam=True,
     ),
     "score": Command(
         help="compare turns with a reference: DER, JER, number of speakers",
-        add_arguments=_add_score_arguments,
+        add_arguments=add_score_arguments,
         run=_run_score,
-        takes_beam_options=False,
-        needs_beam=False,
     ),
     "worker-pool": Command(
         help="start worker processes when a cluster asks for them",
         add_arguments=_add_pool_arguments,
         run=_run_pool,
-        takes_beam_options=False,
+        needs_beam=True,
     ),
 }
 
@@ -175,15 +162,18 @@ _BEAM_OPTIONS = "Any Beam pipeline option may be given too, such as --flink-mast
 _EXIT_CODES = "Exit codes: 0 done, 3 done with failures, 2 wrong usage, 1 failed, 130 interrupted."
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are printed in one place."""
+
     def error(self, message: str) -> None:  # type: ignore[override]  # argparse says NoReturn; so it is
+        """Raise a UsageError."""
         raise UsageError(message)
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     """Return the parser of one command."""
     command = COMMANDS[name]
-    parser = _Parser(
+    parser = Parser(
         prog=f"beam-curator {name}",
         description=command.help[0].upper() + command.help[1:] + ".",
         epilog=(_BEAM_OPTIONS if command.takes_beam_options else "") + _EXIT_CODES,

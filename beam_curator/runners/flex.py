@@ -150,14 +150,9 @@ def metadata_text(job: str) -> str:
     return json.dumps(metadata(job), indent=2, ensure_ascii=False) + "\n"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]  # argparse says NoReturn; so it is
-        raise UsageError(message)
-
-
 def parser_of(job: str) -> argparse.ArgumentParser:
     """Return the parser of a launch: its flags are the template's parameters, no more and no less."""
-    parser = _Parser(prog=job, allow_abbrev=False, add_help=False)
+    parser = cli.Parser(prog=job, allow_abbrev=False, add_help=False)
     for parameter in parameters(job):
         parser.add_argument(f"--{parameter.name}", required=parameter.group == "Paths", default=argparse.SUPPRESS)
     return parser

@@ -256,10 +256,10 @@ def _export(arguments: argparse.Namespace) -> int:
     if arguments.model is None or arguments.directory is None:
         raise UsageError("models export takes a .nemo file and a directory: beam-curator models export MODEL.nemo DIR")
     from beam_curator.diarization.models import NotAModelError, OutOfMemoryError
-    from beam_curator.models.onnx_export import ExportedModel, ExportError, export_sortformer
+    from beam_curator.models.onnx_export import ExportError, export_sortformer
 
     try:
-        exported: ExportedModel = export_sortformer(
+        exported = export_sortformer(
             arguments.model, arguments.directory, overwrite=arguments.overwrite, verbose=arguments.verbose
         )
     except ModuleNotFoundError as err:
