@@ -64,7 +64,7 @@ def _from_entry(arguments: argparse.Namespace) -> tuple[argparse.Namespace, list
     """Take the arguments of a named entry of a benchmark file; explicit ones come after it and win."""
     if not arguments.config:
         raise UsageError("--entry needs --config with the file that holds it")
-    listed_entries = read_config(arguments.config).counts["entries"]
+    listed_entries = read_config(arguments.config).get("entries")
     if not isinstance(listed_entries, list) or not all(
         isinstance(item, dict) and "name" in item for item in listed_entries
     ):

@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_curator.files import storage
+from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners import exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.local_workers import watched
@@ -87,8 +88,7 @@ def run_job(
         with found.opened(
             scratch, jobs=job.run.jobs, verbose=job.run.verbose, run=prepared.token, earlier=prepared.earlier
         ) as runner:
-            target = replace(job.target(), token=prepared.token, resume=prepared.state == "resume")
-            work = instead or job.transform(target)
+            work = instead or job.transform(_target(job, prepared))
             pipeline = _pipeline(runner, found, job.label >> work, scratch)
             with progress.shown(), watched(scratch, lambda pid: _end_after_death(job.output, scratch, pid)):
                 result = _run_to_end(pipeline, wait=job.run.wait)
@@ -100,8 +100,7 @@ def run_job(
     timing = _timing(progress.first_read or first or begin, end)
     if instead is not None:
         return Finished(counts=noted, files=(), metrics=metrics, timing=timing)
-    manifest = _manifest_of(job.output)
-    return Finished(counts=Counter(manifest.counts), files=manifest.files, metrics=metrics, timing=timing)
+    return _committed(job.output, metrics, timing)
 
 
 def _timing(first_row: float, end: float) -> dict[str, float]:
@@ -122,11 +121,16 @@ def _pipeline(runner: Any, found: FoundEngine, work: beam.PTransform[Any, Any], 
     return pipeline
 
 
-def _manifest_of(output: str) -> Manifest:
+def _target(job: Job, prepared: Prepared) -> OutputTarget:
+    return replace(job.target(), token=prepared.token, resume=prepared.state == "resume")
+
+
+def _committed(output: str, metrics: Any, timing: dict[str, float]) -> Finished:
     text = storage.read_bytes(storage.join(output, MANIFEST_NAME))
     if text is None:
         raise JobFailedError(f"the pipeline ended, but {output} has no manifest: run the same command again")
-    return Manifest.from_json(text)
+    manifest = Manifest.from_json(text)
+    return Finished(counts=Counter(manifest.counts), files=manifest.files, metrics=metrics, timing=timing)
 
 
 def _run_to_end(pipeline: beam.Pipeline, *, wait: bool) -> Any:

@@ -81,10 +81,14 @@ def noted(counts: Iterator[Count]) -> Generator[Noted, None, Any]:
         try:
             name, n = next(counts)
         except StopIteration as end:
-            yield from (TaggedOutput("progress", count) for count in sums.items())
+            yield from map(_noted, sums.items())
             return end.value
         sums[name] += n
         if time.monotonic() - sent > _NOTE_EVERY:
-            yield from (TaggedOutput("progress", count) for count in sums.items())
+            yield from map(_noted, sums.items())
             sums.clear()
             sent = time.monotonic()
+
+
+def _noted(count: Count) -> Noted:
+    return TaggedOutput("progress", count)

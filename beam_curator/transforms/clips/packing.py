@@ -124,7 +124,8 @@ class _PackFn(beam.DoFn):
             parts, files = kept if kept is not None else (yield from self._packed(number, recordings))
         yield from parts
         for record in files:
-            yield TaggedOutput("shards", record)
+            shard: _ShardFile = TaggedOutput("shards", record)
+            yield shard
 
     def _writer(self, recording: AskedClips) -> PartWriter:
         return PartWriter(CLIPS, self._target, recording.name, recording.position, recording.n_blocks)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
-from apache_beam.pvalue import PCollection
+from apache_beam.pvalue import PCollection, TaggedOutput
 
 from beam_curator.diarization.diarize_rules import InferenceOptions
 from beam_curator.failures import EntryError
@@ -14,7 +14,7 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part
 from beam_curator.models.turn_finding import Diarized, Ready
 from beam_curator.models.turn_job import TurnJob
-from beam_curator.transforms.jobs.model_steps import Done, WritingFn, done
+from beam_curator.transforms.jobs.model_steps import Done, ModelFn
 from beam_curator.transforms.metrics import timed
 
 _Recording = TypeVar("_Recording")
@@ -91,15 +91,11 @@ class EmbedVoices(beam.PTransform[PCollection[PredictionResult], EmbeddedVoices]
         return EmbeddedVoices(results=embedded, parts=found["parts"])
 
 
-class _FindFn(WritingFn):
-    def __init__(self, job: TurnJob, target: OutputTarget) -> None:
-        super().__init__(job, target)
-        self._turn_job = job
-
+class _FindFn(ModelFn):
     def process(self, result: PredictionResult) -> Iterator[Diarized | Done]:
         ready: Any = result.example
         try:
             with timed("turns"):
-                yield self._turn_job.found(ready, result.inference)
+                yield self._job.found(ready, result.inference)
         except EntryError as err:
-            yield done(self.failed(ready.task, err))
+            yield TaggedOutput("parts", self.failed(ready.task, err))

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
 from beam_curator.files.listing import Lister, list_inputs
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.rules import config_of
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import Config, FileRecord
 from beam_curator.sets.set_kinds import SetKind
@@ -29,10 +28,6 @@ class Reading:
 
     inputs: tuple[str, ...]
     options: InputOptions
-
-    def config(self) -> dict[str, Any]:
-        """Return the reading options that determine the rows."""
-        return config_of(self.options)
 
 
 class JobSet(NamedTuple):

@@ -113,11 +113,14 @@ def read_block(ref: BlockRef, max_line_bytes: int) -> Iterator[LineBlock | _Fail
             yield item
         elif item.stage == FILE_STAGE:
             block = FailureBlock(ref=ref, part=0, stage=FILE_STAGE, failures=(item,))
-            yield TaggedOutput("broken_files", ((ref.source, ref.occurrence), block))
+            broken: _Broken = TaggedOutput("broken_files", ((ref.source, ref.occurrence), block))
+            yield broken
         else:
             failures.append(item)
     if failures:
-        yield TaggedOutput("failures", FailureBlock(ref=ref, part=0, stage="read", failures=tuple(failures)))
+        block = FailureBlock(ref=ref, part=0, stage="read", failures=tuple(failures))
+        failed: _Failed = TaggedOutput("failures", block)
+        yield failed
 
 
 def first_of_file(group: tuple[tuple[str, int], Iterable[FailureBlock]]) -> FailureBlock:

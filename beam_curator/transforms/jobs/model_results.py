@@ -10,7 +10,7 @@ from apache_beam.pvalue import PCollection
 from beam_curator.failures import EntryError, Failure
 from beam_curator.files.recording_files import look_into
 from beam_curator.sets.recording_jobs import AskedT, ModelJob, ReadyT, TaskT
-from beam_curator.transforms.jobs.without_files import Failed, JobFn, RecordingResult, Results
+from beam_curator.transforms.jobs.without_files import Failed, RecordingResult, Results, ResultsFn
 
 
 class LookedInto(NamedTuple, Generic[ReadyT]):
@@ -36,7 +36,7 @@ class LookIntoRecordings(beam.PTransform[PCollection[TaskT], LookedInto[ReadyT]]
         return LookedInto(ready=looked["ready"], failures=looked["failures"])
 
 
-class _LookFn(JobFn):
+class _LookFn(ResultsFn):
     def process(self, task: Any) -> Iterator[Any]:
         try:
             yield look_into(self._job, task)
@@ -60,7 +60,7 @@ class ResultsOfModel(beam.PTransform[PCollection[PredictionResult], Results], Ge
         return Results(results=made["results"], failures=made["failures"])
 
 
-class _ModelFn(JobFn):
+class _ModelFn(ResultsFn):
     def process(self, result: Any) -> Iterator[RecordingResult | Failed]:
         job = self._job
         yield from self.results(job.task_of(result.example), job.made(result.example, result.inference))

@@ -13,15 +13,12 @@ from beam_curator.files.part_files import Part
 from beam_curator.files.recording_files import look_into
 from beam_curator.sets.recording_events import Event
 from beam_curator.sets.recording_jobs import AskedT, ModelJob, ReadyT, TaskT
-from beam_curator.transforms.jobs.recording_steps import RecordingFn
+from beam_curator.transforms.jobs.recording_steps import WritingFn
 from beam_curator.transforms.metrics import timed
 
 Done = TaggedOutput[Literal["parts"], Part]
 
-
-def done(part: Part) -> Done:
-    """Tag the outcome of a recording that does not go on to a model."""
-    return TaggedOutput("parts", part)
+"""The outcome of a recording that does not go on to a model."""
 
 
 class PreparedRecordings(NamedTuple, Generic[ReadyT]):
@@ -50,10 +47,8 @@ class PrepareRecordings(
         return PreparedRecordings(ready=prepared["ready"], parts=prepared["parts"])
 
 
-class WritingFn(RecordingFn):
+class ModelFn(WritingFn):
     """A step that may write the outcome of a recording."""
-
-    _job: ModelJob[Any, Any, Any]
 
     def setup(self) -> None:
         self._job.timed = timed
@@ -80,17 +75,17 @@ def _raising(error: EntryError) -> Iterator[Event]:
     raise error
 
 
-class _PrepareFn(WritingFn):
+class _PrepareFn(ModelFn):
     def process(self, task: Any) -> Iterator[Any | Done]:
         part = self._files.kept(task)
         if part is not None:
-            yield done(part)
+            yield TaggedOutput("parts", part)
             return
         try:
             with timed("look"):
                 ready = look_into(self._job, task)
         except EntryError as err:
-            yield done(self.failed(task, err))
+            yield TaggedOutput("parts", self.failed(task, err))
         else:
             yield ready
 
@@ -111,7 +106,7 @@ class WriteResults(beam.PTransform[PCollection[PredictionResult], PCollection[Pa
         return results | "Write" >> beam.ParDo(self._work)
 
 
-class _ResultFn(WritingFn):
+class _ResultFn(ModelFn):
     def process(self, result: PredictionResult) -> Iterator[Part]:
         with timed("turns"):
             task = self._job.task_of(result.example)

@@ -157,25 +157,36 @@ def _documents(part: Part) -> tuple[FileRecord, ...]:
     return part.documents
 
 
-class RecordingFn(beam.DoFn):
-    """A step of a job that writes files about recordings; the job is open for as long as the step lives."""
+class JobFn(beam.DoFn):
+    """A step of a job; the job is open for as long as the step lives."""
 
-    def __init__(self, job: RecordingJob[Any, Any], target: OutputTarget) -> None:
-        self._job = job
-        self._target = target
+    def __init__(self, job: RecordingJob[Any, Any]) -> None:
+        self._job: Any = job
 
     def setup(self) -> None:
-        self._files = RecordingFiles(self._job, self._target)
         self._job.open()
 
     def teardown(self) -> None:
         self._job.close()
+
+
+class WritingFn(JobFn):
+    """A step of a job that writes files about recordings."""
+
+    def __init__(self, job: RecordingJob[Any, Any], target: OutputTarget) -> None:
+        super().__init__(job)
+        self._target = target
+
+    def setup(self) -> None:
+        self._files: RecordingFiles[Any, Any] = RecordingFiles(self._job, self._target)
+        super().setup()
+
+    def teardown(self) -> None:
+        super().teardown()
         self._files.close()
 
 
-class _WorkFn(RecordingFn):
-    _job: OpenedJob[Any, Any]
-
+class _WorkFn(WritingFn):
     def process(self, task: Any) -> Iterator[Part | Noted]:
         with timed(self._job.rows.stage), collector_paused():
             part = self._files.kept(task)

@@ -14,7 +14,7 @@ from beam_curator.files.recording_files import events_of
 from beam_curator.sets.blocks import BlockRef, FailureBlock, Line, LineBlock
 from beam_curator.sets.recording_events import Described, Event, Made, MadeFile, Missed, TableRow
 from beam_curator.sets.recording_jobs import AskedT, OpenedJob, RecordingJob, TaskT
-from beam_curator.transforms.jobs.recording_steps import GroupRecordings, PlanRows
+from beam_curator.transforms.jobs.recording_steps import GroupRecordings, JobFn, PlanRows
 
 Row = dict[str, Any] | LineBlock
 """A row as JSON has it, or a block of rows as `ReadManifests` gives them.
@@ -117,17 +117,8 @@ class MakeResults(beam.PTransform[PCollection[Row], Results], Generic[AskedT, Ta
 Failed = TaggedOutput[Literal["failures"], Failure]
 
 
-class JobFn(beam.DoFn):
+class ResultsFn(JobFn):
     """A step that gives results of recordings, and failures."""
-
-    def __init__(self, job: RecordingJob[Any, Any]) -> None:
-        self._job: Any = job
-
-    def setup(self) -> None:
-        self._job.open()
-
-    def teardown(self) -> None:
-        self._job.close()
 
     def results(self, task: Any, events: Iterator[Event]) -> Iterator[RecordingResult | Failed]:
         """Yield results and failures; of a recording that fails as a whole, failures alone."""
@@ -151,7 +142,7 @@ class JobFn(beam.DoFn):
         return events
 
 
-class _MakeFn(JobFn):
+class _MakeFn(ResultsFn):
     def process(self, task: Any) -> Iterator[RecordingResult | Failed]:
         try:
             yield from self.results(task, events_of(self._job, task))
@@ -174,12 +165,7 @@ def results_of(event: Event, kind: str, read: Mapping[str, bytes]) -> Iterator[R
     elif isinstance(event, TableRow) and event.row is not None:
         yield RecordingResult(kind=event.table, row=event.row)
     elif isinstance(event, Missed):
-        yield failed(event.failure)
-
-
-def failed(failure: Failure) -> Failed:
-    """Tag a failure."""
-    return TaggedOutput("failures", failure)
+        yield TaggedOutput("failures", event.failure)
 
 
 def _bytes_of(file: MadeFile) -> bytes:
