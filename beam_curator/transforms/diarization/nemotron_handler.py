@@ -4,10 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+from apache_beam.ml.inference.base import PredictionResult
 
 from beam_curator.diarization.batches import plan_batches
-from beam_curator.diarization.models import MODEL_SAMPLE_RATE
 from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.failures import EntryError
 from beam_curator.intervals import Seconds
@@ -16,6 +15,7 @@ from beam_curator.models.listening import Samples, deadline, whole
 from beam_curator.models.nemotron_backend import FRAME_STEP, NemotronModel, load_nemotron
 from beam_curator.models.resolving import resolve_model
 from beam_curator.models.sources import PiecesAhead, Source, Waveform, source_of
+from beam_curator.transforms.diarization.recording_handler import RecordingHandler
 from beam_curator.transforms.metrics import timed
 
 DEFAULT_ACCELERATOR = "type:nvidia-l4;count:1;install-nvidia-driver"
@@ -23,7 +23,7 @@ DEFAULT_ACCELERATOR = "type:nvidia-l4;count:1;install-nvidia-driver"
 _HANDLER_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
-class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronModel]):
+class NemotronModelHandler(RecordingHandler[Waveform, NemotronModel]):
     """Speaker probabilities of recordings, by transformers' Nemotron-3 diarization model.
 
     An element is float32 [n_samples] at 16 kHz, or a `Source`. Its inference is `Probabilities` with a frame for 10 ms,
@@ -69,10 +69,10 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
                 raise ValueError(f"{name} {value} is below 1: raise it")
         if not max_batch_seconds > 0:
             raise ValueError(f"max_batch_seconds {max_batch_seconds:g} is not above 0: raise it")
-        # equal bounds keep Beam from measuring time to choose a size
-        super().__init__(min_batch_size=max_batch_size, max_batch_size=max_batch_size)
+        asked = accelerator if device.startswith("cuda") else ""
+        super().__init__("Nemotron", device=device, accelerator=asked, batch_size=max_batch_size)
         self._model_name, self._model_path, self._cache_dir, self._sha256 = model_name, model_path, cache_dir, sha256
-        self._device, self._threads, self._accelerator = device, threads, accelerator
+        self._device, self._threads = device, threads
         self._max_batch_size, self._max_batch_seconds, self._timeout = max_batch_size, max_batch_seconds, timeout
 
     def load_model(self) -> NemotronModel:
@@ -108,19 +108,3 @@ class NemotronModelHandler(ModelHandler[Waveform, PredictionResult, NemotronMode
         read = {position: whole(PiecesAhead(source, deadline(self._timeout))) for position, source in sources.items()}
         waveforms = {position: samples for position, samples in read.items() if not isinstance(samples, EntryError)}
         return read | dict(zip(waveforms, model.infer(list(waveforms.values())), strict=True))
-
-    def get_num_bytes(self, batch: Sequence[Waveform]) -> int:
-        """Return the size of a batch's samples in bytes. Beam would pickle the samples to find out."""
-        return int(sum(source_of(item).seconds for item in batch) * 4 * MODEL_SAMPLE_RATE)
-
-    def get_metrics_namespace(self) -> str:
-        """Return where RunInference counts."""
-        return "BeamCuratorNemotron"
-
-    def share_model_across_processes(self) -> bool:
-        """Tell whether all processes of a machine use one model: on a GPU they do."""
-        return self._device.startswith("cuda")
-
-    def get_resource_hints(self) -> dict[str, Any]:
-        """Return the resources that a worker needs."""
-        return {"accelerator": self._accelerator} if self._device.startswith("cuda") else {}

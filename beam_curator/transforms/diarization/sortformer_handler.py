@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+from apache_beam.ml.inference.base import PredictionResult
 
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
-from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Encoded, Floats, Lengths, ModelConfig
+from beam_curator.diarization.models import Encoded, Floats, Lengths, ModelConfig
 from beam_curator.diarization.probabilities import ModelIdentity, Probabilities
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.failures import EntryError
@@ -15,6 +15,7 @@ from beam_curator.intervals import Seconds
 from beam_curator.models.listening import Listener, listener_of
 from beam_curator.models.sortformer import SortformerModel, load_backend, locate_model
 from beam_curator.models.sources import Waveform, source_of
+from beam_curator.transforms.diarization.recording_handler import RecordingHandler
 from beam_curator.transforms.metrics import timed, took
 
 
@@ -33,7 +34,7 @@ class _Shared:
         return self._model.encode(embeddings, lengths, keeps_frames=keeps_frames)
 
 
-class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, SortformerModel]):
+class SortformerModelHandler(RecordingHandler[Waveform, SortformerModel]):
     """Speaker probabilities of recordings, by a Sortformer on onnxruntime or on NeMo.
 
     An element is float32 [n_samples] at 16 kHz, or a `Source`, which is decoded where the model is, ahead of it. Its
@@ -67,11 +68,10 @@ class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, Sortformer
         keeps_frames: bool = False,
     ) -> None:
         self._inference = inference if inference is not None else InferenceOptions()
-        size = self._inference.inference_batch_size
-        super().__init__(min_batch_size=size, max_batch_size=size)
         self._model = model if model is not None else ModelOptions()
+        size = self._inference.inference_batch_size
+        super().__init__("Sortformer", device=self._model.device, accelerator=accelerator, batch_size=size)
         self._parameters = parameters if parameters is not None else StreamingParameters()
-        self._accelerator = accelerator
         self._keeps_frames = keeps_frames
         self._listener: tuple[SortformerModel, Listener, Seconds, ModelIdentity] | None = None
 
@@ -121,19 +121,3 @@ class SortformerModelHandler(ModelHandler[Waveform, PredictionResult, Sortformer
             )
             self._listener = model, listener, facts.config.frame_step, facts.identity
         return self._listener[1:]
-
-    def get_num_bytes(self, batch: Sequence[Waveform]) -> int:
-        """Return the size of a batch's samples in bytes. Beam would pickle the samples to find out."""
-        return int(sum(source_of(item).seconds for item in batch) * 4 * MODEL_SAMPLE_RATE)
-
-    def get_metrics_namespace(self) -> str:
-        """Return where RunInference counts."""
-        return "BeamCuratorSortformer"
-
-    def share_model_across_processes(self) -> bool:
-        """Tell whether all processes of a machine use one model: on a GPU they do."""
-        return self._model.device == "cuda"
-
-    def get_resource_hints(self) -> dict[str, Any]:
-        """Return the resources that a worker needs."""
-        return {"accelerator": self._accelerator} if self._accelerator else {}

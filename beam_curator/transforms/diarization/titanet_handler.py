@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+from apache_beam.ml.inference.base import PredictionResult
 
 from beam_curator.diarization.batches import BatchLimit, in_halves, padded, plan_batches
-from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
+from beam_curator.diarization.models import Floats
 from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.diarization.solo_speech import SoloPart, cut_solo_parts, joined_embeddings, plan_solo_parts
 from beam_curator.diarization.turns import Turn
@@ -18,6 +18,7 @@ from beam_curator.models.listening import deadline, failed
 from beam_curator.models.nemo_files import Device
 from beam_curator.models.sources import PiecesAhead, Source
 from beam_curator.models.titanet import TitaNetModel, load_titanet, locate_titanet
+from beam_curator.transforms.diarization.recording_handler import RecordingHandler
 from beam_curator.transforms.metrics import timed, took
 
 BATCH_SECONDS = 60.0
@@ -39,7 +40,7 @@ class SpokenTurns(Source, Protocol):
     def begin(self) -> Seconds: ...
 
 
-class TitaNetModelHandler(ModelHandler[SpokenTurns, PredictionResult, TitaNetModel]):
+class TitaNetModelHandler(RecordingHandler[SpokenTurns, TitaNetModel]):
     """Embeddings of the speakers and turns of recordings, by a TitaNet on NeMo.
 
     An element is a recording whose turns are known, such as `Diarized`. It is decoded where the model is, and speech of
@@ -71,10 +72,10 @@ class TitaNetModelHandler(ModelHandler[SpokenTurns, PredictionResult, TitaNetMod
         timeout: Seconds = 0.0,
         accelerator: str = "",
     ) -> None:
-        super().__init__(min_batch_size=1, max_batch_size=1)
+        super().__init__("TitaNet", device=device, accelerator=accelerator)
         self._model_name, self._model_path, self._cache_dir = model_name, model_path, cache_dir
         self._device: Device = device
-        self._threads, self._timeout, self._accelerator = threads, timeout, accelerator
+        self._threads, self._timeout = threads, timeout
         self._limit = BatchLimit()
         self._known: TitaNetModel | None = None
 
@@ -128,22 +129,6 @@ class TitaNetModelHandler(ModelHandler[SpokenTurns, PredictionResult, TitaNetMod
                 if isinstance(vector, Exception):
                     raise _PartFailedError(vector)
                 yield parts[position][0], vector
-
-    def get_num_bytes(self, batch: Sequence[SpokenTurns]) -> int:
-        """Return the size of a batch's samples in bytes. Beam would pickle the samples to find out."""
-        return int(sum(item.seconds for item in batch) * 4 * MODEL_SAMPLE_RATE)
-
-    def get_metrics_namespace(self) -> str:
-        """Return where RunInference counts."""
-        return "BeamCuratorTitaNet"
-
-    def share_model_across_processes(self) -> bool:
-        """Tell whether all processes of a machine use one model: on a GPU they do."""
-        return self._device == "cuda"
-
-    def get_resource_hints(self) -> dict[str, Any]:
-        """Return the resources that a worker needs."""
-        return {"accelerator": self._accelerator} if self._accelerator else {}
 
 
 _Parts = list[tuple[SoloPart, Floats]]
