@@ -55,62 +55,46 @@ if TYPE_CHECKING:
 if __name__ == "transforms":
     raise ImportError("the folder is a link for readers: import beam_curator.transforms")
 
-_MODULES = {
+_NAMES = {
     # rows of manifests
-    "ReadManifests": "jobs.manifests",
-    "HashInputs": "jobs.manifests",
+    "jobs.manifests": ("ReadManifests", "HashInputs"),
     # training windows
-    "BuildTrainingWindows": "windows.training_windows",
-    "FilterOverlaps": "windows.overlap",
-    "ChooseWindows": "windows.window_set",
-    "BuildWindowSet": "windows.window_set",
-    "CurateWindows": "windows.window_set",
-    "ExplodeBlocks": "windows.window_set",
-    "WriteTrainingWindows": "jobs.writing",
+    "windows.training_windows": ("BuildTrainingWindows",),
+    "windows.overlap": ("FilterOverlaps",),
+    "windows.window_set": ("ChooseWindows", "BuildWindowSet", "CurateWindows", "ExplodeBlocks"),
     # clips
-    "CutClips": "clips.cut_clips",
-    "ExtractClips": "clips.extract_clips",
-    "PackClips": "clips.packing",
-    "WriteIndex": "clips.write_index",
+    "clips.cut_clips": ("CutClips",),
+    "clips.extract_clips": ("ExtractClips",),
+    "clips.packing": ("PackClips",),
+    "clips.write_index": ("WriteIndex",),
     # the export
-    "ExportRows": "export.export_rows",
-    "ExportClips": "export.export_clips",
+    "export.export_rows": ("ExportRows",),
+    "export.export_clips": ("ExportClips",),
     # diarization
-    "DiarizeRows": "diarization.diarize_rows",
-    "Diarize": "diarization.diarize_recordings",
-    "HearRecordings": "diarization.hear_recordings",
-    "EmbedVoices": "diarization.hear_recordings",
-    "SortformerModelHandler": "diarization.sortformer_handler",
-    "NemotronModelHandler": "diarization.nemotron_handler",
-    "TitaNetModelHandler": "diarization.titanet_handler",
+    "diarization.diarize_rows": ("DiarizeRows",),
+    "diarization.diarize_recordings": ("Diarize",),
+    "diarization.hear_recordings": ("HearRecordings", "EmbedVoices"),
+    "diarization.sortformer_handler": ("SortformerModelHandler",),
+    "diarization.nemotron_handler": ("NemotronModelHandler",),
+    "diarization.titanet_handler": ("TitaNetModelHandler",),
     # separation
-    "SeparateRows": "separation.separate_rows",
-    "SeparateSpeakers": "separation.separate_speakers",
+    "separation.separate_rows": ("SeparateRows",),
+    "separation.separate_speakers": ("SeparateSpeakers",),
     # jobs over recordings of your own
-    "MakeResults": "jobs.without_files",
-    "PlanTasks": "jobs.without_files",
-    "LookIntoRecordings": "jobs.model_results",
-    "ResultsOfModel": "jobs.model_results",
-    "WriteRecordingSet": "jobs.recording_sets",
-    "ReadAsked": "jobs.recording_sets",
-    "PlanRows": "jobs.recording_steps",
-    "GroupRecordings": "jobs.recording_steps",
-    "WriteRecordings": "jobs.recording_steps",
-    "PrepareRecordings": "jobs.model_steps",
-    "WriteResults": "jobs.model_steps",
-    "MergeParts": "jobs.merging",
+    "jobs.without_files": ("MakeResults", "PlanTasks", "RecordingResult", "Results"),
+    "jobs.model_results": ("LookIntoRecordings", "ResultsOfModel"),
+    "jobs.recording_sets": ("WriteRecordingSet", "ReadAsked"),
+    "jobs.recording_steps": ("PlanRows", "GroupRecordings", "WriteRecordings"),
+    "jobs.model_steps": ("PrepareRecordings", "WriteResults"),
+    "jobs.merging": ("MergeParts",),
     # output sets
-    "WriteFailures": "jobs.writing",
-    "CommitOutputSet": "jobs.writing",
-    "CommitJob": "jobs.job_sets",
-    "CountBlocks": "metrics",
-    # results
-    "JobSet": "jobs.job_sets",
-    "Reading": "jobs.job_sets",
-    "RecordingResult": "jobs.without_files",
-    "Results": "jobs.without_files",
+    "jobs.writing": ("WriteTrainingWindows", "WriteFailures", "CommitOutputSet"),
+    "jobs.job_sets": ("CommitJob", "JobSet", "Reading"),
+    "metrics": ("CountBlocks",),
 }
-"""Name to its module."""
+"""The public names of each module."""
+
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [*_MODULES]  # noqa: PLE0604  names, all of them
 
