@@ -138,23 +138,27 @@ Serve = Callable[[Sequence[object], str], GuardedJobServer]
 """Makes a server of its command and endpoint."""
 
 
-class GuardedPrismRunner(prism_runner.PrismRunner):
-    """Beam's PrismRunner with its server under guard.
+class _Guarded:
+    """The part that Beam's runners share here: a server under guard.
 
     Args:
-      binary: path of Prism.
+      program: path of the server.
       serve: makes the server.
     """
 
-    def __init__(self, binary: str, serve: Serve) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Beam's
-        self._binary = binary
+    def __init__(self, program: str, serve: Serve) -> None:
+        super().__init__()
+        self._program = program
         self._serve = serve
         self.server: GuardedJobServer | None = None
 
+
+class GuardedPrismRunner(_Guarded, prism_runner.PrismRunner):
+    """Beam's PrismRunner with its server under guard."""
+
     def default_job_server(self, options: PipelineOptions) -> job_server.JobServer:
         """Return the server that the job is handed to."""
-        options.view_as(PrismRunnerOptions).prism_location = self._binary
+        options.view_as(PrismRunnerOptions).prism_location = self._program
         self.server = self._serve(*prism_runner.PrismJobServer(options).subprocess_cmd_and_endpoint())
         return self.server
 
@@ -165,19 +169,8 @@ def keep_tracebacks_in() -> None:
     vars(sdk_worker)["print"] = _say_nothing
 
 
-class GuardedFlinkRunner(flink_runner.FlinkRunner):
-    """Beam's FlinkRunner with its job server under guard.
-
-    Args:
-      jar: path of the job server.
-      serve: makes the server.
-    """
-
-    def __init__(self, jar: str, serve: Serve) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Beam's
-        self._jar = jar
-        self._serve = serve
-        self.server: GuardedJobServer | None = None
+class GuardedFlinkRunner(_Guarded, flink_runner.FlinkRunner):
+    """Beam's FlinkRunner with its job server under guard."""
 
     def default_job_server(self, options: PipelineOptions) -> job_server.JobServer:
         """Return the server that the job is handed to; its temporary files go with it."""
@@ -185,7 +178,7 @@ class GuardedFlinkRunner(flink_runner.FlinkRunner):
         if flink.flink_submit_uber_jar:
             return super().default_job_server(options)  # type: ignore[no-untyped-call]  # Beam's
         flink.flink_master = self.add_http_scheme(flink.flink_master)  # type: ignore[no-untyped-call]  # Beam's
-        flink.flink_job_server_jar = self._jar
+        flink.flink_job_server_jar = self._program
         servers = options.view_as(JobServerOptions)
         servers.artifacts_dir = servers.artifacts_dir or os.path.join(FOLDER, "artifacts")
         servers.job_server_jvm_properties = [f"-Djava.io.tmpdir={FOLDER}", *(servers.job_server_jvm_properties or [])]
