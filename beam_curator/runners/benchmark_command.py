@@ -172,18 +172,16 @@ def _metrics(counts: Counter[str], output_bytes: int, taken: float, input_bytes:
     }
 
 
+_RULES = ("target_window_duration", "tolerance", "min_sample_rate", "min_bandwidth", "min_speakers", "max_speakers")
+
+
 def _params(job: WindowsJob, factor: int, metrics: Mapping[str, Any]) -> dict[str, Any]:
     windows, overlap = job.options["windows"], job.options["overlap"]
     return {
         "executor": job.run.runner,
         "input_manifest": list(job.inputs) if len(job.inputs) > 1 else job.inputs[0],
         "num_input_entries": metrics["num_input_entries"],
-        "target_window_duration": windows.target_window_duration,
-        "tolerance": windows.tolerance,
-        "min_sample_rate": windows.min_sample_rate,
-        "min_bandwidth": windows.min_bandwidth,
-        "min_speakers": windows.min_speakers,
-        "max_speakers": windows.max_speakers,
+        **{name: getattr(windows, name) for name in _RULES},
         "overlap_percentage": overlap.overlap_percentage,
         "repeat_factor": factor,
         "overlap_scope": overlap.scope,

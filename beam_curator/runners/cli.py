@@ -93,11 +93,6 @@ def _run_score(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     return run_score_command(arguments)
 
 
-def _run_models(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
-    del beam_arguments
-    return run_models_command(arguments)
-
-
 def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="*", metavar="MANIFEST", help="manifest, glob or directory")
     parser.add_argument(
@@ -136,7 +131,7 @@ COMMANDS = {
     "models": Command(
         help="list or show models, or export a .nemo file to run without NeMo and torch",
         add_arguments=add_models_arguments,
-        run=_run_models,
+        run=lambda arguments, _: run_models_command(arguments),
     ),
     "benchmark": Command(
         help="time the windows job on a manifest repeated N times",

@@ -98,9 +98,7 @@ def run_job(
         end = time.time()
         noted, first = read_progress(scratch)
     timing = _timing(progress.first_read or first or begin, end)
-    if instead is not None:
-        return Finished(counts=noted, files=(), metrics=metrics, timing=timing)
-    return _committed(job.output, metrics, timing)
+    return _finished(job.output, metrics, timing, noted=noted if instead is not None else None)
 
 
 def _timing(first_row: float, end: float) -> dict[str, float]:
@@ -125,7 +123,10 @@ def _target(job: Job, prepared: Prepared) -> OutputTarget:
     return replace(job.target(), token=prepared.token, resume=prepared.state == "resume")
 
 
-def _committed(output: str, metrics: Any, timing: dict[str, float]) -> Finished:
+def _finished(output: str, metrics: Any, timing: dict[str, float], *, noted: Counter[str] | None) -> Finished:
+    """Read the committed manifest; where nothing was written, the workers' notes stand for its counts."""
+    if noted is not None:
+        return Finished(counts=noted, files=(), metrics=metrics, timing=timing)
     text = storage.read_bytes(storage.join(output, MANIFEST_NAME))
     if text is None:
         raise JobFailedError(f"the pipeline ended, but {output} has no manifest: run the same command again")
