@@ -21,7 +21,7 @@ from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.transforms.diarization.hear_recordings import EmbedVoices, HearRecordings
 from beam_curator.transforms.diarization.model_handlers import embedding_handler_of, handler_of
 from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
-from beam_curator.transforms.jobs.merging import MergeParts, WriteTable
+from beam_curator.transforms.jobs.merging import MergeParts
 from beam_curator.transforms.jobs.model_steps import PrepareRecordings, WriteResults
 from beam_curator.transforms.jobs.recording_sets import ReadAsked
 from beam_curator.transforms.jobs.recording_steps import GroupRecordings, shown_of
@@ -111,10 +111,11 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
             some | f"Progress of {name}" >> beam.FlatMap(shown_of, job.shown).with_output_types(tuple[str, int])
             for name, some in parts.items()
         ]
+        method = POOLED if self._rules.pools_embeddings else EMBEDDED
         merged = (
             tuple(parts.values())
             | "All parts" >> beam.Flatten()
-            | "Merge" >> MergeParts(target, self._output.row_format, job.rows, self._write_tables())
+            | "Merge" >> MergeParts(target, self._output.row_format, job.rows, WriteEmbeddings(method))
         )
         return begin | "Commit" >> CommitJob(
             target,
@@ -139,9 +140,6 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
         if self._given_embedding_handler is not None:
             return self._given_embedding_handler
         return embedding_handler_of(self._rules, self._model, self._inference)
-
-    def _write_tables(self) -> WriteTable:
-        return WriteEmbeddings(POOLED if self._rules.pools_embeddings else EMBEDDED)
 
 
 POOLED = "mean of the encoder's frames in which one speaker talks alone"

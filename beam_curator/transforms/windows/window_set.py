@@ -15,9 +15,9 @@ from beam_curator.sets.counting import Count, count_failures, count_lines
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import WINDOWS
 from beam_curator.sets.set_options import InputOptions
-from beam_curator.transforms.jobs.job_sets import JobSet
-from beam_curator.transforms.jobs.manifests import HashInputs, ReadManifests
-from beam_curator.transforms.jobs.writing import CommitOutputSet, WriteFailures, WriteTrainingWindows
+from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
+from beam_curator.transforms.jobs.manifests import ReadManifests
+from beam_curator.transforms.jobs.writing import WriteFailures, WriteTrainingWindows
 from beam_curator.transforms.metrics import CountBlocks
 from beam_curator.transforms.windows.overlap import FilterOverlaps
 from beam_curator.transforms.windows.training_windows import BuildTrainingWindows
@@ -123,15 +123,10 @@ class BuildWindowSet(beam.PTransform[PBegin, JobSet]):
             unreadable | "Write unreadable" >> WriteFailures(self._target),
             failed | "Write failed" >> WriteFailures(self._target),
         )
-        files = (rows, *letters) | "All files" >> beam.Flatten()
-        committed = files | "Commit output set" >> CommitOutputSet(
-            self._target,
-            kind=WINDOWS,
-            config=self.config(),
-            counts=chosen.counts | "All counts" >> beam.Flatten(),
-            inputs=begin | "Hash inputs" >> HashInputs(self._choose.inputs),
+        reading = Reading(inputs=self._choose.inputs, options=self._choose.reading)
+        return begin | "Commit output set" >> CommitJob(
+            self._target, WINDOWS, self.config(), files=(rows, *letters), counts=chosen.counts, reading=reading
         )
-        return JobSet(files=files, counts=chosen.counts, committed=committed)
 
 
 class CurateWindows(BuildWindowSet):
