@@ -41,7 +41,7 @@ class _LookFn(ResultsFn):
         try:
             yield look_into(self._job, task)
         except EntryError as err:
-            yield from self.results(task, self.failed(task, err))
+            yield from self.results(task, self._job.failed(task, err))
 
 
 class ResultsOfModel(beam.PTransform[PCollection[PredictionResult], Results], Generic[AskedT, TaskT, ReadyT]):

@@ -145,12 +145,8 @@ class WriteRecordings(beam.PTransform[PCollection[TaskT], WrittenRecordings], Ge
     def expand(self, tasks: PCollection[Any]) -> "WrittenRecordings":
         done = tasks | "Work" >> beam.ParDo(self._work).with_outputs("progress", main="parts")
         parts: PCollection[Part] = done["parts"]
-        return WrittenRecordings(parts=parts, documents=documents_of(parts), progress=done["progress"])
-
-
-def documents_of(parts: PCollection[Part]) -> PCollection[FileRecord]:
-    """Return the records of the files that describe recordings."""
-    return parts | "Documents" >> beam.FlatMap(_documents).with_output_types(FileRecord)
+        documents = parts | "Documents" >> beam.FlatMap(_documents).with_output_types(FileRecord)
+        return WrittenRecordings(parts=parts, documents=documents, progress=done["progress"])
 
 
 def _documents(part: Part) -> tuple[FileRecord, ...]:

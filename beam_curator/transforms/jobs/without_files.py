@@ -1,7 +1,7 @@
 """Jobs over recordings without files: rows in, results and failures out, for pipelines of other people."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple
 
@@ -121,25 +121,29 @@ class ResultsFn(JobFn):
     """A step that gives results of recordings, and failures."""
 
     def results(self, task: Any, events: Iterator[Event]) -> Iterator[RecordingResult | Failed]:
-        """Yield results and failures; of a recording that fails as a whole, failures alone."""
-        whole = events if self._job.pieces_fail_alone else self._whole(task, events)
+        """Yield results and failures; of a recording that fails as a whole, failures alone.
+
+        Counts are for books, which nobody keeps here.
+        """
+        kind, whole = self._job.rows.rows, events if self._job.pieces_fail_alone else self._whole(task, events)
         read: dict[str, bytes] = {}  # the files of the row before: several rows in a row may share them
         for event in whole:
             if isinstance(event, Made):
                 read = {file.name: read[file.name] if file.name in read else _bytes_of(file) for file in event.files}
-            yield from results_of(event, self._job.rows.rows, read)
+                yield RecordingResult(kind=kind, row=event.row, files=tuple(read.items()))
+            elif isinstance(event, Described):
+                yield RecordingResult(kind=event.kind, row={}, files=((event.file.name, _bytes_of(event.file)),))
+            elif isinstance(event, TableRow) and event.row is not None:
+                yield RecordingResult(kind=event.table, row=event.row)
+            elif isinstance(event, Missed):
+                yield TaggedOutput("failures", event.failure)
 
     def _whole(self, task: Any, events: Iterator[Event]) -> Iterable[Event]:
         try:
             # held back whole, since a failure at the end takes back what came before
             return list(events)
         except EntryError as err:
-            return self.failed(task, err)
-
-    def failed(self, task: Any, error: EntryError) -> Iterator[Event]:
-        """Yield the dead letters of a recording."""
-        events: Iterator[Event] = self._job.failed(task, error)
-        return events
+            return list(self._job.failed(task, err))
 
 
 class _MakeFn(ResultsFn):
@@ -147,25 +151,7 @@ class _MakeFn(ResultsFn):
         try:
             yield from self.results(task, events_of(self._job, task))
         except EntryError as err:
-            yield from self.results(task, self.failed(task, err))
-
-
-def results_of(event: Event, kind: str, read: Mapping[str, bytes]) -> Iterator[RecordingResult | Failed]:
-    """Yield an event as a result or a failure; counts are for books alone.
-
-    Args:
-      event: one event of a recording.
-      kind: of rows.
-      read: bytes of the files of a row, by their names.
-    """
-    if isinstance(event, Made):
-        yield RecordingResult(kind=kind, row=event.row, files=tuple(read.items()))
-    elif isinstance(event, Described):
-        yield RecordingResult(kind=event.kind, row={}, files=((event.file.name, _bytes_of(event.file)),))
-    elif isinstance(event, TableRow) and event.row is not None:
-        yield RecordingResult(kind=event.table, row=event.row)
-    elif isinstance(event, Missed):
-        yield TaggedOutput("failures", event.failure)
+            yield from self.results(task, self._job.failed(task, err))
 
 
 def _bytes_of(file: MadeFile) -> bytes:
