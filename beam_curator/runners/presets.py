@@ -196,13 +196,12 @@ def resolve_engine(run: RunOptions, beam_arguments: Sequence[str], command: str 
       UsageError: an unknown runner, or options that cannot go together on it.
     """
     given = [_given(argument) for argument in _joined(beam_arguments)]
-    if run.runner not in PRESETS:
-        if not run.runner.endswith("Runner") or run.runner == "DirectRunner":
-            raise UsageError(f"unknown runner {run.runner!r}{nearest(run.runner, PRESETS)}")
-        _refuse(run)
-        return Engine(name=run.runner, beam_class=run.runner, why="a runner of Beam's, as it is", options=tuple(given))
-    preset = PRESETS[run.runner]
+    preset = PRESETS.get(run.runner)
+    if preset is None and (not run.runner.endswith("Runner") or run.runner == "DirectRunner"):
+        raise UsageError(f"unknown runner {run.runner!r}{nearest(run.runner, PRESETS)}")
     _refuse(run)
+    if preset is None:
+        return Engine(name=run.runner, beam_class=run.runner, why="a runner of Beam's, as it is", options=tuple(given))
     streaming = any(option.name == "streaming" for option in given)
     offered = _offered(run, given, command, streaming=streaming)
     chosen = list(given)

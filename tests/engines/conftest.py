@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.runners.engines.binaries import job_server_in_cache, missing_engines
+from beam_curator.runners.engines.binaries import job_server_in_cache, prism_in_cache
 from tests.engines.cluster import FlinkCluster
 from tests.engines.jobs import EngineJobs
 
@@ -14,7 +14,8 @@ REQUIRED = os.environ.get("BEAM_CURATOR_REQUIRE_ENGINES") == "1"
 @pytest.fixture(scope="session", autouse=True)
 def engines_installed() -> None:
     """Skip where an engine is missing; fail where the environment says that none may be."""
-    missing = missing_engines()
+    wanted = {"Prism": prism_in_cache(), "Flink's job server": job_server_in_cache()}
+    missing = [f"{name} ({path})" for name, path in wanted.items() if not os.path.isfile(path)]
     if missing and REQUIRED:
         pytest.fail(f"BEAM_CURATOR_REQUIRE_ENGINES=1, but missing: {', '.join(missing)}: run 'make engines'")
     if missing:

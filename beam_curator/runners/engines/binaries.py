@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, JobServerOptions, PipelineOptions
 from apache_beam.utils.subprocess_server import JavaJarServer
@@ -94,9 +93,3 @@ def _from_beam(flink_version: str, cache: str | None) -> str:
 
 def _existing(path: str) -> str | None:
     return path if os.path.isfile(path) else None
-
-
-def missing_engines() -> Sequence[str]:
-    """Name the engines of `make engines` that are not in the cache."""
-    wanted = {"Prism": prism_in_cache(), "Flink's job server": job_server_in_cache()}
-    return [f"{name} ({path})" for name, path in wanted.items() if _existing(path) is None]
