@@ -151,12 +151,11 @@ def find_engine(engine: Engine) -> FoundEngine:
       UsageError: something is missing, or its options cannot work; the message says how to cure it.
     """
     options = PipelineOptions(engine.arguments())
-    find: Callable[[Engine, PipelineOptions], FoundEngine] | None = _FINDERS.get(engine.name)
-    return find(engine, options) if find is not None else FoundEngine(engine=engine, options=options)
-
-
-def _find_direct(engine: Engine, options: PipelineOptions) -> FoundEngine:
-    return FoundEngine(engine=engine, options=options, workers_here=True)
+    if engine.name == "prism":
+        return _find_prism(engine, options)
+    if engine.name == "flink":
+        return _find_flink(engine, options)
+    return FoundEngine(engine=engine, options=options, workers_here=engine.name == "direct")
 
 
 def _find_prism(engine: Engine, options: PipelineOptions) -> FoundEngine:
@@ -191,10 +190,3 @@ def _find_flink(engine: Engine, options: PipelineOptions) -> FoundEngine:
 def _is_this_machine(master: str) -> bool:
     host = master.rpartition("://")[2].rpartition(":")[0]
     return host in ("localhost", "127.0.0.1", "[::1]")
-
-
-_FINDERS: dict[str, Callable[[Engine, PipelineOptions], FoundEngine]] = {
-    "direct": _find_direct,
-    "prism": _find_prism,
-    "flink": _find_flink,
-}
