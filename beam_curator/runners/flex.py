@@ -22,11 +22,8 @@ from beam_curator.option_names import flat_name, plain_type
 from beam_curator.runners import cli
 from beam_curator.runners.exit_codes import USAGE
 from beam_curator.runners.job_options import JOBS
-from beam_curator.runners.options import Sections, UsageError
+from beam_curator.runners.options import UsageError
 from beam_curator.runners.presets import JOB_PRESETS
-
-TEMPLATES: dict[str, Sections] = {name: job.sections for name, job in JOBS.items()}
-"""Jobs that are templates, with their options by section."""
 
 RUN_OPTIONS = ("overwrite", "verbose")
 """Options of the section `run` that mean something in a template.
@@ -116,7 +113,7 @@ def parameters(job: str) -> list[Parameter]:
         Parameter(name="output", kind=str, flag="output", group="Paths", help="folder for the output set"),
     ]
     run_options = (*RUN_OPTIONS, "gpu") if "gpu" in JOB_PRESETS.get(job, {}) else RUN_OPTIONS
-    for section, options in TEMPLATES[job].items():
+    for section, options in JOBS[job].sections.items():
         hints = get_type_hints(options)
         for field in dataclasses.fields(options):
             if section == "run" and field.name not in run_options:
@@ -219,7 +216,7 @@ def launch(job: str) -> None:
 def main() -> None:
     """Write the metadata of each template into the folders named on the command line."""
     for folder in sys.argv[1:]:
-        for job in TEMPLATES:
+        for job in JOBS:
             Path(folder, f"metadata_{job}.json").write_text(metadata_text(job), encoding="utf-8")
 
 
