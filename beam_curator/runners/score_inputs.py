@@ -103,8 +103,10 @@ def _check(given: str) -> None:
 
 def _listed(given: str, extension: str) -> list[str]:
     """List the files of an input: a single file by any name, in globs and directories only those with the extension."""
-    nested = next(_sets_below(given), None)
-    if nested is not None:
+    # a listing knows of output sets by nothing but their rows
+    record = next(_remote_records(given) if storage.is_remote(given) else _local_records(given), None)
+    if record is not None:
+        nested = record.rpartition("/")[0] or "."
         raise UsageError(
             f"{given} holds the output set {nested}: give that set by itself, or a glob of its {extension} files"
         )
@@ -140,13 +142,8 @@ def _check_no_rows(given: str, extension: str) -> None:
         )
 
 
-def _sets_below(given: str) -> Iterator[str]:
-    """Yield the output sets that a tree or a glob reaches; a listing knows of them by nothing but their rows."""
-    for name in _remote_records(given) if storage.is_remote(given) else _local_records(given):
-        yield name.rpartition("/")[0] or "."
-
-
 def _remote_records(given: str) -> Iterator[str]:
+    """Yield the records of the output sets that a tree or a glob reaches."""
     given = given.rstrip("/")
     is_glob = bool(_GLOB_CHARACTERS & set(given))
     for metadata in file_systems().match([given if is_glob else f"{given}/**"])[0].metadata_list:
