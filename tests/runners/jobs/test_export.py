@@ -115,6 +115,11 @@ def test_the_result_says_what_there_is_of_each() -> None:
     [
         ({"cut.clips": 3}, None),
         ({}, None),
+        ({"cut.clamped": 1}, "1 clip is shorter than asked for, as their recordings are; --on-overrun fail"),
+        (
+            {"cut.clamped": 2},
+            "2 clips are shorter than asked for, as their recordings are; --on-overrun fail makes them failures.",
+        ),
         ({"cut.clips": 3, "cut.missing_embeddings": 1}, "Missing: 1 embedding; clips' documents name them"),
         ({"cut.clips": 3, "cut.missing_transcripts": 2}, "Missing: 2 transcripts; clips' documents name them"),
         ({"cut.clips": 3, "cut.filtered": 1, "cut.missing_embeddings": 2}, "rows have no key 'embedding'"),
