@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from beam_curator.audio_formats import AUDIO_EXTENSIONS
 from beam_curator.failures import readable_name
@@ -19,6 +19,7 @@ EXTENSIONS = tuple(f"{kind}{packed}" for kind in (".jsonl", ".json") for packed 
 _GLOB_CHARACTERS = frozenset("*?[")
 
 
+@runtime_checkable  # Beam checks arguments of steps
 class Lister(Protocol):
     """Lists the files that inputs mean, and the names that were listed more than once."""
 

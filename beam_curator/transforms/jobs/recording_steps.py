@@ -12,7 +12,7 @@ from beam_curator.files.recording_files import RecordingFiles, events_of
 from beam_curator.sets.blocks import FailureBlock, LineBlock
 from beam_curator.sets.counting import Count, count_failures
 from beam_curator.sets.output_set import FileRecord
-from beam_curator.sets.recording_jobs import AskedT, OpenedJob, RecordingJob, TaskT
+from beam_curator.sets.recording_jobs import AskedT, BlockPlan, OpenedJob, RecordingJob, TaskT
 from beam_curator.transforms.metrics import CountBlocks, Noted, collector_paused, noted, timed
 
 
@@ -36,7 +36,7 @@ class PlanRows(beam.PTransform[PCollection[LineBlock], PlannedRows[AskedT]], Gen
         self._job = job
 
     def expand(self, blocks: PCollection[LineBlock]) -> "PlannedRows[AskedT]":
-        planned = blocks | "Plan" >> beam.FlatMap(_plan, self._job).with_outputs("failed", "counts", main="asked")
+        planned = blocks | "Plan" >> beam.FlatMap(_plan, self._job.plan).with_outputs("failed", "counts", main="asked")
         failed: PCollection[FailureBlock] = planned["failed"]
         counts = (failed | "Count failed" >> CountBlocks(count_failures), planned["counts"])
         return PlannedRows(asked=planned["asked"], failures=failed, counts=counts)
@@ -46,9 +46,9 @@ _Counted = TaggedOutput[Literal["counts"], tuple[str, int]]
 _Failed = TaggedOutput[Literal["failed"], FailureBlock]
 
 
-def _plan(block: LineBlock, job: RecordingJob[Any, Any]) -> Iterator[Any | _Failed | _Counted]:
+def _plan(block: LineBlock, plan_of: Callable[[LineBlock], Any]) -> Iterator[Any | _Failed | _Counted]:
     with timed("plan"), collector_paused():
-        plan = job.plan(block)
+        plan: BlockPlan[Any] = plan_of(block)
     yield from plan.asked
     for stage, failures in plan.failures.items():
         failed = FailureBlock(ref=block.ref, part=block.part, stage=stage, failures=tuple(failures))
