@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from beam_curator.runners import cli, flex
+from beam_curator.runners import cli, flex, job_options
 from beam_curator.runners.beam_options import known_flags
-from beam_curator.runners.job_options import JOBS
 from beam_curator.runners.jobs import kind_of_job
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
@@ -54,7 +53,7 @@ ONE_OPTION = {
 MACHINES = {"diarize": "e2-highmem-2"}
 """Job to the machine of its workers, where it is not that of the others."""
 
-each_job = pytest.mark.parametrize("name", JOBS)
+each_job = pytest.mark.parametrize("name", job_options.JOBS)
 needs_google = pytest.mark.skipif(find_spec("google.cloud") is None, reason="needs beam-curator[gcp]")
 
 
@@ -78,7 +77,7 @@ def test_the_metadata_is_written_by_its_command(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "beam_curator.runners.flex", str(tmp_path)], check=True)
     written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert written == {path.name: path.read_bytes() for path in FOLDER.glob("metadata_*.json")}
-    assert list(ONE_OPTION) == list(JOBS)
+    assert list(ONE_OPTION) == list(job_options.JOBS)
 
 
 @each_job
@@ -270,7 +269,7 @@ def test_parameters_of_diarization_reach_their_options() -> None:
 
 
 def test_only_jobs_that_use_a_gpu_have_it_as_a_parameter() -> None:
-    with_gpu = [job for job in JOBS if "gpu" in {parameter.name for parameter in flex.parameters(job)}]
+    with_gpu = [job for job in job_options.JOBS if "gpu" in {parameter.name for parameter in flex.parameters(job)}]
     assert with_gpu == ["diarize"]
 
 
@@ -353,7 +352,7 @@ def launched(name: str) -> Iterator[tuple[Any, "subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in MACHINES else pytest.param(name, marks=pytest.mark.slow) for name in JOBS]
+    "name", [name if name in MACHINES else pytest.param(name, marks=pytest.mark.slow) for name in job_options.JOBS]
 )
 def test_a_launch_leaves_the_job_where_dataflow_looks_for_it(name: str, launched: Any) -> None:
     store, process = launched
@@ -384,7 +383,7 @@ def test_the_readme_names_what_there_is() -> None:
     given = re.findall(r"--parameters=(?:\^~\^)?(\S+?)[` ]*$", text, re.MULTILINE)
     names = {item.partition("=")[0] for parameters in given for item in re.split(r"~|,(?!gs:)", parameters)}
     assert {"input", "output", "truncation"} <= names
-    known = {parameter.name for job in JOBS for parameter in flex.parameters(job)}
+    known = {parameter.name for job in job_options.JOBS for parameter in flex.parameters(job)}
     assert names <= known | {"sdk_container_image"}
     for name in re.findall(r"^\| `([^`]+\.\w+)`", text, re.MULTILINE):
         assert (FOLDER / name).exists(), name
