@@ -12,8 +12,8 @@ import uuid
 
 from beam_curator.export.document_paths import name_bytes
 
-PREVIEWS, METAS = "previews", "metas/v0"
-PROCESSED_AUDIOS, PROCESSED_CLIP_CHUNKS = "processed_audios", "processed_clip_chunks"
+PREVIEWS = "previews"
+_RECORDINGS, _CHUNKS = "processed_audios", "processed_clip_chunks"
 """Folders of the tree, below its root."""
 
 _OPTION_COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -26,17 +26,7 @@ def clips_dir(root: str, filtered: bool = False) -> str:
       >>> clips_dir("gs://bucket/out/"), clips_dir("out", filtered=True)
       ('gs://bucket/out/clips', 'out/filtered_clips')
     """
-    return _below(root, clips_folder(filtered))
-
-
-def clips_folder(filtered: bool = False) -> str:
-    """Return the folder of clips below the root.
-
-    Example:
-      >>> clips_folder(), clips_folder(filtered=True)
-      ('clips', 'filtered_clips')
-    """
-    return "filtered_clips" if filtered else "clips"
+    return _below(root, _clips_folder(filtered))
 
 
 def previews_dir(root: str) -> str:
@@ -72,20 +62,7 @@ def embeddings_dir(root: str, algorithm: str) -> str:
       >>> embeddings_dir("out", "titanet")
       'out/titanet_embd'
     """
-    return _below(root, embeddings_folder(algorithm))
-
-
-def embeddings_folder(algorithm: str) -> str:
-    """Return the folder of embeddings below the root; that of their Parquet files has `_parquet` behind it.
-
-    Raises:
-      ValueError: the algorithm cannot be a part of a folder's name.
-
-    Example:
-      >>> embeddings_folder("titanet")
-      'titanet_embd'
-    """
-    return f"{_checked_component('embedding algorithm', algorithm)}_embd"
+    return _below(root, _embeddings_folder(algorithm))
 
 
 def embeddings_parquet_dir(root: str, algorithm: str) -> str:
@@ -108,7 +85,7 @@ def processed_audios_dir(root: str) -> str:
       >>> processed_audios_dir("out")
       'out/processed_audios'
     """
-    return _below(root, PROCESSED_AUDIOS)
+    return _below(root, _RECORDINGS)
 
 
 def processed_clip_chunks_dir(root: str) -> str:
@@ -118,7 +95,7 @@ def processed_clip_chunks_dir(root: str) -> str:
       >>> processed_clip_chunks_dir("out")
       'out/processed_clip_chunks'
     """
-    return _below(root, PROCESSED_CLIP_CHUNKS)
+    return _below(root, _CHUNKS)
 
 
 def clip_uuid(recording: str, first_sample: int, stop_sample: int) -> str:
@@ -139,97 +116,86 @@ def clip_uuid(recording: str, first_sample: int, stop_sample: int) -> str:
     return _uuid_of(f"{recording}_{first_sample}_{stop_sample}")
 
 
-def clip_name(clip: str) -> str:
-    """Name the audio file of a clip.
+def clip_file(clip: str, filtered: bool = False) -> str:
+    """Name the audio file of a clip, below the root as all files are named here.
 
     Example:
-      >>> clip_name("60c3f272-9a1f-5943-a345-da0925594fbb")
-      '60c3f272-9a1f-5943-a345-da0925594fbb.flac'
+      >>> clip_file("60c3"), clip_file("60c3", filtered=True)
+      ('clips/60c3.flac', 'filtered_clips/60c3.flac')
     """
-    return f"{clip}.flac"
+    return f"{_clips_folder(filtered)}/{clip}.flac"
 
 
-def clip_location(root: str, clip: str, filtered: bool = False) -> str:
-    """Return the whole path of the audio file of a clip.
+def preview_files(clip: str, n_samples: int) -> tuple[str, str]:
+    """Name the drawing of a clip of so many samples, and its low-rate audio.
 
     Example:
-      >>> clip_location("out", "60c3")
-      'out/clips/60c3.flac'
+      >>> preview_files("60c3", 16000)
+      ('previews/60c3/0_16000.png', 'previews/60c3/0_16000.ogg')
     """
-    return f"{clips_dir(root, filtered)}/{clip_name(clip)}"
+    stem = f"{PREVIEWS}/{clip}/0_{n_samples}"
+    return f"{stem}.png", f"{stem}.ogg"
 
 
-def preview_image_name(clip: str, start_sample: int, end_sample: int) -> str:
-    """Name the drawing of one piece of a clip, within the directory of previews; samples count from the clip's start.
-
-    Example:
-      >>> preview_image_name("60c3", 0, 16000)
-      '60c3/0_16000.png'
-    """
-    return f"{clip}/{start_sample}_{end_sample}.png"
-
-
-def preview_audio_name(clip: str, start_sample: int, end_sample: int) -> str:
-    """Name the low-rate audio of one piece of a clip, beside its drawing.
-
-    Example:
-      >>> preview_audio_name("60c3", 0, 16000)
-      '60c3/0_16000.ogg'
-    """
-    return f"{clip}/{start_sample}_{end_sample}.ogg"
-
-
-def clip_meta_name(clip: str) -> str:
+def clip_document(clip: str) -> str:
     """Name the JSON document of a clip.
 
     Example:
-      >>> clip_meta_name("60c3")
-      '60c3.json'
+      >>> clip_document("60c3")
+      'metas/v0/60c3.json'
     """
-    return f"{clip}.json"
+    return f"metas/v0/{clip}.json"
 
 
-def embedding_name(clip: str) -> str:
+def embedding_file(clip: str, algorithm: str) -> str:
     """Name the file of the embedding of a clip.
 
     Example:
-      >>> embedding_name("60c3")
-      '60c3.npy'
+      >>> embedding_file("60c3", "titanet")
+      'titanet_embd/60c3.npy'
     """
-    return f"{clip}.npy"
+    return f"{_embeddings_folder(algorithm)}/{clip}.npy"
 
 
-def chunk_embeddings_name(recording: str, chunk: int) -> str:
+def chunk_embeddings_file(recording: str, chunk: int, algorithm: str) -> str:
     """Name the Parquet file of a chunk's embeddings: UUIDv5 (URL namespace) of `<recording>_<chunk index>`.
 
     Raises:
       EntryError: the path holds a lone surrogate that no file name can hold.
 
     Example:
-      >>> chunk_embeddings_name("gs://bucket/talk.wav", 0)
-      '2a1fde48-6ebb-59bb-a1fd-af0bce5a9449.parquet'
+      >>> chunk_embeddings_file("gs://bucket/talk.wav", 0, "titanet")
+      'titanet_embd_parquet/2a1fde48-6ebb-59bb-a1fd-af0bce5a9449.parquet'
     """
-    return f"{_uuid_of(f'{recording}_{chunk}')}.parquet"
+    return f"{_embeddings_folder(algorithm)}_parquet/{_uuid_of(f'{recording}_{chunk}')}.parquet"
 
 
-def processed_audio_name(relative: str) -> str:
+def recording_document(relative: str) -> str:
     """Name the JSON document of a recording by its relative path; the extension is kept.
 
     Example:
-      >>> processed_audio_name("talks/a.wav")
-      'talks/a.wav.json'
+      >>> recording_document("talks/a.wav")
+      'processed_audios/talks/a.wav.json'
     """
-    return f"{relative}.json"
+    return f"{_RECORDINGS}/{relative}.json"
 
 
-def processed_clip_chunk_name(relative: str, chunk: int) -> str:
+def chunk_document(relative: str, chunk: int) -> str:
     """Name the JSON document of a chunk by the relative path of its recording.
 
     Example:
-      >>> processed_clip_chunk_name("talks/a.wav", 3)
-      'talks/a.wav_3.json'
+      >>> chunk_document("talks/a.wav", 3)
+      'processed_clip_chunks/talks/a.wav_3.json'
     """
-    return f"{relative}_{chunk}.json"
+    return f"{_CHUNKS}/{relative}_{chunk}.json"
+
+
+def _clips_folder(filtered: bool) -> str:
+    return "filtered_clips" if filtered else "clips"
+
+
+def _embeddings_folder(algorithm: str) -> str:
+    return f"{_checked_component('embedding algorithm', algorithm)}_embd"
 
 
 def _uuid_of(name: str) -> str:

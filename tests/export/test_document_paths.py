@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from beam_curator.export.document_paths import MAX_COMPONENT_BYTES, MAX_PATH_BYTES, claim_key, relative_path
-from beam_curator.export.tree import processed_audio_name, processed_clip_chunk_name
+from beam_curator.export.tree import chunk_document, recording_document
 from beam_curator.failures import EntryError, FailureCode
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.text(
@@ -74,10 +74,10 @@ def test_other_names_are_made_safe_and_marked(rest: str, expected: str) -> None:
 
 
 def test_a_folder_is_not_in_the_way_of_a_document() -> None:
-    document = processed_audio_name(relative_path("/in/a.wav", "/in"))
-    below = processed_audio_name(relative_path("/in/a.wav.json/b.wav", "/in"))
-    assert document == "a.wav.json"
-    assert below == "a.wav.json" + mark("a.wav.json") + "/b.wav.json"
+    document = recording_document(relative_path("/in/a.wav", "/in"))
+    below = recording_document(relative_path("/in/a.wav.json/b.wav", "/in"))
+    assert document == "processed_audios/a.wav.json"
+    assert below == "processed_audios/a.wav.json" + mark("a.wav.json") + "/b.wav.json"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_no_name_leaves_the_tree(rest: str, distinct: bool) -> None:
     assert not set(path) & set('\\:*?"<>|%\n\t')
     assert all(character.isprintable() for character in path)
     assert unicodedata.is_normalized("NFC", path)
-    assert all(len(part.encode()) <= 200 for part in processed_clip_chunk_name(path, 10**9).split("/"))
+    assert all(len(part.encode()) <= 200 for part in chunk_document(path, 10**9).split("/"))
 
 
 @settings(max_examples=500, deadline=None)
@@ -166,7 +166,7 @@ def test_two_recordings_do_not_share_a_name(rests: list[str], distinct: bool) ->
     names = []
     for rest in rests:
         try:
-            names.append(processed_audio_name(relative_path(f"/in/{rest}", "/in", distinct=distinct)))
+            names.append(recording_document(relative_path(f"/in/{rest}", "/in", distinct=distinct)))
         except EntryError:
             return
     assert names[0] != names[1]

@@ -42,21 +42,20 @@ def test_names_that_cannot_be_folders_are_refused(name: str) -> None:
 
 def test_names_within() -> None:
     clip = "60c3f272-9a1f-5943-a345-da0925594fbb"
-    assert tree.clip_name(clip) == f"{clip}.flac"
-    assert tree.clip_location("gs://b/", clip, filtered=True) == f"gs://b/filtered_clips/{clip}.flac"
-    assert tree.preview_image_name(clip, 16000, 32000) == f"{clip}/16000_32000.png"
-    assert tree.preview_audio_name(clip, 16000, 32000) == f"{clip}/16000_32000.ogg"
-    assert tree.clip_meta_name(clip) == f"{clip}.json"
-    assert tree.embedding_name(clip) == f"{clip}.npy"
-    assert tree.processed_audio_name("talks/a.wav") == "talks/a.wav.json"
-    assert tree.processed_clip_chunk_name("talks/a.wav", 12) == "talks/a.wav_12.json"
+    assert tree.clip_file(clip) == f"clips/{clip}.flac"
+    assert tree.clip_file(clip, filtered=True) == f"filtered_clips/{clip}.flac"
+    assert tree.preview_files(clip, 32000) == (f"previews/{clip}/0_32000.png", f"previews/{clip}/0_32000.ogg")
+    assert tree.clip_document(clip) == f"metas/v0/{clip}.json"
+    assert tree.embedding_file(clip, "titanet-l") == f"titanet-l_embd/{clip}.npy"
+    assert tree.recording_document("talks/a.wav") == "processed_audios/talks/a.wav.json"
+    assert tree.chunk_document("talks/a.wav", 12) == "processed_clip_chunks/talks/a.wav_12.json"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, 10**9), st.integers(0, 10**9))
 def test_ids_are_those_of_the_standard_library(recording: str, first: int, stop: int) -> None:
     assert tree.clip_uuid(recording, first, stop) == str(uuid.uuid5(uuid.NAMESPACE_URL, f"{recording}_{first}_{stop}"))
     chunk = uuid.uuid5(uuid.NAMESPACE_URL, f"{recording}_{first}")
-    assert tree.chunk_embeddings_name(recording, first) == f"{chunk}.parquet"
+    assert tree.chunk_embeddings_file(recording, first, "a") == f"a_embd_parquet/{chunk}.parquet"
 
 
 def test_a_name_of_other_bytes_than_utf8_has_an_id_of_its_own() -> None:

@@ -60,7 +60,7 @@ class MadeClip:
     @property
     def location(self) -> str:
         """Where it goes, below the root."""
-        return f"{tree.clips_folder(not self.passed)}/{tree.clip_name(self.plan.span_uuid)}"
+        return tree.clip_file(self.plan.span_uuid, not self.passed)
 
     @property
     def span(self) -> Span:
@@ -121,14 +121,11 @@ class ClipExport:
         """Return the names of all files that an earlier attempt may have left of a clip."""
         uuid = plan.span_uuid
         return [
-            *(f"{tree.clips_folder(filtered)}/{tree.clip_name(uuid)}" for filtered in (False, True)),
-            f"{tree.METAS}/{tree.clip_meta_name(uuid)}",
-            self._embedding_name(uuid),
-            *_preview_names(uuid, self._n_samples(plan)),
+            *(tree.clip_file(uuid, filtered) for filtered in (False, True)),
+            tree.clip_document(uuid),
+            tree.embedding_file(uuid, self.rules.embedding_algorithm),
+            *tree.preview_files(uuid, self._n_samples(plan)),
         ]
-
-    def _embedding_name(self, uuid: str) -> str:
-        return f"{tree.embeddings_folder(self.rules.embedding_algorithm)}/{tree.embedding_name(uuid)}"
 
     def _n_samples(self, plan: PlannedClip) -> int:
         rate, new_rate = self.reader.info.sample_rate, rate_of(self.reader.info, self.cut_rules)
@@ -155,13 +152,13 @@ class ClipExport:
         if self.rules.dry_run:
             return {}
         uuid = clip.plan.span_uuid
-        files = {f"{tree.METAS}/{tree.clip_meta_name(uuid)}": in_memory(render_clip_meta(self._meta(clip)))}
+        files = {tree.clip_document(uuid): in_memory(render_clip_meta(self._meta(clip)))}
         if clip.vector is not None:
-            files[self._embedding_name(uuid)] = in_memory(npy_bytes(clip.vector))
+            files[tree.embedding_file(uuid, self.rules.embedding_algorithm)] = in_memory(npy_bytes(clip.vector))
         return files
 
     def _previews(self, clip: MadeClip, recorder: PreviewRecorder) -> dict[str, EncodedClip]:
-        image, sound = _preview_names(clip.plan.span_uuid, clip.made.clip.n_samples)
+        image, sound = tree.preview_files(clip.plan.span_uuid, clip.made.clip.n_samples)
         start, end = clip.span
         title = f"{self.relative}   {start:.2f} - {end:.2f} s"
         return {
@@ -234,9 +231,3 @@ class ClipExport:
             has_preview=self.rules.generate_previews and clip.passed,
             windows=clip.windows,
         )
-
-
-def _preview_names(span_uuid: str, n_samples: int) -> tuple[str, str]:
-    image = tree.preview_image_name(span_uuid, 0, n_samples)
-    sound = tree.preview_audio_name(span_uuid, 0, n_samples)
-    return f"{tree.PREVIEWS}/{image}", f"{tree.PREVIEWS}/{sound}"

@@ -209,10 +209,8 @@ class _RecordingExport:
             clips=tuple(done),
             transcript_models=self._rules.caption_models if self._rules.generate_captions else (),
         )
-        name = tree.processed_clip_chunk_name(self._relative, number)
-        yield _described(f"{tree.PROCESSED_CLIP_CHUNKS}/{name}", render_chunk_meta(meta), DOCUMENT)
-        folder = f"{tree.embeddings_folder(self._rules.embedding_algorithm)}_parquet"
-        name = f"{folder}/{tree.chunk_embeddings_name(self._recording.name, number)}"
+        yield _described(tree.chunk_document(self._relative, number), render_chunk_meta(meta), DOCUMENT)
+        name = tree.chunk_embeddings_file(self._recording.name, number, self._rules.embedding_algorithm)
         if vectors and not self._rules.dry_run:
             data = parquet_bytes(list(vectors), list(vectors.values()))
             yield _described(name, data, EMBEDDINGS, len(vectors))
@@ -232,8 +230,7 @@ class _RecordingExport:
             num_total_clips=n_clips,
             num_clip_chunks=n_clip_chunks,
         )
-        name = tree.processed_audio_name(self._relative)
-        return _described(f"{tree.PROCESSED_AUDIOS}/{name}", render_recording_meta(meta), DOCUMENT)
+        return _described(tree.recording_document(self._relative), render_recording_meta(meta), DOCUMENT)
 
 
 def _described(name: str, data: bytes, kind: str, n_rows: int = 0) -> Described:
