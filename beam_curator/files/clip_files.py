@@ -1,11 +1,8 @@
-"""Where encoded clips go: a file each, whole or not at all."""
+"""Encoded clips: their bytes in memory, or in a temporary file where they are long."""
 
 import hashlib
-import os
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -13,16 +10,7 @@ from beam_curator.audio import AudioEncoder, AudioReader, Samples, encode_audio
 from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import Cut, channels_of, is_long, pieces_of, rate_of, samples_of
-from beam_curator.files import storage
-from beam_curator.files.atomic_files import AtomicFile
-from beam_curator.files.output_target import OutputTarget
-from beam_curator.sets.output_set import RUN_NAME, WrittenFile
-from beam_curator.sets.recording_events import Body
 
-N_UPLOADS = 8
-"""Clips that a worker puts into an object store at a time: one alone waits for the network most of the time."""
-
-_CHECK_EVERY = 1.0
 _COPY_BYTES = 1 << 20
 _SPOOL_BYTES = 32 << 20
 
@@ -173,92 +161,3 @@ def _heard(pieces: Iterable[Samples], listen: Callable[[Samples], None]) -> Iter
     for piece in pieces:
         listen(piece)
         yield piece
-
-
-class ClipFiles:
-    """Writes each clip into a file of its own: a temporary name, then a rename; in object stores one upload.
-
-    There is no fsync: the index holds the hash of every clip, and a clip is only known to be whole by it.
-
-    Args:
-      target: where to write.
-      n_uploads: how many at a time in an object store.
-    """
-
-    def __init__(self, target: OutputTarget, n_uploads: int = N_UPLOADS) -> None:
-        self._target = target
-        self._directory = target.directory
-        self._remote = storage.is_remote(target.directory)
-        self._compares = target.resume or target.token is None
-        self._uploads = ThreadPoolExecutor(n_uploads, "beam_curator_upload") if self._remote else None
-        self._in_flight: list[Future[None]] = []
-        self._limit = 2 * n_uploads
-        self._run_path = storage.join(target.directory, RUN_NAME)
-        self._seen = ""
-
-    def put(self, name: str, clip: Body) -> None:
-        """Put a clip in place, and give its memory back; one that is there already, byte for byte, stays as it is.
-
-        Args:
-          name: below the target's directory; its folder must exist.
-          clip: the bytes.
-
-        Raises:
-          ForeignRunError: another run has taken over the directory.
-        """
-        if self._uploads is None:
-            self._put(name, clip)
-            return
-        if len(self._in_flight) >= self._limit:
-            self._in_flight.pop(0).result()
-        self._in_flight.append(self._uploads.submit(self._put, name, clip))
-
-    def remove(self, name: str) -> None:
-        """Remove the file that an earlier attempt may have left under the name of a clip that has failed now.
-
-        Raises:
-          ForeignRunError: another run has taken over the directory.
-        """
-        if self._compares:
-            self._check()
-            storage.delete(self._directory, [name])
-
-    def delete(self, names: list[str]) -> None:
-        """Delete files that this attempt has put in place.
-
-        Raises:
-          ForeignRunError: another run has taken over the directory.
-        """
-        self._target.check()
-        storage.delete(self._directory, names)
-
-    def flush(self) -> None:
-        """Wait until all clips are in place."""
-        while self._in_flight:
-            self._in_flight.pop(0).result()
-
-    def close(self) -> None:
-        """Give threads back."""
-        if self._uploads is not None:
-            self._uploads.shutdown(cancel_futures=True)
-
-    def _check(self) -> None:
-        """Look whether the directory is still ours: on a local disk whenever the mark of the run is another file.
-
-        Asking a store takes longer than putting a clip, so that is done once a second.
-        """
-        seen = f"{time.monotonic() // _CHECK_EVERY}" if self._remote else storage.identity_of(self._run_path)
-        if seen != self._seen:
-            self._target.check()
-            self._seen = seen
-
-    def _put(self, name: str, clip: Body) -> None:
-        folder, last = os.path.split(storage.join(self._directory, name))
-        try:
-            if self._compares and storage.is_whole(self._directory, WrittenFile(name, clip.n_bytes, clip.sha256)):
-                return
-            with AtomicFile(folder, last, self._check, sync=False, hashed=False) as file:
-                for chunk in clip.chunks():
-                    file.write_pieces([chunk])
-        finally:
-            clip.close()

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from beam_curator.files.atomic_files import ForeignRunError
-from beam_curator.files.clip_files import ClipFiles, EncodedClip
+from beam_curator.files.clip_files import EncodedClip
 from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.set_files import SetFiles
 from beam_curator.runners.run_directory import prepare
+from beam_curator.sets.recording_events import MadeFile
 from beam_curator.sets.set_kinds import EXTRACT
 from tests.faults.jobs import (
     expected_names,
@@ -88,20 +90,20 @@ def take_over(output: Path, token: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [lambda files: files.put("a.wav", clip(b"old")), lambda files: files.remove("a.wav")],
+    [lambda files: files.put(clip("a.wav", b"old")), lambda files: files.remove("a.wav")],
     ids=["put", "remove"],
 )
 def test_clips_of_another_run_are_neither_replaced_nor_removed(
-    change: Callable[[ClipFiles], None], tmp_path: Path
+    change: Callable[[SetFiles], None], tmp_path: Path
 ) -> None:
     prepare(str(tmp_path), EXTRACT, {}, [], overwrite=False)
     (tmp_path / "a.wav").write_bytes(b"new")
-    files = ClipFiles(OutputTarget(directory=str(tmp_path), token="old", resume=True))
+    files = SetFiles(OutputTarget(directory=str(tmp_path), token="old", resume=True), 2)
     with pytest.raises(ForeignRunError, match="now belongs to another run"):
         change(files)
     assert (tmp_path / "a.wav").read_bytes() == b"new"
     assert names_in(tmp_path) == {"_RUN.json", "a.wav"}
 
 
-def clip(body: bytes) -> EncodedClip:
-    return EncodedClip(body=body, n_bytes=len(body), sha256="", n_samples=1)
+def clip(name: str, body: bytes) -> MadeFile:
+    return MadeFile(name=name, body=EncodedClip(body=body, n_bytes=len(body), sha256="", n_samples=1))

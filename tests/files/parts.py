@@ -9,12 +9,13 @@ from typing import Any, cast
 from beam_curator.clips.clip_rows import CLIPS
 from beam_curator.clips.tables import CutFacts, clip_row
 from beam_curator.failures import EntryError, Failure, FailureCode
-from beam_curator.files.clip_files import ClipFiles, in_memory
+from beam_curator.files.clip_files import in_memory
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartWriter, rows_of_part
 from beam_curator.files.recording_files import RecordingFiles, events_of
+from beam_curator.files.set_files import SetFiles
 from beam_curator.sets.counting import Count
-from beam_curator.sets.recording_events import Event
+from beam_curator.sets.recording_events import Event, MadeFile
 from beam_curator.sets.recording_jobs import OpenedJob, RecordingJob, RowKind
 from tests.transforms.clips.clip_sets import mark_run
 
@@ -28,7 +29,7 @@ def target_of(directory: Path, *, resume: bool = True) -> OutputTarget:
 def clip(target: OutputTarget, name: str, **fields: Any) -> dict[str, Any]:
     """Put bytes in place as a clip, and return their row."""
     data = in_memory(name.encode() * 10, 8000)
-    ClipFiles(target).put(name, data)
+    SetFiles(target, 2).put(MadeFile(name=name, body=data))
     facts = CutFacts(
         extracted_path=name,
         sha256=data.sha256,

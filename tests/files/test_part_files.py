@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from beam_curator.clips.clip_rows import CLIPS
 from beam_curator.entries.json_lines import encode
-from beam_curator.files.clip_files import ClipFiles, in_memory
+from beam_curator.files.clip_files import in_memory
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, lines_of_part, rows_of_part
+from beam_curator.files.set_files import SetFiles
 from beam_curator.sets.output_set import FileRecord
+from beam_curator.sets.recording_events import MadeFile
 from tests.files.parts import clip, letter, target_of, writer_of
 from tests.manifests import names_in
 
@@ -172,7 +174,7 @@ class TestKept:
     def written(self, target: OutputTarget) -> Part:
         """Return the outcome of an attempt that finished a recording of two clips, with a document and a table."""
         body = in_memory(b"{}")
-        ClipFiles(target).put("a.json", body)
+        SetFiles(target, 2).put(MadeFile(name="a.json", body=body))
         writer = writer_of(target, kind=WITH_TABLES)
         for number in range(2):
             writer.add_row(clip(target, f"{number}.wav", mos=number))
