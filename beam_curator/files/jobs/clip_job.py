@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from beam_curator.audio import AudioReader
 from beam_curator.audio_formats import AudioFormat
@@ -13,23 +14,31 @@ from beam_curator.clips.cutting import Cut, channels_of, cut_of, rate_of
 from beam_curator.clips.entry_pieces import EntryKeys
 from beam_curator.clips.naming import NameClaim, claim_key, number_names, recordings_to_mark
 from beam_curator.clips.packs import AskedClips, Pack, Recording, pack
-from beam_curator.clips.records import ClipRequest
+from beam_curator.clips.records import BadInterval, ClipRequest
+from beam_curator.clips.requests import What, requests_of_row
 from beam_curator.clips.tables import CutFacts, clip_row
-from beam_curator.entries.json_lines import encode
+from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.failures import EntryError, Failure
 from beam_curator.files.clip_files import EncodedClip, encode_clip
-from beam_curator.files.jobs.clip_planning import INTERVAL_STAGE, plan_clips
+from beam_curator.files.opened_recordings import recording_of
+from beam_curator.recordings.tar_members import nemo_member
 from beam_curator.rules import config_of
 from beam_curator.sets.blocks import LineBlock, Position
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.recording_events import Event, Made, MadeFile, Missed, Noticed
-from beam_curator.sets.recording_jobs import ROW_STAGE, BlockPlan, OpenedJob
+from beam_curator.sets.recording_jobs import BlockPlan, LinePlace, OpenedJob, plan_lines
 from beam_curator.sets.set_kinds import EXTRACT
 from beam_curator.sets.set_options import InputOptions, output_config
 
+INTERVAL_STAGE = "interval"
+"""The stage in which pieces of rows with impossible times fail."""
+
 Outcome = CutFacts | EntryError
 """What came of one request."""
+
+_Requests = dict[str, list[tuple[int, ClipRequest]]]
+"""The requests of a block, each with the byte offset of its row, by recording."""
 
 
 class RequestJob(OpenedJob[Pack, AskedClips]):
@@ -46,17 +55,33 @@ class RequestJob(OpenedJob[Pack, AskedClips]):
 
     def __init__(self, rules: CutRules, keys: EntryKeys | None = None) -> None:
         self._rules = rules
-        self._keys = keys
+        self._keys = keys if keys is not None else EntryKeys(audio=rules.audio_filepath_key)
         self.allowed_root = rules.allowed_root
 
     def plan(self, block: LineBlock) -> BlockPlan[Pack]:
-        found = plan_clips(block, self._rules, self._keys)
-        plan: BlockPlan[Pack] = BlockPlan()
-        plan.asked += [pack(block.ref, block.part, name, requests) for name, requests in found.requests.items()]
-        plan.counts.update(found.counts())
-        failures = {ROW_STAGE: found.rows_failed, INTERVAL_STAGE: found.intervals_failed}
-        plan.failures |= {stage: failed for stage, failed in failures.items() if failed}
+        requests: _Requests = {}
+        plan: BlockPlan[Pack] = plan_lines(block, partial(self._plan_row, requests))
+        plan.asked += [pack(block.ref, block.part, name, asked) for name, asked in requests.items()]
+        n_bad = len(plan.failures.get(INTERVAL_STAGE, ()))
+        plan.counts["plan.clips"] = sum(map(len, requests.values())) + n_bad
         return plan
+
+    def _plan_row(self, requests: _Requests, plan: BlockPlan[Pack], raw: bytes, place: LinePlace) -> None:
+        row, offset = parse_object(raw), place.position[2]
+        member = nemo_member(place.source, row)
+        items = requests_of_row(row, cast(What, self._rules.what), self._keys, member=member)
+        if not items:
+            plan.counts["plan.dropped"] += 1
+            plan.counts["plan.dropped.no_pieces"] += 1
+            return
+        plan.counts["plan.rows"] += 1
+        for item in items:
+            if isinstance(item, BadInterval):
+                payload = encode(item.fields)
+                plan.fail(item.error, source=place.source, offset=offset, payload=payload, stage=INTERVAL_STAGE)
+            else:
+                recording = recording_of(item.fields["original_file"], place.source, self._rules.audio_root)
+                requests.setdefault(recording, []).append((offset, item))
 
     def key(self, asked: Pack) -> str:
         return asked.claim.recording

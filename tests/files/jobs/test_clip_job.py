@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,22 @@ import numpy as np
 import pytest
 
 from beam_curator.clips.cut_rules import CutRules
-from beam_curator.clips.packs import AskedClips, Pack, pack
-from beam_curator.files.jobs.clip_job import ClipJob, cut_clip
+from beam_curator.clips.entry_pieces import EntryKeys
+from beam_curator.clips.packs import AskedClips, Pack, pack, unpack
+from beam_curator.clips.records import ClipRequest
+from beam_curator.files.jobs.clip_job import ClipJob, RequestJob, cut_clip
 from beam_curator.files.opened_recordings import open_recording
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part
-from beam_curator.sets.blocks import BlockRef
+from beam_curator.sets.blocks import BlockRef, LineBlock
+from beam_curator.sets.recording_jobs import BlockPlan
 from tests.files.parts import rows_of, written
-from tests.manifests import lines_in, names_in, whole_file
-from tests.transforms.clips.clip_sets import request, samples_in, write_recording
+from tests.manifests import BAD_LINES, block_of, lines_in, names_in, whole_file
+from tests.transforms.clips.clip_sets import piece, request, samples_in, write_recording
+
+NO_ROWS = [name for name, (_, code) in BAD_LINES.items() if code not in ("missing_key", "bad_type", "bad_time")]
+"""The bad lines that are bad whatever is cut."""
+ENTRY = {"audio_filepath": "b.wav", "segments": [[0, 1], [2, 1], [3, 4]]}
 
 
 def asked(start: float, end: float, **fields: Any) -> Any:
@@ -128,3 +136,93 @@ class TestNames:
     def test_a_recording_does_not_collide_with_itself(self) -> None:
         claims = [claim for _, claim in (*self.JOB.claim(pack_of("/x/a.wav")), *self.JOB.claim(pack_of("/x/a.wav")))]
         assert self.JOB.collisions(claims) == set()
+
+
+class KeyedJob(ClipJob):
+    """A job whose clips keep keys that a user names."""
+
+    def __init__(self, keys: EntryKeys | None) -> None:
+        RequestJob.__init__(self, CutRules(), keys)
+
+
+def planned(block: LineBlock, keys: EntryKeys | None = None) -> BlockPlan[Pack]:
+    return KeyedJob(keys).plan(block)
+
+
+def requests_in(plan: BlockPlan[Pack]) -> dict[str, list[tuple[int, ClipRequest]]]:
+    """Return the requests of a plan by recording, each with the byte offset of its row."""
+    return {item.claim.recording: [(place[2], asked) for place, asked in unpack([item])] for item in plan.asked}
+
+
+def counted(plan: BlockPlan[Pack]) -> dict[str, int]:
+    return {name: n for name, n in plan.counts.items() if n}
+
+
+class TestPlan:
+    def test_requests_meet_by_recording(self) -> None:
+        plan = planned(block_of(piece("a.wav", 5, 6), ENTRY, piece("/in/a.wav", 0, 1)))
+        found = {
+            name: [(offset, asked.start, asked.unit) for offset, asked in requests]
+            for name, requests in requests_in(plan).items()
+        }
+        assert found == {"/in/a.wav": [(0, 5, "ms"), (2000, 0, "ms")], "/in/b.wav": [(1000, 0, "s"), (1000, 3, "s")]}
+        (failure,) = plan.failures["interval"]
+        assert (failure.code, failure.stage, failure.offset, failure.source) == (
+            "bad_time",
+            "interval",
+            1000,
+            "/in/m.jsonl",
+        )
+        assert json.loads(failure.payload)["segments"] == [[2, 1]]
+        assert counted(plan) == {"plan.rows": 3, "plan.clips": 5}
+
+    def test_rows_without_pieces_are_dropped_and_counted(self) -> None:
+        rows = [{"audio_filepath": "a.wav", "segments": []}, piece("a.wav", 0, 1, speaker_id=1, diar_segments=[])]
+        plan = planned(block_of(*rows))
+        assert counted(plan) == {"plan.dropped": 2, "plan.dropped.no_pieces": 2}
+        assert not plan.asked
+
+    @pytest.mark.parametrize("name", NO_ROWS)
+    def test_lines_that_are_no_rows_fail_alone(self, name: str) -> None:
+        line, code = BAD_LINES[name]
+        plan = planned(block_of(piece("a.wav", 0, 1), line, piece("a.wav", 1, 2)))
+        assert [failure.code for failure in plan.failures["plan"]] == [code]
+        assert plan.failures["plan"][0].payload == line
+        assert len(requests_in(plan)["/in/a.wav"]) == 2
+        assert counted(plan) == {"plan.rows": 2, "plan.clips": 2}
+
+    def test_all_pieces_of_a_row_may_be_bad(self) -> None:
+        plan = planned(block_of(ENTRY | {"segments": [[2, 1], None]}))
+        assert counted(plan) == {"plan.rows": 1, "plan.clips": 2}
+        assert (len(plan.failures["interval"]), plan.asked) == (2, [])
+
+    @pytest.mark.parametrize(
+        ("keys", "of_item", "of_entry"),
+        [
+            (EntryKeys(), None, None),
+            (EntryKeys(kept=("embedding",)), [3], [1, 2]),
+            (EntryKeys(own=("embedding",)), [3], None),
+        ],
+    )
+    def test_keys_that_are_kept(self, keys: EntryKeys, of_item: object, of_entry: object) -> None:
+        segments = [{"start": 0, "end": 1, "embedding": [3]}, {"start": 1, "end": 2}]
+        entry = ENTRY | {"segments": segments, "embedding": [1, 2]}
+        found = requests_in(planned(block_of(entry), keys=keys))["/in/b.wav"]
+        assert [request.fields.get("embedding") for _, request in found] == [of_item, of_entry]
+
+    def test_members_of_nemo_s_shards(self) -> None:
+        row = {"audio_filepath": "x.wav", "duration": 0.5, "shard_id": 3}
+        plan = planned(block_of(row, source="/in/sharded_manifests/manifest_3.json"))
+        assert list(requests_in(plan)) == ["/in/audio_3.tar::x.wav"]
+
+
+def test_the_plan_of_a_job_has_a_pack_for_each_recording_and_failures_by_stage() -> None:
+    rows = [piece("a.wav", 0, 1), b"{", ENTRY, piece("a.wav", 1, 2)]
+    plan = ClipJob(CutRules(), "wav").plan(block_of(*rows, ordinal=1, part=2))
+    assert [(asked.claim.recording, asked.position) for asked in plan.asked] == [
+        ("/in/a.wav", (1, 2, 0)),
+        ("/in/b.wav", (1, 2, 2000)),
+    ]
+    found = {stage: [failure.code for failure in failures] for stage, failures in plan.failures.items()}
+    assert found == {"plan": ["bad_json"], "interval": ["bad_time"]}
+    assert counted(plan) == {"plan.rows": 3, "plan.clips": 5}
