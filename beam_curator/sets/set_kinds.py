@@ -100,6 +100,15 @@ class SetKind:
 _READ = ("read.rows", "read.failures", "file.failures")
 
 
+def _read_and_planned(*gone: str) -> Balance:
+    return Balance(
+        what="rows were read",
+        came=_READ,
+        dropped=("plan.rows", *gone),
+        written=(f"{FAILURES}-file", f"{FAILURES}-read", f"{FAILURES}-plan"),
+    )
+
+
 def recording_books(rows: str, stage: str) -> tuple[Balance, ...]:
     """Return the equations of a job that makes one row of each row it reads, or a dead letter.
 
@@ -108,12 +117,7 @@ def recording_books(rows: str, stage: str) -> tuple[Balance, ...]:
       stage: that makes them.
     """
     return (
-        Balance(
-            what="rows were read",
-            came=_READ,
-            dropped=("plan.rows",),
-            written=(f"{FAILURES}-file", f"{FAILURES}-read", f"{FAILURES}-plan"),
-        ),
+        _read_and_planned(),
         Balance(what="recordings were asked for", came=("plan.rows",), written=(rows, f"{FAILURES}-{stage}")),
         Balance(what=f"{rows} were made", came=(f"{stage}.{rows}",), written=(rows,)),
     )
@@ -130,12 +134,7 @@ WINDOWS = SetKind(
 )
 
 _PLANNED = (
-    Balance(
-        what="rows were read",
-        came=_READ,
-        dropped=("plan.rows", "plan.dropped"),
-        written=(f"{FAILURES}-file", f"{FAILURES}-read", f"{FAILURES}-plan"),
-    ),
+    _read_and_planned("plan.dropped"),
     Balance(
         what="clips were planned",
         came=("plan.clips",),
@@ -191,12 +190,7 @@ SEPARATE = SetKind(
     command="separate",
     rows="tracks",
     balances=(
-        Balance(
-            what="rows were read",
-            came=_READ,
-            dropped=("plan.rows",),
-            written=(f"{FAILURES}-file", f"{FAILURES}-read", f"{FAILURES}-plan"),
-        ),
+        _read_and_planned(),
         Balance(
             what="recordings were asked for",
             came=("plan.rows",),
