@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from beam_curator.failures import EntryError, FailureCode, readable_name
@@ -42,7 +42,7 @@ class ClipWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedClip:
-    """The properties of a clip's audio file.
+    """The properties of a clip's audio file, as its document has them.
 
     Attributes:
       sample_rate: in Hz.
@@ -100,7 +100,7 @@ class ClipMeta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingMeta:
-    """The contents of a recording's document, `processed_audios/<relative path>.json`.
+    """The contents of a recording's document, `processed_audios/<relative path>.json`, in its order.
 
     Attributes:
       audio: path or URI of the recording, as the entry writes it.
@@ -183,13 +183,7 @@ def render_clip_meta(meta: ClipMeta) -> bytes:
         "clip_location": readable_name(meta.clip_location),
     }
     if meta.encoded is not None:
-        document |= {
-            "sample_rate": meta.encoded.sample_rate,
-            "channels": meta.encoded.channels,
-            "num_samples": meta.encoded.num_samples,
-            "num_bytes": meta.encoded.num_bytes,
-            "audio_codec": meta.encoded.audio_codec,
-        }
+        document |= asdict(meta.encoded)
     document |= meta.scores
     if meta.errors:
         document["errors"] = list(meta.errors)
@@ -204,19 +198,7 @@ def render_recording_meta(meta: RecordingMeta) -> bytes:
     Raises:
       EntryError: the duration is not finite.
     """
-    return _render(
-        {
-            "audio": readable_name(meta.audio),
-            "sample_rate": meta.sample_rate,
-            "channels": meta.channels,
-            "num_samples": meta.num_samples,
-            "duration": meta.duration,
-            "audio_codec": meta.audio_codec,
-            "container": meta.container,
-            "num_total_clips": meta.num_total_clips,
-            "num_clip_chunks": meta.num_clip_chunks,
-        }
-    )
+    return _render(asdict(meta) | {"audio": readable_name(meta.audio)})
 
 
 def render_chunk_meta(meta: ChunkMeta) -> bytes:
