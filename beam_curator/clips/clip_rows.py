@@ -14,29 +14,14 @@ from beam_curator.sets.recording_jobs import RowKind
 
 CUT_STAGE = "cut"
 
-_AS_THEY_ARE = (
-    "extracted_path",
-    "span_uuid",
-    "real_start_sec",
-    "real_end_sec",
-    "sample_rate",
-    "n_channels",
-    "n_samples",
-    "n_bytes",
-    "sha256",
-)
 
-
-def columns_of(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the row of a clip as columns."""
+def _computed_columns(row: dict[str, Any]) -> dict[str, Any]:
     speaker = row.get("speaker_id")
     return {
-        "original_file": row["original_file"],
         "speaker_id": None if speaker is None else speaker_text(speaker),
         "start_sec": row.get("original_start_ms", 0) / 1000,
         "end_sec": row["original_end_ms"] / 1000,
         "duration": float(claimed_duration(row)),
-        **{name: row.get(name) for name in _AS_THEY_ARE},
     }
 
 
@@ -58,7 +43,7 @@ CLIPS_TABLE = Table(
         Column("n_bytes", "int", nullable=True),
         Column("sha256", "text", nullable=True),
     ),
-    of_row=columns_of,
+    computed=_computed_columns,
 )
 
 

@@ -16,18 +16,10 @@ from beam_curator.sets.set_kinds import EMBEDDING_TABLES
 
 DIARIZE_STAGE = "diarize"
 
-_AS_THEY_ARE = ("recording_id", "duration", "num_speakers", "speakers_saturated")
 
-
-def columns_of(row: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry as columns."""
+def _computed_columns(row: dict[str, Any]) -> dict[str, Any]:
     path = row["audio_filepath"]
-    return {
-        "audio_filepath": path if isinstance(path, str) else None,
-        "num_turns": len(row["segments"]),
-        "rttm_filepath": row.get("rttm_filepath"),
-        **{name: row[name] for name in _AS_THEY_ARE},
-    }
+    return {"audio_filepath": path if isinstance(path, str) else None, "num_turns": len(row["segments"])}
 
 
 TURNS_TABLE = Table(
@@ -41,7 +33,7 @@ TURNS_TABLE = Table(
         Column("speakers_saturated", "bool"),
         Column("rttm_filepath", "text", nullable=True),
     ),
-    of_row=columns_of,
+    computed=_computed_columns,
 )
 
 

@@ -12,21 +12,6 @@ from beam_curator.sets.recording_jobs import RowKind
 
 SEPARATE_STAGE = "separate"
 
-_AS_THEY_ARE = (
-    "recording_id",
-    "speaker_id",
-    "audio_filepath",
-    "source_audio_filepath",
-    "duration",
-    "track_duration",
-)
-
-
-def columns_of(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the row of a track as columns."""
-    return {name: row[name] for name in _AS_THEY_ARE} | {"num_spans": len(row["segments"])}
-
-
 TRACKS_TABLE = Table(
     name="TrackRow",
     columns=(
@@ -38,7 +23,7 @@ TRACKS_TABLE = Table(
         Column("track_duration", "float"),
         Column("num_spans", "int"),
     ),
-    of_row=columns_of,
+    computed=lambda row: {"num_spans": len(row["segments"])},
 )
 
 

@@ -77,15 +77,16 @@ class Table:
     Attributes:
       name: of the record in Avro.
       columns: that people query.
-      of_row: returns the values of a row; without it, values under the same keys.
+      computed: returns the values of a row that it does not hold under the names of their columns.
     """
 
     name: str
     columns: tuple[Column, ...]
-    of_row: Callable[[dict[str, Any]], RowColumns] | None = None
+    computed: Callable[[dict[str, Any]], RowColumns]
 
     def values(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return a row as columns."""
-        own = self.of_row(row) if self.of_row is not None else {name: row.get(name) for name, *_ in self.columns}
         origin = row[ORIGIN_KEY]
-        return {"source": origin["source"], "offset": origin["offset"], **own, "row": encode(row).decode()}
+        place = {"source": origin["source"], "offset": origin["offset"]}
+        own = {name: row.get(name) for name, *_ in self.columns}
+        return {**place, **own, **self.computed(row), "row": encode(row).decode()}

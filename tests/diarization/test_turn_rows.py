@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry
-from beam_curator.diarization.turn_rows import TURNS, TURNS_TABLE, columns_of, count_entry
+from beam_curator.diarization.turn_rows import TURNS, TURNS_TABLE, count_entry
 from beam_curator.diarization.turns import Turn
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.row_tables import write_table
@@ -69,7 +69,7 @@ def test_an_entry_as_columns() -> None:
         "rttm_filepath": "rttm/a.rttm",
         "row": json.dumps(SPOKEN, ensure_ascii=False, separators=(",", ":")),
     }
-    assert columns_of(SILENT)["rttm_filepath"] is None
+    assert TURNS_TABLE.values(SILENT)["rttm_filepath"] is None
 
 
 def test_tables_hold_columns_and_rows(tmp_path: Path) -> None:
