@@ -7,13 +7,8 @@ from typing import Any
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.files.row_files import count_rows
-from beam_curator.sets.output_set import (
-    PART_SUFFIX,
-    FileRecord,
-    block_file_name,
-    part_name,
-)
+from beam_curator.files.row_tables import count_table, row_format_of
+from beam_curator.sets.output_set import FileRecord, block_file_name, part_name
 
 
 class BlockWriter:
@@ -55,8 +50,7 @@ def existing_record(directory: str, template: FileRecord) -> FileRecord | None:
     if storage.size_of(path) is None:
         return None
     n_bytes, sha256, n_lines = storage.hash_file(path)
-    plain = template.name.removesuffix(PART_SUFFIX).endswith(".jsonl")
-    n_rows = n_lines if plain else count_rows(path)
+    n_rows = n_lines if row_format_of(path) == "jsonl" else count_table(path)
     return replace(template, n_bytes=n_bytes, sha256=sha256, n_rows=n_rows)
 
 

@@ -7,8 +7,7 @@ import pyarrow as pa
 
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
-from beam_curator.files.row_tables import RowTable, count_table, read_table
-from beam_curator.sets.output_set import PART_SUFFIX
+from beam_curator.files.row_tables import RowTable, read_table, row_format_of
 from beam_curator.windows.entry_blocks import PlannedEntry
 from beam_curator.windows.rendering import Layout, render_pieces
 from beam_curator.windows.window_options import WindowOutputOptions
@@ -92,18 +91,13 @@ def write_rows(
     WINDOWS_TABLE.write(file, columns, output.row_format)
 
 
-def count_rows(path: str) -> int:
-    """Count the rows of a finished file."""
-    return storage.hash_file(path)[2] if path.endswith(".jsonl") else count_table(path)
-
-
-def merge_files(file: AtomicFile, paths: Sequence[str], table: RowTable = WINDOWS_TABLE) -> None:
+def merge_files(file: AtomicFile, paths: Sequence[str]) -> None:
     """Put the rows of several files of one format into one, in order."""
-    extension = paths[0].removesuffix(PART_SUFFIX).rpartition(".")[2]
-    if extension == "jsonl":
+    row_format = row_format_of(paths[0])
+    if row_format == "jsonl":
         for path in paths:
             with storage.open_raw(path) as stream:
                 while chunk := stream.read(_COPY_BYTES):
                     file.write_pieces([chunk])
         return
-    table.write(file, (row for path in paths for row in read_table(path)), extension)
+    WINDOWS_TABLE.write(file, (row for path in paths for row in read_table(path)), row_format)

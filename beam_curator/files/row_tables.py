@@ -5,7 +5,7 @@ A table holds the columns that people query, and the whole row as JSON.
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -105,31 +105,37 @@ class StreamOf(io.RawIOBase):
         return self._position
 
 
+def row_format_of(path: str) -> str:
+    """Return the format of a finished file, or of the hidden part of one, by its name.
+
+    Example:
+      >>> row_format_of("out/windows-00000-of-00002.avro"), row_format_of(".windows-0.parquet.part.beam_curator.tmp")
+      ('avro', 'parquet')
+    """
+    return path.removesuffix(PART_SUFFIX).rpartition(".")[2]
+
+
 def read_table(path: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of a finished `.parquet` or `.avro` file, as columns by name."""
     with storage.open_raw(path) as stream:
-        if ".parquet" in path.rpartition("/")[2]:
+        if row_format_of(path) == "parquet":
             for batch in pq.ParquetFile(stream).iter_batches(batch_size=ROWS_A_GROUP):
                 yield from batch.to_pylist()
         else:
             yield from cast(Iterator[dict[str, Any]], fastavro.reader(stream))
 
 
-_COUNTERS: Mapping[str, Callable[[Any], int]] = {
-    "parquet": lambda stream: int(pq.ParquetFile(stream).metadata.num_rows),
-    "avro": lambda stream: sum(block.num_records for block in fastavro.block_reader(stream)),
-}
-
-
 def count_table(path: str) -> int:
     """Count the rows of a finished `.parquet` or `.avro` file."""
     with storage.open_raw(path) as stream:
-        return _COUNTERS[path.rpartition(".")[2]](stream)
+        if row_format_of(path) == "parquet":
+            return int(pq.ParquetFile(stream).metadata.num_rows)
+        return sum(block.num_records for block in fastavro.block_reader(stream))
 
 
 def read_row_file(path: str) -> Iterator[dict[str, Any]]:
     """Yield the whole rows of a finished file, whatever its format."""
-    if not path.removesuffix(PART_SUFFIX).endswith(".jsonl"):
+    if row_format_of(path) != "jsonl":
         for columns in read_table(path):
             yield msgspec.json.decode(columns["row"])
         return

@@ -8,8 +8,7 @@ from beam_curator.clips.clip_rows import clip_file
 from beam_curator.diarization.turn_entries import files_of_entry
 from beam_curator.export.exported_rows import files_of_row
 from beam_curator.files import storage
-from beam_curator.files.row_files import count_rows
-from beam_curator.files.row_tables import read_row_file
+from beam_curator.files.row_tables import count_table, read_row_file
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.recordings.tar_members import split_locator
 from beam_curator.runners import exit_codes
@@ -60,7 +59,7 @@ def n_rows_in(path: str, n_lines: int) -> int | None:
     """Return the number of rows of a file of rows; None where it is of another kind, whose hash must do."""
     if path.endswith(".jsonl"):
         return n_lines
-    return count_rows(path) if path.endswith((".parquet", ".avro")) else None
+    return count_table(path) if path.endswith((".parquet", ".avro")) else None
 
 
 def clips_outside_of_tars(row: dict[str, Any]) -> tuple[WrittenFile, ...]:

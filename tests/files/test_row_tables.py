@@ -59,6 +59,12 @@ class TestBothFormats:
         assert list(read_table(str(path))) == ROWS
         assert count_table(str(path)) == len(ROWS)
 
+    def test_a_hidden_part_has_the_format_in_its_name(self, tmp_path: Path, row_format: str) -> None:
+        path = tmp_path / f".a.{row_format}.part.beam_curator.tmp"
+        write(path, ROWS, row_format)
+        assert list(read_table(str(path))) == ROWS
+        assert count_table(str(path)) == len(ROWS)
+
     def test_no_rows(self, tmp_path: Path, row_format: str) -> None:
         path = tmp_path / f"a.{row_format}"
         write(path, [], row_format)
