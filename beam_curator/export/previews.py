@@ -102,8 +102,8 @@ class _Layout:
         return self.left + round(share * (self.right - self.left - 1))
 
 
-def draw_preview(
-    samples: Samples,
+def draw_envelope(
+    envelope: Envelope,
     sample_rate: int,
     turns: Sequence[Turn],
     *,
@@ -119,7 +119,7 @@ def draw_preview(
     bytes follow from the arguments and the version of Pillow.
 
     Args:
-      samples: float32 [n_samples, n_channels], full scale at 1.
+      envelope: of the clip, so that a long one is never held as a whole.
       sample_rate: in Hz.
       turns: who speaks when; what lies outside of the clip is left out.
       width: of the picture, in pixels, at least 320.
@@ -127,30 +127,8 @@ def draw_preview(
       title: written above the waveform.
 
     Raises:
-      EntryError: the clip has no samples, or one that is not finite.
       ValueError: the picture is too small.
     """
-    envelope = Envelope(len(samples))
-    envelope.add(samples)
-    return draw_envelope(envelope, sample_rate, turns, width=width, height=height, title=title)
-
-
-def draw_envelope(
-    envelope: Envelope,
-    sample_rate: int,
-    turns: Sequence[Turn],
-    *,
-    width: int = 1200,
-    height: int = 240,
-    title: str = "",
-) -> bytes:
-    """Draw a clip of which the envelope is known, as `draw_preview` does; a long one is never held as a whole.
-
-    Raises:
-      ValueError: the picture is too small.
-    """
-    from PIL import Image, ImageDraw
-
     if width < MIN_WIDTH or height < MIN_HEIGHT:
         raise ValueError(f"{width} x {height} pixels are too few: give at least {MIN_WIDTH} x {MIN_HEIGHT}")
     font = _font()
@@ -161,44 +139,18 @@ def draw_envelope(
     layout = _Layout(width=width, height=height, left=left, n_lanes=len(lanes), duration=duration)
     minima, maxima = envelope.levels(layout.right - layout.left)
     peak = float(max(-minima.min(), maxima.max(), 0.0))
-    pixels = _plot(layout, minima, maxima, peak)
-    for index, lane in enumerate(lanes):
-        _fill_bars(pixels, layout, layout.lanes_top + index * _LANE, lane)
-    image = Image.fromarray(pixels)
-    draw = ImageDraw.Draw(image)
-    draw.font = font
-    _write_header(draw, layout, title, f"{duration:.2f} s, {sample_rate} Hz, {_peak_text(peak)}")
-    _write_labels(draw, layout, lanes)
-    _write_axis(draw, layout)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=6)
-    return buffer.getvalue()
-
-
-def preview_audio(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
-    """Return the sound of a preview: channels mixed, at 16 kHz or the clip's own rate where that is lower.
-
-    Args:
-      samples: float32 [n_samples, n_channels].
-      sample_rate: in Hz.
-
-    Returns:
-      float32 [n_samples, 1] within full scale, and its sample rate in Hz.
-
-    Example:
-      >>> samples, sample_rate = preview_audio(np.zeros((44100, 2), np.float32), 44100)
-      >>> samples.shape, sample_rate
-      ((16000, 1), 16000)
-    """
-    sound = PreviewSound(sample_rate)
-    return sound.add(samples, last=True), sound.sample_rate
+    pixels = _plot(layout, lanes, minima, maxima, peak)
+    facts = f"{duration:.2f} s, {sample_rate} Hz, {_peak_text(peak)}"
+    return _png_of(pixels, font, layout, lanes, title, facts)
 
 
 class PreviewSound:
-    """The sound of `preview_audio` made piece by piece: bit for bit the same, with flat memory.
+    """The sound of a preview: channels mixed, within full scale, at 16 kHz or the clip's own rate where that is lower.
+
+    Made piece by piece with flat memory, and bit for bit the same however the clip is cut.
 
     Attributes:
-      sample_rate: of what it makes, in Hz.
+      sample_rate: of the sound that it makes, in Hz.
 
     Args:
       sample_rate: of the pieces, in Hz.
@@ -237,8 +189,8 @@ def _lanes_of(turns: Sequence[Turn]) -> list[_Lane]:
     return lanes
 
 
-def _plot(layout: _Layout, minima: Samples, maxima: Samples, peak: float) -> NDArray[np.uint8]:
-    """Draw backgrounds, grid and waveform into uint8 [height, width, 3]."""
+def _plot(layout: _Layout, lanes: Sequence[_Lane], minima: Samples, maxima: Samples, peak: float) -> NDArray[np.uint8]:
+    """Draw backgrounds, grid, waveform and bars into uint8 [height, width, 3]."""
     pixels = np.full((layout.plot_bottom + _AXIS, layout.width, 3), _WHITE, np.uint8)
     plot = (slice(layout.left, layout.right), slice(None))
     pixels[_HEADER : layout.lanes_top, *plot] = _PANEL
@@ -255,6 +207,8 @@ def _plot(layout: _Layout, minima: Samples, maxima: Samples, peak: float) -> NDA
     rows = np.arange(layout.height)[:, None]
     pixels[_HEADER : layout.lanes_top, *plot][(rows >= tops) & (rows <= bottoms)] = _WAVE
     pixels[layout.plot_bottom, *plot] = _FAINT
+    for index, lane in enumerate(lanes):
+        _fill_bars(pixels, layout, layout.lanes_top + index * _LANE, lane)
     return pixels
 
 
@@ -263,6 +217,23 @@ def _fill_bars(pixels: NDArray[np.uint8], layout: _Layout, top: int, lane: _Lane
     for turn in lane.turns:
         start, stop = layout.x_of(turn.start), layout.x_of(turn.end)
         pixels[first : first + _BAR, start : min(max(stop, start + 2), layout.right)] = lane.color
+
+
+def _png_of(
+    pixels: NDArray[np.uint8], font: FreeTypeFont, layout: _Layout, lanes: Sequence[_Lane], title: str, facts: str
+) -> bytes:
+    """Write the words into a picture, and return it as a file."""
+    from PIL import Image, ImageDraw
+
+    image = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(image)
+    draw.font = font
+    _write_header(draw, layout, title, facts)
+    _write_labels(draw, layout, lanes)
+    _write_axis(draw, layout)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
 
 
 def _write_header(draw: ImageDraw, layout: _Layout, title: str, facts: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from beam_curator.export.envelopes import Envelope, column_starts, mix
 from beam_curator.export.labels import plain_label
-from beam_curator.export.previews import PreviewSound, Turn, draw_envelope, draw_preview, preview_audio, tick_step
+from beam_curator.export.previews import PreviewSound, Turn, draw_envelope, tick_step
 from beam_curator.failures import EntryError, FailureCode
 from tests.audio.corpus import speech_like
 
@@ -23,6 +24,19 @@ HEADER, LANE, AXIS = 26, 20, 28
 
 def tone(n_samples: int = 8000, level: float = 0.5) -> Any:
     return (level * np.sin(np.arange(n_samples) / 9)).astype(np.float32)[:, None]
+
+
+def draw_preview(samples: Any, sample_rate: int, turns: Sequence[Turn], **options: Any) -> bytes:
+    """Draw a clip that is there as a whole."""
+    envelope = Envelope(len(samples))
+    envelope.add(samples)
+    return draw_envelope(envelope, sample_rate, turns, **options)
+
+
+def preview_audio(samples: Any, sample_rate: int) -> tuple[Any, int]:
+    """Return the sound of a clip that is there as a whole, and its rate."""
+    sound = PreviewSound(sample_rate)
+    return sound.add(samples, last=True), sound.sample_rate
 
 
 def pixels_of(png: bytes) -> Any:
