@@ -18,10 +18,6 @@ MAX_STEM_BYTES = 200
 _EXTENSION = re.compile(r"(?P<stem>.+)(?P<extension>\.[A-Za-z0-9]{1,16})", re.DOTALL)
 _UNSAFE = re.compile(r"[./\\\x00-\x1f\x7f\ud800-\udfff]")
 _HASHED = re.compile(r".*~[0-9a-f]{16}", re.DOTALL)
-_PATTERNS = {
-    "webdataset": ("shard-{{000000..{last:06d}}}.tar",),
-    "nemo-tar": ("audio__OP_0..{last}_CL_.tar", "sharded_manifests/manifest__OP_0..{last}_CL_.json"),
-}
 _MOVED_KEYS = {"offset": "source_audio_offset", "audio_filename": "source_audio_filename"}
 
 
@@ -56,7 +52,9 @@ def shard_name(pack: str, shard: int) -> str:
       >>> shard_name("webdataset", 7), shard_name("nemo-tar", 7)
       ('shard-000007.tar', 'audio_7.tar')
     """
-    _check_tar_pack(pack)
+    _check_pack(pack)
+    if pack == "none":
+        raise ValueError("the pack 'none' has no shards: choose webdataset or nemo-tar")
     return f"shard-{shard:06d}.tar" if pack == "webdataset" else f"audio_{shard}.tar"
 
 
@@ -68,26 +66,6 @@ def nemo_manifest_name(shard: int) -> str:
       'sharded_manifests/manifest_7.json'
     """
     return f"sharded_manifests/manifest_{shard}.json"
-
-
-def shard_patterns(pack: str, n_shards: int) -> tuple[str, ...]:
-    """Return the patterns by which a training job names all shards, for NeMo the tars and then the manifests.
-
-    NeMo writes `{` and `}` as `_OP_` and `_CL_`, which Hydra leaves alone. Each number of the range must exist, with
-    one manifest to a tar (`LazyNeMoTarredIterator` compares them), so a shard without clips is an empty tar and
-    an empty manifest. NeMo's own script also writes `tarred_audio_manifest.json`, which is the sharded manifests one
-    behind the other, and `metadata.yaml`, which holds the time of writing; readers of shards need neither.
-
-    Example:
-      >>> shard_patterns("nemo-tar", 512)
-      ('audio__OP_0..511_CL_.tar', 'sharded_manifests/manifest__OP_0..511_CL_.json')
-      >>> shard_patterns("webdataset", 10)
-      ('shard-{000000..000009}.tar',)
-    """
-    _check_tar_pack(pack)
-    if n_shards < 1:
-        raise ValueError(f"{n_shards} shards cannot be named: write at least one")
-    return tuple(pattern.format(last=n_shards - 1) for pattern in _PATTERNS[pack])
 
 
 def nemo_row(
@@ -260,9 +238,3 @@ def _safe_stem(stem: str, pack: str) -> str:
 def _check_pack(pack: str) -> None:
     if pack not in PACKS:
         raise ValueError(f"pack {pack!r} is not known: choose one of {', '.join(PACKS)}")
-
-
-def _check_tar_pack(pack: str) -> None:
-    _check_pack(pack)
-    if pack == "none":
-        raise ValueError("the pack 'none' has no shards: choose webdataset or nemo-tar")

@@ -22,7 +22,6 @@ from beam_curator.clips.packing import (
     nemo_row,
     pack_member_name,
     shard_name,
-    shard_patterns,
 )
 from beam_curator.recordings.tar_members import MemberFile, MemberSpan, nemo_member, read_index, split_locator
 
@@ -129,36 +128,17 @@ def test_members_of_a_sample_are_neighbours_and_all_are_sorted(stems: set[str], 
     ]
 
 
-@pytest.mark.parametrize(
-    ("pack", "name", "patterns"),
-    [
-        ("webdataset", "shard-000012.tar", ("shard-{000000..000012}.tar",)),
-        (
-            "nemo-tar",
-            "audio_12.tar",
-            ("audio__OP_0..12_CL_.tar", "sharded_manifests/manifest__OP_0..12_CL_.json"),
-        ),
-    ],
-)
-def test_shards_are_named_as_training_jobs_name_them(pack: str, name: str, patterns: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("pack", "name"), [("webdataset", "shard-000012.tar"), ("nemo-tar", "audio_12.tar")])
+def test_shards_are_named_by_their_numbers(pack: str, name: str) -> None:
     assert shard_name(pack, 12) == name
-    assert shard_patterns(pack, 13) == patterns
-
-
-def test_one_shard_is_a_range_of_one() -> None:
-    assert shard_patterns("nemo-tar", 1)[0] == "audio__OP_0..0_CL_.tar"
-    assert shard_patterns("webdataset", 1) == ("shard-{000000..000000}.tar",)
 
 
 def test_packs_that_do_not_fit_are_refused() -> None:
-    for call in (lambda: shard_name("none", 0), lambda: shard_patterns("none", 1)):
-        with pytest.raises(ValueError, match="has no shards"):
-            call()
+    with pytest.raises(ValueError, match="has no shards"):
+        shard_name("none", 0)
     for call in (lambda: shard_name("zip", 0), lambda: pack_member_name("a.wav", "zip")):
         with pytest.raises(ValueError, match="pack 'zip' is not known: choose one of none, webdataset, nemo-tar"):
             call()
-    with pytest.raises(ValueError, match="0 shards"):
-        shard_patterns("nemo-tar", 0)
 
 
 @pytest.mark.parametrize(
