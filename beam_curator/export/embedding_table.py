@@ -59,11 +59,6 @@ class EmbeddingTable:
     def __len__(self) -> int:
         return len(self._rows)
 
-    @property
-    def index_bytes(self) -> int:
-        """Size of the index in memory."""
-        return int(self._hashes.nbytes + self._rows.nbytes)
-
     def get(self, clip: str) -> Embedding | None:
         """Return the embedding of an id as float32 [n_dimensions], or None where the file has none or a null.
 
