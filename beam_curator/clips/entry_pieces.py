@@ -57,10 +57,7 @@ class EntryKeys:
     own: tuple[str, ...] = ()
 
 
-_DEFAULT_KEYS = EntryKeys()
-
-
-def request_of_manifest_row(row: Fields, path: str, keys: EntryKeys = _DEFAULT_KEYS) -> ClipRequest:
+def request_of_manifest_row(row: Fields, path: str, keys: EntryKeys) -> ClipRequest:
     """Ask for the piece that a row of a NeMo manifest is: `duration` seconds from `offset`, 0 where there is none.
 
     Fields are as those of a segment; `speaker` becomes `speaker_id`.
@@ -75,8 +72,10 @@ def request_of_manifest_row(row: Fields, path: str, keys: EntryKeys = _DEFAULT_K
     return _request_of_span(_times(path, span), item, {}, keys, Interval(index=0, where="the row", item=item), span)
 
 
-def requests_of_segments(entry: Fields, path: str, keys: EntryKeys = _DEFAULT_KEYS) -> list[ClipRequest | BadInterval]:
-    """Ask for each of an entry's `segments`, in time order.
+def requests_of_items(entry: Fields, path: str, keys: EntryKeys, key: str) -> list[ClipRequest | BadInterval]:
+    """Ask for each of an entry's `segments`, or of its turns in `diar_segments`, in time order.
+
+    An item is an object with `start`, `end` and perhaps `speaker`, or a pair `[start, end]`.
 
     Fields are, in this order: `original_file`, `original_start_ms`, `original_end_ms`, `duration` in seconds,
     `speaker_id` and `text` where there are any, the segment's other single values, those of its `metrics` by their own
@@ -87,24 +86,22 @@ def requests_of_segments(entry: Fields, path: str, keys: EntryKeys = _DEFAULT_KE
       entry: the row.
       path: its recording, as given.
       keys: that a user names.
+      key: of the list.
 
     Raises:
-      EntryError: `segments` is absent or no array.
+      EntryError: the list is absent or no array.
     """
-    return _requests_of_items(entry, path, keys, "segments")
+    items = checked_list(entry, key)
+    common = _common_fields(entry, keys)
+    speaker = entry.get("speaker_id")
+    return each_alone(
+        in_time_order(items, key),
+        partial(_request_of_item, path, common, speaker if _is_scalar(speaker) else None, keys),
+        lambda piece: _with_only(entry, key, piece.item),
+    )
 
 
-def requests_of_diar_segments(
-    entry: Fields, path: str, keys: EntryKeys = _DEFAULT_KEYS
-) -> list[ClipRequest | BadInterval]:
-    """Ask for each of an entry's turns: pairs `[start, end]`, or objects with `start`, `end` and `speaker`.
-
-    Args and errors are those of `requests_of_segments`.
-    """
-    return _requests_of_items(entry, path, keys, "diar_segments")
-
-
-def requests_of_windows(entry: Fields, path: str, keys: EntryKeys = _DEFAULT_KEYS) -> list[ClipRequest | BadInterval]:
+def requests_of_windows(entry: Fields, path: str, keys: EntryKeys) -> list[ClipRequest | BadInterval]:
     """Ask for each of an entry's `filtered_windows`, from its first segment's begin to its last end.
 
     Fields are those of a segment without `speaker_id`, with `num_speakers`, how many there are, with `text`, all texts
@@ -113,7 +110,7 @@ def requests_of_windows(entry: Fields, path: str, keys: EntryKeys = _DEFAULT_KEY
     Where windows are index ranges (layout `spans`), times come from the entry's `filtered`, which holds pairs
     `[end, start]`, end first, one for each different window; what was said and by whom is not known then.
 
-    Args and errors are those of `requests_of_segments`; besides, index ranges without `filtered` are an error.
+    Args and errors are those of `requests_of_items`; besides, index ranges without `filtered` are an error.
     """
     windows = checked_list(entry, "filtered_windows")
     common = _common_fields(entry, keys)
@@ -146,17 +143,6 @@ def milliseconds(time: Seconds) -> float:
     """
     scaled = round(time * 1000, 6)
     return int(scaled) if scaled == int(scaled) else scaled
-
-
-def _requests_of_items(entry: Fields, path: str, keys: EntryKeys, key: str) -> list[ClipRequest | BadInterval]:
-    items = checked_list(entry, key)
-    common = _common_fields(entry, keys)
-    speaker = entry.get("speaker_id")
-    return each_alone(
-        in_time_order(items, key),
-        partial(_request_of_item, path, common, speaker if _is_scalar(speaker) else None, keys),
-        lambda piece: _with_only(entry, key, piece.item),
-    )
 
 
 def _with_only(entry: Fields, key: str, item: Any) -> Fields:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, get_args
 
 from beam_curator.clips.entry_pieces import (
     EntryKeys,
     request_of_manifest_row,
-    requests_of_diar_segments,
-    requests_of_segments,
+    requests_of_items,
     requests_of_windows,
 )
 from beam_curator.clips.interval_lists import (
@@ -31,11 +30,10 @@ WHATS: tuple[str, ...] = get_args(What)
 
 _DEFAULT_KEYS = EntryKeys()
 _PATH_CURE = "say which key holds the path, or what is to be cut"
-_ENTRY_KEYS = ("filtered_windows", "segments", "diar_segments")
-_ENTRY_REQUESTS = {
+_ENTRY_REQUESTS: Mapping[str, Callable[[Fields, str, EntryKeys], list[ClipRequest | BadInterval]]] = {
     "filtered_windows": requests_of_windows,
-    "segments": requests_of_segments,
-    "diar_segments": requests_of_diar_segments,
+    "segments": partial(requests_of_items, key="segments"),
+    "diar_segments": partial(requests_of_items, key="diar_segments"),
 }
 
 
@@ -107,7 +105,7 @@ def requests_of_row(
 def _what_of(row: Mapping[str, Any], audio_key: str) -> str:
     if "original_file" in row or (audio_key and audio_key in row and "original_end_ms" in row):
         return "rows"
-    for key in _ENTRY_KEYS:
+    for key in _ENTRY_REQUESTS:
         if key in row:
             return key
     if "duration" in row:
