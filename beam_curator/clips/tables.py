@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from beam_curator.clips.records import Fields
 from beam_curator.entries.own_keys import ORIGIN_KEY, moved_aside, moved_back
@@ -38,6 +38,8 @@ CUT_KEYS = (
 
 TURNS_KEY = "turns"
 """Under which the row of a training window names who speaks when; no column of metadata.csv, as it may be long."""
+
+Row = TypeVar("Row", bound=Mapping[str, Any])
 
 _CUT = frozenset(CUT_KEYS)
 _ALWAYS_THERE = _CUT - {"clamped"}
@@ -165,21 +167,6 @@ def metadata_of_clip_row(row: Mapping[str, Any]) -> Fields:
     return metadata_row(filename, row, row["segment_index"])
 
 
-def columns_of(rows: Iterable[Iterable[str]]) -> list[str]:
-    """Return keys in order of first appearance.
-
-    What it returns for parts of a table, given to it in order, gives the columns of the whole.
-
-    Example:
-      >>> columns_of([{"filename": "a", "mos": 3}, {"filename": "b", "speaker_id": 1}]), columns_of([["b"], ["a", "b"]])
-      (['filename', 'mos', 'speaker_id'], ['b', 'a'])
-    """
-    columns: dict[str, None] = {}
-    for row in rows:
-        columns.update(dict.fromkeys(row))
-    return list(columns)
-
-
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
     r"""Yield a table as CSV in UTF-8, a piece at a time: as Python's csv module writes it, as the reference does.
 
@@ -211,42 +198,36 @@ def _taken(buffer: io.StringIO) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ExtractionTotals:
-    """Sums over clips.
+    """Sums over clips, which are added one after the other.
 
     Attributes:
       n_clips: how many.
       duration_sec: summed durations, as their rows say them.
       by_speaker: clips by speaker id as text, in order of the first; clips without a speaker are not in it.
+
+    Example:
+      >>> totals = ExtractionTotals()
+      >>> _ = list(totals.of([{"duration": 1.5, "speaker_id": "ana"}, {"duration": 2, "speaker_id": ""}]))
+      >>> totals
+      ExtractionTotals(n_clips=2, duration_sec=3.5, by_speaker={'ana': 1})
     """
 
     n_clips: int = 0
     duration_sec: Seconds = 0.0
     by_speaker: dict[str, int] = field(default_factory=dict)
 
-
-def totals_of(rows: Iterable[Mapping[str, Any]], before: ExtractionTotals | None = None) -> ExtractionTotals:
-    """Add up clips, one after the other.
-
-    Args:
-      rows: fields of requests, or rows of clips.
-      before: the totals of the clips that come before them.
-
-    Example:
-      >>> totals_of([{"duration": 1.5, "speaker_id": "ana"}, {"duration": 2, "speaker_id": ""}])
-      ExtractionTotals(n_clips=2, duration_sec=3.5, by_speaker={'ana': 1})
-    """
-    start = before if before is not None else ExtractionTotals()
-    n_clips, duration, by_speaker = start.n_clips, start.duration_sec, dict(start.by_speaker)
-    for row in rows:
-        n_clips += 1
-        duration += claimed_duration(row)
-        speaker = row.get("speaker_id")
-        if speaker is not None and speaker != "":
-            text = speaker_text(speaker)
-            by_speaker[text] = by_speaker.get(text, 0) + 1
-    return ExtractionTotals(n_clips=n_clips, duration_sec=duration, by_speaker=by_speaker)
+    def of(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield rows of clips, or fields of their requests, and add each up as it passes by."""
+        for row in rows:
+            self.n_clips += 1
+            self.duration_sec += claimed_duration(row)
+            speaker = row.get("speaker_id")
+            if speaker is not None and speaker != "":
+                text = speaker_text(speaker)
+                self.by_speaker[text] = self.by_speaker.get(text, 0) + 1
+            yield row
 
 
 def extraction_summary(totals: ExtractionTotals, *, manifest_path: str, output_dir: str, output_format: str) -> Fields:

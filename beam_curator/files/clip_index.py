@@ -14,7 +14,6 @@ from beam_curator.clips.tables import (
     extraction_summary,
     metadata_of_clip_row,
     summary_text,
-    totals_of,
 )
 from beam_curator.entries.json_lines import parse_object
 from beam_curator.failures import EntryError
@@ -74,19 +73,19 @@ def write_index(target: OutputTarget, shards: Sequence[Shard], options: IndexOpt
         kinds.merge(shard.columns)
     columns = kinds.columns()
     storage.make_directory(target.directory)
-    totals = _Totals()
+    totals = ExtractionTotals()
     if columns:
         rows = map(metadata_of_clip_row, totals.of(_rows(target, shards)))
         with AtomicFile(target.directory, CSV_NAME, target.check) as file:
             for text in csv_text([name for name, _ in columns], rows):
                 file.write_pieces([text])
-        yield _record(CSV_NAME, file, totals.sums.n_clips)
+        yield _record(CSV_NAME, file, totals.n_clips)
     if columns and options.parquet:
         with AtomicFile(target.directory, PARQUET_NAME, target.check) as file:
             _write_parquet(file, columns, map(metadata_of_clip_row, _rows(target, shards)))
-        yield _record(PARQUET_NAME, file, totals.sums.n_clips)
+        yield _record(PARQUET_NAME, file, totals.n_clips)
     summary = extraction_summary(
-        totals.sums,
+        totals,
         manifest_path=", ".join(options.inputs),
         output_dir=target.directory,
         output_format=options.output_format,
@@ -102,18 +101,6 @@ def _record(name: str, file: AtomicFile, n_rows: int) -> FileRecord:
 def _rows(target: OutputTarget, shards: Sequence[Shard]) -> Iterator[dict[str, Any]]:
     for shard in shards:
         yield from read_row_file(storage.join(target.directory, shard.record.name))
-
-
-class _Totals:
-    """Adds up clips as they pass by."""
-
-    def __init__(self) -> None:
-        self.sums = ExtractionTotals()
-
-    def of(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        while group := list(islice(rows, ROWS_A_GROUP)):
-            self.sums = totals_of(group, self.sums)
-            yield from group
 
 
 def _write_parquet(
