@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 from beam_curator.audio import AudioReader, Samples
 from beam_curator.audio.channels import n_resampled
@@ -23,24 +22,7 @@ from beam_curator.files.export.preview_files import PreviewRecorder
 from beam_curator.files.jobs.clip_job import CutClip
 from beam_curator.intervals import Span
 from beam_curator.sets.embedding_columns import Embedding
-from beam_curator.sets.recording_events import MadeFile
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedClip:
-    """The outcome of one clip.
-
-    Attributes:
-      row: of the clip.
-      files: the clip, and its other files.
-      document: its entry in the document of its chunk.
-      counts: for the books.
-    """
-
-    row: dict[str, Any]
-    files: tuple[MadeFile, ...]
-    document: ExportedClip
-    counts: dict[str, int]
+from beam_curator.sets.recording_events import Made, MadeFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +72,8 @@ class ClipExport:
     rules: ExportRules
     cut_rules: CutRules
 
-    def make(self, plan: PlannedClip, vector: Embedding | None, source: str) -> FinishedClip:
-        """Cut a clip, and make all its files.
+    def make(self, plan: PlannedClip, vector: Embedding | None, source: str) -> tuple[Made, ExportedClip]:
+        """Cut a clip, and make all its files; return its row, and its entry in the document of its chunk.
 
         Args:
           plan: what is cut.
@@ -115,7 +97,7 @@ class ClipExport:
             except BaseException:
                 made.clip.close()
                 raise
-            return self._finished(clip, beside, source)
+            return self._made(clip, beside, source), self._document(clip)
 
     def names(self, plan: PlannedClip) -> list[str]:
         """Return the names of all files that an earlier attempt may have left of a clip."""
@@ -195,7 +177,7 @@ class ClipExport:
         missing = (f"{self.rules.embedding_algorithm}_embedding_missing",) if self._lacks_embedding(clip) else ()
         return (*clip.values.missing, *missing)
 
-    def _finished(self, clip: MadeClip, beside: dict[str, EncodedClip], source: str) -> FinishedClip:
+    def _made(self, clip: MadeClip, beside: dict[str, EncodedClip], source: str) -> Made:
         uploaded = self.rules.upload_clips and not self.rules.dry_run
         facts = clip.made.facts(clip.location)
         made = [MadeFile(name=name, body=body) for name, body in beside.items()]
@@ -217,7 +199,7 @@ class ClipExport:
             "missing_transcripts": len(clip.values.missing),
         }
         clips = [MadeFile(name=clip.location, body=clip.made.clip)] if uploaded else []
-        return FinishedClip(row=row, files=(*clips, *made), document=self._document(clip), counts=counts)
+        return Made(row=row, files=(*clips, *made), counts=counts)
 
     def _document(self, clip: MadeClip) -> ExportedClip:
         """Return a clip's entry in the document of its chunk; a dry run does not change it."""

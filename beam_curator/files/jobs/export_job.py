@@ -155,12 +155,12 @@ class _RecordingExport:
         for plan, vector in zip(chunk, self._vectors(chunk), strict=True):
             try:
                 usable = self._checked(vector, plan)
-                clip = self._clips.make(plan, usable, self._recording.sources[plan.position[0]])
+                made, document = self._clips.make(plan, usable, self._recording.sources[plan.position[0]])
             except EntryError as err:
                 yield self._missed(err, plan.position, plan.request, *self._clips.names(plan))
                 continue
-            yield Made(row=clip.row, order=(next(self._numbers),), files=clip.files, counts=clip.counts)
-            done.append(clip.document)
+            yield replace(made, order=(next(self._numbers),))
+            done.append(document)
             if usable is not None:
                 vectors[plan.span_uuid] = usable
         yield from self._chunk_files(number, done, vectors)
