@@ -49,17 +49,13 @@ def pack(ref: BlockRef, part: int, recording: str, requests: Sequence[tuple[int,
 def unpack(packs: Iterable[Pack]) -> list[tuple[Position, ClipRequest]]:
     """Return the requests of packs, each with the place of its row, in the order of rows."""
     placed = []
-    for item in sorted(packs, key=_position):
+    for item in sorted(packs, key=lambda item: item.position):
         ordinal, part, _ = item.position
         rows = msgspec.json.decode(decompressed(item.packed))
         for offset, combo, index, start, end, unit, fields in rows:
             request = ClipRequest(fields=fields, combo=combo, index=index, start=start, end=end, unit=unit)
             placed.append(((ordinal, part, offset), request))
     return placed
-
-
-def _position(item: Pack) -> Position:
-    return item.position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

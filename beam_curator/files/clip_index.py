@@ -1,6 +1,6 @@
 """The index of a set of clips: metadata.csv, metadata.parquet, extraction_summary.json, and the combined manifest."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -57,17 +57,15 @@ class IndexOptions:
     parquet: bool = False
 
 
-def name_of_shard(shard: Shard) -> str:
-    """Return the key that puts shards in order."""
-    return shard.record.name
-
-
-def write_index(target: OutputTarget, shards: Sequence[Shard], options: IndexOptions) -> Iterator[FileRecord]:
+def write_index(target: OutputTarget, given: Iterable[Shard], options: IndexOptions) -> Iterator[FileRecord]:
     """Write the tables and the summary; yield the records of the files that belong to the set.
+
+    A shard may come more than once; rows are in the order of the shards' names.
 
     The summary names the output directory, as the reference's does, so it is left out of the set: two runs of one job
     into two directories are the same set.
     """
+    shards = [shard for _, shard in sorted({shard.record.name: shard for shard in given}.items())]
     kinds = ColumnKinds()
     for shard in shards:
         kinds.merge(shard.columns)

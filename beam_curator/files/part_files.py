@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -127,11 +128,11 @@ class PartWriter:
         """Put the files in place."""
         kind = self._kind
         # a stable sort: rows of one order stay as they came
-        rows = sorted(self._rows, key=_order)
+        rows = sorted(self._rows, key=itemgetter(0))
         columns = ColumnKinds()
         for _, _, names in rows:
             columns.merge(names)
-        letters = [line for _, line in sorted(self._letters, key=_order)]
+        letters = [line for _, line in sorted(self._letters, key=itemgetter(0))]
         files = [self._write(kind.letters, letters)] if letters else []
         files += [self._write(table, lines, sync=True) for table, lines in self._tables.items() if rows]
         head = PartHead(
@@ -214,11 +215,6 @@ class _Left(NamedTuple):
     head: PartHead | None
     rows: list[dict[str, Any]]
     record: FileRecord
-
-
-def _order(item: tuple[Any, ...]) -> Order:
-    order: Order = item[0]
-    return order
 
 
 def _part(head: PartHead, files: Iterable[FileRecord]) -> Part:

@@ -59,7 +59,7 @@ class TarShard:
         found: list[list[Outcome | None]] = [[None] * len(recording.requests) for recording in recordings]
         with ExitStack() as stack:
             opened: tuple[int, AudioReader | EntryError] | None = None
-            for member in self._members(recordings):
+            for member in sorted(self._members(recordings), key=lambda member: member.name):
                 recording = recordings[member.recording]
                 if opened is None or opened[0] != member.recording:
                     stack.close()
@@ -70,10 +70,7 @@ class TarShard:
                     yield from progress_of(outcome).items()
         self.outcomes = [[outcome for outcome in outcomes if outcome is not None] for outcomes in found]
 
-    def _members(self, recordings: Sequence[Recording]) -> list[_Member]:
-        return sorted(self._unsorted(recordings), key=_name)
-
-    def _unsorted(self, recordings: Sequence[Recording]) -> Iterator[_Member]:
+    def _members(self, recordings: Sequence[Recording]) -> Iterator[_Member]:
         for number, recording in enumerate(recordings):
             names = number_names([request for _, request in recording.requests], recording.stem, self._output_format)
             for index, name in enumerate(names):
@@ -105,7 +102,3 @@ class TarShard:
         clip.clip.close()
         if beside is not None and beside > name:
             self._tar.add(beside, row)
-
-
-def _name(member: _Member) -> str:
-    return member.name

@@ -39,14 +39,10 @@ def key_of(row: AskedRow) -> str:
 
 def tasks_of(asked: Iterable[AskedRow]) -> Iterator[RowsTask[AskedRow]]:
     """Give the recordings that share a name their ids, and yield each with the rows that ask for it."""
-    rows = sorted(asked, key=_position)
+    rows = sorted(asked, key=lambda row: row.position)
     by_identity: dict[str, list[AskedRow]] = {}
     for row in rows:
         by_identity.setdefault(row.identity, []).append(row)
     ids = ids_of(min(row.name for row in rows), by_identity)
     for identity, asking in sorted(by_identity.items()):
         yield RowsTask(recording_id=ids[identity], identity=identity, rows=tuple(asking))
-
-
-def _position(row: AskedRow) -> tuple[int, int, int]:
-    return row.position

@@ -6,7 +6,7 @@ import apache_beam as beam
 from apache_beam.pvalue import AsIter, PCollection
 
 from beam_curator.files import storage
-from beam_curator.files.clip_index import IndexOptions, name_of_shard, write_combined, write_index
+from beam_curator.files.clip_index import IndexOptions, write_combined, write_index
 from beam_curator.files.listing import is_output_set
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Shard
@@ -33,9 +33,8 @@ class WriteIndex(beam.PTransform[PCollection[Shard], PCollection[FileRecord]]):
 
 
 def _write(_: None, target: OutputTarget, options: IndexOptions, *, shards: Iterable[Shard]) -> Iterator[FileRecord]:
-    ordered = sorted({shard.record.name: shard for shard in shards}.values(), key=name_of_shard)
     with timed("index"):
-        yield from write_index(target, ordered, options)
+        yield from write_index(target, shards, options)
         directories = [given for given in options.inputs if storage.is_directory(given)]
         manifests = [given for given in directories if not is_output_set(given)]
         if manifests:
