@@ -12,7 +12,7 @@ import numpy as np
 
 from beam_curator.audio.files import SinkFile, WritableFile
 from beam_curator.audio.ogg import FixedSerialFile
-from beam_curator.audio.spans import Samples
+from beam_curator.audio.spans import Samples, check_finite
 from beam_curator.audio_formats import AUDIO_FORMATS, SUBTYPES
 from beam_curator.failures import EntryError, FailureCode
 
@@ -290,7 +290,10 @@ class _Blocks:
 
     def add(self, piece: Samples) -> Iterator[Samples]:
         """Yield the blocks that a piece makes whole."""
-        _check_samples(piece, self._n_channels, self._position)
+        if piece.dtype != np.float32 or piece.ndim != 2 or piece.shape[1] != self._n_channels:
+            found = f"{piece.dtype} {list(piece.shape)}"
+            raise ValueError(f"samples are {found}: give float32 [n_samples, {self._n_channels}]")
+        check_finite(piece, self._position)
         self._position += len(piece)
         here = 0
         while here < len(piece):
@@ -317,18 +320,6 @@ class _Blocks:
             self._held = larger
         self._held[self._n_held : n] = samples
         self._n_held = n
-
-
-def _check_samples(samples: Samples, n_channels: int, position: int) -> None:
-    if samples.dtype != np.float32 or samples.ndim != 2 or samples.shape[1] != n_channels:
-        raise ValueError(f"samples are {samples.dtype} {list(samples.shape)}: give float32 [n_samples, {n_channels}]")
-    if not np.isfinite(samples).all():
-        at = int(np.flatnonzero(~np.isfinite(samples).all(axis=1))[0])
-        raise EntryError(
-            FailureCode.NON_FINITE,
-            f"sample {position + at} is {samples[at].tolist()}, expected finite numbers",
-            "mend the recording, or write it again as 16-bit PCM",
-        )
 
 
 def _check_format(sample_rate: int, n_channels: int, audio_format: str) -> None:

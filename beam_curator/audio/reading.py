@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, NoReturn, Self
 
-import numpy as np
-
 from beam_curator.audio.files import SourceFile, as_source
 from beam_curator.audio.formats import DEMUXERS, HEAD_BYTES, SOUND_FILES, container_of, id3_bytes
 from beam_curator.audio.information import AudioInfo, not_audio
-from beam_curator.audio.spans import Samples, Spans
+from beam_curator.audio.spans import Samples, Spans, check_finite
 from beam_curator.failures import EntryError, FailureCode
 
 PIECE_SAMPLES = 1 << 18
@@ -109,13 +107,8 @@ class AudioReader:
         samples = self._spans.read(start, stop)
         if len(samples) < stop - start:
             self._raise_short(start, stop, len(samples))
-        if self.info.codec not in _ALWAYS_FINITE and not np.isfinite(samples).all():
-            at = start + int(np.flatnonzero(~np.isfinite(samples).all(axis=1))[0])
-            raise EntryError(
-                FailureCode.NON_FINITE,
-                f"sample {at} is {samples[at - start].tolist()}, expected finite numbers",
-                "mend the recording, or write it again as 16-bit PCM",
-            )
+        if self.info.codec not in _ALWAYS_FINITE:
+            check_finite(samples, start)
         return samples
 
     def _raise_short(self, start: int, stop: int, n_read: int) -> NoReturn:
@@ -202,6 +195,7 @@ def decode_audio(source: bytes | BinaryIO, start: int = 0, stop: int | None = No
       EntryError, OSError: as `open_audio` and `AudioReader.read`.
 
     Example:
+      >>> import numpy as np
       >>> from beam_curator.audio import encode_audio
       >>> samples, sample_rate = decode_audio(encode_audio(np.zeros((800, 1), np.float32), 8000, "wav"), 0, 400)
       >>> samples.shape, sample_rate

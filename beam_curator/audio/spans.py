@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_curator.failures import EntryError, FailureCode
+
 Samples = NDArray[np.float32]
 """float32 [n_samples, n_channels], full scale is 1.0."""
 
@@ -20,6 +22,17 @@ KEPT_VALUES = 1 << 24
 """How many decoded values (samples times channels) a forward reader keeps: 64 MiB."""
 
 _BLOCK_VALUES = 1 << 16
+
+
+def check_finite(samples: Samples, position: int) -> None:
+    """Refuse NaN and infinite samples, of which the first has the number `position` in its recording or clip."""
+    if not np.isfinite(samples).all():
+        at = int(np.flatnonzero(~np.isfinite(samples).all(axis=1))[0])
+        raise EntryError(
+            FailureCode.NON_FINITE,
+            f"sample {position + at} is {samples[at].tolist()}, expected finite numbers",
+            "mend the recording, or write it again as 16-bit PCM",
+        )
 
 
 class Decoder(Protocol):
