@@ -7,7 +7,7 @@ until the upper limit of the duration, a segment of low bandwidth, one speaker t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from beam_curator.entries.entry import MAX_SECONDS, Entry
@@ -42,6 +42,9 @@ class LossCounts:
     dur_lost_no_spkr: Seconds = 0.0
     lost_next_seg_bm: int = 0
     dur_lost_next_seg_bm: Seconds = 0.0
+
+
+_LOSS_NAMES = tuple(loss.name for loss in fields(LossCounts))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -289,24 +292,12 @@ def without(fields: dict[str, Any], dropped: tuple[str, ...]) -> dict[str, Any]:
 
 def stats_of(entry: Entry, plan: WindowPlan) -> dict[str, Any]:
     """Return the reference's `stats` object, all but its last key `lost_win_full_data`."""
-    counts = plan.counts
     return {
         "total_segments": len(entry.segments),
         "total_dur": plan.total_dur,
         "swift_path": entry.fields.get("swift_audio_filepath", ""),
         "audio_sample_rate": entry.sample_rate,
-        "lost_bw": counts.lost_bw,
-        "dur_lost_bw": counts.dur_lost_bw,
-        "lost_sr": counts.lost_sr,
-        "dur_lost_sr": counts.dur_lost_sr,
-        "lost_spk": counts.lost_spk,
-        "dur_lost_spk": counts.dur_lost_spk,
-        "lost_win": counts.lost_win,
-        "dur_lost_win": counts.dur_lost_win,
-        "lost_no_spkr": counts.lost_no_spkr,
-        "dur_lost_no_spkr": counts.dur_lost_no_spkr,
-        "lost_next_seg_bm": counts.lost_next_seg_bm,
-        "dur_lost_next_seg_bm": counts.dur_lost_next_seg_bm,
+        **{name: getattr(plan.counts, name) for name in _LOSS_NAMES},
     }
 
 

@@ -17,16 +17,14 @@ def count_windows(block: EntryBlock) -> dict[str, int]:
     """Count planned windows, and start segments lost by reason."""
     counts: Counter[str] = Counter()
     for row in block.rows:
-        plan, losses = row.plan, row.plan.counts
+        plan = row.plan
         counts["build.rows"] += 1
         counts["build.segments"] += len(row.entry.starts)
         counts["build.windows"] += len(plan.firsts)
         counts["build.truncation_events"] += plan.truncation_events
         counts["build.audio_us"] += microseconds(plan.total_dur)
-        counts["build.lost_bw"] += losses.lost_bw
-        counts["build.lost_sr"] += losses.lost_sr
-        counts["build.lost_spk"] += losses.lost_spk
-        counts["build.lost_win"] += losses.lost_win
+        for reason in LOSSES:
+            counts[f"build.{reason}"] += getattr(plan.counts, reason)
         counts["build.rows_without_bandwidth"] += bool(row.entry.starts) and not any(row.entry.bandwidths)
         counts["build.unsorted_rows"] += _is_unsorted(row.entry)
         counts["build.reversed_segments"] += _count_reversed(row.entry)
