@@ -1,9 +1,9 @@
 """Audio: bytes or an open file to samples, whole or in spans, and samples to clips. No paths, no Beam."""
 
 from beam_curator.audio.channels import Resampler, mix_channels, n_resampled, resample
-from beam_curator.audio.encoding import AudioEncoder, encode_audio, encode_pieces
+from beam_curator.audio.encoding import AudioEncoder, encode_audio
 from beam_curator.audio.information import AudioInfo
-from beam_curator.audio.reading import AudioReader, decode_audio, open_audio
+from beam_curator.audio.reading import AudioReader, open_audio
 from beam_curator.audio.spans import Samples
 from beam_curator.audio_formats import AUDIO_FORMATS
 
@@ -14,9 +14,7 @@ __all__ = [
     "AudioReader",
     "Resampler",
     "Samples",
-    "decode_audio",
     "encode_audio",
-    "encode_pieces",
     "mix_channels",
     "n_resampled",
     "open_audio",

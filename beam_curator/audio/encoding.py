@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -67,55 +67,27 @@ def encode_audio(samples: Samples, sample_rate: int, audio_format: str, subtype:
       16044
     """
     file = io.BytesIO()
-    encode_pieces([samples], sample_rate, samples.shape[1], audio_format, file, subtype)
-    return file.getvalue()
-
-
-def encode_pieces(
-    pieces: Iterable[Samples],
-    sample_rate: int,
-    n_channels: int,
-    audio_format: str,
-    file: WritableFile,
-    subtype: str | None = None,
-) -> int:
-    """Encode a clip that comes in pieces, with flat memory: the bytes are those of `encode_audio` of the whole clip.
-
-    Args:
-      pieces: float32 [n, n_channels] each, of any lengths.
-      sample_rate: in Hz.
-      n_channels: number of channels of every piece.
-      audio_format: one of AUDIO_FORMATS.
-      file: an open binary file that can seek; it is written from its position on, and stays open. After an error it
-        holds a part of a clip.
-      subtype: as for `encode_audio`.
-
-    Returns:
-      Number of samples written.
-
-    Raises:
-      EntryError, ValueError: as `encode_audio`.
-      OSError: the file cannot be written.
-    """
-    encoder = AudioEncoder(sample_rate, n_channels, audio_format, file, subtype)
+    encoder = AudioEncoder(sample_rate, samples.shape[1], audio_format, file, subtype)
     try:
-        for piece in pieces:
-            encoder.write(piece)
-        return encoder.finish()
+        encoder.write(samples)
+        encoder.finish()
     finally:
         encoder.close()
+    return file.getvalue()
 
 
 class AudioEncoder:
     """Encodes a clip that is given piece by piece, with flat memory, so that many can be written at once.
 
+    The bytes are those of `encode_audio` of the whole clip, however it is cut.
     `finish` makes the file whole; `close` lets go of what was begun, and may be called at any time.
 
     Args:
       sample_rate: in Hz.
       n_channels: number of channels of every piece.
       audio_format: one of AUDIO_FORMATS.
-      file: as for `encode_pieces`.
+      file: an open binary file that can seek; it is written from its position on, and stays open. After an error it
+        holds a part of a clip.
       subtype: as for `encode_audio`.
 
     Raises:

@@ -186,20 +186,3 @@ def _check_information(info: AudioInfo) -> None:
         )
     if not (0 < info.sample_rate <= _MAX_SAMPLE_RATE and 0 < info.n_channels <= _MAX_CHANNELS):
         raise not_audio(f"the header claims {info.n_channels} channels at {info.sample_rate} Hz")
-
-
-def decode_audio(source: bytes | BinaryIO, start: int = 0, stop: int | None = None) -> tuple[Samples, int]:
-    """Decode a recording, or samples `[start, stop)` of it; return float32 [n_samples, n_channels] and the sample rate.
-
-    Raises:
-      EntryError, OSError: as `open_audio` and `AudioReader.read`.
-
-    Example:
-      >>> import numpy as np
-      >>> from beam_curator.audio import encode_audio
-      >>> samples, sample_rate = decode_audio(encode_audio(np.zeros((800, 1), np.float32), 8000, "wav"), 0, 400)
-      >>> samples.shape, sample_rate
-      ((400, 1), 8000)
-    """
-    with open_audio(source) as reader:
-        return reader.read(start, stop), reader.info.sample_rate

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import av
 import numpy as np
 import soundfile
 
-from beam_curator.audio import Samples, encode_audio
-from beam_curator.audio.files import SinkFile
+from beam_curator.audio import AudioEncoder, Samples, encode_audio, open_audio
+from beam_curator.audio.files import SinkFile, WritableFile
 from beam_curator.audio.mpeg import frame_header
 from beam_curator.audio.ogg import FixedSerialFile
 
@@ -30,6 +31,30 @@ def speech_like(n_samples: int, sample_rate: int, n_channels: int = 1, seed: int
         loudness = 0.5 + 0.5 * np.sin(2 * np.pi * 3 * time + channel)
         channels.append(0.2 * np.sum(partials, axis=0) * loudness + 0.003 * random.standard_normal(n_samples))
     return np.stack(channels, axis=1).astype(np.float32)
+
+
+def decode_audio(source: bytes | BinaryIO, start: int = 0, stop: int | None = None) -> tuple[Samples, int]:
+    """Return samples `[start, stop)` of a recording, float32 [n_samples, n_channels], and its sample rate."""
+    with open_audio(source) as reader:
+        return reader.read(start, stop), reader.info.sample_rate
+
+
+def encode_pieces(
+    pieces: Iterable[Samples],
+    sample_rate: int,
+    n_channels: int,
+    audio_format: str,
+    file: WritableFile,
+    subtype: str | None = None,
+) -> int:
+    """Encode a clip that comes in pieces; return its number of samples."""
+    encoder = AudioEncoder(sample_rate, n_channels, audio_format, file, subtype)
+    try:
+        for piece in pieces:
+            encoder.write(piece)
+        return encoder.finish()
+    finally:
+        encoder.close()
 
 
 class Recipe(NamedTuple):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_curator.audio import AudioInfo, decode_audio, encode_audio, open_audio
+from beam_curator.audio import AudioInfo, encode_audio, open_audio
 from beam_curator.failures import EntryError, FailureCode
-from tests.audio.corpus import RECIPES, packet_file, sound_bytes, speech_like
+from tests.audio.corpus import RECIPES, decode_audio, packet_file, sound_bytes, speech_like
 
 NOT_AUDIO, EMPTY, CUT = FailureCode.NOT_AUDIO, FailureCode.EMPTY_AUDIO, FailureCode.TRUNCATED_AUDIO
 REFUSED = {

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_curator.audio import decode_audio, encode_audio, open_audio
+from beam_curator.audio import encode_audio, open_audio
 from beam_curator.audio.checking import data_claim, flac_without_frames
 from beam_curator.audio.files import as_source
 from beam_curator.audio.formats import container_of
 from beam_curator.failures import EntryError
-from tests.audio.corpus import speech_like
+from tests.audio.corpus import decode_audio, speech_like
 
 SAMPLES = speech_like(24123, 16000)
 WAV = encode_audio(SAMPLES, 16000, "wav")

@@ -10,9 +10,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_curator.audio import AUDIO_FORMATS, Samples, decode_audio, encode_audio, encode_pieces
+from beam_curator.audio import AUDIO_FORMATS, Samples, encode_audio
 from beam_curator.failures import EntryError, FailureCode
-from tests.audio.corpus import in_16_bits, speech_like
+from tests.audio.corpus import decode_audio, encode_pieces, in_16_bits, speech_like
 
 ALL_16_BIT_VALUES = (np.arange(-32768, 32768, dtype=np.float32) / 32768)[:, None]
 

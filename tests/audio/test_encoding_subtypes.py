@@ -8,11 +8,11 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_curator.audio import AUDIO_FORMATS, Samples, decode_audio, encode_audio, encode_pieces, open_audio
+from beam_curator.audio import AUDIO_FORMATS, Samples, encode_audio, open_audio
 from beam_curator.audio.encoding import check_size
 from beam_curator.audio_formats import SUBTYPES, kept_subtype
 from beam_curator.failures import EntryError, FailureCode
-from tests.audio.corpus import in_16_bits, speech_like
+from tests.audio.corpus import decode_audio, encode_pieces, in_16_bits, speech_like
 
 ALL = [(audio_format, subtype) for audio_format, subtypes in SUBTYPES.items() for subtype in subtypes]
 PLAIN = [pair for pair in ALL if pair[0] != "ogg"]

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from beam_curator.audio import decode_audio, open_audio
+from beam_curator.audio import open_audio
 from beam_curator.audio.files import as_source
 from beam_curator.audio.mpeg import FrameHeader, count_frames, frame_header, mpeg_stream
 from beam_curator.failures import EntryError
-from tests.audio.corpus import RECIPES, packet_bytes, sound_bytes, speech_like, without_xing
+from tests.audio.corpus import RECIPES, decode_audio, packet_bytes, sound_bytes, speech_like, without_xing
 
 CONSTANT = sound_bytes(RECIPES["constant.mp3"])
 VARIABLE = sound_bytes(RECIPES["variable.mp3"])

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from beam_curator.audio import AudioReader, Samples, decode_audio, encode_audio, open_audio
+from beam_curator.audio import AudioReader, Samples, encode_audio, open_audio
 from beam_curator.failures import EntryError, FailureCode
 from tests.audio.corpus import (
     EXACT,
     PACKETS,
     RECIPES,
+    decode_audio,
     in_16_bits,
     n_samples_of,
     packet_file,

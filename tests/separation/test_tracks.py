@@ -10,13 +10,13 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_curator.audio import Samples, decode_audio, encode_audio, encode_pieces, open_audio
+from beam_curator.audio import Samples, encode_audio, open_audio
 from beam_curator.audio_formats import kept_subtype
 from beam_curator.clips.records import ClipRequest
 from beam_curator.clips.requests import requests_of_row
 from beam_curator.intervals import Span
 from beam_curator.separation.tracks import TrackPlan, pieces_of_tracks, track_plan
-from tests.audio.corpus import speech_like
+from tests.audio.corpus import decode_audio, encode_pieces, speech_like
 
 RATES = st.sampled_from([8000, 11025, 16000, 44100, 48000])
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from beam_curator.audio import AudioInfo, Samples, decode_audio, encode_audio, open_audio
+from beam_curator.audio import AudioInfo, Samples, encode_audio, open_audio
 from beam_curator.clips import ClipRequest
 from beam_curator.sets.output_set import RunRecord
-from tests.audio.corpus import in_16_bits, speech_like
+from tests.audio.corpus import decode_audio, in_16_bits, speech_like
 from tests.manifests import failures_in, line_of, lines_in, manifest_of, run, write_lines
 
 INFO = AudioInfo(sample_rate=8000, n_samples=8000, n_channels=1, container="wav", codec="pcm_16")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from beam_curator.audio import decode_audio
 from beam_curator.clips.packs import AskedClips, pack
 from beam_curator.transforms.clips.packing import key_recording
+from tests.audio.corpus import decode_audio
 from tests.manifests import manifest_of, run, whole_file, write_lines
 from tests.transforms.clips.clip_sets import (
     clip_names,
