@@ -90,21 +90,15 @@ def plan_entry(entry: Entry, rules: WindowRules) -> WindowPlan:
     durations = [end - start for start, end in zip(entry.starts, entry.ends, strict=True)]
     plan = WindowPlan(total_dur=sum_left_to_right(durations))
     if entry.sample_rate < rules.min_sample_rate:
-        return refuse_sample_rate(plan, len(durations))
+        plan.low_sample_rate = True
+        plan.counts.lost_sr, plan.counts.dur_lost_sr = len(durations), plan.total_dur
+        return plan
     for first, duration in enumerate(durations):
         if entry.bandwidths[first] < rules.min_bandwidth:
             plan.counts.lost_bw += 1
             plan.counts.dur_lost_bw += duration
         else:
             _attempt(plan, entry, rules, first)
-    return plan
-
-
-def refuse_sample_rate(plan: WindowPlan, n_segments: int) -> WindowPlan:
-    """Mark the plan of an entry whose sample rate is too low: no windows, all segments lost."""
-    plan.low_sample_rate = True
-    plan.counts.lost_sr = n_segments
-    plan.counts.dur_lost_sr = plan.total_dur
     return plan
 
 
