@@ -138,9 +138,7 @@ class TarWriter:
         Raises:
           ValueError: the name is not a plain relative path, or does not come after the one before.
         """
-        header = self._begin(name, len(data))
-        self._write([header, data, _padding(len(data))])
-        self._end(name, len(header), len(data))
+        self.add_pieces(name, len(data), [data])
 
     def add_pieces(self, name: str, size: int, pieces: Iterable[bytes]) -> None:
         """Append one member in pieces; memory never holds it whole.
@@ -164,8 +162,11 @@ class TarWriter:
         if n_left:
             found = f"{size - n_left} bytes" if n_left > 0 else "more bytes"
             raise ValueError(f"the pieces of {name!r} hold {found}, expected {size}: write the archive again")
-        self._write([_padding(size)])
-        self._end(name, len(header), size)
+        self._write([bytes(-size % tarfile.BLOCKSIZE)])
+        self.members[name] = MemberSpan(offset=self.n_bytes + len(header), size=size)
+        self.n_bytes += len(header) + size + -size % tarfile.BLOCKSIZE
+        self._last_name = name
+        self._ready = True
 
     def close(self) -> None:
         """Append the end marker: two blocks of zeros, and zeros up to a record of 10,240 bytes, as tar does.
@@ -189,19 +190,9 @@ class TarWriter:
         info.size = size
         return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
 
-    def _end(self, name: str, header_size: int, size: int) -> None:
-        self.members[name] = MemberSpan(offset=self.n_bytes + header_size, size=size)
-        self.n_bytes += header_size + size + -size % tarfile.BLOCKSIZE
-        self._last_name = name
-        self._ready = True
-
     def _check_ready(self) -> None:
         if not self._ready:
             raise ValueError("the archive is closed, or its last member is not whole: write it again")
-
-
-def _padding(size: int) -> bytes:
-    return bytes(-size % tarfile.BLOCKSIZE)
 
 
 def _check_member_name(name: str) -> None:
