@@ -5,8 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
+from beam_curator.files.part_files import lines_of_part
 from beam_curator.files.row_tables import RowTable, read_table, row_format_of
 from beam_curator.windows.entry_blocks import PlannedEntry
 from beam_curator.windows.rendering import Layout, render_pieces
@@ -37,8 +37,6 @@ WINDOWS_TABLE = RowTable.of(
     filtered={"type": "array", "items": _SPAN},
 )
 """Columns of a row of windows: what people query, and the whole row as JSON."""
-
-_COPY_BYTES = 1 << 20
 
 
 def row_pieces(row: PlannedEntry, source: str, rules: WindowRules, layout: Layout) -> list[bytes | memoryview]:
@@ -96,8 +94,7 @@ def merge_files(file: AtomicFile, paths: Sequence[str]) -> None:
     row_format = row_format_of(paths[0])
     if row_format == "jsonl":
         for path in paths:
-            with storage.open_raw(path) as stream:
-                while chunk := stream.read(_COPY_BYTES):
-                    file.write_pieces([chunk])
+            for piece in lines_of_part(path, has_head=False):
+                file.write_pieces([piece])
         return
     WINDOWS_TABLE.write(file, (row for path in paths for row in read_table(path)), row_format)
