@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 import msgspec
@@ -126,16 +126,5 @@ def render_failure(failure: Failure) -> bytes:
         payload, encoding = failure.payload.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
         payload, encoding = base64.b64encode(failure.payload).decode("ascii"), "base64"
-    return msgspec.json.encode(
-        {
-            "code": failure.code.value,
-            "stage": failure.stage,
-            "source": readable_name(failure.source),
-            "offset": failure.offset,
-            "message": failure.message,
-            "cure": failure.cure,
-            "payload": payload,
-            "payload_truncated": failure.payload_truncated,
-            "payload_encoding": encoding,
-        }
-    )
+    shown = {"source": readable_name(failure.source), "payload": payload, "payload_encoding": encoding}
+    return msgspec.json.encode(asdict(failure) | shown)
