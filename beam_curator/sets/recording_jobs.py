@@ -28,12 +28,7 @@ ROW_STAGE = "plan"
 """The stage in which requests are read from rows."""
 
 
-def _nothing_counted(row: dict[str, Any]) -> Iterable[Count]:
-    del row
-    return ()
-
-
-def _no_files(row: dict[str, Any]) -> Iterable[WrittenFile]:
+def _nothing(row: dict[str, Any]) -> tuple[()]:
     del row
     return ()
 
@@ -55,8 +50,8 @@ class RowKind:
     rows: str
     stage: str
     table: Table
-    count: Callable[[dict[str, Any]], Iterable[Count]] = _nothing_counted
-    files_of: Callable[[dict[str, Any]], Iterable[WrittenFile]] = _no_files
+    count: Callable[[dict[str, Any]], Iterable[Count]] = _nothing
+    files_of: Callable[[dict[str, Any]], Iterable[WrittenFile]] = _nothing
     columns_of: Callable[[dict[str, Any]], RowColumns] | None = None
     tables: tuple[str, ...] = ()
 
