@@ -310,11 +310,6 @@ class MemberFile(io.RawIOBase):
         """Say that the member can be sought."""
         return True
 
-    def tell(self) -> int:
-        """Return the position inside the member in bytes."""
-        self._check_open()
-        return self._position
-
     def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
         """Move to a position inside the member; one behind its end is allowed, as in any file.
 
