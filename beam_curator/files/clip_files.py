@@ -10,6 +10,7 @@ from beam_curator.audio import AudioEncoder, AudioReader, Samples, encode_audio
 from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import Cut, channels_of, is_long, pieces_of, rate_of, samples_of
+from beam_curator.clips.tables import CutFacts
 
 _COPY_BYTES = 1 << 20
 _SPOOL_BYTES = 32 << 20
@@ -46,13 +47,38 @@ class EncodedClip:
             self.body.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutClip:
+    """A clip that was cut, and where from."""
+
+    clip: EncodedClip
+    cut: Cut
+    source_rate: int
+    sample_rate: int
+    n_channels: int
+
+    def facts(self, path: str) -> CutFacts:
+        """Return the properties of the clip that its row records."""
+        return CutFacts(
+            extracted_path=path,
+            sha256=self.clip.sha256,
+            n_bytes=self.clip.n_bytes,
+            sample_rate=self.sample_rate,
+            n_channels=self.n_channels,
+            n_samples=self.clip.n_samples,
+            real_start_sec=self.cut.first / self.source_rate,
+            real_end_sec=self.cut.stop / self.source_rate,
+            clamped=self.cut.clamped,
+        )
+
+
 def encode_clip(
     reader: AudioReader,
     cut: Cut,
     rules: CutRules,
     output_format: AudioFormat,
     listen: Callable[[Samples], None] | None = None,
-) -> EncodedClip:
+) -> CutClip:
     """Read a piece of a recording and encode it.
 
     Args:
@@ -65,15 +91,16 @@ def encode_clip(
     Raises:
       EntryError: it cannot be read, or the format cannot hold it.
     """
-    rate = rate_of(reader.info, rules)
+    rate, n_channels = rate_of(reader.info, rules), channels_of(reader.info, rules)
     if is_long(cut, reader.info):
         pieces = pieces_of(reader, cut, rules)
-        heard = pieces if listen is None else _heard(pieces, listen)
-        return encode_long(heard, rate, channels_of(reader.info, rules), output_format)
-    samples = samples_of(reader, cut, rules)
-    if listen is not None:
-        listen(samples)
-    return in_memory(encode_audio(samples, rate, output_format), len(samples))
+        clip = encode_long(pieces if listen is None else _heard(pieces, listen), rate, n_channels, output_format)
+    else:
+        samples = samples_of(reader, cut, rules)
+        if listen is not None:
+            listen(samples)
+        clip = in_memory(encode_audio(samples, rate, output_format), len(samples))
+    return CutClip(clip=clip, cut=cut, source_rate=reader.info.sample_rate, sample_rate=rate, n_channels=n_channels)
 
 
 def in_memory(data: bytes, n_samples: int = 0) -> EncodedClip:

@@ -13,7 +13,8 @@ from beam_curator.clips.packs import Recording
 from beam_curator.clips.tables import CutFacts
 from beam_curator.entries.json_lines import encode
 from beam_curator.failures import EntryError
-from beam_curator.files.jobs.clip_job import CutClip, Outcome, cut_clip, progress_of, row_of
+from beam_curator.files.clip_files import CutClip
+from beam_curator.files.jobs.clip_job import Outcome, cut_clip, progress_of, row_of
 from beam_curator.files.opened_recordings import open_recording
 from beam_curator.recordings.tar_members import member_locator
 from beam_curator.sets.counting import Count

@@ -20,9 +20,9 @@ class TestEncodeClip:
     ) -> None:
         rules = CutRules(sample_rate=16000)
         with open_audio(encode_audio(SAMPLES, 8000, "wav")) as reader:
-            short = encode_clip(reader, Cut(first=100, stop=15000), rules, output_format)  # type: ignore[arg-type]  # of the list above
+            short = encode_clip(reader, Cut(first=100, stop=15000), rules, output_format).clip  # type: ignore[arg-type]  # of the list above
             monkeypatch.setattr("beam_curator.clips.cutting.LONG_CLIP", 1)
-            long = encode_clip(reader, Cut(first=100, stop=15000), rules, output_format)  # type: ignore[arg-type]  # likewise
+            long = encode_clip(reader, Cut(first=100, stop=15000), rules, output_format).clip  # type: ignore[arg-type]  # likewise
         assert isinstance(short.body, bytes)
         assert not isinstance(long.body, bytes)
         assert (short.n_bytes, short.sha256, short.n_samples) == (long.n_bytes, long.sha256, long.n_samples)

@@ -1,10 +1,9 @@
 """Everything that an export makes of one clip."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from beam_curator.audio import AudioReader, Samples
+from beam_curator.audio import AudioReader
 from beam_curator.audio.channels import n_resampled
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import channels_of, rate_of
@@ -17,9 +16,8 @@ from beam_curator.export.export_plan import PlannedClip
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.export.exported_rows import ExportFacts, export_row
 from beam_curator.export.values import ClipValues, values_of
-from beam_curator.files.clip_files import EncodedClip, encode_clip, in_memory
+from beam_curator.files.clip_files import CutClip, EncodedClip, encode_clip, in_memory
 from beam_curator.files.export.preview_files import PreviewRecorder
-from beam_curator.files.jobs.clip_job import CutClip
 from beam_curator.intervals import Span
 from beam_curator.sets.embedding_columns import Embedding
 from beam_curator.sets.recording_events import Made, MadeFile
@@ -88,7 +86,8 @@ class ClipExport:
             recorder = self._recorder(plan, values)
             if recorder is not None:
                 stack.callback(recorder.close)
-            made = self._cut(plan, recorder.add if recorder is not None else None)
+            listen = recorder.add if recorder is not None else None
+            made = encode_clip(self.reader, plan.cut, self.cut_rules, "flac", listen)
             clip = MadeClip(plan=plan, values=values, vector=vector, made=made)
             try:
                 beside = self._beside(clip)
@@ -118,16 +117,6 @@ class ClipExport:
             return None
         info = self.reader.info
         return PreviewRecorder(self._n_samples(plan), rate_of(info, self.cut_rules), channels_of(info, self.cut_rules))
-
-    def _cut(self, plan: PlannedClip, listen: Callable[[Samples], None] | None) -> CutClip:
-        info = self.reader.info
-        return CutClip(
-            clip=encode_clip(self.reader, plan.cut, self.cut_rules, "flac", listen),
-            cut=plan.cut,
-            source_rate=info.sample_rate,
-            sample_rate=rate_of(info, self.cut_rules),
-            n_channels=channels_of(info, self.cut_rules),
-        )
 
     def _beside(self, clip: MadeClip) -> dict[str, EncodedClip]:
         """Return the document of a clip and its embedding, by name."""

@@ -1,7 +1,6 @@
 """Jobs that cut clips: rows to requests, and the requests for one recording to clips and their rows."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -10,7 +9,7 @@ from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.clips.clip_rows import CLIPS, CUT_STAGE
 from beam_curator.clips.cut_rules import CutRules
-from beam_curator.clips.cutting import Cut, channels_of, cut_of, rate_of
+from beam_curator.clips.cutting import cut_of
 from beam_curator.clips.entry_pieces import EntryKeys
 from beam_curator.clips.naming import NameClaim, claim_key, number_names, recordings_to_mark
 from beam_curator.clips.packs import AskedClips, Pack, Recording, pack
@@ -20,7 +19,7 @@ from beam_curator.clips.tables import CutFacts, clip_row
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.failures import EntryError, Failure
-from beam_curator.files.clip_files import EncodedClip, encode_clip
+from beam_curator.files.clip_files import CutClip, encode_clip
 from beam_curator.files.opened_recordings import recording_of
 from beam_curator.recordings.tar_members import nemo_member
 from beam_curator.rules import config_of
@@ -157,44 +156,12 @@ def progress_of(facts: CutFacts) -> dict[str, int]:
     return {"progress.clips": 1, "progress.audio_us": round(facts.n_samples * 1e6 / facts.sample_rate)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CutClip:
-    """A clip that was cut, and where from."""
-
-    clip: EncodedClip
-    cut: Cut
-    source_rate: int
-    sample_rate: int
-    n_channels: int
-
-    def facts(self, path: str) -> CutFacts:
-        """Return the properties of the clip that its row records."""
-        return CutFacts(
-            extracted_path=path,
-            sha256=self.clip.sha256,
-            n_bytes=self.clip.n_bytes,
-            sample_rate=self.sample_rate,
-            n_channels=self.n_channels,
-            n_samples=self.clip.n_samples,
-            real_start_sec=self.cut.first / self.source_rate,
-            real_end_sec=self.cut.stop / self.source_rate,
-            clamped=self.cut.clamped,
-        )
-
-
 def cut_clip(
     reader: AudioReader, request: ClipRequest, rules: CutRules, output_format: AudioFormat
 ) -> CutClip | EntryError:
     """Cut and encode one clip; an `EntryError` is returned, not raised."""
     try:
-        cut = cut_of(request, reader.info, rules)
-        return CutClip(
-            clip=encode_clip(reader, cut, rules, output_format),
-            cut=cut,
-            source_rate=reader.info.sample_rate,
-            sample_rate=rate_of(reader.info, rules),
-            n_channels=channels_of(reader.info, rules),
-        )
+        return encode_clip(reader, cut_of(request, reader.info, rules), rules, output_format)
     except EntryError as err:
         return err
 
