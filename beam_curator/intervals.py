@@ -43,24 +43,3 @@ def sum_left_to_right(values: Iterable[Seconds]) -> Seconds:
       (0.9999999999999999, 0)
     """
     return reduce(operator.add, values, 0)
-
-
-def intersection(a: Span, b: Span) -> Seconds:
-    """Return the length in seconds of the part that two spans share, 0 where they only touch.
-
-    Example:
-      >>> intersection((0.0, 10.0), (5.0, 15.0)), intersection((0.0, 10.0), (10.0, 20.0))
-      (5.0, 0)
-    """
-    return max(0, min(a[1], b[1]) - max(a[0], b[0]))
-
-
-def overlap_ratio(a: Span, b: Span) -> float:
-    """Return the intersection of two spans as a share of the shorter one, 0 where that has no length.
-
-    Example:
-      >>> overlap_ratio((0.0, 10.0), (5.0, 15.0)), overlap_ratio((0.0, 10.0), (2.0, 8.0))
-      (0.5, 1.0)
-    """
-    shorter = min(a[1] - a[0], b[1] - b[0])
-    return intersection(a, b) / shorter if shorter else 0

@@ -96,7 +96,7 @@ def _compete(
             continue
         if starts[j] >= end:
             return
-        # the share of `intervals.overlap_ratio`, written out: this loop is where the time goes
+        # the shared part as a share of the shorter one, in steps: this loop is where the time goes
         shared = (end if end < ends[j] else ends[j]) - starts[j]
         shorter = duration if duration < durations[j] else durations[j]
         if (shared / shorter if shorter and shared > 0 else 0) >= threshold:

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 
 import beam_curator
 from beam_curator.failures import EntryError
-from beam_curator.intervals import overlap_ratio
 from beam_curator.windows.line_windows import choose_in_row, windows_of_line
 from beam_curator.windows.overlap import OverlapRules, keep_non_overlapping
 from beam_curator.windows.rendering import OverlapChoice
 from beam_curator.windows.training_windows import WindowPlan, build_training_windows
 from beam_curator.windows.window_rules import WindowRules
 from tests.talks import OVERLAP, RULES, as_json, entries, line, overlap_rules, segment, talk, window_rules
+from tests.windows.spans import overlap_ratio
 
 TALK = talk(*(segment(3.0 * k, 3.0 * k + 3.0, "ab"[k % 2]) for k in range(8)))  # 24 s; windows of 12 s from 0 to 15
 

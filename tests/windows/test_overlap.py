@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_curator.failures import EntryError, FailureCode
-from beam_curator.intervals import Span, intersection, overlap_ratio
+from beam_curator.intervals import Span
 from beam_curator.windows.overlap import NO_WINDOWS, OverlapRules, keep_non_overlapping, same_times, survivors
 from tests.literal import literal_survivors
 from tests.talks import OVERLAP, as_json, overlap_rules
+from tests.windows.spans import intersection, overlap_ratio
 
 TIMES = st.one_of(st.integers(0, 20), st.sampled_from([0.0, 0.1, 0.5, 3.3, 7.25, 10.0, 12.0, 12.0000001]))
 SPANS = st.lists(st.tuples(TIMES, TIMES), max_size=10)
