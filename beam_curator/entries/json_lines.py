@@ -46,6 +46,15 @@ def parse_object(line: bytes) -> dict[str, object]:
     return value
 
 
+def is_object(line: bytes) -> bool:
+    """Tell whether `parse_object` takes a line."""
+    try:
+        parse_object(line)
+    except EntryError:
+        return False
+    return True
+
+
 def _raise_why_not_json(line: bytes, err: Exception) -> NoReturn:
     """Raise the error that names why a line could not be decoded."""
     if isinstance(err, RecursionError):

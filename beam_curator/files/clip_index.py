@@ -15,8 +15,7 @@ from beam_curator.clips.tables import (
     metadata_of_clip_row,
     summary_text,
 )
-from beam_curator.entries.json_lines import parse_object
-from beam_curator.failures import EntryError
+from beam_curator.entries.json_lines import is_object
 from beam_curator.files import atomic_files, storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.listing import list_inputs, with_form
@@ -137,13 +136,5 @@ def _lines_of(directories: Sequence[str]) -> Iterator[bytes]:
     for ref in plan_blocks([with_form(file) for file in files]):
         for item in read_rows(ref, MAX_LINE_BYTES):
             for line in item.lines if isinstance(item, LineBlock) else ():
-                if _is_row(line.raw):
+                if is_object(line.raw):
                     yield line.raw.replace(b"\n", b" ")
-
-
-def _is_row(line: bytes) -> bool:
-    try:
-        parse_object(line)
-    except EntryError:
-        return False
-    return True

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal
 
-from beam_curator.entries.json_lines import BYTE_ORDER_MARK, parse_object
-from beam_curator.failures import EntryError, Failure, FailureCode
+from beam_curator.entries.json_lines import BYTE_ORDER_MARK, is_object
+from beam_curator.failures import Failure, FailureCode
 
 BLOCK_BYTES = 4 << 20
 CHUNK_BYTES = 1 << 20
@@ -141,15 +141,7 @@ def sniff_form(name: str, head: bytes) -> Form:
     first, newline, _ = text.partition(b"\n")
     if not newline and len(head) >= CHUNK_BYTES:
         return "lines"
-    return "lines" if _is_object(first) else "document"
-
-
-def _is_object(text: bytes) -> bool:
-    try:
-        parse_object(text)
-    except EntryError:
-        return False
-    return True
+    return "lines" if is_object(first) else "document"
 
 
 def read_parts(
@@ -316,7 +308,7 @@ def split_document(data: bytes) -> list[Line]:
         return [Line(offset=begin, raw=data[begin:].rstrip())]
     except (ValueError, IndexError, RecursionError):
         lines = _offsets(data)
-        if any(_is_object(line.raw.removeprefix(BYTE_ORDER_MARK)) for line in lines):
+        if any(is_object(line.raw.removeprefix(BYTE_ORDER_MARK)) for line in lines):
             return lines
         return [Line(offset=len(data) - len(data.lstrip()), raw=data.strip())]
 
