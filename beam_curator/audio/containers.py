@@ -9,9 +9,8 @@ import numpy as np
 
 from beam_curator.audio.files import SourceFile
 from beam_curator.audio.formats import DEMUXERS
-from beam_curator.audio.information import AudioInfo, not_audio
+from beam_curator.audio.information import AudioInfo, not_audio, truncated_audio
 from beam_curator.audio.spans import ForwardSpans, Samples
-from beam_curator.failures import EntryError, FailureCode
 
 # other demuxers estimate a duration from the bit rate, which is no claim of the file
 _KEEPS_ITS_LENGTH = frozenset({"mov", "matroska"})
@@ -58,11 +57,7 @@ class PacketDecoder:
             )
         except self._av.error.FFmpegError as err:
             if DEMUXERS[container] == "mov" and b"moov" not in _boxes(source):
-                raise EntryError(
-                    FailureCode.TRUNCATED_AUDIO,
-                    f"the {container} file ends before its index (moov)",
-                    "copy the file again from its source",
-                ) from err
+                raise truncated_audio(f"the {container} file ends before its index (moov)") from err
             raise not_audio(f"FFmpeg does not open the {container} file: {err.strerror}") from err
 
     def claimed_seconds(self) -> float | None:

@@ -36,6 +36,11 @@ class AudioInfo:
         return replace(self, n_samples=n_samples, n_claimed=claimed, truncated=truncated or claimed is not None)
 
 
+def truncated_audio(message: str, cure: str = "copy the file again from its source") -> EntryError:
+    """Make the error for a recording that ends early."""
+    return EntryError(FailureCode.TRUNCATED_AUDIO, message, cure)
+
+
 def not_audio(
     message: str, cure: str = "give a file that is audio, or convert it: ffmpeg -i FILE OUT.flac"
 ) -> EntryError:

@@ -8,7 +8,7 @@ from typing import BinaryIO, NoReturn, Self
 
 from beam_curator.audio.files import SourceFile, as_source
 from beam_curator.audio.formats import DEMUXERS, HEAD_BYTES, SOUND_FILES, container_of, id3_bytes
-from beam_curator.audio.information import AudioInfo, not_audio
+from beam_curator.audio.information import AudioInfo, not_audio, truncated_audio
 from beam_curator.audio.spans import Samples, Spans, check_finite
 from beam_curator.failures import EntryError, FailureCode
 
@@ -92,8 +92,7 @@ class AudioReader:
         cut_here = self.info.truncated and stop > self.info.n_samples and (claimed is None or stop <= claimed)
         if cut_here and 0 <= start < stop:
             promise = "its end is missing" if claimed is None else f"its header claims {claimed}"
-            raise EntryError(
-                FailureCode.TRUNCATED_AUDIO,
+            raise truncated_audio(
                 f"samples {start} to {stop} of a recording of {self.info.n_samples} samples; {promise}",
                 "copy the file again from its source, or cut within what is there",
             )
@@ -113,8 +112,7 @@ class AudioReader:
 
     def _raise_short(self, start: int, stop: int, n_read: int) -> NoReturn:
         reason = f": {self._spans.damage}" if self._spans.damage else ""
-        raise EntryError(
-            FailureCode.TRUNCATED_AUDIO,
+        raise truncated_audio(
             f"samples {start} to {stop} gave {n_read} of {stop - start}; the file ends early or is damaged{reason}",
             "copy the file again from its source, or cut before the damage",
         )

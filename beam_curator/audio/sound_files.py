@@ -9,7 +9,7 @@ import soundfile
 
 from beam_curator.audio.checking import DataClaim, data_claim, flac_without_frames, with_streamed_length
 from beam_curator.audio.files import SourceFile
-from beam_curator.audio.information import AudioInfo, not_audio
+from beam_curator.audio.information import AudioInfo, not_audio, truncated_audio
 from beam_curator.audio.mpeg import mpeg_stream
 from beam_curator.audio.ogg import ogg_layout
 from beam_curator.audio.spans import ForwardSpans, Samples, SeekingSpans, Spans
@@ -142,10 +142,8 @@ def _open_unless_cut(source: SourceFile, claim: DataClaim | None) -> SoundDecode
     except NotSoundFileError as err:
         if claim is None or not claim.cut:
             raise
-        raise EntryError(
-            FailureCode.TRUNCATED_AUDIO,
-            f"the header claims {claim.claimed} bytes of samples, and {claim.there} are there",
-            "copy the file again from its source",
+        raise truncated_audio(
+            f"the header claims {claim.claimed} bytes of samples, and {claim.there} are there"
         ) from err
 
 
@@ -184,9 +182,7 @@ def _counted(info: AudioInfo, spans: Spans, source: SourceFile) -> tuple[AudioIn
 def _open_ogg(source: SourceFile) -> tuple[AudioInfo, Spans]:
     layout = ogg_layout(source)
     if layout.damage is not None:
-        raise EntryError(
-            FailureCode.NOT_AUDIO, f"the Ogg file is damaged: {layout.damage}", "copy the file again from its source"
-        )
+        raise not_audio(f"the Ogg file is damaged: {layout.damage}", "copy the file again from its source")
     if layout.chained:
         raise not_audio(
             "the Ogg file holds several streams, one behind the other, expected one",
