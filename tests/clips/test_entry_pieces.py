@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from beam_curator.clips import BadInterval, ClipRequest, combo_of, requests_of_row
 from beam_curator.clips.entry_pieces import milliseconds
+from beam_curator.clips.records import BadInterval, ClipRequest
+from beam_curator.clips.requests import combo_of, requests_of_row
 from beam_curator.entries.entry import Entry
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.failures import EntryError

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from beam_curator.clips import ClipRequest
 from beam_curator.clips.naming import (
     NameClaim,
     claim_key,
@@ -20,6 +19,7 @@ from beam_curator.clips.naming import (
     recordings_to_mark,
     sort_requests,
 )
+from beam_curator.clips.records import ClipRequest
 from beam_curator.recordings.safe_names import safe_label, safe_stem, stem_of, stem_with_mark
 from beam_curator.sets.blocks import Position
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_curator.clips import WHATS, BadInterval, ClipRequest, What, combo_of, detect_combo, requests_of_row
 from beam_curator.clips.cut_rules import WHATS as OPTION_WHATS
 from beam_curator.clips.entry_pieces import EntryKeys
+from beam_curator.clips.records import BadInterval, ClipRequest
+from beam_curator.clips.requests import WHATS, What, combo_of, detect_combo, requests_of_row
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.recordings.row_paths import resolve_recording
 

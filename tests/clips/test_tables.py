@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_curator.clips import ClipRequest, requests_of_row
 from beam_curator.clips.naming import number_names, sort_requests
+from beam_curator.clips.records import ClipRequest
+from beam_curator.clips.requests import requests_of_row
 from beam_curator.clips.tables import (
     CUT_KEYS,
     CutFacts,

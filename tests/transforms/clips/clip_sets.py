@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_curator.audio import AudioInfo, Samples, encode_audio, open_audio
-from beam_curator.clips import ClipRequest
+from beam_curator.clips.records import ClipRequest
 from beam_curator.sets.output_set import RunRecord
 from tests.audio.corpus import decode_audio, in_16_bits, speech_like
 from tests.manifests import failures_in, line_of, lines_in, manifest_of, run, write_lines
