@@ -13,8 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from beam_curator.files.object_stores import open_object
-from beam_curator.files.storage import gcs_bucket, is_gcs, is_remote, join
+from beam_curator.files.storage import gcs_bucket, is_gcs, is_remote, join, open_object
 from beam_curator.sets.output_set import temp_name
 
 _HANDOVER_BYTES = 8 << 20

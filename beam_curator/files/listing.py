@@ -10,7 +10,6 @@ from typing import Protocol, runtime_checkable
 from beam_curator.audio_formats import AUDIO_EXTENSIONS
 from beam_curator.failures import readable_name
 from beam_curator.files import storage
-from beam_curator.files.object_stores import file_systems
 from beam_curator.sets.blocks import CHUNK_BYTES, InputFile, sniff_form
 from beam_curator.sets.output_set import MANIFEST_NAME, Manifest, NotAnOutputSetError
 from beam_curator.sets.set_kinds import SET_KINDS
@@ -207,7 +206,7 @@ def _row_files(directory: str, manifest: bytes) -> Iterable[str]:
 def _remote_names(given: str, extensions: tuple[str, ...]) -> list[str]:
     given = given.rstrip("/")
     is_bucket = "/" not in given.partition("://")[2]  # which no store lets one ask for as an object
-    exact = [] if is_bucket else file_systems().match([given])[0].metadata_list
+    exact = [] if is_bucket else storage.file_systems().match([given])[0].metadata_list
     if exact:
         return [metadata.path for metadata in exact]
     if _GLOB_CHARACTERS & set(given):
@@ -216,7 +215,7 @@ def _remote_names(given: str, extensions: tuple[str, ...]) -> list[str]:
     manifest = storage.read_bytes(prefix + MANIFEST_NAME)
     if manifest is not None:
         return list(_row_files(prefix, manifest))
-    found = [metadata.path for metadata in file_systems().match([prefix + "**"])[0].metadata_list]
+    found = [metadata.path for metadata in storage.file_systems().match([prefix + "**"])[0].metadata_list]
     return [path for path in found if _is_shown(path[len(prefix) :]) and path.lower().endswith(extensions)]
 
 

@@ -1,6 +1,7 @@
 """Reading, listing and deleting files on local disks and in object stores behind one set of functions.
 
-Local paths use the operating system; `gs://` and `s3://` go through Beam's FileSystems. `atomic_files` writes.
+Local paths use the operating system; `gs://` and `s3://` go through Beam's FileSystems, which are loaded when a path
+first names a store. `atomic_files` writes.
 """
 
 import hashlib
@@ -16,7 +17,6 @@ from typing import Any, BinaryIO, cast
 import zstandard
 
 from beam_curator.files.beam_imports import import_store
-from beam_curator.files.object_stores import file_systems, open_object
 from beam_curator.sets.output_set import FileRecord, WrittenFile, is_temporary
 
 SCHEMES = ("gs", "s3")
@@ -32,6 +32,21 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 class UnknownSchemeError(ValueError):
     """A path with a scheme that is not on the list."""
+
+
+def file_systems() -> Any:
+    """Return Beam's FileSystems; loading it takes a second, which commands on local files do without."""
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
+
+
+def open_object(path: str, *, create: bool = False) -> Any:
+    """Open an object's own bytes, compressed or not, for reading, or create it."""
+    from apache_beam.io.filesystem import CompressionTypes
+
+    stores = file_systems()
+    return (stores.create if create else stores.open)(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def is_remote(path: str) -> bool:

@@ -10,7 +10,6 @@ import msgspec
 from beam_curator.diarization.rttm import LATEST, LineError, RttmTurn, parse_rttm, parse_uem
 from beam_curator.files import storage
 from beam_curator.files.listing import NoInputError, is_output_set, list_inputs
-from beam_curator.files.object_stores import file_systems
 from beam_curator.files.row_tables import read_row_file
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.intervals import Span
@@ -146,7 +145,7 @@ def _remote_records(given: str) -> Iterator[str]:
     """Yield the records of the output sets that a tree or a glob reaches."""
     given = given.rstrip("/")
     is_glob = bool(_GLOB_CHARACTERS & set(given))
-    for metadata in file_systems().match([given if is_glob else f"{given}/**"])[0].metadata_list:
+    for metadata in storage.file_systems().match([given if is_glob else f"{given}/**"])[0].metadata_list:
         if _is_record(metadata.path, "" if is_glob else given):
             yield metadata.path
 
