@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from beam_curator.clips.tables import (
     ExtractionTotals,
@@ -22,7 +20,7 @@ from beam_curator.files.listing import list_inputs, with_form
 from beam_curator.files.manifest_files import read_rows
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Shard
-from beam_curator.files.row_tables import ROWS_A_GROUP, StreamOf, read_row_file
+from beam_curator.files.row_tables import read_row_file, write_parquet
 from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock, plan_blocks
 from beam_curator.sets.columns import ColumnKinds, Kind
 from beam_curator.sets.output_set import FileRecord
@@ -106,10 +104,7 @@ def _write_parquet(
     """Write the index as Parquet: columns of one kind of numbers as such, all else as text."""
     schema = pa.schema([pa.field(name, _ARROW[kind]) for name, kind in columns])
     kinds = dict(columns)
-    with pq.ParquetWriter(StreamOf(file), schema, compression="zstd") as writer:
-        while group := list(islice(rows, ROWS_A_GROUP)):
-            table = [{name: _cell(value, kinds[name]) for name, value in row.items()} for row in group]
-            writer.write_table(pa.Table.from_pylist(table, schema=schema))
+    write_parquet(file, schema, ({name: _cell(value, kinds[name]) for name, value in row.items()} for row in rows))
 
 
 def _cell(value: Any, kind: Kind | None) -> Any:

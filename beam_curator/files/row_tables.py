@@ -58,19 +58,24 @@ class RowTable:
 
     def write(self, file: AtomicFile, rows: Iterable[dict[str, Any]], row_format: str) -> None:
         """Write rows, as columns by name, in "parquet" or "avro"."""
-        (self._write_parquet if row_format == "parquet" else self._write_avro)(file, rows)
-
-    def _write_parquet(self, file: AtomicFile, rows: Iterable[dict[str, Any]]) -> None:
-        with pq.ParquetWriter(StreamOf(file), self.parquet, compression="zstd") as writer:
-            remaining = iter(rows)
-            while group := list(islice(remaining, ROWS_A_GROUP)):
-                writer.write_table(pa.Table.from_pylist(group, schema=self.parquet))
+        if row_format == "parquet":
+            write_parquet(file, self.parquet, rows)
+        else:
+            self._write_avro(file, rows)
 
     def _write_avro(self, file: AtomicFile, rows: Iterable[dict[str, Any]]) -> None:
         """Write Avro; the sync marker is fixed, since a random one would make each file differ."""
         marker = hashlib.sha256(f"beam_curator.{self.avro['name']}".encode()).digest()[:16]
         stream = cast(IO[Any], StreamOf(file))
         fastavro.writer(stream, dict(self.avro), rows, codec="deflate", sync_marker=marker)
+
+
+def write_parquet(file: AtomicFile, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows, as columns by name, with equal bytes each time."""
+    remaining = iter(rows)
+    with pq.ParquetWriter(StreamOf(file), schema, compression="zstd") as writer:
+        while group := list(islice(remaining, ROWS_A_GROUP)):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
 
 
 @cache
