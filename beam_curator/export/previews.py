@@ -194,8 +194,8 @@ def _plot(layout: _Layout, lanes: Sequence[_Lane], minima: Samples, maxima: Samp
     pixels = np.full((layout.plot_bottom + _AXIS, layout.width, 3), _WHITE, np.uint8)
     plot = (slice(layout.left, layout.right), slice(None))
     pixels[_HEADER : layout.lanes_top, *plot] = _PANEL
-    for lane in range(1, layout.n_lanes, 2):
-        top = layout.lanes_top + lane * _LANE
+    for number in range(1, layout.n_lanes, 2):
+        top = layout.lanes_top + number * _LANE
         pixels[top : top + _LANE, *plot] = _STRIPE
     for time in _ticks(layout):
         pixels[_HEADER : layout.plot_bottom + 4, layout.x_of(time)] = _GRID

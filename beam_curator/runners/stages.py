@@ -69,7 +69,7 @@ def with_times(stages: Sequence[Stage], times: Times) -> list[Stage]:
 
 
 def pace(audio: float, done: str, n_failures: int, seconds: float) -> str:
-    """Say how many hours of audio are done, what failed, and how fast it goes: the end of a line of progress.
+    """Return the end of a line of progress: hours of audio done, failures, and speed.
 
     Example:
       >>> pace(3600, "heard", 1, 2.0)

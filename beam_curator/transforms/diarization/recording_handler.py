@@ -1,4 +1,4 @@
-"""The part that the handlers of all models share: what Beam asks of them besides results."""
+"""The part that the handlers of all models share: the sizes, accelerator and metrics that Beam asks for."""
 
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
