@@ -85,7 +85,7 @@ def load_onnx(path: str, threads: int) -> Callable[[np.ndarray], Any]:
     options.intra_op_num_threads = threads
     pre_encoder, encoder = (
         onnxruntime.InferenceSession(str(Path(path) / name), options, providers=["CPUExecutionProvider"])
-        for name in ("pre_encode.onnx", "encode.onnx")
+        for name in ("pre_encode_unmasked.onnx", "encode_unmasked.onnx")
     )
     random = np.random.default_rng(0)
     (mel_input, mel_lengths), (emb_input, emb_lengths) = (

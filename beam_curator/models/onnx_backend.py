@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ PRE_ENCODE, ENCODE, CONFIG, MEL_FILTERS = "pre_encode.onnx", "encode.onnx", "con
 CHECKSUMS = "SHA256SUMS"
 """Lines of hash, two spaces and name, as `sha256sum` writes and checks them."""
 FILES = (PRE_ENCODE, ENCODE, CONFIG, MEL_FILTERS)
+UNMASKED = {PRE_ENCODE: "pre_encode_unmasked.onnx", ENCODE: "encode_unmasked.onnx"}
+"""The graphs without masks, for batches of items of the same length; an older export lacks them."""
 
 
 class _Names(NamedTuple):
@@ -32,14 +35,53 @@ _MEMORY_WORDS = ("bad_alloc", "Failed to allocate memory", "out of memory", "CUB
 """What onnxruntime says when memory is lacking: C++, its arena, CUDA, cuBLAS."""
 
 
+class OnnxFunction:
+    """A function of a Sortformer: a graph, and one without masks if the model has it.
+
+    A batch of one never needs masks, so the graph with masks is opened when it is first used.
+
+    Args:
+      path: of the graph with masks.
+      names: of the inputs and outputs.
+      n_threads: for one call; None takes as many as this process may use.
+      providers: of onnxruntime, by preference.
+
+    Attributes:
+      device: "cpu" or "cuda".
+    """
+
+    def __init__(self, path: str, names: _Names, n_threads: int | None, providers: Sequence[Any]) -> None:
+        self._open_masked = partial(_session, path, names, n_threads, providers)
+        directory, name = os.path.split(path)
+        unmasked = os.path.join(directory, UNMASKED[name])
+        self._unmasked = _session(unmasked, names, n_threads, providers) if os.path.isfile(unmasked) else None
+        first = self._masked if self._unmasked is None else self._unmasked
+        self.device = "cuda" if first.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
+        self._inputs = names.inputs
+
+    @cached_property
+    def _masked(self) -> Any:
+        return self._open_masked()
+
+    def run(self, outputs: tuple[str, ...], data: Floats, lengths: Lengths) -> Any:
+        """Return the outputs of these names; see `Backend`.
+
+        Raises:
+          OutOfMemoryError: memory is lacking.
+        """
+        is_even = self._unmasked is not None and bool((lengths == data.shape[1]).all())
+        session = self._unmasked if is_even else self._masked
+        return _run(session, outputs, dict(zip(self._inputs, (data, lengths), strict=True)))
+
+
 class OnnxBackend:
-    """The two functions of a Sortformer, by two graphs. `load_onnx` makes one. Threads may share it.
+    """The two functions of a Sortformer, by graphs. `load_onnx` makes one. Threads may share it.
 
     Args:
       config: the model's configuration.
       mel_filters: float32 [n_mels, n_fft // 2 + 1].
-      pre_encoder: onnxruntime's session of the first graph.
-      encoder: of the second.
+      pre_encoder: the first function.
+      encoder: the second.
 
     Attributes:
       config: the model's configuration.
@@ -47,22 +89,24 @@ class OnnxBackend:
       device: "cpu" or "cuda".
     """
 
-    def __init__(self, config: ModelConfig, mel_filters: Floats, pre_encoder: Any, encoder: Any) -> None:
+    def __init__(
+        self, config: ModelConfig, mel_filters: Floats, pre_encoder: OnnxFunction, encoder: OnnxFunction
+    ) -> None:
         self.config = config
         self.mel_filters = mel_filters
-        self.device = "cuda" if encoder.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
+        self.device = encoder.device
         self._pre_encoder = pre_encoder
         self._encoder = encoder
 
     def pre_encode(self, mel: Floats, lengths: Lengths) -> tuple[Floats, Lengths]:
         """Turn mel frames into embeddings; see `Backend.pre_encode`."""
-        embeddings, n_frames = _run(self._pre_encoder, _PRE_ENCODE_NAMES.outputs, {"mel": mel, "lengths": lengths})
+        embeddings, n_frames = self._pre_encoder.run(_PRE_ENCODE_NAMES.outputs, mel, lengths)
         return embeddings, n_frames
 
     def encode(self, embeddings: Floats, lengths: Lengths, *, keeps_frames: bool = False) -> Encoded:
         """Turn embeddings into probabilities of speakers; see `Backend.encode`."""
         outputs = _ENCODE_NAMES.outputs if keeps_frames else _ENCODE_NAMES.outputs[:1]
-        return Encoded(*_run(self._encoder, outputs, {"embeddings": embeddings, "lengths": lengths}))
+        return Encoded(*self._encoder.run(outputs, embeddings, lengths))
 
 
 def load_onnx(directory: str, n_threads: int | None = None, device: Device = "auto") -> OnnxBackend:
@@ -83,8 +127,8 @@ def load_onnx(directory: str, n_threads: int | None = None, device: Device = "au
     config = exported_config(directory)
     filters = _read_filters(os.path.join(directory, MEL_FILTERS), config)
     providers = _providers(device)
-    pre_encoder = _session(os.path.join(directory, PRE_ENCODE), _PRE_ENCODE_NAMES, n_threads, providers)
-    encoder = _session(os.path.join(directory, ENCODE), _ENCODE_NAMES, n_threads, providers)
+    pre_encoder = OnnxFunction(os.path.join(directory, PRE_ENCODE), _PRE_ENCODE_NAMES, n_threads, providers)
+    encoder = OnnxFunction(os.path.join(directory, ENCODE), _ENCODE_NAMES, n_threads, providers)
     backend = OnnxBackend(config, filters, pre_encoder, encoder)
     if device == "cuda" and backend.device != "cuda":
         raise ValueError(
@@ -109,7 +153,8 @@ def imported_onnxruntime() -> Any:
 
 def checksums_of(directory: str) -> str:
     """Return the text of `SHA256SUMS` for the files of an exported model."""
-    return "".join(f"{hash_file(os.path.join(directory, name))[1]}  {name}\n" for name in FILES)
+    unmasked = [name for name in UNMASKED.values() if os.path.isfile(os.path.join(directory, name))]
+    return "".join(f"{hash_file(os.path.join(directory, name))[1]}  {name}\n" for name in (*FILES, *unmasked))
 
 
 def listed_hashes(directory: str) -> dict[str, str]:
@@ -130,17 +175,23 @@ def check_files(directory: str) -> None:
         if not os.path.exists(directory):
             raise FileNotFoundError(f"{directory} is not there: {_CURE}")
         raise NotAModelError(f"{directory} is a file, expected the directory of an exported model: {_CURE}")
-    missing = [name for name in (*FILES, CHECKSUMS) if not os.path.isfile(os.path.join(directory, name))]
-    if missing:
-        raise NotAModelError(f"{directory} is no exported model, {', '.join(missing)} missing: {_CURE}")
+    _refuse_missing(directory, (*FILES, CHECKSUMS))
     expected = listed_hashes(directory)
-    for name in FILES:
+    names = (*FILES, *(name for name in UNMASKED.values() if name in expected))
+    _refuse_missing(directory, names)
+    for name in names:
         path = os.path.join(directory, name)
         if expected.get(name) != hash_file(path)[1]:
             raise NotAModelError(
                 f"{path} was changed or is damaged: its sha256 is not the one in {CHECKSUMS} "
                 f"({os.path.getsize(path):,} bytes): {_CURE}"
             )
+
+
+def _refuse_missing(directory: str, names: Sequence[str]) -> None:
+    missing = [name for name in names if not os.path.isfile(os.path.join(directory, name))]
+    if missing:
+        raise NotAModelError(f"{directory} is no exported model, {', '.join(missing)} missing: {_CURE}")
 
 
 def _read_filters(path: str, config: ModelConfig) -> Floats:
@@ -169,7 +220,7 @@ def _providers(device: Device) -> list[Any]:
     return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
 
 
-def _session(path: str, names: "_Names", n_threads: int | None, providers: Sequence[Any]) -> Any:
+def _session(path: str, names: _Names, n_threads: int | None, providers: Sequence[Any]) -> Any:
     """Open a graph so that the same input gives the same bytes, and idle threads leave the processor alone.
 
     Raises:

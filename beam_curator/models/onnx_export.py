@@ -1,4 +1,4 @@
-"""Make two ONNX graphs of a Sortformer, so that it runs without torch.
+"""Make ONNX graphs of a Sortformer, so that it runs without torch.
 
 NeMo's own export of streaming Sortformers takes only models of the published size, and one graph with the speaker
 cache inside does not go through torch's exporter. Here the cache stays outside, in NumPy, and the graphs are the two
@@ -22,6 +22,7 @@ from beam_curator.models.model_files import exported_config
 from beam_curator.models.nemo_backend import NemoBackend, load_nemo
 from beam_curator.models.nemo_files import quiet_nemo
 from beam_curator.models.onnx_backend import load_onnx
+from beam_curator.models.onnx_unmasking import write_unmasked_graphs
 
 MOST_DIFFERENCE = 1e-4
 """The largest difference from NeMo: absolute for probabilities, relative to the largest value for the rest."""
@@ -33,8 +34,11 @@ Deep models with steep last layers need it: the full size with random weights is
 """
 
 _OPSET = 17
-_CHECKED_MEL_FRAMES = ((8, 1), (240, 1504, 777), (4864, 13))
-"""Mel frames of the items of batches: from one frame of the output to 608, the most that a published preset needs."""
+_CHECKED_MEL_FRAMES = ((8, 1), (8,), (240, 1504, 777), (777, 777), (4864, 13), (4864,))
+"""Mel frames of the items of batches: from one frame of the output to 608, the most that a published preset needs.
+
+Batches of items of the same length go through the graphs without masks.
+"""
 
 
 class ExportError(RuntimeError):
@@ -105,7 +109,8 @@ def _refuse_foreign(directory: str) -> None:
         return
     if not os.path.isdir(directory) or os.path.islink(directory):
         raise FileExistsError(f"{directory} is not a directory: give another one")
-    strays = sorted(set(os.listdir(directory)) - {*onnx_backend.FILES, onnx_backend.CHECKSUMS})
+    ours = {*onnx_backend.FILES, *onnx_backend.UNMASKED.values(), onnx_backend.CHECKSUMS}
+    strays = sorted(set(os.listdir(directory)) - ours)
     if strays:
         raise FileExistsError(
             f"{directory} holds {strays[0]!r}, which belongs to no exported model: give another directory"
@@ -163,6 +168,7 @@ def _write(backend: NemoBackend, directory: str) -> None:
     with open(os.path.join(directory, onnx_backend.CONFIG), "w", encoding="utf-8") as stream:
         stream.write(backend.config.to_json())
     np.save(os.path.join(directory, onnx_backend.MEL_FILTERS), backend.mel_filters, allow_pickle=False)
+    write_unmasked_graphs(directory)
     sums = onnx_backend.checksums_of(directory)
     with open(os.path.join(directory, onnx_backend.CHECKSUMS), "w", encoding="utf-8") as stream:
         stream.write(sums)

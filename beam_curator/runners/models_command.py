@@ -275,7 +275,7 @@ def _export(arguments: argparse.Namespace) -> int:
     config = exported.config
     family = "streaming" if config.is_streaming else "offline"
     print(f"{arguments.directory}: {config.name}, {family} family, {config.n_speakers} speakers")
-    print("\n".join(f"  {name:<16} {size:>13,} bytes" for name, size in exported.n_bytes.items()))
+    print("\n".join(f"  {name:<24} {size:>13,} bytes" for name, size in exported.n_bytes.items()))
     print(
         f"largest difference to NeMo: {exported.encode_difference:.1e} of probabilities, "
         f"{exported.pre_encode_difference:.1e} of embeddings"

@@ -141,7 +141,10 @@ def rewrite(name: str, change: Callable[[bytes], bytes], *, hashed: bool = False
         (rewrite("pre_encode.onnx", lambda data: data[:1000]), "pre_encode.onnx was changed or is damaged"),
         (rewrite("mel_filters.npy", lambda data: b""), "mel_filters.npy was changed or is damaged"),
         (rewrite("SHA256SUMS", lambda data: b"\xff\x00"), "pre_encode.onnx was changed or is damaged"),
-        (rewrite("encode.onnx", lambda data: b"not", hashed=True), "encode.onnx is no graph for this onnxruntime ("),
+        (
+            rewrite("encode_unmasked.onnx", lambda data: b"not", hashed=True),
+            "encode_unmasked.onnx is no graph for this onnxruntime (",
+        ),
         (rewrite("mel_filters.npy", lambda data: b"not", hashed=True), "mel_filters.npy is no array"),
         (
             rewrite("config.json", lambda data: data.replace(b'"n_mels": 128', b'"n_mels": 80'), hashed=True),

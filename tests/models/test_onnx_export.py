@@ -14,7 +14,10 @@ from beam_curator.models.onnx_backend import load_onnx
 from beam_curator.models.onnx_export import ExportError, export_sortformer
 from tests.models.conftest import Model
 
-NAMES = ["SHA256SUMS", "config.json", "encode.onnx", "mel_filters.npy", "pre_encode.onnx"]
+NAMES = [
+    *("SHA256SUMS", "config.json", "encode.onnx", "encode_unmasked.onnx"),
+    *("mel_filters.npy", "pre_encode.onnx", "pre_encode_unmasked.onnx"),
+]
 
 
 def test_what_is_written(model: Model) -> None:

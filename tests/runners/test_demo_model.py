@@ -21,7 +21,8 @@ from beam_curator.diarization.models import Floats
 from beam_curator.diarization.speaker_embeddings import pool_embeddings
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
 from beam_curator.diarization.turns import Turn
-from beam_curator.models.onnx_backend import CHECKSUMS, FILES, check_files, checksums_of
+from beam_curator.models.onnx_backend import CHECKSUMS, FILES, UNMASKED, check_files, checksums_of
+from beam_curator.models.onnx_unmasking import write_unmasked_graphs
 from beam_curator.models.resolving import packaged_folder
 from beam_curator.runners.score_inputs import read_turns
 from beam_curator.scoring.measuring import score_recordings
@@ -70,7 +71,7 @@ def disordered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = Path(shutil.copytree(DEMO, tmp_path_factory.mktemp("models") / "disordered"))
     random = np.random.default_rng(0)
-    for name in ("pre_encode.onnx", "encode.onnx"):
+    for name in UNMASKED:
         graph = onnx.load(folder / name)
         for weights in graph.graph.initializer:
             numbers = numpy_helper.to_array(weights)
@@ -78,6 +79,7 @@ def disordered(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 shuffled = random.permutation(numbers.reshape(-1)).reshape(numbers.shape)
                 weights.CopyFrom(numpy_helper.from_array(shuffled, weights.name))
         onnx.save(graph, folder / name)
+    write_unmasked_graphs(str(folder))
     (folder / CHECKSUMS).write_text(checksums_of(str(folder)))
     return folder
 
@@ -177,5 +179,5 @@ def test_more_speakers_than_slots_are_flagged(tmp_path: Path, capsys: pytest.Cap
 
 def test_the_files_are_whole_and_small() -> None:
     check_files(str(DEMO))
-    assert {path.name for path in DEMO.iterdir()} == {*FILES, CHECKSUMS}
+    assert {path.name for path in DEMO.iterdir()} == {*FILES, *UNMASKED.values(), CHECKSUMS}
     assert sum(path.stat().st_size for path in DEMO.iterdir()) < MOST_BYTES
