@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -18,11 +19,13 @@ from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
 
 if TYPE_CHECKING:
-    from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
 Samples = NDArray[np.float32]
 """Audio, float32 [n_samples, n_channels], full scale at 1."""
+
+Pixels = NDArray[np.uint8]
+"""A picture, uint8 [height, width], numbers of the palette."""
 
 PREVIEW_SAMPLE_RATE = 16_000
 MAX_LANES = 16
@@ -35,13 +38,18 @@ _HEADER, _LANE, _BAR, _AXIS, _MARGIN, _GAP = 26, 20, 12, 28, 16, 10
 _MIN_TICK_PIXELS = 72
 _TEXT_SIZE = 13
 _QUIETEST_FULL_HEIGHT = 0.01
-_Color = tuple[int, int, int]
-_WHITE, _PANEL, _STRIPE, _GRID = (255, 255, 255), (246, 247, 249), (250, 250, 252), (222, 225, 230)
-_WAVE, _INK, _FAINT = (62, 78, 104), (40, 44, 52), (110, 117, 128)
-_SPEAKERS: tuple[_Color, ...] = (
+_COMPRESSION = 5
+
+_SURFACES = ((255, 255, 255), (246, 247, 249), (250, 250, 252), (222, 225, 230), (62, 78, 104))
+_WHITE, _PANEL, _STRIPE, _GRID, _WAVE = range(len(_SURFACES))
+_INKS = (
+    *((40, 44, 52), (110, 117, 128)),
     *((31, 119, 180), (230, 97, 1), (44, 145, 60), (148, 80, 180), (200, 40, 50), (0, 150, 160)),
     *((190, 140, 20), (215, 75, 150), (110, 80, 60), (95, 115, 215), (125, 160, 30), (90, 95, 105)),
 )
+_INK, _FAINT, *_SPEAKERS = range(len(_INKS))
+_SHADES = 16
+"""Shades of an ink on white, for the smooth edges of letters: the last is the ink itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +78,7 @@ class _Lane:
     """One line of bars below the waveform."""
 
     label: str
-    color: _Color
+    ink: int
     turns: list[Turn]
 
 
@@ -180,86 +188,122 @@ def _lanes_of(turns: Sequence[Turn]) -> list[_Lane]:
         by_speaker.setdefault(turn.speaker, []).append(turn)
     n_own = MAX_LANES if len(by_speaker) <= MAX_LANES else MAX_LANES - 1
     lanes = [
-        _Lane(label=plain_label(speaker, number), color=_SPEAKERS[(number - 1) % len(_SPEAKERS)], turns=said)
+        _Lane(label=plain_label(speaker, number), ink=_SPEAKERS[(number - 1) % len(_SPEAKERS)], turns=said)
         for number, (speaker, said) in enumerate(list(by_speaker.items())[:n_own], start=1)
     ]
     others = [turn for said in list(by_speaker.values())[n_own:] for turn in said]
     if others:
-        lanes.append(_Lane(label=f"{len(by_speaker) - n_own} others", color=_FAINT, turns=others))
+        lanes.append(_Lane(label=f"{len(by_speaker) - n_own} others", ink=_FAINT, turns=others))
     return lanes
 
 
-def _plot(layout: _Layout, lanes: Sequence[_Lane], minima: Samples, maxima: Samples, peak: float) -> NDArray[np.uint8]:
-    """Draw backgrounds, grid, waveform and bars into uint8 [height, width, 3]."""
-    pixels = np.full((layout.plot_bottom + _AXIS, layout.width, 3), _WHITE, np.uint8)
-    plot = (slice(layout.left, layout.right), slice(None))
-    pixels[_HEADER : layout.lanes_top, *plot] = _PANEL
+@cache
+def _palette() -> bytes:
+    """Return red, green and blue of each number of a pixel: the surfaces, then the shades of each ink."""
+    shares = np.linspace(0, 1, _SHADES)[None, :, None]
+    shades = 255 + (np.array(_INKS)[:, None, :] - 255) * shares
+    return bytes(np.uint8(np.concatenate([np.array(_SURFACES), np.round(shades).reshape(-1, 3)])))
+
+
+def _full(ink: int) -> int:
+    """Return the number of an ink itself."""
+    return len(_SURFACES) + ink * _SHADES + _SHADES - 1
+
+
+def _plot(layout: _Layout, lanes: Sequence[_Lane], minima: Samples, maxima: Samples, peak: float) -> Pixels:
+    """Draw backgrounds, grid, waveform and bars."""
+    pixels = np.full((layout.plot_bottom + _AXIS, layout.width), _WHITE, np.uint8)
+    plot = slice(layout.left, layout.right)
+    pixels[_HEADER : layout.lanes_top, plot] = _PANEL
     for number in range(1, layout.n_lanes, 2):
         top = layout.lanes_top + number * _LANE
-        pixels[top : top + _LANE, *plot] = _STRIPE
+        pixels[top : top + _LANE, plot] = _STRIPE
     for time in _ticks(layout):
         pixels[_HEADER : layout.plot_bottom + 4, layout.x_of(time)] = _GRID
     half = (layout.height - 1) / 2
     scale = (half - 3) / max(peak, _QUIETEST_FULL_HEIGHT)
     # Each column reaches to where the one before ends, or steep waves would fall apart into dots.
-    tops = np.round(half - scale * np.maximum(maxima, np.append(maxima[:1], minima[:-1])))
-    bottoms = np.round(half - scale * np.minimum(minima, np.append(minima[:1], maxima[:-1])))
-    rows = np.arange(layout.height)[:, None]
-    pixels[_HEADER : layout.lanes_top, *plot][(rows >= tops) & (rows <= bottoms)] = _WAVE
-    pixels[layout.plot_bottom, *plot] = _FAINT
+    tops = np.round(half - scale * np.maximum(maxima, np.append(maxima[:1], minima[:-1]))).astype(np.int32)
+    bottoms = np.round(half - scale * np.minimum(minima, np.append(minima[:1], maxima[:-1]))).astype(np.int32)
+    rows = np.arange(layout.height, dtype=np.int32)[:, None]
+    np.copyto(pixels[_HEADER : layout.lanes_top, plot], _WAVE, where=(rows >= tops) & (rows <= bottoms))
+    pixels[layout.plot_bottom, plot] = _full(_FAINT)
     for index, lane in enumerate(lanes):
         _fill_bars(pixels, layout, layout.lanes_top + index * _LANE, lane)
     return pixels
 
 
-def _fill_bars(pixels: NDArray[np.uint8], layout: _Layout, top: int, lane: _Lane) -> None:
+def _fill_bars(pixels: Pixels, layout: _Layout, top: int, lane: _Lane) -> None:
     first = top + (_LANE - _BAR) // 2
     for turn in lane.turns:
         start, stop = layout.x_of(turn.start), layout.x_of(turn.end)
-        pixels[first : first + _BAR, start : min(max(stop, start + 2), layout.right)] = lane.color
+        pixels[first : first + _BAR, start : min(max(stop, start + 2), layout.right)] = _full(lane.ink)
+
+
+class _Pen:
+    """Writes text on white parts of a picture, with smooth edges: `ImageDraw` has none on a palette.
+
+    Args:
+      pixels: uint8 [height, width], numbers of the palette; text is added.
+      font: of the text.
+    """
+
+    def __init__(self, pixels: Pixels, font: FreeTypeFont) -> None:
+        self._pixels = pixels
+        self._font = font
+        self.length = font.getlength
+
+    def write(self, x: int, y: int, text: str, ink: int, anchor: str) -> None:
+        """Write text at a point; the anchor says where the point is, as for Pillow."""
+        mask, (left, top) = self._font.getmask2(text, "L", anchor=anchor)
+        coverage = np.frombuffer(bytes(mask), np.uint8).reshape(mask.size[::-1])
+        area = self._pixels[y + top : y + top + len(coverage), x + left : x + left + coverage.shape[1]]
+        shade = coverage // (256 // _SHADES)
+        np.copyto(area, len(_SURFACES) + ink * _SHADES + shade, where=shade > 0, casting="unsafe")
 
 
 def _png_of(
-    pixels: NDArray[np.uint8], font: FreeTypeFont, layout: _Layout, lanes: Sequence[_Lane], title: str, facts: str
+    pixels: Pixels, font: FreeTypeFont, layout: _Layout, lanes: Sequence[_Lane], title: str, facts: str
 ) -> bytes:
     """Write the words into a picture, and return it as a file."""
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
+    pen = _Pen(pixels, font)
+    _write_header(pen, layout, title, facts)
+    _write_labels(pen, layout, lanes)
+    _write_axis(pen, layout)
+    # a palette is a third of the bytes to compress
     image = Image.fromarray(pixels)
-    draw = ImageDraw.Draw(image)
-    draw.font = font
-    _write_header(draw, layout, title, facts)
-    _write_labels(draw, layout, lanes)
-    _write_axis(draw, layout)
+    image.putpalette(_palette())
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=6)
+    image.save(buffer, "PNG", compress_level=_COMPRESSION)
     return buffer.getvalue()
 
 
-def _write_header(draw: ImageDraw, layout: _Layout, title: str, facts: str) -> None:
+def _write_header(pen: _Pen, layout: _Layout, title: str, facts: str) -> None:
     room = layout.width - 2 * _MARGIN
-    facts_length = math.ceil(draw.textlength(facts))
-    draw.text((layout.right - facts_length, _HEADER // 2), facts, fill=_FAINT, anchor="lm")
-    shown = fit_text(plain_label(title, None), room - facts_length - 24, draw.textlength)
-    draw.text((_MARGIN, _HEADER // 2), shown, fill=_INK, anchor="lm")
+    facts_length = math.ceil(pen.length(facts))
+    pen.write(layout.right - facts_length, _HEADER // 2, facts, _FAINT, "lm")
+    shown = fit_text(plain_label(title, None), room - facts_length - 24, pen.length)
+    pen.write(_MARGIN, _HEADER // 2, shown, _INK, "lm")
 
 
-def _write_labels(draw: ImageDraw, layout: _Layout, lanes: Sequence[_Lane]) -> None:
+def _write_labels(pen: _Pen, layout: _Layout, lanes: Sequence[_Lane]) -> None:
     room = layout.left - _GAP - _MARGIN
     for number, lane in enumerate(lanes, start=1):
         middle = layout.lanes_top + number * _LANE - _LANE // 2
         shown = lane.label
-        if draw.textlength(shown) > room:
-            shown = fit_text(f"#{number} {shown.removeprefix(f'#{number} ')}", room, draw.textlength)
-        draw.text((layout.left - _GAP, middle), shown, fill=lane.color, anchor="rm")
+        if pen.length(shown) > room:
+            shown = fit_text(f"#{number} {shown.removeprefix(f'#{number} ')}", room, pen.length)
+        pen.write(layout.left - _GAP, middle, shown, lane.ink, "rm")
 
 
-def _write_axis(draw: ImageDraw, layout: _Layout) -> None:
+def _write_axis(pen: _Pen, layout: _Layout) -> None:
     for time in _ticks(layout):
         text = f"{time:.10g} s"
-        half = math.ceil(draw.textlength(text) / 2)
+        half = math.ceil(pen.length(text) / 2)
         x = min(max(layout.x_of(time), half), layout.width - half)
-        draw.text((x, layout.plot_bottom + 15), text, fill=_INK, anchor="mm")
+        pen.write(x, layout.plot_bottom + 15, text, _INK, "mm")
 
 
 def _ticks(layout: _Layout) -> Iterator[Seconds]:
@@ -280,6 +324,7 @@ def tick_step(duration: Seconds, n_ticks: int) -> Seconds:
     return min(step for step in [*decades, 30.0, 60.0, 300.0, 600.0] if step >= least * (1 - 1e-9))
 
 
+@cache
 def _font() -> FreeTypeFont:
     """Load Pillow's own font with the basic layout, as kerning differs with the libraries that Pillow finds."""
     from PIL import ImageFont

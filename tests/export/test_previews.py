@@ -41,9 +41,9 @@ def preview_audio(samples: Any, sample_rate: int) -> tuple[Any, int]:
 
 def pixels_of(png: bytes) -> Any:
     with Image.open(io.BytesIO(png)) as image:
-        assert (image.format, image.mode) == ("PNG", "RGB")
+        assert (image.format, image.mode) == ("PNG", "P")
         assert image.info == {}
-        return np.asarray(image)
+        return np.asarray(image.convert("RGB"))
 
 
 def turn(start: float, end: float, speaker: str = "a") -> Turn:

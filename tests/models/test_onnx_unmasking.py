@@ -91,7 +91,9 @@ def test_bytes_are_those_with_masks(n_items: int, n_frames: int, tmp_path: Path)
     (expected, n_expected), (embeddings, n_embeddings) = old.pre_encode(mel, lengths), new.pre_encode(mel, lengths)
     assert (embeddings == expected).all()
     assert (n_embeddings == n_expected).all()
-    assert (new.encode(embeddings, n_embeddings).probabilities == old.encode(embeddings, n_embeddings).probabilities).all()
+    assert (
+        new.encode(embeddings, n_embeddings).probabilities == old.encode(embeddings, n_embeddings).probabilities
+    ).all()
 
 
 def test_batches_of_mixed_lengths_go_through_the_graph_with_masks() -> None:
