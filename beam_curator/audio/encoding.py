@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beam_curator.audio.files import SinkFile, WritableFile
 from beam_curator.audio.ogg import FixedSerialFile
@@ -42,6 +43,12 @@ _FORMATS = {
     "flac": _Format(8, 655_350, 1 << 62, 1 << 18),
     "ogg": _Format(255, 200_000, 1 << 62, 1 << 14),
 }
+
+
+_MOST_32 = np.float32((1 << 31) - 128)
+"""The largest float32 below 2 ** 31."""
+
+_CACHED_SAMPLES = 1 << 14
 
 
 def encode_audio(samples: Samples, sample_rate: int, audio_format: str, subtype: str | None = None) -> bytes:
@@ -160,7 +167,8 @@ class AudioEncoder:
             if self._sound is None:
                 # begun with the first samples: a clip without any must leave nothing in the file
                 self._sound = self._begun()
-            self._sound.write(block)
+            # libsndfile writes such numbers at once; samples it converts and writes in pieces of 8 KB
+            self._sound.write(rounded_down(block) if self._format == "wav" and self._subtype == "pcm_16" else block)
         self._sink.raise_error()
 
     def _begun(self) -> Any:
@@ -184,6 +192,31 @@ class AudioEncoder:
             self._sink.raise_error()
             what = f"{self._n_channels} channels at {self._rate} Hz"
             raise _not_encodable(what, self._format, err.error_string) from err
+
+
+def rounded_down(samples: Samples) -> NDArray[np.int16]:
+    """Turn samples into 16-bit numbers as libsndfile does for wav: into 32 bits, of which the lower half is cut off.
+
+    Its source is pcm.c, f2les_clip_array.
+
+    Args:
+      samples: float32 [n_samples, n_channels], finite.
+
+    Returns:
+      int16 [n_samples, n_channels].
+
+    Example:
+      >>> rounded_down(np.float32([[0.5], [-0.1], [2.0], [-2.0]])).ravel()
+      array([ 16384,  -3277,  32767, -32768], dtype=int16)
+    """
+    rounded = np.empty(samples.shape, np.int16)
+    # what is between the steps stays in the processor's cache
+    for low in range(0, len(samples), _CACHED_SAMPLES):
+        scaled = samples[low : low + _CACHED_SAMPLES] * np.float32(1 << 31)
+        np.clip(scaled, -(1 << 31), _MOST_32, out=scaled)
+        np.rint(scaled, out=scaled)
+        rounded[low : low + _CACHED_SAMPLES] = scaled.astype(np.int32) >> 16
+    return rounded
 
 
 def check_size(n_samples: int, n_channels: int, audio_format: str, subtype: str | None = None) -> None:

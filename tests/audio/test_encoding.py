@@ -41,6 +41,17 @@ def test_other_values_are_clipped_and_rounded_as_libsndfile_does(audio_format: s
     assert written.tolist() == expected
 
 
+def test_wav_has_the_numbers_of_libsndfile() -> None:
+    numbers = (np.arange(-32768, 32768) / 32768).astype(np.float32)
+    beside = [np.nextafter(numbers, np.float32(way)) for way in (-2, 2)]
+    random = np.random.default_rng(0)
+    noise = [random.standard_normal(50_000).astype(np.float32) * scale for scale in (3, 0.1, 1e-4, 1e-9)]
+    samples = np.concatenate([numbers, *beside, *noise])[:, None]
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16000, format="WAV", subtype="PCM_16")
+    assert encode_audio(samples, 16000, "wav") == file.getvalue()
+
+
 @pytest.mark.parametrize("audio_format", AUDIO_FORMATS)
 @pytest.mark.parametrize("n_samples", [1, 2, 577, 80000, 300000])
 def test_the_same_samples_give_the_same_bytes(audio_format: str, n_samples: int) -> None:
