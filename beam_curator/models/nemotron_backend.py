@@ -41,7 +41,6 @@ class NemotronModel:
         self._factor = int(network.config.audio_config.subsampling_factor)
         self._own: Any = None
         self._lock = threading.Lock()
-        network.model.upsampler.register_forward_pre_hook(self._silence_what_follows)
 
     def infer(self, waveforms: list[Floats]) -> list[Result]:
         """Return the probabilities of recordings; split the batch if memory runs out or a recording fails.
@@ -68,7 +67,8 @@ class NemotronModel:
         spoken = [position for position, n in enumerate(n_frames) if n]
         results = [np.zeros((n, self._n_speakers), np.float32) for n in n_frames]
         done = 0
-        with computing(str(self._network.device), self._threads):
+        hook = self._network.model.upsampler.register_forward_pre_hook(self._silence_what_follows)
+        with hook, computing(str(self._network.device), self._threads):
             for probabilities in self._steps([waveforms[position] for position in spoken]):
                 for row, position in enumerate(spoken):
                     piece = probabilities[row, : max(0, n_frames[position] - done)]

@@ -249,6 +249,14 @@ def test_out_of_memory_halves_the_batch(model: NemotronModel, kind: str) -> None
     assert network.sizes[:3] == [5, 2, 2]
 
 
+def test_models_that_share_a_network_do_not_disturb_each_other(model: NemotronModel) -> None:
+    NemotronModel(model._network, model._extractor)  # hears nothing, ever
+    other = NemotronModel(model._network, model._extractor)
+    long, short = other.infer([talk(9.0, 1)]), model.infer([talk(2.0, 2)])
+    assert [getattr(found, "shape", found) for found in (*long, *short)] == [(900, N_SPEAKERS), (200, N_SPEAKERS)]
+    assert difference(model.infer([talk(9.0, 1)])[0], long[0]) == 0
+
+
 def test_an_error_of_the_model_is_of_one_recording(model: NemotronModel) -> None:
     small, _ = limited(model, 2.5, IndexError("no such row\nand more"))
     failure, sound = small.infer([talk(3.0), talk(1.0)])
