@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +42,32 @@ def tiny_offline(offline_model: Model) -> Path:
 
 SLOW = os.environ.get("BEAM_CURATOR_SLOW") == "1"
 _N_LEFT_OUT = pytest.StashKey[int]()
+_N_MODULES = pytest.StashKey[int]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests that are marked slow, unless BEAM_CURATOR_SLOW=1."""
+    """Leave out tests that are marked slow, unless BEAM_CURATOR_SLOW=1; put heavy ones first.
+
+    Each process of pytest-xdist begins with an equal part of the tests, in their order: so one process loads NeMo.
+    """
     slow = [] if SLOW else [item for item in items if item.get_closest_marker("slow")]
     if slow:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
     config.stash[_N_LEFT_OUT] = len(slow)
+    items.sort(key=lambda item: item.get_closest_marker("heavy") is None)
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Keep what is loaded by now out of the collections of garbage, which would walk over it a thousand times."""
+    session.config.stash[_N_MODULES] = len(sys.modules)
     gc.freeze()
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Do the same once a test has loaded much."""
+    if len(sys.modules) > item.config.stash[_N_MODULES] + 300:
+        pytest_collection_finish(item.session)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -247,6 +247,7 @@ def table_after(head: str, page: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in body.splitlines()]
 
 
+@pytest.mark.heavy
 def test_the_page_of_diarization_shows_what_its_commands_do(
     reader: Path, streaming_model: Model, capsys: pytest.CaptureFixture[str]
 ) -> None:

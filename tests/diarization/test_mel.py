@@ -12,6 +12,8 @@ from beam_curator.diarization.models import Floats, MelRules
 from benchmarks.random_sortformer import talk
 from tests.diarization.backends import load_nemo, nemo_frames
 
+pytestmark = pytest.mark.heavy
+
 RULES = MelRules(n_mels=16)
 FILTERS = np.abs(np.random.default_rng(0).standard_normal((16, 257))).astype(np.float32)
 FRONT = MelFrontEnd(RULES, FILTERS)

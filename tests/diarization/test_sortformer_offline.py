@@ -8,6 +8,8 @@ from beam_curator.diarization.sortformer_offline import OfflineSortformer
 from benchmarks.random_sortformer import talk
 from tests.diarization.backends import NemoBackend, NumpyBackend, TwiceBackend, load_nemo, n_frames_of
 
+pytestmark = pytest.mark.heavy
+
 WAVES = [talk(seconds, seed=number, level=level) for number, (seconds, level) in enumerate(
     ((12.3, 0.3), (7.0, 0.9), (20.05, 0.05), (3.21, 0.5))
 )]  # fmt: skip

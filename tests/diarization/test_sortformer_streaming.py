@@ -18,6 +18,8 @@ from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS, Strea
 from benchmarks.random_sortformer import talk
 from tests.diarization.backends import NemoBackend, NumpyBackend, load_nemo, n_frames_of, nemo_frames
 
+pytestmark = pytest.mark.heavy
+
 SMALL = StreamingParameters(
     chunk_len=6, chunk_left_context=1, chunk_right_context=2, fifo_len=9, spkcache_update_period=8, spkcache_len=20
 )

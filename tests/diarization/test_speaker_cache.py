@@ -6,6 +6,8 @@ import pytest
 from beam_curator.diarization.models import CacheRules, Floats
 from beam_curator.diarization.speaker_cache import compress, highest, silence_profile, speaker_scores
 
+pytestmark = pytest.mark.heavy
+
 needs_nemo = pytest.mark.skipif(find_spec("nemo") is None, reason="NeMo is not installed")
 ONE_SILENT = CacheRules(spkcache_sil_frames_per_spk=1)
 

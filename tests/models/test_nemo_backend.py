@@ -25,6 +25,8 @@ from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.models.nemo_backend import NemoBackend, load_nemo
 from tests.models.conftest import Model, embeddings_of, mel_of
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -16,6 +16,8 @@ from beam_curator.models.nemo_backend import load_nemo
 from beam_curator.models.onnx_backend import OnnxBackend, checksums_of, load_onnx
 from tests.models.conftest import Model, embeddings_of, mel_of
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[2]
 CURE = "export the model again: beam-curator models export MODEL.nemo DIR"
 

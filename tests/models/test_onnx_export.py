@@ -14,6 +14,8 @@ from beam_curator.models.onnx_backend import load_onnx
 from beam_curator.models.onnx_export import ExportError, export_sortformer
 from tests.models.conftest import Model
 
+pytestmark = pytest.mark.heavy
+
 NAMES = [
     *("SHA256SUMS", "config.json", "encode.onnx", "encode_unmasked.onnx"),
     *("mel_filters.npy", "pre_encode.onnx", "pre_encode_unmasked.onnx"),

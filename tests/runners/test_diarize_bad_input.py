@@ -20,6 +20,8 @@ from tests.manifests import BAD_LINES, failures_in, line_of, run, run_process, w
 from tests.sortformers import Model
 from tests.transforms.diarization.turn_sets import by_id, diarize, entries_in
 
+pytestmark = pytest.mark.heavy
+
 OK = "ok"
 TALK: list[Speech] = [(0.8, 1.6, 0), (1.2, 2.0, 1), (2.4, 3.2, 2)]
 

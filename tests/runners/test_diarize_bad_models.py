@@ -18,6 +18,8 @@ from tests.fakes_models import Speech, write_band_model, write_sound
 from tests.manifests import run, run_process
 from tests.sortformers import Model, need_nemo
 
+pytestmark = pytest.mark.heavy
+
 TALK: list[Speech] = [(0.8, 1.6, 0), (1.2, 2.0, 1), (2.4, 3.2, 2)]
 
 

@@ -19,6 +19,8 @@ from tests.transforms.clips.clip_sets import clip_rows, extract, samples_in
 from tests.transforms.diarization.turn_sets import by_id, diarize, entries_in
 from tests.transforms.export.trees import export, tree_of
 
+pytestmark = pytest.mark.heavy
+
 PANEL: list[Speech] = [(10.0 * number, 10.0 * number + 8.0, number % 3) for number in range(12)]
 """Three speakers in turn for two minutes: 8 s each, and pauses of 2 s."""
 CALL: list[Speech] = [(0.8, 1.6, 0), (1.2, 2.0, 3)]

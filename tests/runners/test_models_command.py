@@ -18,6 +18,8 @@ from beam_curator.runners.options import UsageError
 from benchmarks.random_sortformer import make_sortformer
 from tests.fakes_models import write_band_model
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[2]
 REQUIRED = os.environ.get("BEAM_CURATOR_REQUIRE_NEMO") == "1"
 

@@ -21,6 +21,8 @@ from beam_curator.models.nemotron_backend import NemotronModel, load_nemotron
 from beam_curator.transforms.diarization.nemotron_handler import NemotronModelHandler
 from benchmarks.random_sortformer import talk
 
+pytestmark = pytest.mark.heavy
+
 N_MELS, N_SPEAKERS = 16, 8
 
 

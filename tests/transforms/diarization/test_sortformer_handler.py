@@ -34,6 +34,8 @@ from tests.fakes_models import (
     write_sound,
 )
 
+pytestmark = pytest.mark.heavy
+
 TALK: list[Speech] = [(0.8, 1.6, 0), (1.2, 2.0, 1), (2.4, 3.2, 2)]
 OTHER: list[Speech] = [(0.0, 0.8, 3), (33.6, 35.2, 0)]
 

@@ -22,6 +22,8 @@ from benchmarks.random_sortformer import talk
 from tests.sortformers import Model
 from tests.titanets import WIDTH, write_titanet
 
+pytestmark = pytest.mark.heavy
+
 WAVE = talk(40.0, seed=4)
 
 
