@@ -160,6 +160,19 @@ def run_process(*arguments: object, **settings: Any) -> subprocess.CompletedProc
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
+def run_main(capsys: pytest.CaptureFixture[str], *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command line as a process of its own does, but in this one, where Beam is loaded already."""
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", ["beam-curator", *map(str, arguments)])
+        patch.setattr(cli, "settle_threads", lambda: None)  # of a process
+        cli.main()
+    out, err = capsys.readouterr()
+    code = ended.value.code
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(sys.argv, code, out, err)
+
+
 def without_override() -> None:
     """Give up root's right to read what may not be read; as `preexec_fn` of a process."""
     if os.geteuid() == 0:

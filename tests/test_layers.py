@@ -94,10 +94,13 @@ def room_of(module: str) -> str:
     return module.split(".")[1]
 
 
-def what_comes_along(modules: Sequence[str], forbidden: Sequence[str]) -> dict[str, list[str]]:
-    """Import modules one after the other in a fresh interpreter; return the forbidden ones that each brought in."""
+def what_comes_along(modules: Sequence[str], forbidden: Sequence[str], begin: str = "") -> dict[str, list[str]]:
+    """Import modules one after the other in a fresh interpreter; return the forbidden ones that each brought in.
+
+    `begin` is run before.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, " ".join(modules)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", begin + SCRIPT, " ".join(modules)], cwd=ROOT, capture_output=True, text=True, check=True
     )
     loaded: dict[str, list[str]] = json.loads(done.stdout)
     assert list(loaded) == list(modules)
@@ -167,9 +170,13 @@ def test_every_module_of_transforms_needs_beam() -> None:
     assert without == []
 
 
+QUICKLY = "from beam_curator.files.beam_imports import import_beam; import_beam()"
+"""Load Beam without torch and other libraries of which nothing is asked."""
+
+
 def test_transforms_do_not_know_runners() -> None:
     assert len(TRANSFORMS) >= 9
-    assert what_comes_along(TRANSFORMS, ["beam_curator.runners"]) == {}
+    assert what_comes_along(TRANSFORMS, ["beam_curator.runners"], QUICKLY) == {}
 
 
 def test_transforms_without_models_know_none() -> None:
@@ -181,6 +188,8 @@ def test_transforms_without_models_know_none() -> None:
 WITHOUT_MODELS = """
 import importlib, sys
 sys.modules.update(dict.fromkeys(sys.argv[1].split()))
+from beam_curator.files.beam_imports import import_beam
+import_beam()
 for name in sys.argv[2].split():
     importlib.import_module(name)
 """

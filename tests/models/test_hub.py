@@ -6,6 +6,7 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -61,13 +62,35 @@ def said(process: subprocess.Popen[str]) -> str:
     return out.strip()
 
 
-def resolve(name: str, cache: Path, *, endpoint: str | None = None, sha256: str = "", **more: str) -> str:
-    return said(start(name, cache, endpoint=endpoint, sha256=sha256, **more))
+class Resolve(Protocol):
+    def __call__(self, name: str, cache: Path, *, endpoint: str, sha256: str | None = None) -> str: ...
+
+
+@pytest.fixture
+def resolve(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Resolve:
+    """Return what resolves a name as RESOLVE does, but in this process, with the endpoint where the client keeps it."""
+    _need_hub_client()
+    from huggingface_hub import constants
+
+    def in_this_process(name: str, cache: Path, *, endpoint: str, sha256: str | None = None) -> str:
+        monkeypatch.setenv("HF_TOKEN", SECRET)
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        files = "{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{endpoint}/{files}")
+        try:
+            found = resolve_model(name, None, str(cache), sha256=sha256)
+            line = f"{found.kind} {found.path} {found.revision}"
+        except ValueError as err:
+            line = f"{type(err).__name__} {err}"
+        assert SECRET not in line + "".join(capfd.readouterr())
+        return line
+
+    return in_this_process
 
 
 def test_a_hub_out_of_reach_is_said_at_once(tmp_path: Path) -> None:
     begin = time.monotonic()
-    found = resolve(NAME, tmp_path, endpoint="https://hub.invalid")
+    found = said(start(NAME, tmp_path, endpoint="https://hub.invalid"))
     assert time.monotonic() - begin < 30
     assert found.startswith(
         f"ModelNotFoundError model {NAME} cannot be fetched: the hub cannot be reached (ConnectError: "
@@ -75,7 +98,7 @@ def test_a_hub_out_of_reach_is_said_at_once(tmp_path: Path) -> None:
     assert found.endswith("): download it elsewhere and give --model-path FILE.nemo")
 
 
-def test_a_hub_that_is_silent_is_given_up(tmp_path: Path) -> None:
+def test_a_hub_that_is_silent_is_given_up(resolve: Resolve, tmp_path: Path) -> None:
     with Hub(NAME, {"a.nemo": NEMO}) as hub:
         hub.delay = 60
         begin = time.monotonic()
@@ -86,9 +109,8 @@ def test_a_hub_that_is_silent_is_given_up(tmp_path: Path) -> None:
 
 def test_a_client_that_is_told_to_stay_offline(tmp_path: Path) -> None:
     with Hub(NAME, {"a.nemo": NEMO}) as hub:
-        assert "the hub cannot be reached (OfflineModeIsEnabled" in resolve(
-            NAME, tmp_path, endpoint=hub.url, HF_HUB_OFFLINE="1"
-        )
+        found = said(start(NAME, tmp_path, endpoint=hub.url, HF_HUB_OFFLINE="1"))
+    assert "the hub cannot be reached (OfflineModeIsEnabled" in found
 
 
 @pytest.mark.parametrize(
@@ -100,14 +122,14 @@ def test_a_client_that_is_told_to_stay_offline(tmp_path: Path) -> None:
         (500, "", "the hub cannot be reached (HfHubHTTPError"),
     ],
 )
-def test_what_the_hub_answers_is_said(tmp_path: Path, status: int, error_code: str, why: str) -> None:
+def test_what_the_hub_answers_is_said(resolve: Resolve, tmp_path: Path, status: int, error_code: str, why: str) -> None:
     with Hub(NAME, {"a.nemo": NEMO}) as hub:
         hub.status, hub.error_code = status, error_code
         found = resolve(NAME, tmp_path, endpoint=hub.url)
     assert found.startswith(f"ModelNotFoundError model {NAME} cannot be fetched: {why}")
 
 
-def test_workers_that_start_at_once_fetch_once(tmp_path: Path) -> None:
+def test_workers_that_start_at_once_fetch_once(resolve: Resolve, tmp_path: Path) -> None:
     files = {"README.md": b"#", "b.nemo": nemo_bytes(b"b"), "a.nemo": NEMO, "weights.pkl": b"pickle"}
     with Hub(NAME, files) as hub:
         hub.delay = 0.2
@@ -120,7 +142,7 @@ def test_workers_that_start_at_once_fetch_once(tmp_path: Path) -> None:
     assert resolve(NAME, tmp_path, endpoint="https://hub.invalid") == line  # what is there needs no hub
 
 
-def test_of_a_transformers_model_only_what_is_needed_is_fetched(tmp_path: Path) -> None:
+def test_of_a_transformers_model_only_what_is_needed_is_fetched(resolve: Resolve, tmp_path: Path) -> None:
     files = {**TRANSFORMERS, "README.md": b"#", "m.nemo": NEMO, "sub/model.safetensors": b"", "pytorch_model.bin": b""}
     with Hub("nvidia/Nemotron-3-Diarization", files) as hub:
         found = resolve(f"nvidia/Nemotron-3-Diarization@{COMMIT}", tmp_path, endpoint=hub.url)
@@ -128,7 +150,7 @@ def test_of_a_transformers_model_only_what_is_needed_is_fetched(tmp_path: Path) 
     assert found.startswith("transformers ")
 
 
-def test_of_a_sortformer_in_both_forms_the_nemo_file_is_fetched(tmp_path: Path) -> None:
+def test_of_a_sortformer_in_both_forms_the_nemo_file_is_fetched(resolve: Resolve, tmp_path: Path) -> None:
     files = {**TRANSFORMERS, "config.json": b'{"model_type": "sortformer"}', "m.nemo": NEMO}
     with Hub("nvidia/diar_sortformer_4spk-v1", files) as hub:
         found = resolve("nvidia/diar_sortformer_4spk-v1", tmp_path, endpoint=hub.url)
@@ -136,13 +158,13 @@ def test_of_a_sortformer_in_both_forms_the_nemo_file_is_fetched(tmp_path: Path) 
     assert found.startswith("nemo ")
 
 
-def test_a_repository_without_weights(tmp_path: Path) -> None:
+def test_a_repository_without_weights(resolve: Resolve, tmp_path: Path) -> None:
     with Hub("org/text", {"README.md": b"#", "config.json": b"{}"}) as hub:
         found = resolve("org/text", tmp_path, endpoint=hub.url)
     assert found == "ModelFileError model org/text has neither a .nemo file nor safetensors: name a diarization model"
 
 
-def test_a_download_that_broke_off_is_not_taken_for_whole(tmp_path: Path) -> None:
+def test_a_download_that_broke_off_is_not_taken_for_whole(resolve: Resolve, tmp_path: Path) -> None:
     big = nemo_bytes(bytes(300_000))
     with Hub(NAME, {"a.nemo": big}) as hub:
         hub.breaks_off["a.nemo"] = 1000
@@ -157,14 +179,14 @@ def test_a_download_that_broke_off_is_not_taken_for_whole(tmp_path: Path) -> Non
     assert Path(path).read_bytes() == big
 
 
-def test_another_hash_than_that_of_the_hub_is_refused(tmp_path: Path) -> None:
+def test_another_hash_than_that_of_the_hub_is_refused(resolve: Resolve, tmp_path: Path) -> None:
     with Hub(NAME, {"a.nemo": NEMO}) as hub:
         found = resolve(NAME, tmp_path, endpoint=hub.url, sha256="0" * 64)
     assert found.startswith("ModelFileError ")
     assert f"a.nemo has sha256 {sha256(NEMO)}, expected {'0' * 64}: it is not loaded; delete it and fetch it" in found
 
 
-def test_a_holder_that_is_killed_leaves_no_lock(tmp_path: Path) -> None:
+def test_a_holder_that_is_killed_leaves_no_lock(resolve: Resolve, tmp_path: Path) -> None:
     with Hub(NAME, {"a.nemo": NEMO}) as hub:
         hub.delay = 4.0
         holder = start(NAME, tmp_path, endpoint=hub.url)

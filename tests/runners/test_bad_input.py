@@ -162,8 +162,7 @@ def test_a_time_beyond_all_doubles_is_one_failure(tmp_path: Path, time: int) -> 
     entry = speech(4)
     entry["segments"][2]["start"] = time
     manifest = write_lines(tmp_path / "a.jsonl", [GOOD[0], line_of(entry)])
-    ended = run_process("windows", manifest, "--output", tmp_path / "out")
-    assert ended.returncode == 3, ended.stderr
+    assert run("windows", manifest, "--output", tmp_path / "out") == 3
     assert [failure["code"] for failure in failures_in(tmp_path / "out")] == ["bad_time"]
 
 

@@ -15,7 +15,7 @@ from tests.manifests import (
     needs_reference,
     rows_in,
     run,
-    run_process,
+    run_main,
     speech,
     write_lines,
 )
@@ -244,9 +244,9 @@ class TestEntries:
             run("benchmark", "--config", tmp_path / "b.yaml", "--entry", "mine", "--results", tmp_path / "b")
 
 
-def test_a_damaged_input_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_damaged_input_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(line_of(speech(50)))[:-30])
-    ended = run_process("benchmark", tmp_path / "a.jsonl.gz", "--results", tmp_path / "b")
+    ended = run_main(capsys, "benchmark", tmp_path / "a.jsonl.gz", "--results", tmp_path / "b")
     assert ended.returncode in (1, 2)
     assert "Traceback" not in ended.stderr
 

@@ -9,7 +9,7 @@ import pytest
 from beam_curator.runners import cli
 from beam_curator.runners.job_options import JOBS
 from beam_curator.runners.options import UsageError, flag_of
-from tests.manifests import names_in, run, run_process, write_lines, write_speech
+from tests.manifests import names_in, run, run_main, run_process, write_lines, write_speech
 
 
 def split(*arguments: str) -> tuple[list[str], list[str]]:
@@ -119,14 +119,14 @@ class TestRun:
 
 
 class TestMain:
-    """The exit codes, in processes of their own."""
+    """The exit codes."""
 
-    def test_done_is_0(self, tmp_path: Path) -> None:
-        ended = run_process("windows", write_speech(tmp_path / "a.jsonl", 4), "--output", tmp_path / "out")
+    def test_done_is_0(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        ended = run_main(capsys, "windows", write_speech(tmp_path / "a.jsonl", 4), "--output", tmp_path / "out")
         assert (ended.returncode, ended.stderr) == (0, "")
         assert ended.stdout.splitlines()[-1].startswith("1 entry, 2 windows, 1 kept, 120.0 s in ")
 
-    def test_done_with_failures_is_3(self, tmp_path: Path) -> None:
+    def test_done_with_failures_is_3_also_in_a_process_of_its_own(self, tmp_path: Path) -> None:
         manifest = write_lines(tmp_path / "a.jsonl", [b"broken"])
         ended = run_process("windows", manifest, "--output", tmp_path / "out")
         assert ended.returncode == 3
@@ -138,10 +138,12 @@ class TestMain:
         assert ended.stderr == f"beam-curator: file {tmp_path}/none.jsonl is not there: check the path\n"
         assert names_in(tmp_path) == []
 
-    def test_a_job_that_failed_is_1_and_leaves_no_manifest(self, tmp_path: Path) -> None:
+    def test_a_job_that_failed_is_1_and_leaves_no_manifest(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         manifest = write_speech(tmp_path / "a.jsonl", 4)
         (tmp_path / "out" / "windows-00000-of-00001.jsonl").mkdir(parents=True)  # in the way of the rows
-        ended = run_process("windows", manifest, "--output", tmp_path / "out")
+        ended = run_main(capsys, "windows", manifest, "--output", tmp_path / "out")
         assert ended.returncode == 1
         assert "beam-curator: the job failed: " in ended.stderr
         assert "Traceback" not in ended.stderr

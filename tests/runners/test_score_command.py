@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -148,25 +149,32 @@ class TestNamesThatCannotBePrinted:
         for side in ("odd-ref", "odd-hyp"):
             write_turns(sides / f"{side}.rttm", ("会é😀", [(0, 5, "x")]))
 
-    @pytest.mark.parametrize(("form", "shown"), [("table", r"\u4f1aé\U0001f600"), ("csv", r"\u4f1aé\U0001f600")])
-    def test_they_are_escaped(self, sides: Path, form: str, shown: str) -> None:
-        done = run_process(
-            *("score", "odd-ref.rttm", "odd-hyp.rttm", "--format", form),
-            env=os.environ | {"PYTHONIOENCODING": "latin-1"},
-            encoding="latin-1",
-        )
+    def test_a_process_escapes_them(self) -> None:
+        arguments = ("score", "odd-ref.rttm", "odd-hyp.rttm", "--format", "table")
+        environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+        done = run_process(*arguments, env=environment, encoding="latin-1")
         assert (done.returncode, done.stderr) == (0, "")
-        assert shown in done.stdout
+        assert r"\u4f1aé\U0001f600" in done.stdout
+
+    @pytest.mark.parametrize("form", ["table", "csv"])
+    def test_they_are_escaped(self, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert r"\u4f1aé\U0001f600" in said_in("latin-1", form, monkeypatch)
 
     @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
-    def test_json_stays_json(self, sides: Path, encoding: str) -> None:
-        done = run_process(
-            *("score", "odd-ref.rttm", "odd-hyp.rttm", "--format", "json"),
-            env=os.environ | {"PYTHONIOENCODING": encoding},
-            encoding=encoding,
-        )
-        assert json.loads(done.stdout)["tables"][0]["recordings"][0]["recording_id"] == "会é😀"
-        assert ("会é😀" in done.stdout) == (encoding == "utf-8")
+    def test_json_stays_json(self, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        said = said_in(encoding, "json", monkeypatch)
+        assert json.loads(said)["tables"][0]["recordings"][0]["recording_id"] == "会é😀"
+        assert ("会é😀" in said) == (encoding == "utf-8")
+
+
+def said_in(encoding: str, form: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Score recordings with odd names while standard output has an encoding; return what it is given."""
+    written = io.BytesIO()
+    with monkeypatch.context() as patch, io.TextIOWrapper(written, encoding) as stream:
+        patch.setattr(sys, "stdout", stream)
+        assert run("score", "odd-ref.rttm", "odd-hyp.rttm", "--format", form) == 0
+        stream.flush()
+        return written.getvalue().decode(encoding)
 
 
 class TestWhatIsSaid:
@@ -263,19 +271,22 @@ BLOCKS = re.findall(r"^\$ (.*)\n((?:(?!\$ |```).*\n)*)", PAGE, re.MULTILINE)
 EXIT_CODE = "echo $?"
 
 
-def test_the_page_shows_what_its_commands_print(tmp_path: Path) -> None:
+def test_the_page_shows_what_its_commands_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     code, n_commands = 0, 0
     for command, shown in BLOCKS:
         if command.startswith("cat "):
-            path = tmp_path / command.removeprefix("cat ")
+            path = Path(command.removeprefix("cat "))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(shown, encoding="utf-8")
         elif command == EXIT_CODE:
             assert shown == f"{code}\n"
         else:
-            done = run_process(*shlex.split(command)[1:], cwd=tmp_path)
-            assert sorted((done.stderr + done.stdout).splitlines()) == sorted(shown.splitlines())
-            code, n_commands = done.returncode, n_commands + 1
+            code, n_commands = run(*shlex.split(command)[1:]), n_commands + 1
+            said = capsys.readouterr()
+            assert sorted((said.err + said.out).splitlines()) == sorted(shown.splitlines())
     assert n_commands == 4
 
 

@@ -83,6 +83,8 @@ def test_a_job_is_translated_offline(scope: str, output: list[str]) -> None:
 def test_code_of_a_main_session_would_be_noticed() -> None:
     """The check above can fail: a function of the running script is pickled by value, with its module's name."""
     script = (
+        "from beam_curator.runners.beam_start import start_beam\n"
+        "start_beam(for_dataflow=True)\n"
         "import apache_beam as beam\n"
         "from beam_curator.runners.engines.dataflow import translate\n"
         "from beam_curator.runners.job_options import RunOptions\n"

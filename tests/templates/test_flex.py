@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -288,29 +289,31 @@ def test_flags_without_a_value_are_written_as_beam_takes_them() -> None:
     ("arguments", "message"),
     [
         (["--output=gs://c"], r"the following arguments are required: --input"),
-        pytest.param(
-            [*PATHS, "--truncation=maybe"],
-            r"parameter truncation is 'maybe', expected true or false",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            [*PATHS, "--min_speakers=two"],
-            r"argument --min-speakers: invalid whole number value: 'two'",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param([*PATHS, "--layout=fat"], r"argument --layout: invalid choice: 'fat'", marks=pytest.mark.slow),
+        ([*PATHS, "--truncation=maybe"], r"parameter truncation is 'maybe', expected true or false"),
+        ([*PATHS, "--min_speakers=two"], r"argument --min-speakers: invalid whole number value: 'two'"),
+        ([*PATHS, "--layout=fat"], r"argument --layout: invalid choice: 'fat'"),
         ([*PATHS, "--min_speakers=7"], r"min_speakers 7 exceeds max_speakers 5"),
         ([*PATHS, "--min_speeker=7"], r"unknown flag --min_speeker: did you mean --min-speakers\?"),
-        pytest.param(["--input=", "--output=gs://c"], r"no INPUT given", marks=pytest.mark.slow),
+        (["--input=", "--output=gs://c"], r"no INPUT given"),
         pytest.param(PATHS, r"--project is missing; --region is missing; .*sdk_container_image", marks=needs_google),
     ],
 )
-def test_what_cannot_be_launched_ends_with_a_message_and_code_2(arguments: list[str], message: str) -> None:
-    process = subprocess.run(
-        [sys.executable, str(FOLDER / "windows.py"), *arguments], capture_output=True, text=True, check=False
-    )
+def test_what_cannot_be_launched_ends_with_a_message_and_code_2(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["windows.py", *arguments])
+    monkeypatch.setattr(cli, "settle_threads", lambda: None)  # which is for the process that a launch is
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(FOLDER / "windows.py"), run_name="__main__")
+    assert ended.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_process_that_cannot_launch_says_so_and_no_more() -> None:
+    command = [sys.executable, str(FOLDER / "windows.py"), *PATHS, "--min_speakers=7"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
     assert process.returncode == 2
-    assert re.search(message, process.stderr), process.stderr
+    assert re.search(r"^beam-curator: .*min_speakers 7 exceeds max_speakers 5", process.stderr, re.MULTILINE)
     assert "Traceback" not in process.stderr
 
 

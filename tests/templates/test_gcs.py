@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("google.cloud.storage", reason="needs beam-curator[gcp]")
 
+from beam_curator.runners import cli
 from tests.templates.fake_gcs import FakeStore, fake_gcs
 
 TALKS = Path(__file__).parents[2] / "examples" / "talks.jsonl"
@@ -47,9 +48,9 @@ def run(store: FakeStore, *arguments: str) -> "subprocess.CompletedProcess[str]"
 def test_a_set_in_a_bucket_is_that_of_a_disk(store: FakeStore, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.jsonl").write_bytes(TALKS.read_bytes())
-    local = run(store, "windows", str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl"), f"--output={tmp_path / 'out'}")
+    local = cli.run(["windows", str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl"), f"--output={tmp_path / 'out'}"])
     remote = run(store, "windows", "gs://bucket/in", "--output=gs://bucket/out")
-    assert (local.returncode, remote.returncode) == (3, 3), remote.stderr
+    assert (local, remote.returncode) == (3, 3), remote.stderr
     rows = [name for name in store.names_under(OUT) if name.startswith("windows-")]
     assert len(rows) == 2
     for name in rows:

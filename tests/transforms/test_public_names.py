@@ -32,7 +32,8 @@ def test_every_public_transform_is_a_name_of_the_package() -> None:
 
 
 def test_names_are_loaded_when_they_are_used() -> None:
-    code = "import sys; from beam_curator.transforms import CutClips\n"
+    code = "import sys; from beam_curator.files.beam_imports import import_beam; import_beam()\n"
+    code += "from beam_curator.transforms import CutClips\n"
     code += "print(sorted({'apache_beam.ml.inference.base', 'torch', 'onnxruntime'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

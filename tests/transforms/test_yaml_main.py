@@ -1,15 +1,20 @@
-"""Beam's own command, in a process of its own, on the template and on the examples of docs/yaml.md."""
+"""Beam's own command, on the template and on the examples of docs/yaml.md."""
 
 import json
 import re
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from beam_curator.transforms.yaml.yaml_rows import RowRefusedError
 from tests.manifests import BAD_LINES, TALKS, line_of, lines_in, manifest_of, rows_in, run, speech, write_lines
+from tests.yaml_runs import arguments_of, run_yaml
+
+pytestmark = pytest.mark.heavy
 
 pytest.importorskip("apache_beam.yaml.main")
 
@@ -17,28 +22,6 @@ ROOT = Path(__file__).parents[2]
 BATCH = ROOT / "templates" / "yaml" / "batch.yaml"
 CLIPS = ROOT / "templates" / "yaml" / "clips.yaml"
 PAGE = (ROOT / "docs" / "yaml.md").read_text(encoding="utf-8")
-
-
-QUICKLY = """
-import runpy, sys
-sys.modules["vertexai"] = None
-from beam_curator.files.beam_imports import leave_out_model_manager
-leave_out_model_manager()
-from beam_curator.runners.beam_memos import keep_memos
-keep_memos()
-runpy.run_module("apache_beam.yaml.main", run_name="__main__")
-"""
-"""Beam's command, without the 10 s that its libraries for models take to load."""
-
-
-def run_yaml(
-    pipeline: Path | str, cwd: Path, *, as_users_do: bool = False, **variables: Any
-) -> subprocess.CompletedProcess[str]:
-    main = ["-m", "apache_beam.yaml.main"] if as_users_do else ["-c", QUICKLY]
-    command = [sys.executable, *main, f"--yaml_pipeline_file={pipeline}", "--runner=FnApiRunner"]
-    if variables:
-        command.append(f"--jinja_variables={json.dumps(variables)}")
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
 
 
 def without_stage(line: bytes) -> tuple[tuple[str, Any], ...]:
@@ -50,7 +33,9 @@ def test_the_template_gives_the_rows_and_failures_of_the_command(tmp_path: Path)
     inputs = [str(TALKS), str(bad)]
     run("windows", *inputs, "--output", tmp_path / "command")
     out = tmp_path / 'out "of" yaml'
-    done = run_yaml(BATCH, tmp_path, as_users_do=True, inputs=inputs, output=str(out))
+    command = [sys.executable, "-m", "apache_beam.yaml.main"]
+    command += arguments_of(BATCH, {"inputs": inputs, "output": str(out)})
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     rows = lines_in(out, "windows.jsonl-*-of-*")
     assert len(rows) == 7
@@ -66,10 +51,8 @@ def test_the_template_gives_the_rows_and_failures_of_the_command(tmp_path: Path)
 def test_the_template_runs_from_its_own_folder_with_another_target(tmp_path: Path) -> None:
     write_lines(tmp_path / "a.jsonl", [line_of(speech(6))])
     run("windows", tmp_path / "a.jsonl", "--output", tmp_path / "command", "--target-window-duration", "80")
-    done = run_yaml(
-        BATCH.name, BATCH.parent, inputs=[str(tmp_path / "a.jsonl")], output=str(tmp_path / "out"), target=80
-    )
-    assert done.returncode == 0, done.stderr
+    places = {"inputs": [str(tmp_path / "a.jsonl")], "output": str(tmp_path / "out")}
+    run_yaml(BATCH.name, BATCH.parent, **places, target=80)
     assert lines_in(tmp_path / "out", "windows.jsonl-*-of-*") == rows_in(tmp_path / "command")
     assert [path.read_bytes() for path in (tmp_path / "out").glob("failures.jsonl-*")] == [b""]
 
@@ -83,11 +66,10 @@ def test_the_whole_job_of_the_docs_writes_the_set_of_the_command(
     pipeline.write_text(text.replace("templates/yaml/providers.yaml", listing), encoding="utf-8")
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / "talks.jsonl").symlink_to(TALKS)
-    done = run_yaml(pipeline, tmp_path)
-    assert done.returncode == 0, done.stderr
+    lines = run_yaml(pipeline, tmp_path)
     logged = re.findall(r"^INFO:root:.*$", PAGE, re.MULTILINE)
     assert 'INFO:root:{"name": "overlap.windows", "value": 7}' in logged
-    assert sorted(line for line in done.stderr.splitlines() if line.startswith("INFO:root:")) == logged
+    assert sorted(line for line in lines if line.startswith("INFO:root:")) == logged
     monkeypatch.chdir(tmp_path)
     run("windows", "examples/talks.jsonl", "--output", "command")
     assert manifest_of(Path("set_output")) == manifest_of(Path("command"))
@@ -96,10 +78,9 @@ def test_the_whole_job_of_the_docs_writes_the_set_of_the_command(
 def test_the_template_of_clips_writes_the_set_of_the_command(tmp_path: Path) -> None:
     pieces = str(TALKS.with_name("pieces.jsonl"))
     run("extract", pieces, "--output", tmp_path / "command", "--output-format", "flac")
-    done = run_yaml(CLIPS, tmp_path, inputs=[pieces], output=str(tmp_path / "out"))
-    assert done.returncode == 0, done.stderr
+    lines = run_yaml(CLIPS, tmp_path, inputs=[pieces], output=str(tmp_path / "out"))
     (shown,) = re.findall(r"`(\{\"name\": \"cut.clips\".*?\})`", PAGE)
-    assert f"INFO:root:{shown}" in done.stderr.splitlines()
+    assert f"INFO:root:{shown}" in lines
     assert manifest_of(tmp_path / "out") == manifest_of(tmp_path / "command")
 
 
@@ -109,7 +90,8 @@ def test_without_error_handling_the_job_fails_and_says_why(tmp_path: Path) -> No
     (tmp_path / "p.yaml").write_text(
         f"pipeline: {{type: chain, transforms: {steps}}}\nproviders: [{{include: {listing}}}]\n", encoding="utf-8"
     )
-    done = run_yaml(tmp_path / "p.yaml", ROOT)
-    assert done.returncode == 1
+    with pytest.raises(RowRefusedError) as caught:
+        run_yaml(tmp_path / "p.yaml", ROOT)
     (shown,) = re.findall(r"^    beam_curator\S+RowRefusedError.*?\n\n", PAGE, re.MULTILINE | re.DOTALL)
-    assert done.stderr.splitlines()[-1] == " ".join(shown.split())
+    last = traceback.format_exception_only(caught.value)[-1].splitlines()[-1]  # where a process would end
+    assert last == " ".join(shown.split())

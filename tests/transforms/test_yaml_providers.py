@@ -29,6 +29,8 @@ from beam_curator.windows.window_options import OverlapOptions, WindowOutputOpti
 from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import line_of, speech, write_lines
 
+pytestmark = pytest.mark.heavy
+
 yaml_provider = pytest.importorskip("apache_beam.yaml.yaml_provider")
 yaml_transform = pytest.importorskip("apache_beam.yaml.yaml_transform")
 

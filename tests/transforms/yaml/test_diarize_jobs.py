@@ -12,15 +12,15 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.typehints.schemas import named_fields_from_element_type
 
 from beam_curator.diarization.diarize_rules import DiarizeRules
-from beam_curator.models.onnx_export import export_sortformer
 from beam_curator.runners import exit_codes
 from beam_curator.transforms.yaml.diarize_jobs import Diarize, DiarizeRecordings, row_asking
 from beam_curator.transforms.yaml.steps import ReadManifests
 from beam_curator.transforms.yaml.yaml_rows import CountRow, DiarizedRow, ManifestRow
-from benchmarks.random_sortformer import make_sortformer
 from tests.manifests import lines_in, manifest_of, names_in, run, write_lines
-from tests.models.conftest import need_nemo
-from tests.transforms.test_yaml_main import run_yaml
+from tests.sortformers import Model
+from tests.yaml_runs import run_yaml
+
+pytestmark = pytest.mark.heavy
 
 TEMPLATE = Path(__file__).parents[3] / "templates" / "yaml" / "diarize.yaml"
 ERRORS = {"output": "errors"}
@@ -28,14 +28,9 @@ FLAGS = ["--turn-preset", "v1-dihard3", "--latency", "low", "--bandwidth"]
 OPTIONS: dict[str, Any] = {"turn_preset": "v1-dihard3", "latency": "low", "bandwidth": True}
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An exported model with random weights."""
-    need_nemo()
-    folder = tmp_path_factory.mktemp("model")
-    make_sortformer("tiny", streaming=True).save_to(str(folder / "model.nemo"))
-    export_sortformer(str(folder / "model.nemo"), str(folder / "onnx"))
-    return str(folder / "onnx")
+@pytest.fixture
+def model(streaming_model: Model) -> str:
+    return str(streaming_model.onnx)
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +95,8 @@ def test_a_whole_job_writes_the_set_that_the_command_writes(model: str, talks: P
 def test_the_template_writes_the_set_that_the_command_writes(model: str, talks: Path, tmp_path: Path) -> None:
     run("diarize", talks, "--output", tmp_path / "command", "--model-path", model, "--latency", "low", "--bandwidth")
     variables = {"inputs": [str(talks)], "output": str(tmp_path / "out"), "model": model, "latency": "low"}
-    done = run_yaml(TEMPLATE, tmp_path, **variables, bandwidth=True)
-    assert done.returncode == 0, done.stderr
-    assert 'INFO:root:{"name": "diarize.turns", "value": 2}' in done.stderr.splitlines()
+    lines = run_yaml(TEMPLATE, tmp_path, **variables, bandwidth=True)
+    assert 'INFO:root:{"name": "diarize.turns", "value": 2}' in lines
     assert manifest_of(tmp_path / "out") == manifest_of(tmp_path / "command")
 
 
