@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +23,8 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make an environment that holds nothing but our sdist, as Beam's stager builds it, and what that asks for."""
     folder = tmp_path_factory.mktemp("bare")
     sdist = Stager._build_setup_package(str(ROOT / "setup.py"), str(folder))
-    venv.create(folder / "venv", with_pip=True)
-    pip = [str(folder / "venv/bin/python"), "-m", "pip", "install", "--quiet", "--no-compile"]
+    venv.create(folder / "venv")
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "venv"), "install", "--quiet", "--no-compile"]
     subprocess.run([*pip, "--constraint", str(ROOT / "requirements.lock"), sdist], check=True, cwd=folder)
     return folder
 

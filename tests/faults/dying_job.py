@@ -1,15 +1,11 @@
-"""A command that ends itself with SIGKILL at a counted moment: `MOMENT KEPT MIDDLE COMMAND…`.
-
-KEPT matches the paths, below the output, of files that stay; MIDDLE is how many of them are in place when the moment
-`middle_file` has come. The moments do not depend on how fast the machine is.
-"""
+"""A command that ends itself with SIGKILL at a counted moment, which does not depend on how fast the machine is."""
 
 import itertools
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -99,7 +95,18 @@ def prepare_to_die(moment: str, kept: str, middle: int, output: str) -> None:
         os.replace = moments[moment]
 
 
-if __name__ == "__main__":
-    moment, kept, middle, *command = sys.argv[1:]
-    prepare_to_die(moment, kept, int(middle), command[command.index("--output") + 1])
+def run_and_die(moment: str, kept: str, middle: int, command: Sequence[str], said: Path) -> None:
+    """Run a command in this process, which ends at a moment.
+
+    Args:
+      moment: one of those above.
+      kept: matches the paths, below the output, of files that stay.
+      middle: how many of them are in place when the moment `middle_file` has come.
+      command: the command line.
+      said: takes the output.
+    """
+    with said.open("wb") as stream:
+        for number in (1, 2):
+            os.dup2(stream.fileno(), number)
+    prepare_to_die(moment, kept, middle, command[command.index("--output") + 1])
     sys.exit(cli.run(command))

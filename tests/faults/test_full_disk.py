@@ -27,11 +27,11 @@ def mount(path: Path, *options: str) -> bool:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a file system of 20 MB."""
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Mount a file system of so many MB, by default 20."""
     path = tmp_path / "small"
     path.mkdir()
-    if not mount(path, "size=20m"):
+    if not mount(path, f"size={getattr(request, 'param', 20)}m"):
         pytest.skip("mounting a small file system is not allowed here")
     yield path
     subprocess.run(["umount", "--lazy", str(path)], check=True)
@@ -62,12 +62,13 @@ def test_a_full_disk_fails_the_job_and_leaves_no_manifest(talks: Path, small_dis
     assert files_in(output) == expected_names(output)
 
 
+@pytest.mark.parametrize("small_disk", [10], indirect=True)
 @pytest.mark.parametrize("name", ["extract", "extract into tars"])
 def test_extraction_goes_on_once_there_is_space(
     name: str, tmp_path: Path, small_disk: Path, more_space: Callable[[], None]
 ) -> None:
     work, undisturbed, output = WORKS[name], tmp_path / "out", small_disk / "out"
-    manifest = work.write(tmp_path, work.size)
+    manifest = work.write(tmp_path, work.size // 2)
     code, text = finish(start("extract", manifest, undisturbed, *work.flags))
     assert code == 0, text
 
@@ -107,8 +108,8 @@ def test_a_full_disk_for_a_long_clip_is_no_fault_of_the_clip(tmp_path: Path, sma
     assert not list(output.glob("failures*"))
 
 
-def test_a_limit_on_files_fails_the_job_and_leaves_no_manifest(talks: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out"
+def test_a_limit_on_files_fails_the_job_and_leaves_no_manifest(tmp_path: Path) -> None:
+    talks, output = write_talks(tmp_path, 1_000), tmp_path / "out"
     command = f"ulimit -f 1000; exec {COMMAND} windows {talks} --output {output} --tolerate 100%"
     process = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     code, text = finish(process)

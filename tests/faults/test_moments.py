@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +29,11 @@ CASES = [
     for name, moment in [("windows", "marking"), *((name, moment) for name in WORKS for moment in MOMENTS)]
     if (name, moment) != ("windows", "merge")  # each of its files has its name at once
 ]
+
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([dying_job.__name__])
+"""Processes of their own that find Beam loaded, as they are copies of one that has done nothing else."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,13 @@ def test_the_same_command_finishes_a_job_killed_at(
 ) -> None:
     job, output = undisturbed_of(name), tmp_path / "out"
     middle = job.n_kept // 2
-    command = [sys.executable, dying_job.__file__, moment, job.work.kept, str(middle), *job.arguments(output)]
-    killed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    said = tmp_path / "said"
+    dying = PROCESSES.Process(
+        target=dying_job.run_and_die, args=(moment, job.work.kept, middle, job.arguments(output), said)
+    )
+    dying.start()
+    dying.join(120)
+    assert dying.exitcode == -signal.SIGKILL, said.read_text()
     before = state_of(output)
     assert job.work.n_kept(set(before)) == expected_files(moment, middle, job.n_kept)
     assert ("_MANIFEST.json" in before) == (moment == "committed")

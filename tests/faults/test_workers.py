@@ -30,7 +30,7 @@ def wait_for_workers(output: Path, work: Work) -> list[int]:
 
 
 def write_input(work: Work, folder: Path) -> Path:
-    return work.write(folder, 4 * work.size if work.command == "windows" else 2 * work.size)
+    return work.write(folder, 4 * work.size if work.command == "windows" else work.size)
 
 
 @pytest.mark.parametrize("command", one_of("extract"))

@@ -107,7 +107,7 @@ class TestErrors:
         assert error < MOST_DER
         assert of_one < MOST_DER_OF_ONE
 
-    @pytest.mark.parametrize("latency", ["very-high", "low"])
+    @pytest.mark.parametrize("latency", ["very-high", pytest.param("low", marks=pytest.mark.slow)])
     def test_it_is_the_weights_that_tell_speakers_apart(self, latency: str, disordered: Path, tmp_path: Path) -> None:
         given = ("--model-path", disordered, "--latency", latency)
         assert run("diarize", HELD_OUT / "audio", "--output", tmp_path / "out", *given) == 0

@@ -24,6 +24,8 @@ from tests.manifests import failures_in, lines_in, manifest_of, names_in, run, r
 from tests.sortformers import Model
 from tests.transforms.diarization.turn_sets import by_id, bytes_of, check_set, diarize, entries_in, names_below
 
+pytestmark = pytest.mark.heavy
+
 SOUNDS = (
     *("u8.wav", "pcm24.wav", "float.wav", "ulaw.wav", "alaw.wav", "ima_adpcm.wav", "gsm.wav", "eight_channels.wav"),
     *("11025.wav", "192k.wav", "big.rf64", "wave64.w64", "pcm16.aiff", "pcm16.au", "pcm16.caf", "pcm16.flac"),
@@ -325,10 +327,10 @@ class TestSameSet:
 class TestInterrupted:
     @pytest.fixture(scope="class")
     def long_talks(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """A folder of four short recordings and two of 4 minutes: whichever comes first, a long one is left."""
+        """A folder of four short recordings and two of 2 minutes: whichever comes first, a long one is left."""
         folder = tmp_path_factory.mktemp("long")
         for number in range(6):
-            soundfile.write(folder / f"{number}.wav", talk(250.0 if number > 3 else 2.0, seed=number), 16000)
+            soundfile.write(folder / f"{number}.wav", talk(120.0 if number > 3 else 2.0, seed=number), 16000)
         return folder
 
     @pytest.fixture(scope="class")

@@ -22,6 +22,8 @@ from tests.sortformers import Model
 from tests.titanets import WIDTH, write_titanet
 from tests.transforms.diarization.turn_sets import bytes_of, check_set, diarize
 
+pytestmark = pytest.mark.heavy
+
 TALK: list[Speech] = [(0.8, 1.6, 0), (1.2, 2.0, 1), (2.4, 3.2, 2)]
 
 
@@ -95,7 +97,7 @@ class TestSameSet:
         folder = tmp_path / "long"
         folder.mkdir()
         for number in range(4):
-            soundfile.write(folder / f"{number}.wav", talk(400.0 if number == 3 else 2.0, seed=number), 16000)
+            soundfile.write(folder / f"{number}.wav", talk(200.0 if number == 3 else 2.0, seed=number), 16000)
         out = tmp_path / "out"
         arguments = ("diarize", folder, "--output", out, "--embeddings", "--model-path", streaming_model.onnx)
         process = start_process(*arguments, start_new_session=True)
