@@ -8,6 +8,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options import pipeline_options
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, StandardOptions
+from apache_beam.transforms import core, userstate
 from apache_beam.transforms.core import get_function_args_defaults
 from apache_beam.transforms.userstate import CombiningValueStateSpec, is_stateful_dofn
 
@@ -77,7 +78,19 @@ def test_signatures_are_those_of_each_method() -> None:
     assert get_function_args_defaults(_Plain().process)[0] == ["element", "at"]
 
 
+def test_state_is_that_of_each_class_and_of_methods_of_one_dofn_alone() -> None:
+    for _ in range(2):
+        states, timers = userstate.get_dofn_specs(_Sum())
+        assert ([spec.name for spec in states], timers) == (["total"], set())
+        states.clear()
+        assert userstate.get_dofn_specs(_Plain()) == (set(), set())
+    lent: Any = _Plain()
+    lent.also = _Sum().process
+    assert is_stateful_dofn(lent)
+    assert not is_stateful_dofn(_Plain())
+
+
 def test_to_keep_memos_twice_wraps_once() -> None:
-    before = PipelineOptions.view_as
+    before = PipelineOptions.view_as, get_function_args_defaults, userstate.get_dofn_specs
     keep_memos()
-    assert PipelineOptions.view_as is before
+    assert (PipelineOptions.view_as, core.get_function_args_defaults, userstate.get_dofn_specs) == before
