@@ -35,8 +35,6 @@ try:
 except UsageError as err:
     print(err)
 """
-
-
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FORBIDDEN = (
     "model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that take "

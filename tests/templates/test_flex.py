@@ -20,7 +20,6 @@ from beam_curator.runners.beam_options import known_flags
 from beam_curator.runners.jobs import kind_of_job
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
-from beam_curator.runners.presets import GPUS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "templates" / "flex"
@@ -376,20 +375,6 @@ def test_a_launch_leaves_the_job_where_dataflow_looks_for_it(name: str, launched
     assert [
         name for name in store.names_under("bucket/staging/") if not name.endswith(("job_object", "pipeline.pb"))
     ] == []
-
-
-def test_the_readme_names_what_there_is() -> None:
-    text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert dict(re.findall(r"^\| `(nvidia-[a-z0-9-]+)`[^|]*\| `([^`]+)` \|$", text, re.MULTILINE)) == {
-        name: gpu["machine_type"] for name, gpu in GPUS.items()
-    }
-    given = re.findall(r"--parameters=(?:\^~\^)?(\S+?)[` ]*$", text, re.MULTILINE)
-    names = {item.partition("=")[0] for parameters in given for item in re.split(r"~|,(?!gs:)", parameters)}
-    assert {"input", "output", "truncation"} <= names
-    known = {parameter.name for job in job_options.JOBS for parameter in flex.parameters(job)}
-    assert names <= known | {"sdk_container_image"}
-    for name in re.findall(r"^\| `([^`]+\.\w+)`", text, re.MULTILINE):
-        assert (FOLDER / name).exists(), name
 
 
 @each_job
