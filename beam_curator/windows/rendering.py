@@ -144,8 +144,8 @@ class _FullText:
         # equal numbers of words are equal words, so windows share the text of a cut segment
         cuts = list({pair for pair in zip(plan.stops, plan.cuts, strict=True) if pair[1] != NOT_CUT})
         cuts += {(stop, cut) for _, stop, cut, _ in plan.losses if cut != NOT_CUT}.difference(cuts)
-        parts = [truncated_segment(entry.segments[stop], cut) for stop, cut in cuts]
-        self._cut = dict(zip(cuts, encode_lines([without(part, dropped) for part in parts]).split(b"\n"), strict=False))
+        parts = [truncated_segment(entry.segments[stop], cut, dropped) for stop, cut in cuts]
+        self._cut = dict(zip(cuts, encode_lines(parts).split(b"\n"), strict=False))
 
     def windows(self, plan: WindowPlan) -> list[Pieces]:
         joined, offsets, cut_texts = self._joined, self._offsets, self._cut

@@ -7,6 +7,7 @@ until the upper limit of the duration, a segment of low bandwidth, one speaker t
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -214,22 +215,31 @@ def record_loss(plan: WindowPlan, entry: Entry, rules: WindowRules, first: int, 
     plan.losses.append((first, stop, cut, following))
 
 
-def truncated_segment(segment: dict[str, Any], n_words: int) -> dict[str, Any]:
-    """Return a copy of a segment cut down to its `n_words` earliest words.
+def truncated_segment(segment: dict[str, Any], n_words: int, dropped: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return a copy of a segment cut down to its `n_words` earliest words, without the dropped keys.
 
-    Words keep their order in the list; `words`, `text` and `end` are set to what is left.
+    Words keep their order in the list; `words`, `text` and `end` are set to the rest.
 
     Example:
       >>> truncated_segment({"start": 0.0, "end": 2.0, "words": [{"word": "a", "end": 0.5},
       ...                    {"word": "b", "end": 2.0}]}, 1)
       {'start': 0.0, 'end': 0.5, 'words': [{'word': 'a', 'end': 0.5}], 'text': 'a'}
     """
-    if not n_words:
-        return {**segment, "words": [], "text": "", "end": segment["start"]}
-    latest = sorted(word["end"] for word in segment["words"])[n_words - 1]
-    kept = [word for word in segment["words"] if word["end"] <= latest]
-    text = " ".join(word["word"] for word in kept if word.get("word"))
-    return {**segment, "words": kept, "text": text, "end": kept[-1]["end"]}
+    kept, text, end = _first_words(segment["words"], n_words) if n_words else ([], "", segment["start"])
+    cut = {**segment, "words": kept, "text": text, "end": end}
+    for key in dropped:
+        cut.pop(key, None)
+    return cut
+
+
+def _first_words(words: list[dict[str, Any]], n_words: int) -> tuple[list[dict[str, Any]], str, Seconds]:
+    """Return the words that end first, in their order in the list, with their text and the last one's end."""
+    ends = [word["end"] for word in words]
+    ordered = sorted(ends)
+    latest = ordered[n_words - 1]
+    # words are nearly always in order of their ends
+    kept = words[: bisect_right(ends, latest)] if ends == ordered else [word for word in words if word["end"] <= latest]
+    return kept, " ".join([word["word"] for word in kept if word.get("word")]), kept[-1]["end"]
 
 
 def build_training_windows(entry: dict[str, Any], rules: WindowRules) -> dict[str, Any]:
