@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from beam_curator.audio.files import SourceFile
+from beam_curator.audio.formats import HEAD_BYTES
 
 # a bound on the walk: chunks of length 0 would otherwise keep it going for the whole file
-_MAX_CHUNKS = 10_000
-_MAX_HEADER_BYTES = 1 << 20
+MAX_CHUNKS = 10_000
 # SoX claims just below 2 GiB when it writes to a pipe, rounded down to whole frames
 _STREAMED = range(0x7FFFE000, 0x80000000)
+
+
+SizeField = tuple[int, int, Literal["little", "big"]]
+"""Offset, width in bytes and byte order of a length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,15 +25,19 @@ class DataClaim:
 
     Attributes:
       start: where its content begins, in bytes.
+      declared: the number in the header, less what it counts besides samples.
       claimed: the length in bytes that the header claims; None if the header marks it as unknown.
       there: the bytes that the file really holds for it.
-      size_field: offset, width in bytes and byte order of the length field.
+      size_field: offset, width in bytes and byte order of the length field; None where it is text.
+      extra: bytes that the length field counts besides the samples.
     """
 
     start: int
+    declared: int
     claimed: int | None
     there: int
-    size_field: tuple[int, int, Literal["little", "big"]]
+    size_field: SizeField | None
+    extra: int = 0
 
     @property
     def cut(self) -> bool:
@@ -37,7 +46,7 @@ class DataClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _ChunkLayout:
+class ChunkLayout:
     """How chunks follow each other: start, widths of id and length, byte order, padding, bytes that a length counts."""
 
     first: int
@@ -52,9 +61,9 @@ class _ChunkLayout:
 
 _W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _LAYOUTS = {
-    "wav": _ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="little", pad=2, data_id=b"data"),
-    "rf64": _ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="little", pad=2, data_id=b"data"),
-    "w64": _ChunkLayout(
+    "wav": ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="little", pad=2, data_id=b"data"),
+    "rf64": ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="little", pad=2, data_id=b"data"),
+    "w64": ChunkLayout(
         # Wave64 lengths count the header of 24 bytes, and chunks begin at multiples of 8
         first=40,
         id_bytes=16,
@@ -65,102 +74,95 @@ _LAYOUTS = {
         counts_header=True,
     ),
     # SSND begins with offset and block size, four bytes each, before the samples
-    "aiff": _ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="big", pad=2, data_id=b"SSND", before_samples=8),
+    "aiff": ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="big", pad=2, data_id=b"SSND", before_samples=8),
     # a caf data chunk begins with an edit count of four bytes; its chunks are not padded
-    "caf": _ChunkLayout(first=8, id_bytes=4, size_bytes=8, order="big", pad=1, data_id=b"data", before_samples=4),
+    "caf": ChunkLayout(first=8, id_bytes=4, size_bytes=8, order="big", pad=1, data_id=b"data", before_samples=4),
 }
-_RIFX = _ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="big", pad=2, data_id=b"data")
+_RIFX = ChunkLayout(first=12, id_bytes=4, size_bytes=4, order="big", pad=2, data_id=b"data")
+
+
+def layout_of(source: SourceFile, container: str) -> ChunkLayout | None:
+    """Return how chunks follow each other in a file; None where it has none."""
+    return _RIFX if source.read_at(0, 4) == b"RIFX" else _LAYOUTS.get(container)
 
 
 def data_claim(source: SourceFile, container: str) -> DataClaim | None:
-    """Find the chunk of samples of a wav, rf64, w64, aiff, caf or au file; None where there is none.
+    """Find the chunk of samples of a wav, rf64, w64, aiff, caf, au or nist file; None where there is none.
 
     A length of 0, of all ones, or just below 2 GiB (what SoX writes into a pipe) says "streamed, not known": no claim.
-    Sources: Microsoft RIFF 1994; EBU Tech 3306 (ds64); Sony Wave64; AIFF-C draft 1991; Apple CAF; Sun audio(4).
+    Sources: Microsoft RIFF 1994; EBU Tech 3306 (ds64); Sony Wave64; AIFF-C draft 1991; Apple CAF; Sun audio(4); NIST
+    SPHERE.
     """
+    if container == "nist":
+        return _sphere_claim(source)
     if container == "au":
         offset, length = (int.from_bytes(source.read_at(at, 4), "big") for at in (4, 8))
-        return _claim(source, offset, length, 4, (8, 4, "big"))
-    layout = _RIFX if source.read_at(0, 4) == b"RIFX" else _LAYOUTS.get(container)
+        return _claim(source, offset, length, (8, 4, "big"))
+    layout = layout_of(source, container)
     return None if layout is None else _walk(source, layout)
 
 
-def _walk(source: SourceFile, layout: _ChunkLayout) -> DataClaim | None:
+def _sphere_claim(source: SourceFile) -> DataClaim | None:
+    """Read the text header of a SPHERE file, whose second line is the length of the header itself."""
+    found = dict(re.findall(rb"^(\w+) -\w+ (\S+)", source.read_at(0, HEAD_BYTES), re.MULTILINE))
+    words = [found.get(key, b"1") for key in (b"channel_count", b"sample_n_bytes")]
+    numbers = [source.read_at(8, 8).strip(), found.get(b"sample_count", b""), *words]
+    if not all(number.isdigit() for number in numbers):
+        return None
+    start, n_samples, n_channels, sample_bytes = map(int, numbers)
+    return _claim(source, start, n_samples * n_channels * sample_bytes, None)
+
+
+def _walk(source: SourceFile, layout: ChunkLayout) -> DataClaim | None:
     """Go from chunk to chunk up to the one that holds the samples."""
     header_bytes = layout.id_bytes + layout.size_bytes
-    here, long_size = layout.first, None
-    for _ in range(_MAX_CHUNKS):
-        header = source.read_at(here, header_bytes)
-        if len(header) < header_bytes:
+    here = layout.first
+    long_size: tuple[int, SizeField] | None = None
+    for _ in range(MAX_CHUNKS):
+        chunk = chunk_at(source, here, layout)
+        if chunk is None:
             return None
-        size = int.from_bytes(header[layout.id_bytes :], layout.order)
-        body = size - header_bytes if layout.counts_header and size >= header_bytes else size
         start = here + header_bytes
-        if header.startswith(b"ds64"):
+        if chunk.name.startswith(b"ds64"):
             # ds64 holds the length of the file first, then that of the samples
-            long_size = int.from_bytes(source.read_at(start + 8, 8), "little")
-        if header[: layout.id_bytes] == layout.data_id:
+            long_size = int.from_bytes(source.read_at(start + 8, 8), "little"), (start + 8, 8, "little")
+        if chunk.name == layout.data_id:
+            if long_size is not None and chunk.size == 0xFFFFFFFF:
+                return _claim(source, start, *long_size)
             field = (here + layout.id_bytes, layout.size_bytes, layout.order)
             # AIFF has an offset and a block size before the samples, CAF the number of its edit
             extra = layout.before_samples
-            if long_size is not None and size == 0xFFFFFFFF:
-                return _claim(source, start, long_size, 8, field)
-            unknown = size == 0 or size == (1 << 8 * layout.size_bytes) - 1
-            # the mark of an unknown length must stay as it is, for _claim to see it
-            length = size if unknown else body - extra
-            return _claim(source, start + extra, length, layout.size_bytes, field)
-        here = start + body + -body % layout.pad
+            counted = extra + (header_bytes if layout.counts_header else 0)
+            return _claim(source, start + extra, chunk.size, field, counted)
+        here = chunk.end
     return None
 
 
-def _claim(
-    source: SourceFile, start: int, length: int, size_bytes: int, field: tuple[int, int, Literal["little", "big"]]
-) -> DataClaim:
-    unknown = length <= 0 or length == (1 << 8 * size_bytes) - 1 or (size_bytes == 4 and length in _STREAMED)
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A chunk: its id, the number in its length field, where the next one begins."""
+
+    name: bytes
+    size: int
+    end: int
+
+
+def chunk_at(source: SourceFile, here: int, layout: ChunkLayout) -> Chunk | None:
+    """Read the header of a chunk; None behind the end of the file."""
+    header_bytes = layout.id_bytes + layout.size_bytes
+    header = source.read_at(here, header_bytes)
+    if len(header) < header_bytes:
+        return None
+    size = int.from_bytes(header[layout.id_bytes :], layout.order)
+    body = size - header_bytes if layout.counts_header and size >= header_bytes else size
+    return Chunk(header[: layout.id_bytes], size, here + header_bytes + body + -body % layout.pad)
+
+
+def _claim(source: SourceFile, start: int, size: int, field: SizeField | None, extra: int = 0) -> DataClaim:
+    all_ones = field is not None and size == (1 << 8 * field[1]) - 1
+    # the mark of an unknown length counts nothing besides
+    length = size if all_ones else max(0, size - extra)
+    unknown = length == 0 or all_ones or (field is not None and field[1] == 4 and length in _STREAMED)
     there = max(0, source.size - start)
-    if unknown:
-        return DataClaim(start=start, claimed=None, there=there, size_field=field)
-    return DataClaim(start=start, claimed=length, there=min(there, length), size_field=field)
-
-
-def with_streamed_length(source: SourceFile, container: str, claim: DataClaim | None) -> SourceFile:
-    """Return a wav whose header says 0 bytes of samples, though samples follow, as one that says "streamed".
-
-    That is how a recorder that was switched off, or one that writes into a pipe, leaves a file; libsndfile takes the 0
-    at its word. Where other chunks follow up to the end of the file, the 0 is meant and the file is returned as it is.
-    """
-    if container != "wav" or claim is None or not claim.there or claim.start > _MAX_HEADER_BYTES:
-        return source
-    at, n_bytes, order = claim.size_field
-    if int.from_bytes(source.read_at(at, n_bytes), order) != 0 or _chunks_to_the_end(source, claim.start, order):
-        return source
-    header = source.read_at(0, claim.start)
-    return source.behind(claim.start, header[:at] + b"\xff" * n_bytes + header[at + n_bytes :])
-
-
-def _chunks_to_the_end(source: SourceFile, here: int, order: Literal["little", "big"]) -> bool:
-    for _ in range(_MAX_CHUNKS):
-        header = source.read_at(here, 8)
-        if len(header) < 8 or not all(0x20 <= byte < 0x7F for byte in header[:4]):
-            return False
-        size = int.from_bytes(header[4:], order)
-        here += 8 + size + size % 2
-        # some writers leave out the padding byte of the last chunk
-        if here - source.size in (0, 1):
-            return True
-    return False
-
-
-def flac_without_frames(source: SourceFile) -> bool:
-    """Say whether a FLAC file ends with its metadata, or within it (RFC 9639, section 8.1)."""
-    # behind the four bytes fLaC
-    here = 4
-    for _ in range(_MAX_CHUNKS):
-        header = source.read_at(here, 4)
-        if len(header) < 4:
-            return True
-        here += 4 + int.from_bytes(header[1:], "big")
-        # the highest bit marks the last metadata block
-        if header[0] & 0x80:
-            return here >= source.size
-    return False
+    claim = DataClaim(start=start, declared=length, claimed=None, there=there, size_field=field, extra=extra)
+    return claim if unknown else replace(claim, claimed=length, there=min(there, length))

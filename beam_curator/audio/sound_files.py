@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import soundfile
 
-from beam_curator.audio.checking import DataClaim, data_claim, flac_without_frames, with_streamed_length
+from beam_curator.audio.checking import DataClaim
 from beam_curator.audio.files import SourceFile
+from beam_curator.audio.flac import flac_without_frames
 from beam_curator.audio.information import AudioInfo, not_audio, truncated_audio
 from beam_curator.audio.mpeg import mpeg_stream
 from beam_curator.audio.ogg import ogg_layout
+from beam_curator.audio.real_lengths import with_real_length
 from beam_curator.audio.spans import ForwardSpans, Samples, SeekingSpans, Spans
 from beam_curator.failures import EntryError, FailureCode
 
@@ -110,10 +113,10 @@ def open_sound_file(source: SourceFile, container: str) -> tuple[AudioInfo, Span
         return _open_mp3(source)
     if container == "ogg":
         return _open_ogg(source)
-    claim = data_claim(source, container)
-    source = with_streamed_length(source, container, claim)
+    source, claim = with_real_length(source, container)
     decoder = _open_unless_cut(source, claim)
-    info = _information(decoder)
+    # a view may be that of another container, which holds a longer length
+    info = replace(_information(decoder), container=container)
     decoders = _first_then_new(decoder, source)
     if info.container == "flac":
         # a FLAC header may claim any number of samples: a long span is probed before memory is taken for it
