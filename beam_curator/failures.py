@@ -30,6 +30,7 @@ class FailureCode(StrEnum):
     NOT_AUDIO = ("not_audio", "A file is not audio of a kind that can be decoded here.")
     EMPTY_AUDIO = ("empty_audio", "An audio file, or the piece asked for, holds no samples.")
     TRUNCATED_AUDIO = ("truncated_audio", "An audio file ends before the piece asked for, or before what it claims.")
+    CHANGED_WHILE_READ = ("changed_while_read", "A recording changed while it was read, or between two readings.")
     OUT_OF_RANGE = ("out_of_range", "A piece lies outside of its recording.")
     NOT_ENCODABLE = ("not_encodable", "The output format cannot hold this number of channels or this sample rate.")
     PATH_OUTSIDE_ROOT = ("path_outside_root", "A recording lies outside of --allowed-root or --input-path.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import BinaryIO, NoReturn, Self
 
@@ -31,11 +32,45 @@ class AudioReader:
 
     Attributes:
       info: properties of the recording.
+      version: tells the recording from a changed one; "" where its opener cannot tell.
     """
 
     def __init__(self, info: AudioInfo, spans: Spans) -> None:
         self.info = info
+        self.version = ""
         self._spans = spans
+        self._check_version: Callable[[], None] | None = None
+        self._is_checked = True
+
+    def watch(self, version: str, check: Callable[[], None]) -> None:
+        """Tell the recording's version, and how to find out that it has changed since: `check` raises an EntryError."""
+        self.version, self._check_version = version, check
+
+    def check_unchanged(self) -> None:
+        """Check that the recording has not changed since it was opened; nothing is asked if nothing was read since.
+
+        Raises:
+          EntryError: it has (`changed_while_read`).
+        """
+        if self._check_version is not None and not self._is_checked:
+            # an error is raised once, to whoever asks first
+            self._is_checked = True
+            self._check_version()
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Read a part that stays although the recording may change later, and be told of a change at once.
+
+        Raises:
+          EntryError: it has changed (`changed_while_read`).
+        """
+        try:
+            yield
+        except EntryError:
+            # of a recording that changes, any error is told as that
+            self.check_unchanged()
+            raise
+        self.check_unchanged()
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +138,7 @@ class AudioReader:
         )
 
     def _read(self, start: int, stop: int) -> Samples:
+        self._is_checked = False
         samples = self._spans.read(start, stop)
         if len(samples) < stop - start:
             self._raise_short(start, stop, len(samples))

@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -92,15 +93,30 @@ def encode_clip(
       EntryError: it cannot be read, or the format cannot hold it.
     """
     rate, n_channels = rate_of(reader.info, rules), channels_of(reader.info, rules)
+    with ExitStack() as undone:
+        with reader.part():
+            clip = _encoded(reader, cut, rules, output_format, listen)
+            undone.callback(clip.close)
+        undone.pop_all()
+    return CutClip(clip=clip, cut=cut, source_rate=reader.info.sample_rate, sample_rate=rate, n_channels=n_channels)
+
+
+def _encoded(
+    reader: AudioReader,
+    cut: Cut,
+    rules: CutRules,
+    output_format: AudioFormat,
+    listen: Callable[[Samples], None] | None,
+) -> EncodedClip:
+    rate = rate_of(reader.info, rules)
     if is_long(cut, reader.info):
         pieces = pieces_of(reader, cut, rules)
-        clip = encode_long(pieces if listen is None else _heard(pieces, listen), rate, n_channels, output_format)
-    else:
-        samples = samples_of(reader, cut, rules)
-        if listen is not None:
-            listen(samples)
-        clip = in_memory(encode_audio(samples, rate, output_format), len(samples))
-    return CutClip(clip=clip, cut=cut, source_rate=reader.info.sample_rate, sample_rate=rate, n_channels=n_channels)
+        heard = pieces if listen is None else _heard(pieces, listen)
+        return encode_long(heard, rate, channels_of(reader.info, rules), output_format)
+    samples = samples_of(reader, cut, rules)
+    if listen is not None:
+        listen(samples)
+    return in_memory(encode_audio(samples, rate, output_format), len(samples))
 
 
 def in_memory(data: bytes, n_samples: int = 0) -> EncodedClip:

@@ -20,30 +20,47 @@ _MAX_LINEAGE = 16
 
 
 @contextmanager
-def open_recording(name: str, allowed_root: Sequence[str] = ()) -> Iterator[AudioReader]:
+def open_recording(name: str, allowed_root: Sequence[str] = (), version: str = "") -> Iterator[AudioReader]:
     """Open a recording for reading.
+
+    Whoever keeps a part of what was read although the recording may fail later reads it in `AudioReader.part`.
 
     Args:
       name: a path, local or in an object store, or `PATH.tar::MEMBER`.
       allowed_root: directories below which it must lie, links followed; none for anywhere.
+      version: of an earlier reading, whose recording it must be still; "" for any.
 
     Raises:
-      EntryError: it may not be read, is not there, or is not audio.
+      EntryError: it may not be read, is not there, is not audio, or has changed in the meantime.
     """
     path, member = split_locator(name)
     _check_place(path, allowed_root)
-    with _opened(path) as stream:
+    with _opened(path) as (stream, found):
+        version = version or found
+        _check_version(path, version, found)
         if member is None:
             source = stream
         else:
-            span = find_member(_tar_index(path, storage.identity_of(path)), member)
+            span = find_member(_tar_index(path, version), member)
             source = cast(BinaryIO, MemberFile(stream, span.offset, span.size))
         try:
             reader = open_audio(source)
         except OSError as err:
             raise _unreadable(path, err) from err
         with reader:
-            yield reader
+            reader.watch(version, lambda: _check_version(path, version, storage.identity_of(path)))
+            with reader.part():
+                yield reader
+
+
+def _check_version(path: str, before: str, after: str) -> None:
+    if before != after:
+        raise EntryError(
+            FailureCode.CHANGED_WHILE_READ,
+            f"{readable_name(path)} is not the file any more that was opened (by size and time of change: {before}, "
+            f"now {after})",
+            "wait until it is complete, and run again",
+        )
 
 
 def _check_place(path: str, allowed_root: Sequence[str]) -> None:
@@ -68,9 +85,10 @@ def _check_place(path: str, allowed_root: Sequence[str]) -> None:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    """Open a file; a failure to open it becomes an error of the row."""
+def _opened(path: str) -> Iterator[tuple[BinaryIO, str]]:
+    """Open a file, and tell its version from before that; a failure to open it becomes an error of the row."""
     try:
+        version = storage.identity_of(path)
         is_file = storage.is_remote(path) or stat.S_ISREG(os.stat(path).st_mode)
         stream = storage.open_raw(path) if is_file else None
     except (FileNotFoundError, NotADirectoryError, ValueError) as err:
@@ -84,7 +102,7 @@ def _opened(path: str) -> Iterator[BinaryIO]:
     if stream is None:
         raise EntryError(FailureCode.NOT_READABLE, f"{readable_name(path)} is not a regular file", "name an audio file")
     with stream:
-        yield stream
+        yield stream, version
 
 
 def _unreadable(path: str, err: OSError) -> EntryError:

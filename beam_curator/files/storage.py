@@ -170,10 +170,15 @@ def size_of(path: str) -> int | None:
 
 
 def identity_of(path: str) -> str:
-    """Return a cheap fingerprint of a file: its size and its time of change."""
+    """Return a cheap fingerprint of a file: size and time of change; of an object, size and generation or ETag."""
+    if is_gcs(path):
+        bucket, name = gcs_bucket(path)
+        blob = bucket.get_blob(name)
+        return f"{blob.size} {blob.generation}" if blob is not None else "absent"
     if is_remote(path):
         found = file_systems().match([path])[0].metadata_list
-        return f"{found[0].size_in_bytes} {found[0].last_updated_in_seconds}" if found else "absent"
+        # s3's checksum is the ETag
+        return f"{found[0].size_in_bytes} {file_systems().checksum(path)}" if found else "absent"
     try:
         status = os.stat(path)
     except FileNotFoundError:

@@ -46,6 +46,7 @@ class RecordingSource:
       sample_rate: its own, Hz.
       mono: how several channels become one.
       allowed_root: directories below which it must lie.
+      version: that it had when it was looked into; "" for any.
     """
 
     name: str
@@ -54,6 +55,7 @@ class RecordingSource:
     sample_rate: int
     mono: Mono = "mix"
     allowed_root: tuple[str, ...] = ()
+    version: str = ""
 
     @property
     def seconds(self) -> float:
@@ -67,9 +69,9 @@ class RecordingSource:
           float32 [n_samples] at 16 kHz.
 
         Raises:
-          EntryError: it is not there any more, or damaged.
+          EntryError: it is not there any more, has changed, or is damaged.
         """
-        with open_recording(self.name, self.allowed_root) as reader:
+        with open_recording(self.name, self.allowed_root, self.version) as reader:
             yield from heard_pieces(reader, self.first, self.stop, self.mono)
 
 

@@ -146,7 +146,7 @@ def _turns_of(ready: Ready, heard: Probabilities, rules: TurnRules) -> list[Turn
 
 def _bandwidths_of(ready: Ready, turns: Sequence[Turn]) -> tuple[int, ...]:
     found = []
-    with open_recording(ready.name, ready.allowed_root) as reader:
+    with open_recording(ready.name, ready.allowed_root, ready.version) as reader:
         for turn in turns:
             meter = BandwidthMeter(ready.sample_rate)
             first, stop = samples_asked(reader.info, turn.start, turn.end)

@@ -100,6 +100,7 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
             sample_rate=info.sample_rate,
             mono=cast(Mono, self._rules.mono),
             allowed_root=self._rules.allowed_root,
+            version=reader.version,
             task=task,
             duration=round(info.n_samples / info.sample_rate, 6),
         )
