@@ -121,7 +121,7 @@ def _tidy(job: Job) -> None:
         storage.delete(output, [RUN_NAME])
     else:
         stages = job.stages(Counter(manifest.counts), len(manifest.files), {})
-        finish(output, summary_json(stages, manifest.counts, {}))
+        finish(output, summary_json(stages, manifest.counts, {}, job.hint(Counter(manifest.counts))))
 
 
 def report(job: Job, finished: Finished | None) -> int:
@@ -130,11 +130,11 @@ def report(job: Job, finished: Finished | None) -> int:
         print(f"The job runs on; {job.output} is complete when it holds {MANIFEST_NAME}.")
         return exit_codes.DONE
     stages = job.stages(finished.counts, len(finished.files), times_of(finished.metrics))
-    finish(job.output, summary_json(stages, finished.counts, finished.timing))
+    hint = job.hint(finished.counts)
+    finish(job.output, summary_json(stages, finished.counts, finished.timing, hint))
     print(render_table(stages))
     for line in render_reasons(stages):
         print(line)
-    hint = job.hint(finished.counts)
     if hint is not None:
         print(hint)
     print(

@@ -70,12 +70,15 @@ def peak_memory_mb() -> dict[str, float]:
     return {"driver": round(own, 1), "largest_worker": round(workers, 1)}
 
 
-def summary_json(stages: Sequence[Stage], counts: Mapping[str, int], timing: Mapping[str, float]) -> dict[str, object]:
+def summary_json(
+    stages: Sequence[Stage], counts: Mapping[str, int], timing: Mapping[str, float], advice: str | None = None
+) -> dict[str, object]:
     """Return the contents of `summary.json`, which is not part of the set and differs from run to run."""
     return {
         "stages": [
             {**asdict(stage), "hours": None if stage.seconds is None else stage.seconds / 3600} for stage in stages
         ],
+        "advice": advice,
         "counts": dict(sorted(counts.items())),
         "timing_s": {name: round(value, 4) for name, value in timing.items()},
         "peak_memory_mb": peak_memory_mb(),

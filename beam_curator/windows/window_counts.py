@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 
 from beam_curator.entries.entry import Entry
 from beam_curator.sets.counting import microseconds
-from beam_curator.windows.entry_blocks import EntryBlock
+from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
+from beam_curator.windows.window_rules import WindowRules
 
 LOSSES = ("lost_bw", "lost_sr", "lost_spk", "lost_win")
 """Reasons for which a start segment gives no window; names are the reference's."""
+
+BANDWIDTHS, SAMPLE_RATES, SPEAKERS = range(0, 48_001, 250), range(0, 192_001, 1000), range(21)
+LENGTHS = (0, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+"""Classes of values that rules reject, by their lower ends: Hz, Hz, speakers, and seconds of a whole recording."""
 
 
 def count_windows(block: EntryBlock) -> dict[str, int]:
@@ -25,10 +32,36 @@ def count_windows(block: EntryBlock) -> dict[str, int]:
         counts["build.audio_us"] += microseconds(plan.total_dur)
         for reason in LOSSES:
             counts[f"build.{reason}"] += getattr(plan.counts, reason)
+        counts.update({f"build.{name}": n for name, n in _met_values(row, block.rules).items()})
         counts["build.rows_without_bandwidth"] += bool(row.entry.starts) and not any(row.entry.bandwidths)
         counts["build.unsorted_rows"] += _is_unsorted(row.entry)
         counts["build.reversed_segments"] += _count_reversed(row.entry)
     return dict(counts)
+
+
+def _met_values(row: PlannedEntry, rules: WindowRules) -> Counter[str]:
+    """Count the starts that each rule rejected by the value that it met, in classes: `REASON.at.LOWER_END`."""
+    entry, lost = row.entry, row.plan.counts
+    met: Counter[str] = Counter()
+    if lost.lost_bw:
+        low = [width for width in entry.bandwidths if width < rules.min_bandwidth]
+        met.update(f"lost_bw.at.{_class_of(width, BANDWIDTHS)}" for width in low)
+    met[f"lost_sr.at.{_class_of(entry.sample_rate, SAMPLE_RATES)}"] += lost.lost_sr
+    met[f"lost_spk.at.{_class_of(len({*filter(None, entry.speakers)}), SPEAKERS)}"] += lost.lost_spk
+    if lost.lost_win:
+        length = max(entry.ends) - min(entry.starts)
+        met[f"lost_win.at.{_class_of(length, LENGTHS)}"] += lost.lost_win
+    return +met
+
+
+def _class_of(value: float, classes: Sequence[int]) -> int:
+    """Return the lower end of the class that a value lies in; the first class takes what is lower.
+
+    Example:
+      >>> _class_of(3999.5, BANDWIDTHS), _class_of(11025, SAMPLE_RATES), _class_of(-1, LENGTHS)
+      (3750, 11000, 0)
+    """
+    return classes[max(bisect_right(classes, value) - 1, 0)]
 
 
 def _is_unsorted(entry: Entry) -> bool:

@@ -47,8 +47,9 @@ class TestTable:
             del segment["metrics"]
         manifest = write_lines(tmp_path / "a.jsonl", [line_of(entry)])
         assert run("windows", manifest, "--output", tmp_path / "out") == 0
-        hint = "No window was built: no segment has metrics.bandwidth. Add it, or give --min-bandwidth 0.\n"
+        hint = "No segment has metrics.bandwidth, but min_bandwidth is 8000: let diarize measure it (--bandwidth), or "
         assert hint in capsys.readouterr().out
+        assert json.loads((tmp_path / "out/summary.json").read_bytes())["advice"].startswith(hint)
         assert figures_of(capsys, manifest, "--output", tmp_path / "cured", "--min-bandwidth", "0") == (
             "1 entry, 2 windows, 1 kept, 120.0 s"
         )

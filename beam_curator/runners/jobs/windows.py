@@ -11,6 +11,7 @@ from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.stages import Stage, Times, failures_of, number_of, read_stage, with_times
 from beam_curator.sets.output_set import MANIFEST_NAME, Config
 from beam_curator.sets.set_kinds import WINDOWS
+from beam_curator.windows.window_advice import window_advice
 from beam_curator.windows.window_counts import LOSSES
 from beam_curator.windows.window_options import window_config
 
@@ -89,21 +90,4 @@ class WindowsJob(Job):
         )
 
     def hint(self, counts: Counter[str]) -> str | None:
-        if counts["build.windows"] or not counts["build.segments"]:
-            return None
-        rules = self.options["windows"]
-        lost = {reason: counts[f"build.{reason}"] for reason in LOSSES}
-        if counts["build.rows_without_bandwidth"] == counts["build.rows"] and lost["lost_bw"]:
-            return "No window was built: no segment has metrics.bandwidth. Add it, or give --min-bandwidth 0."
-        reason = max(lost, key=lambda name: lost[name])
-        if lost[reason] < counts["build.segments"]:
-            return None
-        cures = {
-            "lost_bw": f"Every segment is below min_bandwidth {rules.min_bandwidth:g} Hz: lower --min-bandwidth.",
-            "lost_sr": f"Every entry is below min_sample_rate {rules.min_sample_rate:g} Hz: lower --min-sample-rate.",
-            "lost_spk": f"No run has {rules.min_speakers}-{rules.max_speakers} speakers: "
-            "check the labels, or change --min-speakers and --max-speakers.",
-            "lost_win": f"No run of segments lasts {rules.min_duration:g}-{rules.max_duration:g} s: "
-            "check that segments are sorted and labelled, or change --target-window-duration.",
-        }
-        return f"No window was built. {cures[reason]}"
+        return window_advice(counts, self.options["windows"])
