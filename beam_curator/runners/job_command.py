@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from beam_curator.files import storage
 from beam_curator.runners import exit_codes
 from beam_curator.runners.beam_start import start_beam
+from beam_curator.runners.cures import cures_of
 from beam_curator.runners.jobs.base import Job, listed
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.plans import options_text, outline, plan_text
@@ -133,7 +134,7 @@ def report(job: Job, finished: Finished | None) -> int:
     hint = job.hint(finished.counts)
     finish(job.output, summary_json(stages, finished.counts, finished.timing, hint))
     print(render_table(stages))
-    for line in render_reasons(stages):
+    for line in [*render_reasons(stages), *cures_of(job.output, [file.name for file in finished.files])]:
         print(line)
     if hint is not None:
         print(hint)

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+_LEAST_SECONDS, _LEAST_SHARE = 10, 0.01
+
 Times = Mapping[str, tuple[float, float]]
 """The time that stages took: seconds in all and per block."""
 
@@ -76,6 +78,26 @@ def pace(audio: float, done: str, n_failures: int, seconds: float) -> str:
       '1.0 h heard  1 failures  1,800x real time'
     """
     return f"{audio / 3600:,.1f} h {done}  {n_failures:,} failures  {audio / max(seconds, 0.1):,.0f}x real time"
+
+
+def time_left(share: float, seconds: float) -> str:
+    """Return the estimate at the end of a line of progress; "" while it would be a guess.
+
+    Args:
+      share: of the work that is done, 0 to 1.
+      seconds: that it took.
+
+    Example:
+      >>> time_left(0.25, 600), time_left(0.5, 20), time_left(0.001, 60)
+      ('  about 30 min left', '  about 20 s left', '')
+    """
+    if seconds < _LEAST_SECONDS or share < _LEAST_SHARE:
+        return ""
+    left = seconds * (1 - share) / share
+    for unit, length in (("h", 3600), ("min", 60)):
+        if left >= 2 * length:
+            return f"  about {left / length:,.0f} {unit} left"
+    return f"  about {left:.0f} s left"
 
 
 def number_of(n: int, what: str) -> str:

@@ -14,6 +14,7 @@ from beam_curator.runners.stages import (
     number_of,
     pace,
     read_stage,
+    time_left,
     with_times,
 )
 
@@ -50,6 +51,7 @@ class ClipsJob(Job):
         return (
             f"{counts['read.rows']:,} rows  {counts['progress.clips']:,} of {counts['plan.clips']:,} clips  "
             f"{pace(counts['progress.audio_us'] / 1e6, 'cut', failures, seconds)}"
+            f"{time_left(counts['progress.clips'] / max(counts['plan.clips'], 1), seconds)}"
         )
 
     def result(self, stages: Sequence[Stage]) -> str:

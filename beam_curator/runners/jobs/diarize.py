@@ -21,7 +21,7 @@ from beam_curator.models.model_checks import (
 from beam_curator.models.turn_job import turn_config
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
-from beam_curator.runners.stages import Stage, Times, failures_of, number_of, pace, read_stage, with_times
+from beam_curator.runners.stages import Stage, Times, failures_of, number_of, pace, read_stage, time_left, with_times
 from beam_curator.sets.output_set import MANIFEST_NAME, Config
 from beam_curator.sets.set_kinds import DIARIZE, EMBEDDING_TABLES
 
@@ -171,7 +171,8 @@ class DiarizeJob(Job):
         failures = sum(counts[f"{stage}.failures"] for stage in ("file", "read", "plan", "progress.diarize"))
         n_done = counts["progress.diarize.turns"] + counts["progress.diarize.failures"]
         audio = counts["progress.diarize.audio_us"] / 1e6
-        return f"{n_done:,} of {counts['plan.rows']:,} recordings  {pace(audio, 'heard', failures, seconds)}"
+        left = time_left(n_done / max(counts["plan.rows"], 1), seconds)
+        return f"{n_done:,} of {counts['plan.rows']:,} recordings  {pace(audio, 'heard', failures, seconds)}{left}"
 
     def result(self, stages: Sequence[Stage]) -> str:
         heard, turns = (next(stage for stage in stages if stage.name == name) for name in ("listen", "turns"))

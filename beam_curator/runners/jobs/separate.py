@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 from beam_curator.files.jobs.track_job import track_config
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.base import Job
-from beam_curator.runners.stages import Stage, Times, dropped_of, failures_of, number_of, pace, read_stage, with_times
+from beam_curator.runners.stages import (
+    Stage,
+    Times,
+    dropped_of,
+    failures_of,
+    number_of,
+    pace,
+    read_stage,
+    time_left,
+    with_times,
+)
 from beam_curator.separation.separate_rules import TRACKS_FOLDER
 from beam_curator.sets.output_set import MANIFEST_NAME, Config
 from beam_curator.sets.set_kinds import SEPARATE
@@ -82,7 +92,7 @@ class SeparateJob(Job):
         audio = counts["progress.separate.audio_us"] / 1e6
         return (
             f"{n_done:,} of {counts['plan.rows']:,} recordings  {counts['progress.separate.tracks']:,} tracks  "
-            f"{pace(audio, 'separated', failures, seconds)}"
+            f"{pace(audio, 'separated', failures, seconds)}{time_left(n_done / max(counts['plan.rows'], 1), seconds)}"
         )
 
     def result(self, stages: Sequence[Stage]) -> str:

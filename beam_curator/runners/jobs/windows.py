@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.base import Job
-from beam_curator.runners.stages import Stage, Times, failures_of, number_of, read_stage, with_times
+from beam_curator.runners.stages import Stage, Times, failures_of, number_of, read_stage, time_left, with_times
 from beam_curator.sets.output_set import MANIFEST_NAME, Config
 from beam_curator.sets.set_kinds import WINDOWS
 from beam_curator.windows.window_advice import window_advice
@@ -80,7 +80,7 @@ class WindowsJob(Job):
         kept = counts["overlap.windows"]
         return (
             f"{rows:,} rows  {share_read * 100:.0f} %  {hours:,.1f} h of speech  {kept:,} windows kept  "
-            f"{failures:,} failures  {rows / max(seconds, 0.1):,.0f} rows/s"
+            f"{failures:,} failures  {rows / max(seconds, 0.1):,.0f} rows/s{time_left(share_read, seconds)}"
         )
 
     def result(self, stages: Sequence[Stage]) -> str:

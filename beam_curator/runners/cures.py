@@ -1,0 +1,53 @@
+"""The failures of a set by their cure: what a person can do about them, and about how many at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import msgspec
+
+from beam_curator.files import storage
+from beam_curator.runners.stages import number_of
+
+MOST_READ = 10_000
+"""Failures that are read; the cures of more of them would hardly differ."""
+
+MOST_SHOWN = 5
+
+
+class _Failure(msgspec.Struct):
+    code: str
+    cure: str
+
+
+def cures_of(output: str, names: Iterable[str]) -> list[str]:
+    """Read the dead letters of a set, and return a line for each of the cures that help with most of them.
+
+    Args:
+      output: the set.
+      names: of its files.
+    """
+    letters = islice(_letters(output, names), MOST_READ)
+    return lines_of(Counter((letter.code, letter.cure) for letter in letters))
+
+
+def _letters(output: str, names: Iterable[str]) -> Iterator[_Failure]:
+    decoder = msgspec.json.Decoder(_Failure)
+    for name in sorted(name for name in names if name.startswith("failures-")):
+        with storage.open_raw(storage.join(output, name)) as stream:
+            yield from map(decoder.decode, stream)
+
+
+def lines_of(cures: Counter[tuple[str, str]]) -> list[str]:
+    """Say how many failures each cure helps with.
+
+    Example:
+      >>> print(*lines_of(Counter({("not_audio", "pip install 'beam-curator[av]'"): 12, ("not_found", "check it"): 1})))
+        cure for 12 failures, not_audio: pip install 'beam-curator[av]'   cure for 1 failure, not_found: check it
+    """
+    most: Sequence[tuple[tuple[str, str], int]] = sorted(cures.items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"  cure for {number_of(n, 'failures')}, {code}: {cure}" for (code, cure), n in most[:MOST_SHOWN]]
+    rest = sum(n for _, n in most[MOST_SHOWN:])
+    return [*lines, f"  {number_of(rest, 'failures')} with other cures"] if rest else lines
