@@ -134,10 +134,14 @@ def report(job: Job, finished: Finished | None) -> int:
     hint = job.hint(finished.counts)
     finish(job.output, summary_json(stages, finished.counts, finished.timing, hint))
     print(render_table(stages))
-    for line in [*render_reasons(stages), *cures_of(job.output, [file.name for file in finished.files])]:
+    names = [file.name for file in finished.files]
+    following = job.next_step(names)
+    for line in [*render_reasons(stages), *cures_of(job.output, names)]:
         print(line)
     if hint is not None:
         print(hint)
+    if following is not None:
+        print(f"Next: {following}")
     print(
         f"{job.result(stages)} in {finished.timing['run']:.2f} s "
         f"(+ {finished.timing['startup']:.2f} s to start) on {job.engine.beam_class}: {job.output}"

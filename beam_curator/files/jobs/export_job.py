@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 
@@ -75,10 +76,9 @@ class ExportJob(RequestJob):
 
     def claim(self, asked: Pack) -> Iterator[tuple[str, str]]:
         recording = asked.claim.recording
-        try:
+        # one that has no path will fail, and claims nothing
+        with suppress(EntryError):
             yield claim_key(relative_path(recording, self._export.input_path)), recording
-        except EntryError:
-            return  # it will fail, and claims nothing
 
     def collisions(self, claims: Iterable[str]) -> set[str]:
         recordings = set(claims)

@@ -110,6 +110,11 @@ class Job(ABC):
         del counts
         return None
 
+    def next_step(self, names: Sequence[str]) -> str | None:
+        """Return the command that goes on from a set with files of these names; None for no proposal."""
+        del names
+        return None
+
     @classmethod
     def of(cls, arguments: argparse.Namespace, beam_arguments: Sequence[str], output: str | None) -> Self:
         """Put a job together from flags, `--set` and `--config`.

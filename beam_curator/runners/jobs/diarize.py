@@ -20,6 +20,7 @@ from beam_curator.models.model_checks import (
 )
 from beam_curator.models.turn_job import turn_config
 from beam_curator.runners.jobs.base import Job
+from beam_curator.runners.next_windows import windows_command
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import Stage, Times, failures_of, number_of, pace, read_stage, time_left, with_times
 from beam_curator.sets.output_set import MANIFEST_NAME, Config
@@ -177,6 +178,9 @@ class DiarizeJob(Job):
     def result(self, stages: Sequence[Stage]) -> str:
         heard, turns = (next(stage for stage in stages if stage.name == name) for name in ("listen", "turns"))
         return f"{number_of(heard.n_out, 'recordings')}, {number_of(turns.n_out, 'turns')}, {heard.seconds or 0:,.1f} s"
+
+    def next_step(self, names: Sequence[str]) -> str | None:
+        return windows_command(self.output, names)
 
     def hint(self, counts: Counter[str]) -> str | None:
         n_saturated, n_silent = counts["diarize.saturated"], counts["diarize.silent"]
