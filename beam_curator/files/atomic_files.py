@@ -58,7 +58,7 @@ class AtomicFile:
     Args:
       directory: where the file goes; it must exist.
       name: of the file.
-      check: called right before the file gets its name; may raise to prevent it.
+      check: called before the file is begun, and again right before it gets its name; may raise to prevent it.
       sync: wait until a local file is on the disk before it gets its name.
       hashed: hash the contents; else `sha256` is the hash of no bytes.
     """
@@ -92,6 +92,9 @@ class AtomicFile:
         return self._digest.hexdigest()
 
     def __enter__(self) -> "AtomicFile":
+        # who lost the directory may be killed at any moment, and would leave a temporary file in a set of another run
+        if self._check is not None:
+            self._check()
         if self._remote:
             path = join(self._directory, self._name)
             self._stream = open_object(path, create=True)

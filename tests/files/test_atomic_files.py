@@ -34,14 +34,19 @@ class TestAtomicFile:
 
     def test_keeps_the_old_file_where_the_check_refuses(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_bytes(b"old")
+        taken_over = False
 
-        def refuse() -> None:
-            raise ForeignRunError("taken over")
+        def check() -> None:
+            if taken_over:
+                raise ForeignRunError("taken over")
 
-        with pytest.raises(ForeignRunError), AtomicFile(str(tmp_path), "a", refuse) as file:
+        with pytest.raises(ForeignRunError), AtomicFile(str(tmp_path), "a", check) as file:
             file.write_pieces([b"new"])
+            taken_over = True
         assert os.listdir(tmp_path) == ["a"]
         assert (tmp_path / "a").read_bytes() == b"old"
+        with pytest.raises(ForeignRunError), AtomicFile(str(tmp_path), "b", check):
+            pytest.fail("a temporary file was begun where another run writes")
 
     def test_replaces_an_old_file(self, tmp_path: Path) -> None:
         atomic_files.write_bytes(str(tmp_path), "a", b"old")
