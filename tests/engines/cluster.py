@@ -62,6 +62,8 @@ class FlinkCluster:
             )
         ]
         self.job_endpoint = self._start_job_server()
+        # a TaskManager that does not find the JobManager looks again after 10 s
+        wait_until(lambda: self.get("/overview") is not None, 60, f"an answer at {self.address}")
         for _ in range(n_task_managers):
             self.start_task_manager()
         wait_until(lambda: self.n_slots() == n_task_managers, 60, f"{n_task_managers} slots at {self.address}")
@@ -81,8 +83,8 @@ class FlinkCluster:
             "taskmanager.numberOfTaskSlots": 1,
             "io.tmp.dirs": self.folder / "tmp",
             "classloader.resolve-order": "parent-first",  # Beam is here already, and stays loaded from job to job
-            "heartbeat.interval": 1000,
-            "heartbeat.timeout": 8000,
+            "heartbeat.interval": 3000,  # a beat each second takes as long as all the jobs
+            "heartbeat.timeout": 9000,
             "restart-strategy.type": "fixed-delay",
             "restart-strategy.fixed-delay.attempts": 20,
             "restart-strategy.fixed-delay.delay": "1s",
