@@ -57,11 +57,15 @@ def kept_subtype(codec: str, audio_format: str) -> str:
 
 
 AUDIO_EXTENSIONS = (
-    *(".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".flac", ".ogg", ".oga"),
-    *(".opus", ".mp3", ".m4a", ".mp4", ".mov", ".3gp", ".aac", ".webm", ".mka", ".mkv", ".amr", ".wma"),
-    *(".nist", ".voc"),
+    *(".wav", ".wave", ".bwf", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".flac", ".fla"),
+    *(".ogg", ".oga", ".opus", ".mp1", ".mp2", ".mp3", ".mpa", ".mpga", ".m2a", ".nist", ".sph", ".voc"),
+    *(".m4a", ".m4b", ".m4r", ".m4v", ".mp4", ".mov", ".qt", ".3gp", ".3gpp", ".3g2", ".aac", ".adts", ".webm"),
+    *(".weba", ".mka", ".mkv", ".amr", ".awb", ".wma", ".wmv", ".asf"),
 )
-"""How recordings are named, where a directory is searched for them. What a file is follows from its bytes."""
+"""How recordings of all kinds that are decoded are named; a directory is searched for them by these endings.
+
+What a file is follows from its bytes. Those from `.m4a` on need PyAV.
+"""
 
 Mono = Literal["keep", "mix", "first"]
 MONO = ("keep", "mix", "first")

@@ -1,120 +1,152 @@
-"""An object store in memory behind `gs://`, for Beam's FileSystems.
+"""Object stores on this machine: `gs://` over Google's client and a store in memory, `s3://` over boto3 and moto.
 
-Importing this module registers it for the whole process; Beam's own, where it is installed, answers to another scheme.
+Importing this module points the clients of this process, and of those it starts, at them; nothing reaches a network.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import posixpath
-import time
-from collections.abc import Iterator
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
 
-from apache_beam.io.filesystem import CompressionTypes, FileMetadata, FileSystem
-from apache_beam.io.filesystems import FileSystems  # noqa: F401  registers Beam's own file systems first
+import boto3
+from botocore.exceptions import ClientError
 
-for _kind in FileSystem.get_all_subclasses():
-    if _kind.scheme() == "gs":
-        _kind.scheme = classmethod(lambda cls: "gs-of-google")
+from tests.templates.fake_gcs import FakeStore, serve
 
-OBJECTS: dict[str, tuple[bytes, float]] = {}
-"""Path to content and time of change."""
-_PREFIX = "gs://"
+GOOGLE = FakeStore()
+serve(GOOGLE)
+os.environ["STORAGE_EMULATOR_HOST"] = GOOGLE.url
+
+SCHEMES = ("gs", "s3")
 
 
-class NotFoundError(Exception):
-    """What the store says of an object that is not there; a kind of its own, as Google's."""
+class NotThereError(Exception):
+    """An object that a test looks at is not there."""
+
+
+class _Amazon:
+    """moto behind a door that notes requests, and refuses them where a test wants it."""
+
+    def __init__(self) -> None:
+        from moto.server import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import WSGIRequestHandler, make_server
+
+        class Quiet(WSGIRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log(self, *_: Any) -> None:
+                pass
+
+        self.requests: list[str] = []
+        self.faults: dict[str, list[int]] = {}
+        self._app = DomainDispatcherApplication(create_backend_app)
+        server = make_server("127.0.0.1", 0, self._serve, threaded=True, request_handler=Quiet)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        os.environ.update(
+            AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}",
+            AWS_ACCESS_KEY_ID="test",
+            AWS_SECRET_ACCESS_KEY="test",
+            AWS_DEFAULT_REGION="us-east-1",
+        )
+        self.client = boto3.client("s3")
+
+    def _serve(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        name = environ["PATH_INFO"].lstrip("/").encode("latin-1").decode()
+        self.requests.append(f"{environ['REQUEST_METHOD']} {name}?{environ['QUERY_STRING']}")
+        if self.faults.get(name):
+            status = self.faults[name].pop(0)
+            if not status:
+                environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            start(f"{status or 500} As The Test Wants It", [("Content-Length", "0")])
+            return [b""]
+        return self._app(environ, start)
+
+
+@cache
+def amazon() -> _Amazon:
+    """Start the store behind `s3://`, once."""
+    return _Amazon()
+
+
+def start(bucket: str) -> str:
+    """Have the store of a bucket running, and the bucket there; return its path."""
+    scheme, name = _split(bucket)
+    if scheme == "s3":
+        amazon().client.create_bucket(Bucket=name)
+    return bucket
+
+
+def requests_of(path: str) -> list[str]:
+    """Return the requests that the store of a path has had, to read and to clear."""
+    scheme = _split(path)[0]
+    return GOOGLE.requests if scheme == "gs" else amazon().requests
+
+
+def fail(path: str, *statuses: int) -> None:
+    """Have the next requests for an object fail: with a status, or 0 for a broken connection."""
+    scheme, place = _split(path)
+    (GOOGLE.faults if scheme == "gs" else amazon().faults)[place] = list(statuses)
 
 
 def put(path: str, data: bytes) -> None:
     """Put an object in place."""
-    OBJECTS[path] = (data, time.time())
+    scheme, place = _split(path)
+    if scheme == "gs":
+        GOOGLE.objects[place] = data
+        return
+    bucket, _, name = place.partition("/")
+    amazon().client.create_bucket(Bucket=bucket)
+    amazon().client.put_object(Bucket=bucket, Key=name, Body=data)
 
 
 def get(path: str) -> bytes:
     """Return the content of an object."""
-    if path not in OBJECTS:
-        raise NotFoundError(path)
-    return OBJECTS[path][0]
+    scheme, place = _split(path)
+    if scheme == "gs":
+        if place not in GOOGLE.objects:
+            raise NotThereError(path)
+        return GOOGLE.objects[place]
+    bucket, _, name = place.partition("/")
+    try:
+        content: bytes = amazon().client.get_object(Bucket=bucket, Key=name)["Body"].read()
+    except ClientError as err:
+        raise NotThereError(path) from err
+    return content
 
 
 def names_under(directory: str) -> list[str]:
     """Return the names of the objects below a directory, sorted."""
-    prefix = directory.rstrip("/") + "/"
-    return sorted(path.removeprefix(prefix) for path in OBJECTS if path.startswith(prefix))
+    scheme, place = _split(directory.rstrip("/") + "/")
+    return sorted(name.removeprefix(place) for name in _names(scheme) if name.startswith(place))
 
 
-class _Upload(io.BytesIO):
-    """An object on its way up: there when it is closed, and never where it is given up."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-
-    def close(self) -> None:
-        if not self.closed:
-            put(self._path, self.getvalue())
-        super().close()
-
-    def terminate(self) -> None:
-        super().close()
+def clear() -> None:
+    """Remove all objects, and what was noted and planned."""
+    for of_requests in (GOOGLE.objects, GOOGLE.faults, GOOGLE.requests):
+        of_requests.clear()
+    if amazon.cache_info().currsize:
+        for name in _names("s3"):
+            bucket, _, key = name.partition("/")
+            amazon().client.delete_object(Bucket=bucket, Key=key)
+        amazon().faults.clear()
+        amazon().requests.clear()
 
 
-class MemoryFileSystem(FileSystem):
-    """What Beam asks of a file system, over `OBJECTS`."""
+def _split(path: str) -> tuple[str, str]:
+    scheme, _, place = path.partition("://")
+    return scheme, place
 
-    @classmethod
-    def scheme(cls) -> str:
-        return "gs"
 
-    def join(self, basepath: str, *paths: str) -> str:
-        return "/".join([basepath.rstrip("/"), *(path.strip("/") for path in paths)])
-
-    def split(self, path: str) -> tuple[str, str]:
-        head, tail = posixpath.split(path.removeprefix(_PREFIX))
-        return _PREFIX + head, tail
-
-    def mkdirs(self, path: str) -> None:
-        return None
-
-    def has_dirs(self) -> bool:
-        return False
-
-    def _list(self, dir_or_prefix: str) -> Iterator[FileMetadata]:
-        for path in sorted(OBJECTS):
-            if path.startswith(dir_or_prefix):
-                yield self.metadata(path)
-
-    def create(self, path: str, mime_type: str = "", compression_type: str = CompressionTypes.AUTO) -> _Upload:
-        return _Upload(path)
-
-    def open(self, path: str, mime_type: str = "", compression_type: str = CompressionTypes.AUTO) -> io.BytesIO:
-        return io.BytesIO(get(path))
-
-    def copy(self, source_file_names: list[str], destination_file_names: list[str]) -> None:
-        raise NotImplementedError
-
-    def rename(self, source_file_names: list[str], destination_file_names: list[str]) -> None:
-        raise NotImplementedError
-
-    def exists(self, path: str) -> bool:
-        return path in OBJECTS
-
-    def size(self, path: str) -> int:
-        return len(get(path))
-
-    def last_updated(self, path: str) -> float:
-        return OBJECTS[path][1]
-
-    def checksum(self, path: str) -> str:
-        return hashlib.blake2b(get(path)).hexdigest()
-
-    def metadata(self, path: str) -> FileMetadata:
-        return FileMetadata(path, self.size(path), self.last_updated(path))
-
-    def delete(self, paths: list[str]) -> None:
-        for path in paths:
-            if path not in OBJECTS:
-                raise NotFoundError(path)
-            del OBJECTS[path]
+def _names(scheme: str) -> list[str]:
+    if scheme == "gs":
+        return list(GOOGLE.objects)
+    client = amazon().client
+    return [
+        f"{bucket['Name']}/{item['Key']}"
+        for bucket in client.list_buckets()["Buckets"]
+        for item in client.list_objects_v2(Bucket=bucket["Name"]).get("Contents", ())
+    ]

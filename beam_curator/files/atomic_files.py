@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from beam_curator.files.storage import gcs_bucket, is_gcs, is_remote, join, open_object
+from beam_curator.files import object_stores
+from beam_curator.files.storage import is_remote, join
 from beam_curator.sets.output_set import temp_name
 
 _HANDOVER_BYTES = 8 << 20
@@ -37,15 +39,14 @@ def write_bytes(directory: str, name: str, data: bytes) -> None:
 def replace_unless_changed(directory: str, name: str, data: bytes) -> None:
     """Put a small file in place like `write_bytes`; in `gs://` only if nobody else does so at the same time.
 
-    There the upload carries the generation that was seen (0 for none) as its precondition, and fails if it is not met.
+    In `gs://` the upload carries the generation that was seen (0 for none) as its precondition, and fails if it is not
+    met. Of two uploads to `s3://` the later one stays: not all stores that speak its language know preconditions.
     """
-    if not is_gcs(directory):
+    if not is_remote(directory):
         write_bytes(directory, name, data)
         return
-    bucket, blob_name = gcs_bucket(join(directory, name))
-    seen = bucket.get_blob(blob_name)
-    generation = seen.generation if seen is not None else 0
-    bucket.blob(blob_name).upload_from_string(data, content_type="application/json", if_generation_match=generation)
+    seen = object_stores.find(join(directory, name))
+    object_stores.put_object(join(directory, name), data, replaces=seen.version if seen is not None else "")
 
 
 class AtomicFile:
@@ -96,8 +97,7 @@ class AtomicFile:
         if self._check is not None:
             self._check()
         if self._remote:
-            path = join(self._directory, self._name)
-            self._stream = open_object(path, create=True)
+            self._stream: Any = object_stores.Upload(join(self._directory, self._name))
         else:
             # unbuffered: the buffers here are larger, and a second copy would only cost time
             self._stream = open(self._temp, "xb", buffering=0)
@@ -170,9 +170,7 @@ class AtomicFile:
     def _abort(self) -> None:
         if self._remote:
             # closing an upload would complete it, and the partial object would appear
-            terminate = getattr(self._stream, "terminate", None)
-            if terminate is not None:
-                terminate()
+            self._stream.terminate()
             return
         self._stream.close()
         Path(self._temp).unlink(missing_ok=True)

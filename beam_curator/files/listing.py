@@ -1,29 +1,37 @@
 """Which files an input means: a file, a glob, a directory tree, or an output set."""
 
-import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from beam_curator.audio_formats import AUDIO_EXTENSIONS
 from beam_curator.failures import readable_name
-from beam_curator.files import storage
+from beam_curator.files import object_stores, storage
+from beam_curator.files.searching import (
+    GLOB_CHARACTERS,
+    Search,
+    ending_of,
+    file_of,
+    is_glob,
+    remote_file,
+    remote_matches,
+)
 from beam_curator.sets.blocks import CHUNK_BYTES, InputFile, sniff_form
 from beam_curator.sets.output_set import MANIFEST_NAME, Manifest, NotAnOutputSetError
 from beam_curator.sets.set_kinds import SET_KINDS
 
 EXTENSIONS = tuple(f"{kind}{packed}" for kind in (".jsonl", ".json") for packed in ("", ".gz", ".zst"))
-_GLOB_CHARACTERS = frozenset("*?[")
+_KINDS_SAID = 8
 
 
 @runtime_checkable  # Beam checks arguments of steps
 class Lister(Protocol):
-    """Lists the files that inputs mean, and the names that were listed more than once."""
+    """Lists the files that inputs mean, and the names that were listed more than once; counts those left out."""
 
     def __call__(
-        self, inputs: Sequence[str], *, keep_duplicates: bool = False
+        self, inputs: Sequence[str], *, keep_duplicates: bool = False, left_out: Counter[str] | None = None
     ) -> tuple[list[InputFile], list[str]]: ...
 
 
@@ -32,13 +40,18 @@ class NoInputError(ValueError):
 
 
 def list_inputs(
-    inputs: Sequence[str], *, keep_duplicates: bool = False, extensions: tuple[str, ...] = EXTENSIONS
+    inputs: Sequence[str],
+    *,
+    keep_duplicates: bool = False,
+    left_out: Counter[str] | None = None,
+    extensions: tuple[str, ...] = EXTENSIONS,
 ) -> tuple[list[InputFile], list[str]]:
     """List the files that the inputs mean, in order of their names.
 
     Args:
       inputs: files, globs, directories (searched as trees), local or in an object store.
       keep_duplicates: read a file each time it is listed.
+      left_out: is given the number of files that directories hold besides, by ending or reason.
       extensions: of the files that are looked for in directories.
 
     Returns:
@@ -50,23 +63,28 @@ def list_inputs(
     """
     for given in inputs:
         storage.check_store(given)
-    return _listed([name for given in inputs for name in _names(given, extensions)], keep_duplicates)
+    left_out = Counter() if left_out is None else left_out
+    return _listed([file for given in inputs for file in _files_of(given, extensions, left_out)], keep_duplicates)
 
 
-def _listed(names: Sequence[str], keep_duplicates: bool) -> tuple[list[InputFile], list[str]]:
-    repeated = sorted(name for name, times in Counter(map(_absolute, names)).items() if times > 1)
+def _listed(found: Sequence[InputFile], keep_duplicates: bool) -> tuple[list[InputFile], list[str]]:
+    times = Counter(file.place for file in found)
+    repeated = sorted(place for place, n in times.items() if n > 1)
     seen: Counter[str] = Counter()
     files = []
-    for name in sorted(names):
-        occurrence = seen[_absolute(name)]
-        seen[_absolute(name)] += 1
-        if occurrence == 0 or keep_duplicates:
-            size = storage.size_of(name)  # a broken link has none: its one block will say what is wrong
-            files.append(InputFile(name=name, size=size if size is not None else 1, occurrence=occurrence))
+    for file in sorted(found, key=lambda file: file.name):
+        occurrence = seen[file.place]
+        seen[file.place] += 1
+        if occurrence == 0:
+            files.append(file)
+        elif keep_duplicates:
+            files.append(replace(file, occurrence=occurrence))
     return files, repeated
 
 
-def list_recordings(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tuple[list[InputFile], list[str], bool]:
+def list_recordings(
+    inputs: Sequence[str], *, keep_duplicates: bool = False, left_out: Counter[str] | None = None
+) -> tuple[list[InputFile], list[str], bool]:
     """List the recordings that the inputs mean, or the manifests that name them.
 
     A directory stands for the recordings below it; where there are none, for the manifests. A file that is named, also
@@ -79,35 +97,39 @@ def list_recordings(inputs: Sequence[str], *, keep_duplicates: bool = False) -> 
       NoInputError: an input names nothing, or the inputs name both recordings and manifests.
       UnknownSchemeError: an input has a scheme that is not allowed.
     """
-    manifests: list[str] = []
-    recordings: list[str] = []
+    manifests: list[InputFile] = []
+    recordings: list[InputFile] = []
+    left_out = Counter() if left_out is None else left_out
     for given in inputs:
         storage.check_store(given)
-        names = _names(given, (*EXTENSIONS, *AUDIO_EXTENSIONS))
-        heard = [name for name in names if not name.lower().endswith(EXTENSIONS)]
-        recordings += heard
-        if not heard or _is_glob(given):
-            manifests += [name for name in names if name.lower().endswith(EXTENSIONS)]
+        files = _files_of(given, (*EXTENSIONS, *AUDIO_EXTENSIONS), left_out)
+        rows = [file for file in files if file.name.lower().endswith(EXTENSIONS)]
+        recordings += [file for file in files if not file.name.lower().endswith(EXTENSIONS)]
+        if len(rows) == len(files) or is_glob(given):
+            manifests += rows
+        else:
+            left_out.update(ending_of(file.name) for file in rows)
     if manifests and recordings:
         raise NoInputError(
-            f"the inputs name manifests ({manifests[0]}) and recordings ({recordings[0]}): give one kind at a time"
+            f"the inputs name manifests ({manifests[0].name}) and recordings ({recordings[0].name}): "
+            "give one kind at a time"
         )
     return *_listed(manifests or recordings, keep_duplicates), bool(manifests)
 
 
-def list_manifests_of(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tuple[list[InputFile], list[str]]:
+def list_manifests_of(
+    inputs: Sequence[str], *, keep_duplicates: bool = False, left_out: Counter[str] | None = None
+) -> tuple[list[InputFile], list[str]]:
     """List as `list_recordings` does, but only where the inputs mean manifests."""
-    files, repeated, are_manifests = list_recordings(inputs, keep_duplicates=keep_duplicates)
+    files, repeated, are_manifests = list_recordings(inputs, keep_duplicates=keep_duplicates, left_out=left_out)
     return (files, repeated) if are_manifests else ([], [])
 
 
-def list_either(inputs: Sequence[str], *, keep_duplicates: bool = False) -> tuple[list[InputFile], list[str]]:
+def list_either(
+    inputs: Sequence[str], *, keep_duplicates: bool = False, left_out: Counter[str] | None = None
+) -> tuple[list[InputFile], list[str]]:
     """List as `list_recordings` does."""
-    return list_recordings(inputs, keep_duplicates=keep_duplicates)[:2]
-
-
-def _is_glob(given: str) -> bool:
-    return bool(_GLOB_CHARACTERS & set(given)) and (storage.is_remote(given) or not os.path.exists(given))
+    return list_recordings(inputs, keep_duplicates=keep_duplicates, left_out=left_out)[:2]
 
 
 def is_output_set(directory: str) -> bool:
@@ -127,20 +149,31 @@ def with_form(file: InputFile) -> InputFile:
         return file
 
 
-def _absolute(name: str) -> str:
-    return name if storage.is_remote(name) else os.path.realpath(name)
-
-
-def _names(given: str, extensions: tuple[str, ...]) -> list[str]:
+def _files_of(given: str, extensions: tuple[str, ...], left_out: Counter[str]) -> list[InputFile]:
+    search = Search(extensions)
     try:
-        names = _remote_names if storage.is_remote(given) else _local_names
-        found = _checked(names(given, extensions))
+        files = [file for found in _found(given, search) for file in _expanded(found)]
     except (OSError, NotAnOutputSetError) as err:
         raise NoInputError(f"{given} cannot be listed: {err}") from err
-    if not found:
-        kind = "glob" if _GLOB_CHARACTERS & set(given) else "directory"
-        raise NoInputError(f"{kind} {given} holds no {_what(extensions)}")
-    return found
+    left_out.update(search.left_out)
+    if not files:
+        kind = "glob" if GLOB_CHARACTERS & set(given) else "directory"
+        besides = f" ({said_left_out(search.left_out)})" if search.left_out else ""
+        raise NoInputError(f"{kind} {given} holds no {_what(extensions)}{besides}")
+    return files
+
+
+def said_left_out(left_out: Mapping[str, int]) -> str:
+    """Say how many files a search left out, the most frequent kinds first.
+
+    Example:
+      >>> said_left_out({".txt": 2, "hidden": 1, ".pdf": 30})
+      'left out: 30 .pdf, 2 .txt, 1 hidden'
+    """
+    counted = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
+    more = sum(n for _, n in counted[_KINDS_SAID:])
+    named = [f"{n:,} {kind}" for kind, n in counted[:_KINDS_SAID]]
+    return "left out: " + ", ".join([*named, *([f"{more:,} of other endings"] if more else [])])
 
 
 def _what(extensions: tuple[str, ...]) -> str:
@@ -149,75 +182,55 @@ def _what(extensions: tuple[str, ...]) -> str:
     return "recording, and no manifest: expected files such as .wav, .flac, .mp3, .m4a, or .jsonl"
 
 
-def _local_names(given: str, extensions: tuple[str, ...]) -> list[str]:
+def _found(given: str, search: Search) -> Iterator[InputFile | str]:
+    """Yield files, and the directories of output sets."""
+    if storage.is_remote(given):
+        return _found_in_store(given.rstrip("/"), search)
+    given = storage.as_on_disk(given)
     if os.path.isdir(given):
-        return list(_tree(given, extensions))
-    if os.path.exists(given):
-        return [given]
-    if not _GLOB_CHARACTERS & set(given):
+        return search.local(given)
+    if os.path.lexists(given):
+        return iter([_named(given)])
+    if not GLOB_CHARACTERS & set(given):
         raise NoInputError(f"file {given} is not there: check the path")
-    matches = sorted(glob.glob(given, recursive=True))
-    return [name for match in matches for name in (_tree(match, extensions) if os.path.isdir(match) else [match])]
+    return search.matches(given)
 
 
-def _checked(names: list[str]) -> list[str]:
-    """Return the names, but refuse files that cannot be read twice or named in a result."""
-    for name in names:
-        if storage.is_remote(name):
-            continue
-        if not os.path.isfile(name) and os.path.exists(name):
-            raise NoInputError(f"{name} is not a regular file: write its contents to one")
-        if readable_name(name) != name:
-            raise NoInputError(f"the name of {readable_name(name)} is not UTF-8: rename the file")
-    return names
-
-
-def _tree(directory: str, extensions: tuple[str, ...]) -> Iterator[str]:
-    """List the files below a local directory; names that begin with `.` or `_` are left out."""
-    with os.scandir(directory) as items:
-        entries = sorted(items, key=lambda item: item.name)
-    # an output set is read by its manifest, so that leftovers and dead letters stay out
-    manifest = storage.read_bytes(os.path.join(directory, MANIFEST_NAME))
-    if manifest is not None:
-        yield from _row_files(directory, manifest)
+def _found_in_store(given: str, search: Search) -> Iterator[InputFile | str]:
+    found = object_stores.find(given)
+    if found is not None:
+        yield remote_file(given, found)
         return
-    for item in entries:
-        if item.name.startswith((".", "_")):
-            continue
-        if item.is_dir():
-            yield from _tree(item.path, extensions)
-        elif item.name.lower().endswith(extensions):
-            yield item.path
+    n_listed = 0
+    for file in search.objects(given + "/"):
+        n_listed += 1
+        yield file
+    if not n_listed and not search.left_out and GLOB_CHARACTERS & set(given):
+        yield from remote_matches(given)
 
 
-def _row_files(directory: str, manifest: bytes) -> Iterable[str]:
-    """List the row files of an output set: dead letters and summaries are no rows."""
-    parsed = Manifest.from_json(manifest)
-    rows = SET_KINDS[parsed.command].rows if parsed.command in SET_KINDS else parsed.command
-    files = [record for record in parsed.files if record.kind == rows]
+def _named(name: str) -> InputFile:
+    """Return a local file that is named; refuse one that cannot be read twice or named in a result."""
+    if not os.path.exists(name):
+        raise NoInputError(f"file {name} is not there: check the path")
+    if not os.path.isfile(name):
+        raise NoInputError(f"{name} is not a regular file: write its contents to one")
+    if readable_name(name) != name:
+        raise NoInputError(f"the name of {readable_name(name)} is not UTF-8: rename the file")
+    return file_of(name)
+
+
+def _expanded(found: InputFile | str) -> Iterator[InputFile]:
+    """Yield the row files of an output set; a set is read by its manifest, so leftovers and dead letters stay out."""
+    if isinstance(found, InputFile):
+        yield found
+        return
+    manifest = Manifest.from_json(storage.read_bytes(storage.join(found, MANIFEST_NAME)) or b"")
+    rows = SET_KINDS[manifest.command].rows if manifest.command in SET_KINDS else manifest.command
+    files = [record for record in manifest.files if record.kind == rows]
     tables = [record.name for record in files if not record.name.endswith(EXTENSIONS)]
     if tables:
         raise NotAnOutputSetError(
             f"its rows are in {tables[0]}: write the set with --row-format jsonl to read it again"
         )
-    yield from (storage.join(directory, record.name) for record in files)
-
-
-def _remote_names(given: str, extensions: tuple[str, ...]) -> list[str]:
-    given = given.rstrip("/")
-    is_bucket = "/" not in given.partition("://")[2]  # which no store lets one ask for as an object
-    exact = [] if is_bucket else storage.file_systems().match([given])[0].metadata_list
-    if exact:
-        return [metadata.path for metadata in exact]
-    if _GLOB_CHARACTERS & set(given):
-        return []
-    prefix = given + "/"
-    manifest = storage.read_bytes(prefix + MANIFEST_NAME)
-    if manifest is not None:
-        return list(_row_files(prefix, manifest))
-    found = [metadata.path for metadata in storage.file_systems().match([prefix + "**"])[0].metadata_list]
-    return [path for path in found if _is_shown(path[len(prefix) :]) and path.lower().endswith(extensions)]
-
-
-def _is_shown(relative: str) -> bool:
-    return not any(part.startswith((".", "_")) for part in relative.split("/"))
+    yield from (file_of(storage.join(found, record.name)) for record in files)

@@ -23,7 +23,7 @@ def paths_of(inputs: Sequence[str]) -> tuple[str, ...]:
     """
     if isinstance(inputs, str):
         raise TypeError(f"inputs {inputs!r} is one string, expected a list of paths: write [{inputs!r}]")
-    return tuple(inputs)
+    return tuple(map(storage.plain_path, inputs))
 
 
 def read_rows(ref: BlockRef, max_line_bytes: int) -> Iterator[LineBlock | Failure]:

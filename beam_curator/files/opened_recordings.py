@@ -2,15 +2,16 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from beam_curator.audio import AudioReader, open_audio
 from beam_curator.failures import EntryError, FailureCode, readable_name
 from beam_curator.files import storage
 from beam_curator.files.storage import UnknownSchemeError
+from beam_curator.files.store_patience import StoreError
 from beam_curator.recordings.row_paths import resolve_recording
 from beam_curator.recordings.tar_members import MemberFile, MemberSpan, find_member, read_index, split_locator
 from beam_curator.sets.output_set import MANIFEST_NAME, Manifest, NotAnOutputSetError
@@ -33,7 +34,7 @@ def open_recording(name: str, allowed_root: Sequence[str] = (), version: str = "
     Raises:
       EntryError: it may not be read, is not there, is not audio, or has changed in the meantime.
     """
-    path, member = split_locator(name)
+    path, member = _place_of(name)
     _check_place(path, allowed_root)
     with _opened(path) as (stream, found):
         version = version or found
@@ -41,16 +42,19 @@ def open_recording(name: str, allowed_root: Sequence[str] = (), version: str = "
         if member is None:
             source = stream
         else:
-            span = find_member(_tar_index(path, version), member)
+            with _reading(path):
+                index = _tar_index(path, version)
+            span = find_member(index, member)
             source = cast(BinaryIO, MemberFile(stream, span.offset, span.size))
-        try:
-            reader = open_audio(source)
-        except OSError as err:
-            raise _unreadable(path, err) from err
-        with reader:
-            reader.watch(version, lambda: _check_version(path, version, storage.identity_of(path)))
+        with open_audio(source) as reader:
+            reader.watch(version, lambda: _check_version(path, version, _version_now(path)))
             with reader.part():
                 yield reader
+
+
+def _version_now(path: str) -> str:
+    with _reading(path):
+        return storage.identity_of(path)
 
 
 def _check_version(path: str, before: str, after: str) -> None:
@@ -63,17 +67,30 @@ def _check_version(path: str, before: str, after: str) -> None:
         )
 
 
+def _place_of(name: str) -> tuple[str, str | None]:
+    """Return the file that a recording lies in, as the disk spells it, and the member of a tar."""
+    path, member = split_locator(name)
+    if "://" in path:
+        return path, member
+    # a file whose own name has `.tar::` in it
+    if member is not None and os.path.isfile(whole := storage.as_on_disk(name)):
+        return whole, None
+    return storage.as_on_disk(path), member
+
+
 def _check_place(path: str, allowed_root: Sequence[str]) -> None:
     try:
         storage.check_store(path)
     except UnknownSchemeError as err:
-        raise EntryError(FailureCode.SCHEME_NOT_ALLOWED, str(err), "copy the recording to such a place") from err
+        plain = path.removeprefix("file://")
+        cure = f"write the path alone: {plain}" if plain != path else "copy the recording to such a place"
+        raise EntryError(FailureCode.SCHEME_NOT_ALLOWED, str(err), cure) from err
     if not allowed_root:
         return
     remote = storage.is_remote(path)
     # realpath refuses a NUL; opening the file will say what is wrong
     where = path if remote or "\0" in path else os.path.realpath(path)
-    roots = [root if "://" in root else os.path.realpath(root) for root in allowed_root]
+    roots = [root if "://" in root else os.path.realpath(_local(root)) for root in allowed_root]
     inside = any(where.startswith(root.rstrip("/") + "/") for root in roots)
     # stores do not resolve .., but what serves them might
     if not inside or (remote and ".." in path.split("/")):
@@ -84,6 +101,10 @@ def _check_place(path: str, allowed_root: Sequence[str]) -> None:
         )
 
 
+def _local(path: str) -> str:
+    return storage.as_on_disk(storage.plain_path(path))
+
+
 @contextmanager
 def _opened(path: str) -> Iterator[tuple[BinaryIO, str]]:
     """Open a file, and tell its version from before that; a failure to open it becomes an error of the row."""
@@ -92,24 +113,51 @@ def _opened(path: str) -> Iterator[tuple[BinaryIO, str]]:
         is_file = storage.is_remote(path) or stat.S_ISREG(os.stat(path).st_mode)
         stream = storage.open_raw(path) if is_file else None
     except (FileNotFoundError, NotADirectoryError, ValueError) as err:
-        raise EntryError(
-            FailureCode.NOT_FOUND,
-            f"there is no file {readable_name(path)}",
-            "relative names begin at the folder of their manifest, or at --audio-root; check the path",
-        ) from err
+        cure = "relative names begin at the folder of their manifest, or at --audio-root; check the path"
+        if "~" in path.split("/"):
+            cure = "~ stands for no folder in a row, as workers have other homes: write the whole path"
+        raise EntryError(FailureCode.NOT_FOUND, f"there is no file {readable_name(path)}", cure) from err
     except OSError as err:
         raise _unreadable(path, err) from err
     if stream is None:
         raise EntryError(FailureCode.NOT_READABLE, f"{readable_name(path)} is not a regular file", "name an audio file")
     with stream:
-        yield stream, version
+        yield cast(BinaryIO, _Recording(stream, path)), version
+
+
+class _Recording:
+    """An open recording; an error of the disk or of the store, at whatever byte, is one of its rows."""
+
+    def __init__(self, stream: BinaryIO, path: str) -> None:
+        self._stream = stream
+        self._path = path
+        self._readinto: Callable[[Any], int] = stream.readinto  # type: ignore[attr-defined]  # all that are opened here
+        self.seek = stream.seek
+        self.tell = stream.tell
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        with _reading(self._path):
+            return self._stream.read(n_bytes)
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return self._readinto(buffer)
+        except OSError as err:
+            raise _unreadable(self._path, err) from err
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise _unreadable(path, err) from err
 
 
 def _unreadable(path: str, err: OSError) -> EntryError:
     why = os.strerror(err.errno) if err.errno else str(err)
-    return EntryError(
-        FailureCode.NOT_READABLE, f"{readable_name(path)} cannot be opened: {why}", "check that you may read it"
-    )
+    cure = err.cure if isinstance(err, StoreError) else "check that you may read it"
+    return EntryError(FailureCode.NOT_READABLE, f"{readable_name(path)} cannot be read: {why}", cure)
 
 
 @lru_cache(maxsize=2)
@@ -129,12 +177,9 @@ def base_of(source: str) -> str:
     """
     for _ in range(_MAX_LINEAGE):
         folder = source.rpartition("/")[0] or "."
-        text = storage.read_bytes(storage.join(folder, MANIFEST_NAME))
-        if text is None:
-            break
         try:
-            manifest = Manifest.from_json(text)
-        except NotAnOutputSetError:
+            manifest = Manifest.from_json(storage.read_bytes(storage.join(folder, MANIFEST_NAME)) or b"")
+        except (NotAnOutputSetError, OSError):  # a store may refuse to say whether an object is there
             break
         if manifest.command in SET_KINDS and SET_KINDS[manifest.command].own_recordings:
             break
@@ -149,4 +194,5 @@ def recording_of(path: str, source: str, audio_root: str = "") -> str:
     """Return the full name of a recording of a row; relative names begin at `audio_root`, or where `base_of` says."""
     if os.path.isabs(path):
         return path
-    return resolve_recording(path, storage.join(audio_root, "_") if audio_root else base_of(source))
+    root = storage.plain_path(audio_root)
+    return resolve_recording(path, storage.join(root, "_") if root else base_of(source))

@@ -61,7 +61,7 @@ def target_of(target: OutputTarget | str | os.PathLike[str], shards: int = 0) ->
       ValueError: the output is empty, a file, or of a scheme that is not served; or target and options differ.
     """
     if not isinstance(target, OutputTarget):
-        target = OutputTarget(directory=os.fspath(target).removeprefix("file://"))
+        target = OutputTarget(directory=storage.plain_path(os.fspath(target)))
     if shards and target.n_shards not in (0, shards):
         raise ValueError(f"shards is {shards}, and {target.n_shards} in the target: give one of them")
     if not storage.is_remote(target.directory) and os.path.isfile(target.directory):

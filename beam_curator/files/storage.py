@@ -1,22 +1,23 @@
 """Reading, listing and deleting files on local disks and in object stores behind one set of functions.
 
-Local paths use the operating system; `gs://` and `s3://` go through Beam's FileSystems, which are loaded when a path
-first names a store. `atomic_files` writes.
+Local paths use the operating system; `gs://` and `s3://` are served by `object_stores`. `atomic_files` writes.
 """
 
 import hashlib
 import os
 import shutil
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import zstandard
 
+from beam_curator.files import object_stores
 from beam_curator.files.beam_imports import import_store
+from beam_curator.files.store_objects import Found
 from beam_curator.sets.output_set import FileRecord, WrittenFile, is_temporary
 
 SCHEMES = ("gs", "s3")
@@ -26,6 +27,7 @@ DAMAGED = (EOFError, zlib.error, zstandard.ZstdError)
 """The exceptions raised by reading a compressed file that ends early or is damaged."""
 
 _BUFFER_BYTES = 1 << 20
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 # zlib takes a gzip header and trailer where 16 is added
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -34,23 +36,8 @@ class UnknownSchemeError(ValueError):
     """A path with a scheme that is not on the list."""
 
 
-def file_systems() -> Any:
-    """Return Beam's FileSystems; loading it takes a second, which commands on local files do without."""
-    from apache_beam.io.filesystems import FileSystems
-
-    return FileSystems
-
-
-def open_object(path: str, *, create: bool = False) -> Any:
-    """Open an object's own bytes, compressed or not, for reading, or create it."""
-    from apache_beam.io.filesystem import CompressionTypes
-
-    stores = file_systems()
-    return (stores.create if create else stores.open)(path, compression_type=CompressionTypes.UNCOMPRESSED)
-
-
 def is_remote(path: str) -> bool:
-    """Tell whether a path names an object store; Beam can then serve it, if the packages for it are installed.
+    """Tell whether a path names an object store.
 
     Raises:
       UnknownSchemeError: it has a scheme, but none that is allowed.
@@ -60,7 +47,6 @@ def is_remote(path: str) -> bool:
         return False
     if scheme not in SCHEMES:
         raise UnknownSchemeError(f"scheme {scheme}:// in {path} is not allowed: use a local path, gs:// or s3://")
-    import_store(scheme)
     return True
 
 
@@ -73,19 +59,38 @@ def check_store(path: str) -> None:
     if not is_remote(path):
         return
     scheme = path.partition("://")[0]
+    import_store(scheme)
     try:
-        file_systems().get_filesystem(path)
-        served = scheme != "s3" or find_spec("boto3") is not None  # Beam lists s3 even where it cannot serve it
-    except ValueError:
-        served = False
-    if not served:
+        object_stores.store_module(scheme)
+    except ImportError as err:
         extra = {"gs": "gcp", "s3": "aws"}[scheme]
-        raise UnknownSchemeError(f"{path} needs an extra: pip install 'beam-curator[{extra}]'")
+        raise UnknownSchemeError(f"{path} needs an extra: pip install 'beam-curator[{extra}]'") from err
 
 
 def join(directory: str, name: str) -> str:
     """Join a directory and a name."""
-    return file_systems().join(directory, name) if is_remote(directory) else os.path.join(directory, name)
+    return f"{directory.rstrip('/')}/{name.lstrip('/')}" if is_remote(directory) else os.path.join(directory, name)
+
+
+def plain_path(path: str) -> str:
+    """Return a path without `file://`, and with the home directory in place of a `~` that nothing has for its name."""
+    path = path.removeprefix("file://")
+    return os.path.expanduser(path) if path.startswith("~") and not os.path.lexists(path) else path
+
+
+def as_on_disk(path: str) -> str:
+    """Return a local path as the disk spells it, if it is there in another form of Unicode (NFC or NFD) only.
+
+    Disks and copying tools change the form of letters with marks, and manifests keep the former one.
+    """
+    if path.isascii() or os.path.lexists(path):
+        return path
+    folder, name = os.path.split(path)
+    if not name:
+        return path
+    folder = as_on_disk(folder)
+    spelled = (os.path.join(folder, unicodedata.normalize(form, name)) for form in _FORMS)
+    return next(filter(os.path.lexists, spelled), path)
 
 
 def make_directory(path: str) -> None:
@@ -97,9 +102,7 @@ def make_directory(path: str) -> None:
 def names_in(path: str) -> Iterator[str]:
     """Yield the names of the files directly in a directory, in no order; none where there is no such directory."""
     if is_remote(path):
-        prefix = path.rstrip("/") + "/"
-        for metadata in file_systems().match([prefix + "*"])[0].metadata_list:
-            yield metadata.path[len(prefix) :]
+        yield from object_stores.list_folder(path)[0]
         return
     with suppress(FileNotFoundError), os.scandir(path) as items:
         for item in items:
@@ -115,8 +118,7 @@ def list_directory(path: str) -> list[str]:
 def is_directory(path: str) -> bool:
     """Tell whether a path is a directory, or the beginning of names in an object store."""
     if is_remote(path):
-        # the limit of one match is enough to tell
-        return size_of(path) is None and bool(file_systems().match([path.rstrip("/") + "/**"], [1])[0].metadata_list)
+        return size_of(path) is None and object_stores.has_objects(path.rstrip("/") + "/")
     return os.path.isdir(path)
 
 
@@ -132,9 +134,7 @@ def links_in(path: str) -> list[str]:
 def folders_in(path: str) -> list[str]:
     """Return the names of the directories directly in a directory, sorted; links count as foreign."""
     if is_remote(path):
-        prefix = path.rstrip("/") + "/"
-        found = file_systems().match([prefix + "**"])[0].metadata_list
-        return sorted({rest.partition("/")[0] for m in found if "/" in (rest := m.path[len(prefix) :])})
+        return object_stores.list_folder(path)[1]
     try:
         return sorted(item.name for item in os.scandir(path) if item.is_dir(follow_symlinks=False))
     except FileNotFoundError:
@@ -152,8 +152,7 @@ def temporary_below(path: str) -> Iterator[str]:
 def delete_folder(path: str) -> None:
     """Delete a directory with all that is in it."""
     if is_remote(path):
-        found = file_systems().match([path.rstrip("/") + "/**"])[0].metadata_list
-        file_systems().delete([metadata.path for metadata in found])
+        object_stores.delete_objects(below for below, _ in object_stores.list_objects(path.rstrip("/") + "/"))
     else:
         shutil.rmtree(path)
 
@@ -161,8 +160,8 @@ def delete_folder(path: str) -> None:
 def size_of(path: str) -> int | None:
     """Return the size of a file in bytes, None where there is none."""
     if is_remote(path):
-        found = file_systems().match([path])[0].metadata_list
-        return found[0].size_in_bytes if found else None
+        found = object_stores.find(path)
+        return found.n_bytes if found is not None else None
     try:
         return os.stat(path).st_size
     except (FileNotFoundError, NotADirectoryError):
@@ -171,28 +170,25 @@ def size_of(path: str) -> int | None:
 
 def identity_of(path: str) -> str:
     """Return a cheap fingerprint of a file: size and time of change; of an object, size and generation or ETag."""
-    if is_gcs(path):
-        bucket, name = gcs_bucket(path)
-        blob = bucket.get_blob(name)
-        return f"{blob.size} {blob.generation}" if blob is not None else "absent"
     if is_remote(path):
-        found = file_systems().match([path])[0].metadata_list
-        # s3's checksum is the ETag
-        return f"{found[0].size_in_bytes} {file_systems().checksum(path)}" if found else "absent"
+        found = object_stores.find(path)
+        return fingerprint(found) if found is not None else "absent"
     try:
-        status = os.stat(path)
+        return fingerprint(os.stat(path))
     except FileNotFoundError:
         return "absent"
+
+
+def fingerprint(status: os.stat_result | Found) -> str:
+    """Return the fingerprint of a file from its status, or of an object from a list."""
+    if isinstance(status, Found):
+        return f"{status.n_bytes} {status.version}"
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def open_raw(path: str) -> BinaryIO:
     """Open a file's own bytes, compressed or not, seekable."""
-    if not is_remote(path):
-        return open(path, "rb")
-    if size_of(path) is None:  # each store has its own error for that
-        raise FileNotFoundError(f"{path} is not there")
-    return open_object(path)
+    return object_stores.open_object(path) if is_remote(path) else open(path, "rb")
 
 
 @contextmanager
@@ -267,51 +263,34 @@ def read_bytes(path: str) -> bytes | None:
 
 def hash_file(path: str) -> tuple[int, str, int]:
     """Read a file once; return its size in bytes, sha256 (hexadecimal) and number of newlines."""
-    digest, n_bytes, n_lines = hashlib.sha256(), 0, 0
     with open_raw(path) as stream:
-        while chunk := stream.read(_BUFFER_BYTES):
-            digest.update(chunk)
-            n_bytes += len(chunk)
-            n_lines += chunk.count(b"\n")
+        return _hash(stream)
+
+
+def _hash(stream: BinaryIO) -> tuple[int, str, int]:
+    digest, n_bytes, n_lines = hashlib.sha256(), 0, 0
+    stream.seek(0)
+    while chunk := stream.read(_BUFFER_BYTES):
+        digest.update(chunk)
+        n_bytes += len(chunk)
+        n_lines += chunk.count(b"\n")
     return n_bytes, digest.hexdigest(), n_lines
 
 
 def is_whole(directory: str, file: WrittenFile | FileRecord) -> bool:
     """Tell whether a file is in its place below a directory, byte for byte."""
-    path = join(directory, file.name)
-    # the size is cheap, and spares most hashes of files that differ
-    return size_of(path) == file.n_bytes and hash_file(path)[1] == file.sha256
+    try:
+        with open_raw(join(directory, file.name)) as stream:
+            # the size is cheap, and spares most hashes of files that differ
+            return stream.seek(0, os.SEEK_END) == file.n_bytes and _hash(stream)[1] == file.sha256
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def delete(directory: str, names: list[str]) -> None:
     """Delete files; one that is gone already is fine."""
     if is_remote(directory):
-        for path in [join(directory, name) for name in names]:
-            # deleting an absent object is an error in some stores
-            if size_of(path) is not None:
-                _delete_remote(path)
+        object_stores.delete_objects(join(directory, name) for name in names)
         return
     for name in names:
         Path(directory, name).unlink(missing_ok=True)
-
-
-def _delete_remote(path: str) -> None:
-    if is_gcs(path):
-        bucket, name = gcs_bucket(path)
-        bucket.blob(name).delete()  # one request; Beam's own asks twice, by way of a batch
-    else:
-        file_systems().delete([path])
-
-
-def is_gcs(path: str) -> bool:
-    """Tell whether a path is served by Beam's own client of Google's store."""
-    return path.startswith("gs://") and type(file_systems().get_filesystem(path)).__name__ == "GCSFileSystem"
-
-
-def gcs_bucket(path: str) -> tuple[Any, str]:
-    """Return the store's own handle of a bucket, and the name of an object in it."""
-    from apache_beam.io.gcp import gcsio  # needs the extra [gcp]
-
-    bucket_name, name = gcsio.parse_gcs_path(path)
-    # FileSystems keeps the options that say how to sign in, and has no public way to ask for them
-    return gcsio.GcsIO(pipeline_options=file_systems()._pipeline_options).client.bucket(bucket_name), name

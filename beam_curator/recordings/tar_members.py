@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -141,12 +142,14 @@ def read_index(file: BinaryIO) -> dict[str, MemberSpan]:
 
 
 def find_member(index: Mapping[str, MemberSpan], member: str) -> MemberSpan:
-    """Look up a member by its name, with or without a leading `./`.
+    """Look up a member by its name, with or without a leading `./`, in whichever form of Unicode it is written.
 
     Raises:
       EntryError: `not_found` where the archive holds no plain file of this name.
     """
-    span = index.get(_plain_name(member))
+    name = _plain_name(member)
+    forms = (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))
+    span = next((index[form] for form in forms if form in index), None)
     if span is None:
         raise EntryError(
             FailureCode.NOT_FOUND,

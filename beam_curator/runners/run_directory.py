@@ -115,7 +115,7 @@ def refuse_overlap(inputs: Sequence[str], files: Sequence[InputFile], output: st
         raise UsageError(f"output {output} lies inside the input {inside[0]}: choose an --output outside of it")
     kinds = [SET_KINDS[name] for name in {kind.command, *_commands_in(output)} if name in SET_KINDS]
     for file in files:
-        path = file.name if storage.is_remote(file.name) else os.path.realpath(file.name)
+        path = file.place or os.path.realpath(file.name)
         if path.startswith(where) and is_of_a_set(path[len(where) :], kinds):
             raise UsageError(f"input {file.name} is one of the files that {output} will hold: choose another --output")
 
@@ -157,7 +157,7 @@ def prepare(directory: str, kind: SetKind, config: Config, files: Sequence[Input
     record = RunRecord(
         token=uuid.uuid4().hex,
         config_sha256=config_sha256(kind.command, config),
-        inputs={f"{file.name}#{file.occurrence}": storage.identity_of(file.name) for file in files},
+        inputs={f"{file.name}#{file.occurrence}": file.changed or storage.identity_of(file.name) for file in files},
         cleared=False,
         commands=(kind.command,),
     )

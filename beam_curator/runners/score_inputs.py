@@ -10,7 +10,9 @@ import msgspec
 from beam_curator.diarization.rttm import LATEST, LineError, RttmTurn, parse_rttm, parse_uem
 from beam_curator.files import storage
 from beam_curator.files.listing import NoInputError, is_output_set, list_inputs
+from beam_curator.files.object_stores import list_objects
 from beam_curator.files.row_tables import read_row_file
+from beam_curator.files.searching import is_glob, remote_matches
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.intervals import Span
 from beam_curator.runners.options import UsageError
@@ -26,7 +28,6 @@ T = TypeVar("T")
 File = tuple[str, dict[str, T]]
 """A file by its name, and what it says of each recording."""
 
-_GLOB_CHARACTERS = frozenset("*?[")
 _Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
 
 
@@ -61,6 +62,7 @@ def read_turns(given: str) -> tuple[dict[str, Speakers], list[str]]:
     Raises:
       UsageError: something is missing or broken, or two files have the same recording.
     """
+    given = storage.plain_path(given)
     _check(given)
     if is_output_set(given):
         return _gathered(_turns_of_set(given), "turns")
@@ -79,6 +81,7 @@ def read_uem(given: str) -> tuple[dict[str, tuple[Span, ...]], list[str]]:
     Raises:
       UsageError: something is missing or broken, or two files have the same recording.
     """
+    given = storage.plain_path(given)
     _check(given)
     if not is_output_set(given):
         paths = _listed(given, UEM)
@@ -130,7 +133,7 @@ def _listed(given: str, extension: str) -> list[str]:
 
 
 def _names_many(given: str) -> bool:
-    return storage.is_remote(given) or os.path.isdir(given) or bool(_GLOB_CHARACTERS & set(given))
+    return storage.is_remote(given) or os.path.isdir(given) or is_glob(given)
 
 
 def _check_no_rows(given: str, extension: str) -> None:
@@ -144,10 +147,10 @@ def _check_no_rows(given: str, extension: str) -> None:
 def _remote_records(given: str) -> Iterator[str]:
     """Yield the records of the output sets that a tree or a glob reaches."""
     given = given.rstrip("/")
-    is_glob = bool(_GLOB_CHARACTERS & set(given))
-    for metadata in storage.file_systems().match([given if is_glob else f"{given}/**"])[0].metadata_list:
-        if _is_record(metadata.path, "" if is_glob else given):
-            yield metadata.path
+    if is_glob(given):
+        yield from (file.name for file in remote_matches(given) if _is_record(file.name, ""))
+    else:
+        yield from (path for path, _ in list_objects(f"{given}/") if _is_record(path, given))
 
 
 def _local_records(given: str) -> Iterator[str]:
@@ -164,7 +167,7 @@ def _local_records(given: str) -> Iterator[str]:
 def _is_record(path: str, root: str) -> bool:
     """Tell whether a path is that of a set's record, in no directory below the root that a tree leaves out."""
     *folders, name = path.removeprefix(root).split("/")
-    return name in (MANIFEST_NAME, RUN_NAME) and not (root and any(folder.startswith((".", "_")) for folder in folders))
+    return name in (MANIFEST_NAME, RUN_NAME) and not (root and any(folder.startswith(".") for folder in folders))
 
 
 def _file_name(path: str) -> str:

@@ -24,6 +24,7 @@ def run_verify_command(directory: str) -> int:
     Raises:
       UsageError: the directory holds no set.
     """
+    directory = storage.plain_path(directory)
     try:
         storage.check_store(directory)
     except UnknownSchemeError as err:
@@ -44,7 +45,9 @@ def run_verify_command(directory: str) -> int:
     problems = find_problems(directory, manifest)
     for problem in problems:
         print(f"beam-curator: {problem}", file=sys.stderr)
-    rows = sum(record.n_rows for record in manifest.files)
+    kind = SET_KINDS[manifest.command]
+    # an index or a summary says the same in other words
+    rows = sum(record.n_rows for record in manifest.files if kind.has_row_file(record.name))
     if problems:
         print(
             f"{directory}: {number_of(len(problems), 'problems')} in {number_of(len(manifest.files), 'files')}",
@@ -79,10 +82,9 @@ def _problems_beside(directory: str, path: str, command: str) -> Iterator[str]:
     """Yield the problems of the files that rows name: those missing, and those changed."""
     for row in read_row_file(path):
         for file in _FILES_OF_ROW[command](row):
-            if storage.size_of(storage.join(directory, file.name)) is None:
-                yield f"{file.name} is missing"
-            elif not storage.is_whole(directory, file):
-                yield f"{file.name} was changed"
+            if not storage.is_whole(directory, file):
+                is_there = storage.size_of(storage.join(directory, file.name)) is not None
+                yield f"{file.name} was changed" if is_there else f"{file.name} is missing"
 
 
 def find_problems(directory: str, manifest: Manifest) -> list[str]:
@@ -90,10 +92,11 @@ def find_problems(directory: str, manifest: Manifest) -> list[str]:
     problems = []
     for record in manifest.files:
         path = storage.join(directory, record.name)
-        if storage.size_of(path) is None:
+        try:
+            n_bytes, sha256, n_lines = storage.hash_file(path)
+        except (FileNotFoundError, NotADirectoryError):
             problems.append(f"{record.name} is missing")
             continue
-        n_bytes, sha256, n_lines = storage.hash_file(path)
         if (n_bytes, sha256) != (record.n_bytes, record.sha256):
             problems.append(f"{record.name} was changed: {n_bytes} bytes, sha256 {sha256[:12]}…")
         elif n_rows_in(path, n_lines) not in (None, record.n_rows):

@@ -31,12 +31,23 @@ Position = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFile:
-    """One file to read: its name as the user gave or listed it, and its size in bytes."""
+    """One file to read.
+
+    Attributes:
+      name: as the user gave or listed it.
+      size: in bytes.
+      occurrence: 0, or how many times the file was listed before.
+      form: lines, or one JSON document.
+      changed: fingerprint of its size and time of change; empty where it was not listed.
+      place: absolute, links followed; empty where it was not listed.
+    """
 
     name: str
     size: int
     occurrence: int = 0
     form: Form = "lines"
+    changed: str = ""
+    place: str = ""
 
     @property
     def compressed(self) -> bool:

@@ -37,9 +37,9 @@ def test_a_tree_gives_its_manifests_in_order_of_their_names(tmp_path: Path) -> N
     assert listed(tmp_path, "") == ["Z.JSONL", "a.json.zst", "a/b/x.jsonl.gz", "a/c.json", "b.jsonl"]
 
 
-def test_hidden_and_underscore_names_are_left_out_of_trees(tmp_path: Path) -> None:
+def test_hidden_names_are_left_out_of_trees_and_underscores_are_not(tmp_path: Path) -> None:
     touch(tmp_path, "a.jsonl", ".b.jsonl", "_c.jsonl", ".git/d.jsonl", "_tmp/e.jsonl", "f/.g/h.jsonl")
-    assert listed(tmp_path, "") == ["a.jsonl"]
+    assert listed(tmp_path, "") == ["_c.jsonl", "_tmp/e.jsonl", "a.jsonl"]
 
 
 def test_a_named_file_is_read_whatever_its_name(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def recordings(root: Path, *inputs: str, keep_duplicates: bool = False) -> tuple
 class TestRecordings:
     def test_a_tree_means_its_recordings_in_order_of_their_names(self, tmp_path: Path) -> None:
         touch(tmp_path, "b.wav", "a/c.FLAC", "a/b/x.mp3", "notes.txt", ".a.wav", "_b/c.wav", "a/x.wav.bak", "m.jsonl")
-        assert recordings(tmp_path, "") == (["a/b/x.mp3", "a/c.FLAC", "b.wav"], False)
+        assert recordings(tmp_path, "") == (["_b/c.wav", "a/b/x.mp3", "a/c.FLAC", "b.wav"], False)
 
     def test_a_tree_without_recordings_means_its_manifests(self, tmp_path: Path) -> None:
         touch(tmp_path, "a/m.jsonl", "m.json.gz", "notes.txt")
@@ -212,7 +212,7 @@ class TestRecordings:
             assert file.size == 3
 
     def test_objects_of_a_store(self) -> None:
-        for name in ("a.wav", "x/b.flac", "x/_c.wav", "x/m.jsonl"):
+        for name in ("a.wav", "x/b.flac", "x/.c.wav", "x/m.jsonl"):
             fakes_filesystem.put(f"gs://talks/in/{name}", b"12")
         files, _, are_manifests = list_recordings(["gs://talks/in"])
         assert [(file.name, file.size) for file in files] == [("gs://talks/in/a.wav", 2), ("gs://talks/in/x/b.flac", 2)]

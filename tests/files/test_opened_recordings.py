@@ -3,16 +3,25 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from beam_curator.audio import encode_audio
 from beam_curator.failures import EntryError
+from beam_curator.files.object_stores import BLOCK_BYTES
 from beam_curator.files.opened_recordings import base_of, open_recording, recording_of
 from beam_curator.sets.output_set import InputRecord, Manifest, render_manifest
 from tests import fakes_filesystem
 from tests.manifests import run, speech
 from tests.transforms.clips.clip_sets import write_recording, write_rows
+
+
+def wav_of(n_samples: int) -> bytes:
+    return encode_audio(np.zeros((n_samples, 1), np.float32), 8000, "wav")
 
 
 def code_of(name: object, *allowed_root: str) -> str:
@@ -80,6 +89,74 @@ class TestOpenRecording:
                 assert reader.info.n_samples == 24000
         with open_recording(str(tmp_path / "link" / "a.wav"), ["/nowhere", str(root)]):
             pass
+
+    @pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+    def test_the_form_of_unicode_is_that_of_the_disk(self, tmp_path: Path, on_disk: str) -> None:
+        names = {form: unicodedata.normalize(form, "é/Kapitän.wav") for form in ("NFC", "NFD")}
+        samples = write_recording(tmp_path / names[on_disk])
+        with tarfile.open(tmp_path / "a.tar", "w") as tar:
+            tar.add(tmp_path / names[on_disk], names[on_disk])
+        for name in names.values():
+            for place in (f"{tmp_path}/{name}", f"{tmp_path}/a.tar::{name}"):
+                with open_recording(place, [str(tmp_path)]) as reader:
+                    assert (reader.read() == samples).all()
+
+    def test_another_form_leads_out_of_no_root(self, tmp_path: Path) -> None:
+        root, outside = tmp_path / "root", tmp_path / "outside"
+        write_recording(outside / "a.wav")
+        root.mkdir()
+        (root / unicodedata.normalize("NFD", "é")).symlink_to(outside)
+        assert code_of(root / unicodedata.normalize("NFC", "é") / "a.wav", str(root)) == "path_outside_root"
+
+    def test_a_file_with_the_name_of_a_member_is_a_file(self, tmp_path: Path) -> None:
+        samples = write_recording(tmp_path / "a.tar::b.wav")
+        write_recording(tmp_path / "b.wav", 1.0)
+        with open_recording(f"{tmp_path}/a.tar::b.wav", [str(tmp_path)]) as reader:
+            assert (reader.read() == samples).all()
+
+    @pytest.mark.parametrize(
+        ("name", "cure"),
+        [
+            ("~/a.wav", "~ stands for no folder in a row, as workers have other homes: write the whole path"),
+            ("/data/~/a.wav", "~ stands for no folder in a row, as workers have other homes: write the whole path"),
+            ("file:///data/a.wav", "write the path alone: /data/a.wav"),
+            ("/none/a.wav", "relative names begin at the folder of their manifest, or at --audio-root; check the path"),
+        ],
+    )
+    def test_the_cure_fits(self, name: str, cure: str) -> None:
+        with pytest.raises(EntryError) as caught, open_recording(name):
+            pass
+        assert caught.value.cure == cure
+
+
+class TestStores:
+    @pytest.fixture(params=fakes_filesystem.SCHEMES)
+    def path(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+        write_recording(tmp_path / "a.wav")
+        path = f"{request.param}://refused/talk [dQw4].wav"
+        fakes_filesystem.put(path, (tmp_path / "a.wav").read_bytes())
+        with open_recording(path) as reader:
+            assert reader.info.n_samples == 24000
+        yield path
+        fakes_filesystem.clear()
+
+    @pytest.mark.parametrize(("status", "code"), [(404, "not_found"), (403, "not_readable")])
+    def test_a_refusal_is_an_error_of_the_row(self, path: str, status: int, code: str) -> None:
+        fakes_filesystem.fail(path, status)
+        assert code_of(path) == code
+
+    def test_what_passes_is_none(self, path: str) -> None:
+        fakes_filesystem.fail(path, 503, 0, 429)
+        with open_recording(path) as reader:
+            assert reader.info.n_samples == 24000
+
+    def test_an_error_in_the_middle_is_one_too(self, path: str) -> None:
+        long = path.replace("talk", "long")
+        fakes_filesystem.put(long, wav_of(BLOCK_BYTES))
+        with open_recording(long) as reader:
+            fakes_filesystem.fail(long, 403)
+            with pytest.raises(EntryError, match=r"not_readable: .* cannot be had: the store answers 403"):
+                reader.read(reader.info.n_samples - 9)
 
 
 class TestPaths:

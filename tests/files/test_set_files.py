@@ -62,20 +62,23 @@ def test_an_output_directory_that_is_a_link_is_the_users_own(tmp_path: Path) -> 
     assert (tmp_path / "real" / "a" / "x").read_bytes() == b"hello"
 
 
-def test_files_go_into_a_store(tmp_path: Path) -> None:
-    files = SetFiles(OutputTarget(directory="gs://bucket/out"), 2)
+@pytest.mark.parametrize("scheme", store.SCHEMES)
+def test_files_go_into_a_store(scheme: str) -> None:
+    out = store.start(f"{scheme}://bucket") + "/out"
+    files = SetFiles(OutputTarget(directory=out), 2)
     for number in range(9):
         files.put(made(f"a/{number}"))
     files.flush()
     files.remove("a/0")
     files.close()
-    assert store.names_under("gs://bucket/out") == [f"a/{number}" for number in range(1, 9)]
-    store.OBJECTS.clear()
+    assert store.names_under(out) == [f"a/{number}" for number in range(1, 9)]
+    store.clear()
 
 
-@pytest.mark.parametrize("directory", ["", "gs://bucket/out"])
+@pytest.mark.parametrize("directory", ["", "gs://bucket/out", "s3://bucket/out"])
 def test_files_that_were_put_are_taken_back(tmp_path: Path, directory: str) -> None:
     where = directory or str(tmp_path)
+    store.start(directory.removesuffix("/out"))
     files = SetFiles(OutputTarget(directory=where), 2)
     for name in ("a/x", "a/y", "z"):
         files.put(made(name))
@@ -83,7 +86,7 @@ def test_files_that_were_put_are_taken_back(tmp_path: Path, directory: str) -> N
     files.close()
     left = store.names_under(where) if directory else [str(p.relative_to(where)) for p in tmp_path.rglob("?/?")]
     assert left == ["a/y"]
-    store.OBJECTS.clear()
+    store.clear()
 
 
 class TestLocal:
@@ -148,36 +151,43 @@ class TestLocal:
 
 
 class TestRemote:
-    def test_clips_are_objects_once_flushed(self) -> None:
-        files = SetFiles(OutputTarget(directory="gs://sinks/out"), 3)
+    @pytest.fixture(params=store.SCHEMES)
+    def at(self, request: pytest.FixtureRequest) -> str:
+        store.clear()
+        return store.start(f"{request.param}://sinks")
+
+    def test_clips_are_objects_once_flushed(self, at: str) -> None:
+        files = SetFiles(OutputTarget(directory=f"{at}/out"), 3)
         clips = {f"{number:02d}.wav": in_memory(b"x" * number) for number in range(1, 21)}
         for name, clip in clips.items():
             files.put(MadeFile(name=name, body=clip))
         files.flush()
-        assert store.names_under("gs://sinks/out") == sorted(clips)
+        assert store.names_under(f"{at}/out") == sorted(clips)
         for name, clip in clips.items():
-            assert store.get(f"gs://sinks/out/{name}") == b"".join(clip.chunks())
+            assert store.get(f"{at}/out/{name}") == b"".join(clip.chunks())
         files.remove("03.wav")
         files.remove("never.wav")
         files.close()
-        assert len(store.names_under("gs://sinks/out")) == 19
+        assert len(store.names_under(f"{at}/out")) == 19
 
-    def test_a_whole_object_stays(self) -> None:
-        files, clip = SetFiles(OutputTarget(directory="gs://sinks/kept"), 2), in_memory(b"hello")
+    def test_a_whole_object_stays(self, at: str) -> None:
+        files, clip = SetFiles(OutputTarget(directory=f"{at}/kept"), 2), in_memory(b"hello")
         for text, stays in ((b"".join(clip.chunks()), True), (b"torn", False)):
-            store.put("gs://sinks/kept/a.wav", text)
-            before = store.OBJECTS["gs://sinks/kept/a.wav"]
+            store.put(f"{at}/kept/a.wav", text)
+            store.requests_of(at).clear()
             files.put(MadeFile(name="a.wav", body=clip))
             files.flush()
-            assert (store.OBJECTS["gs://sinks/kept/a.wav"] is before) is stays
+            writes = [request for request in store.requests_of(at) if request.startswith(("PUT", "POST"))]
+            assert (not writes) is stays
+            assert store.get(f"{at}/kept/a.wav") == b"".join(clip.chunks())
         files.close()
 
-    def test_an_upload_that_fails_is_told(self) -> None:
+    def test_an_upload_that_fails_is_told(self, at: str) -> None:
         body = io.BytesIO(b"closed")
         body.close()
-        sink = SetFiles(OutputTarget(directory="gs://sinks/failed"), 2)
+        sink = SetFiles(OutputTarget(directory=f"{at}/failed"), 2)
         sink.put(MadeFile(name="a.wav", body=EncodedClip(body=body, n_bytes=6, sha256="", n_samples=1)))
         with pytest.raises(ValueError, match="closed file"):
             sink.flush()
         sink.close()
-        assert store.names_under("gs://sinks/failed") == []
+        assert store.names_under(f"{at}/failed") == []

@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import os
 import random
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,32 @@ def test_other_schemes_are_refused_with_those_that_are_allowed(path: str) -> Non
         storage.is_remote(path)
 
 
+def test_a_plain_path_has_no_scheme_and_no_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.chdir(tmp_path)
+    given = ("file:///a b.wav", "~/a.wav", "file://~/a", "gs://b/~/a", "a/~", "a.wav")
+    assert [storage.plain_path(path) for path in given] == [
+        "/a b.wav",
+        "/home/me/a.wav",
+        "/home/me/a",
+        "gs://b/~/a",
+        "a/~",
+        "a.wav",
+    ]
+    (tmp_path / "~").mkdir()
+    assert storage.plain_path("~") == "~"
+
+
+def test_a_path_is_spelled_as_on_the_disk(tmp_path: Path) -> None:
+    nfc, nfd = (unicodedata.normalize(form, "é/ü") for form in ("NFC", "NFD"))
+    mixed = f"{nfc.split('/')[0]}/{nfd.split('/')[1]}"
+    assert storage.as_on_disk(f"{tmp_path}/{nfc}") == f"{tmp_path}/{nfc}"  # nothing is there
+    (tmp_path / mixed).mkdir(parents=True)
+    for path in (nfc, nfd, mixed):
+        assert storage.as_on_disk(f"{tmp_path}/{path}") == f"{tmp_path}/{mixed}"
+    assert storage.as_on_disk(f"{tmp_path}/{nfd}/none é") == f"{tmp_path}/{nfd}/none é"
+
+
 def test_files_of_a_directory_are_listed_without_directories_and_links(tmp_path: Path) -> None:
     (tmp_path / "b").touch()
     (tmp_path / ".a").touch()
@@ -99,29 +126,30 @@ def test_a_folder_is_deleted_with_all_that_is_in_it_and_not_what_links_lead_to(t
 
 
 class TestObjectStore:
-    @pytest.fixture(autouse=True)
-    def bucket(self) -> Iterator[None]:
+    @pytest.fixture(autouse=True, params=store.SCHEMES)
+    def at(self, request: pytest.FixtureRequest) -> Iterator[str]:
+        at = f"{request.param}://bucket"
         for name in ("b", ".a", "clips/a/b.wav", "clips/c.wav", "clips2/d.wav", ".x/y"):
-            store.put(f"gs://bucket/set/{name}", b"1")
-        store.put("gs://bucket/set2/other/f", b"1")
-        yield
-        store.OBJECTS.clear()
+            store.put(f"{at}/set/{name}", b"1")
+        store.put(f"{at}/set2/other/f", b"1")
+        yield at
+        store.clear()
 
-    @pytest.mark.parametrize("directory", ["gs://bucket/set", "gs://bucket/set/"])
-    def test_has_names_and_folders_as_a_disk_has(self, directory: str) -> None:
-        assert sorted(storage.names_in(directory)) == [".a", "b"]
-        assert storage.list_directory(directory) == [".a", "b"]
-        assert storage.folders_in(directory) == [".x", "clips", "clips2"]
+    @pytest.mark.parametrize("directory", ["set", "set/"])
+    def test_has_names_and_folders_as_a_disk_has(self, at: str, directory: str) -> None:
+        assert sorted(storage.names_in(f"{at}/{directory}")) == [".a", "b"]
+        assert storage.list_directory(f"{at}/{directory}") == [".a", "b"]
+        assert storage.folders_in(f"{at}/{directory}") == [".x", "clips", "clips2"]
 
-    def test_has_none_where_nothing_is(self) -> None:
-        assert list(storage.names_in("gs://bucket/none")) == []
-        assert storage.folders_in("gs://bucket/none") == []
+    def test_has_none_where_nothing_is(self, at: str) -> None:
+        assert list(storage.names_in(f"{at}/none")) == []
+        assert storage.folders_in(f"{at}/none") == []
 
-    @pytest.mark.parametrize("folder", ["gs://bucket/set/clips", "gs://bucket/set/clips/"])
-    def test_loses_a_folder_with_all_below_it_and_no_more(self, folder: str) -> None:
-        storage.delete_folder(folder)
-        assert store.names_under("gs://bucket/set") == [".a", ".x/y", "b", "clips2/d.wav"]
-        assert store.names_under("gs://bucket/set2") == ["other/f"]
+    @pytest.mark.parametrize("folder", ["set/clips", "set/clips/"])
+    def test_loses_a_folder_with_all_below_it_and_no_more(self, at: str, folder: str) -> None:
+        storage.delete_folder(f"{at}/{folder}")
+        assert store.names_under(f"{at}/set") == [".a", ".x/y", "b", "clips2/d.wav"]
+        assert store.names_under(f"{at}/set2") == ["other/f"]
 
 
 def test_a_missing_file_has_no_size_and_no_bytes(tmp_path: Path) -> None:

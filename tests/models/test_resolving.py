@@ -12,7 +12,7 @@ from beam_curator.files import storage
 from beam_curator.models import resolving
 from beam_curator.models.model_files import ModelFileError, ModelLocation, ModelNotFoundError
 from beam_curator.models.resolving import find_model, models_folder, packaged_folder, resolve_model
-from tests.fakes_filesystem import OBJECTS, put
+from tests.fakes_filesystem import clear, put
 from tests.models.models_in_files import NEMO, ONNX, TRANSFORMERS, nemo_bytes, sha256
 
 NAME = "nvidia/diar_streaming_sortformer_4spk-v2.1"
@@ -225,9 +225,9 @@ def test_the_model_of_this_package_may_be_missing(
 @pytest.fixture
 def store() -> Iterator[None]:
     """The object store, empty before and after."""
-    OBJECTS.clear()
+    clear()
     yield
-    OBJECTS.clear()
+    clear()
 
 
 def test_a_model_in_a_store_is_copied_once(store: None, tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ class TestStore:
     @pytest.fixture(autouse=True)
     def bucket(self) -> Iterator[None]:
         yield
-        store.OBJECTS.clear()
+        store.clear()
 
     def test_a_store_gets_what_a_disk_gets(self, manifest: Path, whole: Path) -> None:
         assert run("export", manifest, "--output", self.OUT, *EVERYTHING, "--max-workers", 2) == 0

@@ -181,6 +181,24 @@ class TestDuplicates:
         assert file == "2 entries, 4 windows, 1 kept, 120.0 s"
 
 
+def test_what_is_left_out_of_a_directory_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_speech(tmp_path / "in" / "_a.jsonl", 4)
+    for name in ("notes.txt", "b.sphx", "c.TXT", ".hidden"):
+        (tmp_path / "in" / name).touch()
+    assert run("windows", tmp_path / "in", "--output", tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "left out: 2 .txt, 1 .sphx, 1 hidden (a file that is named is read)\n" in said
+    assert len(rows_in(tmp_path / "out")) == 1
+
+
+def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_speech(tmp_path / "a.jsonl", 4)
+    assert run("windows", "~/a.jsonl", "--output=~/out") == 0
+    assert run("verify", "~/out") == 0
+    assert len(rows_in(tmp_path / "out")) == 1
+
+
 def test_beams_own_flags_pass_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = write_speech(tmp_path / "a.jsonl", 4)
     flags = ["--direct_running_mode", "in_memory", "--job_name=mine"]

@@ -1,4 +1,4 @@
-"""The windows command from an object store to an object store; the store is in memory, the rest is real."""
+"""The windows command from an object store to an object store; the store is on this machine, the rest is real."""
 
 import gzip
 import json
@@ -16,22 +16,28 @@ from beam_curator.files.listing import NoInputError, list_inputs
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.options import UsageError
 from tests import fakes_filesystem as store
-from tests.manifests import line_of, rows_in, run, speech, write_lines
+from tests.manifests import failures_in, line_of, lines_in, rows_in, run, speech, write_lines
+from tests.transforms.clips.clip_sets import write_recording, write_rows
 
 A, B, C = (line_of(speech(3 + number, f"{number}.wav")) + b"\n" for number in range(3))
-OUT = "gs://bucket/out/set"
 
 
-@pytest.fixture(autouse=True)
-def bucket() -> Iterator[None]:
-    """Fill the store with a tree of manifests, and empty it afterwards."""
-    store.put("gs://bucket/in/a.jsonl", A + b"broken\n")
-    store.put("gs://bucket/in/sub/b.jsonl.gz", gzip.compress(B))
-    store.put("gs://bucket/in/sub/c.json", json.dumps([json.loads(C)], indent=1).encode())
-    for name in (".hidden.jsonl", "_tmp/x.jsonl", "notes.txt"):
-        store.put(f"gs://bucket/in/{name}", b"{}")
-    yield
-    store.OBJECTS.clear()
+@pytest.fixture(autouse=True, params=store.SCHEMES)
+def bucket(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Fill a bucket with a tree of manifests, and empty it afterwards."""
+    at = f"{request.param}://bucket"
+    store.put(f"{at}/in/a.jsonl", A + b"broken\n")
+    store.put(f"{at}/in/sub/b.jsonl.gz", gzip.compress(B))
+    store.put(f"{at}/in/sub/c.json", json.dumps([json.loads(C)], indent=1).encode())
+    for name in (".hidden.jsonl", ".tmp/x.jsonl", "notes.txt"):
+        store.put(f"{at}/in/{name}", b"{}")
+    yield at
+    store.clear()
+
+
+@pytest.fixture
+def out(bucket: str) -> str:
+    return f"{bucket}/out/set"
 
 
 def rows_of(directory: str) -> list[Any]:
@@ -39,109 +45,161 @@ def rows_of(directory: str) -> list[Any]:
     return [line for name in names for line in store.get(f"{directory}/{name}").splitlines()]
 
 
-def test_a_set_is_written_as_on_a_disk(tmp_path: Path) -> None:
+def test_a_set_is_written_as_on_a_disk(bucket: str, out: str, tmp_path: Path) -> None:
     for name, data in (("a.jsonl", A + b"broken\n"), ("sub/b.jsonl", B), ("sub/c.jsonl", C)):
         write_lines(tmp_path / "in" / name, data.splitlines())
     assert run("windows", tmp_path / "in", "--output", tmp_path / "out") == 3
-    assert run("windows", "gs://bucket/in", "--output", OUT) == 3
-    assert rows_of(OUT) == rows_in(tmp_path / "out")
-    assert store.names_under(OUT) == [
+    assert run("windows", f"{bucket}/in", "--output", out) == 3
+    assert rows_of(out) == rows_in(tmp_path / "out")
+    assert store.names_under(out) == [
         "_MANIFEST.json",
         "failures-build-00000-of-00003.jsonl",
         "summary.json",
         *(f"windows-0000{number}-of-00003.jsonl" for number in range(3)),
     ]
-    inputs = [item["name"] for item in json.loads(store.get(f"{OUT}/_MANIFEST.json"))["inputs"]]
-    assert inputs == ["gs://bucket/in/a.jsonl", "gs://bucket/in/sub/b.jsonl.gz", "gs://bucket/in/sub/c.json"]
+    inputs = [item["name"] for item in json.loads(store.get(f"{out}/_MANIFEST.json"))["inputs"]]
+    assert inputs == [f"{bucket}/in/a.jsonl", f"{bucket}/in/sub/b.jsonl.gz", f"{bucket}/in/sub/c.json"]
 
 
-def test_shards_are_merged_and_their_parts_are_gone() -> None:
-    run("windows", "gs://bucket/in", "--output", OUT)
-    run("windows", "gs://bucket/in", "--output", f"{OUT}2/", "--shards", "2")
-    assert rows_of(f"{OUT}2") == rows_of(OUT)
-    names = [name for name in store.names_under(f"{OUT}2") if name.startswith((".", "windows-"))]
+def test_shards_are_merged_and_their_parts_are_gone(bucket: str, out: str) -> None:
+    run("windows", f"{bucket}/in", "--output", out)
+    run("windows", f"{bucket}/in", "--output", f"{out}2/", "--shards", "2")
+    assert rows_of(f"{out}2") == rows_of(out)
+    names = [name for name in store.names_under(f"{out}2") if name.startswith((".", "windows-"))]
     assert names == ["windows-00000-of-00002.jsonl", "windows-00001-of-00002.jsonl"]
 
 
-def test_a_set_is_known_again(capsys: pytest.CaptureFixture[str]) -> None:
-    run("windows", "gs://bucket/in", "--output", OUT)
-    before = dict(store.OBJECTS)
+def test_a_set_is_known_again(bucket: str, out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run("windows", f"{bucket}/in", "--output", out)
+    before = [store.get(f"{out}/{name}") for name in store.names_under(out)]
     capsys.readouterr()
-    assert run("windows", "gs://bucket/in", "--output", OUT) == 0
-    assert capsys.readouterr().out == f"{OUT} is already complete: nothing to do.\n"
-    assert before == store.OBJECTS
-    store.put("gs://bucket/in/a.jsonl", A)
-    with pytest.raises(UsageError, match=r"gs://bucket/in/a\.jsonl has changed"):
-        run("windows", "gs://bucket/in", "--output", OUT)
-    assert run("windows", "gs://bucket/in", "--output", OUT, "--overwrite") == 0
-    assert not any(name.startswith("failures") for name in store.names_under(OUT))
+    assert run("windows", f"{bucket}/in", "--output", out) == 0
+    assert capsys.readouterr().out == f"{out} is already complete: nothing to do.\n"
+    assert before == [store.get(f"{out}/{name}") for name in store.names_under(out)]
+    store.put(f"{bucket}/in/a.jsonl", A)
+    with pytest.raises(UsageError, match=rf"{bucket}/in/a\.jsonl has changed"):
+        run("windows", f"{bucket}/in", "--output", out)
+    assert run("windows", f"{bucket}/in", "--output", out, "--overwrite") == 0
+    assert not any(name.startswith("failures") for name in store.names_under(out))
 
 
-def test_a_set_can_be_verified(capsys: pytest.CaptureFixture[str]) -> None:
-    run("windows", "gs://bucket/in", "--output", OUT)
-    assert run("verify", OUT) == 0
-    store.put(f"{OUT}/windows-00000-of-00003.jsonl", b"changed\n")
-    assert run("verify", OUT) == 1
+def test_a_set_can_be_verified(bucket: str, out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run("windows", f"{bucket}/in", "--output", out)
+    assert run("verify", out) == 0
+    store.put(f"{out}/windows-00000-of-00003.jsonl", b"changed\n")
+    assert run("verify", out) == 1
     assert "windows-00000-of-00003.jsonl was changed" in capsys.readouterr().err
 
 
-def test_a_set_can_be_read() -> None:
-    run("windows", "gs://bucket/in", "--output", OUT)
-    assert [file.name for file in list_inputs([OUT])[0]] == [f"{OUT}/windows-0000{n}-of-00003.jsonl" for n in range(3)]
+def test_a_set_can_be_read(bucket: str, out: str) -> None:
+    run("windows", f"{bucket}/in", "--output", out)
+    assert [file.name for file in list_inputs([out])[0]] == [f"{out}/windows-0000{n}-of-00003.jsonl" for n in range(3)]
 
 
 def names(*inputs: str) -> list[str]:
-    return [file.name.removeprefix("gs://bucket/in/") for file in list_inputs(inputs)[0]]
+    return [file.name.partition("/in/")[2] for file in list_inputs(inputs)[0]]
 
 
-def test_inputs_are_listed_as_on_a_disk() -> None:
-    assert names("gs://bucket/in") == ["a.jsonl", "sub/b.jsonl.gz", "sub/c.json"]
-    assert names("gs://bucket/in/sub/*") == ["sub/b.jsonl.gz", "sub/c.json"]
-    assert names("gs://bucket/in/.hidden.jsonl") == [".hidden.jsonl"]
-    for nothing in ("gs://bucket/none", "gs://bucket/in/*.csv", "gs://bucket/in/none.jsonl"):
+def test_inputs_are_listed_as_on_a_disk(bucket: str) -> None:
+    assert names(f"{bucket}/in") == ["a.jsonl", "sub/b.jsonl.gz", "sub/c.json"]
+    assert names(f"{bucket}/in/sub/*") == ["sub/b.jsonl.gz", "sub/c.json"]
+    assert names(f"{bucket}/in/.hidden.jsonl") == [".hidden.jsonl"]
+    for nothing in (f"{bucket}/none", f"{bucket}/in/*.csv", f"{bucket}/in/none.jsonl"):
         with pytest.raises(NoInputError, match="holds no manifest"):
             names(nothing)
 
 
-def test_a_slash_behind_a_directory_changes_nothing() -> None:
-    assert names("gs://bucket/in/") == names("gs://bucket/in")
+def test_a_slash_behind_a_directory_changes_nothing(bucket: str) -> None:
+    assert names(f"{bucket}/in/") == names(f"{bucket}/in")
 
 
-def test_a_whole_bucket_is_a_tree() -> None:
-    assert set(names("gs://bucket/in")) <= set(names("gs://bucket"))
-    assert names("gs://bucket/") == names("gs://bucket")
+def test_a_whole_bucket_is_a_tree(bucket: str) -> None:
+    assert set(names(f"{bucket}/in")) <= set(names(bucket))
+    assert names(f"{bucket}/") == names(bucket)
 
 
-@pytest.mark.parametrize("output", ["gs://bucket/in/out", "gs://bucket/in", "gs://bucket/in/"])
-def test_an_output_inside_an_input_is_refused(output: str) -> None:
-    with pytest.raises(UsageError, match="lies inside the input gs://bucket/in"):
-        run("windows", "gs://bucket/in", "--output", output)
+def clip_rows(bucket: str, folder: Path, *names: str) -> Path:
+    """Put recordings in the bucket, and write a local manifest that asks for a clip of each."""
+    write_recording(folder / "a.wav")
+    for name in names:
+        store.put(f"{bucket}/{name}", (folder / "a.wav").read_bytes())
+    rows = [{"audio_filepath": f"{bucket}/{name}", "offset": 1, "duration": 1} for name in names]
+    return write_rows(folder / "m.jsonl", rows)
 
 
-def test_an_upload_that_fails_leaves_no_object() -> None:
-    with pytest.raises(KeyError), AtomicFile(OUT, "a") as file:
+def test_brackets_in_names_are_letters(bucket: str, tmp_path: Path) -> None:
+    rows = clip_rows(bucket, tmp_path, "rec/talk [dQw4].wav", "rec/why?.wav", "rec/a*b.wav")
+    outputs = [f"{bucket}/run [12]", f"{bucket}/run 1"]
+    for output in outputs:
+        assert run("extract", rows, "--output", output) == 0
+        assert run("verify", output) == 0
+    before = store.names_under(outputs[1])
+    assert len([name for name in before if name.endswith(".wav")]) == 3
+    assert run("extract", rows, "--output", outputs[0], "--overwrite", "--output-format", "flac") == 0
+    assert run("verify", outputs[0]) == 0
+    assert not [name for name in store.names_under(outputs[0]) if name.endswith(".wav")]
+    assert store.names_under(outputs[1]) == before
+
+
+def test_an_object_takes_few_requests(bucket: str, tmp_path: Path) -> None:
+    names = [f"rec/{number}.wav" for number in range(11)]
+    rows = clip_rows(bucket, tmp_path, *names)
+    requests = store.requests_of(bucket)
+    requests.clear()
+    assert run("extract", rows, "--output", tmp_path / "out") == 0
+    assert len(requests) <= 2 * len(names)
+    requests.clear()
+    assert run("verify", tmp_path / "out") == 0
+    assert requests == []
+    assert run("extract", rows, "--output", f"{bucket}/out") == 0
+    # each recording is read, its clip and the file of its row are written, the latter is read and removed
+    n_objects = 3 * len(names)
+    assert len(requests) <= 3 * n_objects
+    of_clips = [request for request in requests if "out/clips" in request or "out%2Fclips" in request]
+    assert len(of_clips) <= 3 * len(names)
+
+
+def test_a_recording_that_cannot_be_had_is_a_dead_letter(bucket: str, tmp_path: Path) -> None:
+    names = [f"rec/{number}.wav" for number in range(4)]
+    rows = clip_rows(bucket, tmp_path, *names)
+    store.fail(f"{bucket}/rec/1.wav", 403)
+    store.fail(f"{bucket}/rec/2.wav", 404)
+    store.fail(f"{bucket}/rec/3.wav", 503, 0, 429)
+    assert run("extract", rows, "--output", tmp_path / "out") == 3
+    assert len(lines_in(tmp_path / "out", "clips-*.jsonl")) == 2
+    assert sorted(letter["code"] for letter in failures_in(tmp_path / "out")) == ["not_found", "not_readable"]
+
+
+@pytest.mark.parametrize("output", ["in/out", "in", "in/"])
+def test_an_output_inside_an_input_is_refused(bucket: str, output: str) -> None:
+    with pytest.raises(UsageError, match=f"lies inside the input {bucket}/in"):
+        run("windows", f"{bucket}/in", "--output", f"{bucket}/{output}")
+
+
+def test_an_upload_that_fails_leaves_no_object(out: str) -> None:
+    with pytest.raises(KeyError), AtomicFile(out, "a") as file:
         file.write_pieces([b"x"])
         raise KeyError
-    assert store.names_under(OUT) == []
-    with pytest.raises(ForeignRunError), AtomicFile(OUT, "a", OutputTarget(directory=OUT, token="t").check) as file:
+    assert store.names_under(out) == []
+    with pytest.raises(ForeignRunError), AtomicFile(out, "a", OutputTarget(directory=out, token="t").check) as file:
         file.write_pieces([b"x"])
-    assert store.names_under(OUT) == []
+    assert store.names_under(out) == []
 
 
-def test_files_are_asked_for_as_on_a_disk() -> None:
-    assert storage.size_of("gs://bucket/in/none") is None
-    assert storage.read_bytes("gs://bucket/in/none") is None
-    assert storage.read_bytes("gs://bucket/in/notes.txt") == b"{}"
-    assert storage.list_directory("gs://bucket/in") == [".hidden.jsonl", "a.jsonl", "notes.txt"]
-    storage.delete("gs://bucket/in", ["notes.txt", "none"])
-    assert storage.size_of("gs://bucket/in/notes.txt") is None
+def test_files_are_asked_for_as_on_a_disk(bucket: str) -> None:
+    assert storage.size_of(f"{bucket}/in/none") is None
+    assert storage.read_bytes(f"{bucket}/in/none") is None
+    assert storage.read_bytes(f"{bucket}/in/notes.txt") == b"{}"
+    assert storage.list_directory(f"{bucket}/in") == [".hidden.jsonl", "a.jsonl", "notes.txt"]
+    storage.delete(f"{bucket}/in", ["notes.txt", "none"])
+    assert storage.size_of(f"{bucket}/in/notes.txt") is None
 
 
-def test_other_schemes_are_refused(tmp_path: Path) -> None:
+def test_other_schemes_are_refused(bucket: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"scheme http:// in http://host/a\.jsonl is not allowed"):
         run("windows", "http://host/a.jsonl", "--output", tmp_path)
     with pytest.raises(UsageError, match="scheme ftp:// in ftp://host/out is not allowed"):
-        run("windows", "gs://bucket/in", "--output", "ftp://host/out")
+        run("windows", f"{bucket}/in", "--output", "ftp://host/out")
 
 
 def test_verify_refuses_other_schemes() -> None:
@@ -151,7 +209,7 @@ def test_verify_refuses_other_schemes() -> None:
 
 WITHOUT = """
 import sys
-for name in ("boto3", "apache_beam.io.gcp.gcsfilesystem"):
+for name in ("boto3", "google.cloud.storage"):
     sys.modules[name] = None
 from beam_curator.runners import cli
 cli.main()

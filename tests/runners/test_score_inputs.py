@@ -88,7 +88,7 @@ class TestWhatIsRead:
 def bucket() -> Iterator[None]:
     """Empty the store afterwards."""
     yield
-    store.OBJECTS.clear()
+    store.clear()
 
 
 RIGHT = {"nobody": (0, 0, 0), "one": (0, 0, 0), "two": (0, 0, 0)}

@@ -6,6 +6,7 @@ from beam_curator.runners.options import UsageError
 from beam_curator.runners.verify_command import find_problems
 from beam_curator.sets.output_set import Manifest
 from tests.manifests import line_of, run, run_process, speech, write_lines
+from tests.transforms.clips.clip_sets import piece, write_recording, write_rows
 
 ROWS, LETTERS = "windows-00000-of-00001.jsonl", "failures-build-00000-of-00001.jsonl"
 
@@ -28,6 +29,16 @@ def test_a_whole_set_passes(output_set: Path, capsys: pytest.CaptureFixture[str]
     assert run("verify", output_set) == 0
     said = f"{output_set}: complete; 2 files, 3 rows, all as the manifest says.\n"
     assert capsys.readouterr().out == said
+
+
+def test_the_lines_of_an_index_are_no_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_recording(tmp_path / "a.wav")
+    rows = write_rows(tmp_path / "m.jsonl", [piece("a.wav", 0, 500), piece("a.wav", 500, 1000)])
+    run("extract", rows, "--output", tmp_path / "clips")
+    assert (tmp_path / "clips" / "metadata.csv").exists()
+    capsys.readouterr()
+    run("verify", tmp_path / "clips")
+    assert ", 2 rows, all as the manifest says" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("row_format", ["parquet", "avro"])

@@ -4,6 +4,7 @@ import base64
 import datetime
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +22,18 @@ _BUCKET = re.compile(r"/storage/v1/b/([^/]+)$")
 
 @dataclass
 class FakeStore:
-    """Objects by `bucket/name`, and where the store listens."""
+    """Objects by `bucket/name`, and where the store listens.
+
+    Attributes:
+      requests: method and path of each.
+      faults: what the next requests for an object get instead, by `bucket/name`: statuses, 0 for a broken connection.
+      page: how many objects a list has at most.
+    """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    faults: dict[str, list[int]] = field(default_factory=dict)
+    page: int = 1000
     uploads: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     url: str = ""
 
@@ -34,17 +43,18 @@ class FakeStore:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     store: FakeStore
 
     def do_GET(self) -> None:
         url, query = self._asked()
         if match := _OBJECTS.match(url):
-            prefix = f"{match[1]}/{query.get('prefix', '')}"
-            items = [self._resource(name) for name in sorted(self.store.objects) if name.startswith(prefix)]
-            self._answer(200, {"kind": "storage#objects", "items": items})
+            self._answer(200, self._list(match[1], query))
         elif match := _OBJECT.match(url):
             name = f"{match[1]}/{unquote(match[2])}"
-            if name not in self.store.objects:
+            if self.store.faults.get(name):
+                self._fail(self.store.faults[name].pop(0))
+            elif name not in self.store.objects:
                 self._answer(404, {"error": {"code": 404, "message": "no such object"}})
             elif query.get("alt") == "media":
                 self._send_bytes(self.store.objects[name])
@@ -55,6 +65,31 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, bucket | {"softDeletePolicy": {"retentionDurationSeconds": "0"}})
         else:
             self._answer(500, {"error": {"code": 500, "message": f"not known here: {self.path}"}})
+
+    def _fail(self, status: int) -> None:
+        if status:
+            self._answer(status, {"error": {"code": status, "message": "as the test wants it"}})
+        else:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _list(self, bucket: str, query: dict[str, str]) -> dict[str, Any]:
+        """Return a page of a list: all behind a prefix, or with a delimiter only down to the next one."""
+        prefix, stop = f"{bucket}/{query.get('prefix', '')}", query.get("delimiter")
+        behind = query.get("pageToken", "")
+        items: dict[str, None] = {}
+        for name in sorted(self.store.objects):
+            if name.startswith(prefix):
+                head, found, _ = name[len(prefix) :].partition(stop) if stop else (name[len(prefix) :], "", "")
+                items[prefix + head + found] = None
+        names = [name for name in items if name > behind]
+        page = names[: min(self.store.page, int(query.get("maxResults", self.store.page)))]
+        answer: dict[str, Any] = {
+            "kind": "storage#objects",
+            "items": [self._resource(name) for name in page if not (stop and name.endswith(stop))],
+            "prefixes": [name.partition("/")[2] for name in page if stop and name.endswith(stop)],
+        }
+        return answer | ({"nextPageToken": page[-1]} if len(page) < len(names) else {})
 
     def do_POST(self) -> None:
         url, query = self._asked()
@@ -118,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
             "name": path,
             "bucket": bucket,
             "size": str(len(data)),
-            "generation": str(google_crc32c.value(data) + 1),
+            "generation": _generation(data),
             "updated": now,
             "timeCreated": now,
             "crc32c": base64.b64encode(google_crc32c.Checksum(data).digest()).decode(),
@@ -126,9 +161,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_bytes(self, data: bytes) -> None:
         match = re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if match and int(match[1]) >= len(data):
+            self._answer(416, {"error": {"code": 416, "message": "no such range"}})
+            return
         begin = int(match[1]) if match else 0
         end = min(int(match[2]) + 1 if match and match[2] else len(data), len(data))
         partial = {"Content-Range": f"bytes {begin}-{end - 1}/{len(data)}"} if match else {}
+        partial["X-Goog-Generation"] = _generation(data)
         self._send(206 if match else 200, data[begin:end], partial)
 
     def _answer(self, status: int, content: dict[str, Any]) -> None:
@@ -146,14 +185,23 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@contextmanager
-def fake_gcs() -> Iterator[FakeStore]:
-    """Serve a store; `STORAGE_EMULATOR_HOST=store.url` points Google's client at it."""
-    store = FakeStore()
+def _generation(data: bytes) -> str:
+    return str(google_crc32c.value(data) + 1)
+
+
+def serve(store: FakeStore) -> ThreadingHTTPServer:
+    """Serve a store in a thread; `STORAGE_EMULATOR_HOST=store.url` points Google's client at it."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": store}))
     store.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+@contextmanager
+def fake_gcs() -> Iterator[FakeStore]:
+    """Serve a store while a test runs; see `serve`."""
+    store = FakeStore()
+    server = serve(store)
     try:
         yield store
     finally:

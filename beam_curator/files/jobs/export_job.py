@@ -29,6 +29,7 @@ from beam_curator.export.exported_rows import files_of_row
 from beam_curator.export.row_keys import chunks_of, n_chunks
 from beam_curator.export.values import inherited_keys, own_keys, values_of
 from beam_curator.failures import EntryError, FailureCode
+from beam_curator.files import storage
 from beam_curator.files.clip_files import in_memory
 from beam_curator.files.export.clip_export import ClipExport
 from beam_curator.files.export.embedding_file import EmbeddingFile
@@ -264,7 +265,7 @@ def input_prefix(path: str) -> str:
       >>> input_prefix("./talks/"), input_prefix("."), input_prefix("gs://bucket/talks/")
       ('talks', '', 'gs://bucket/talks/')
     """
-    path = path.removeprefix("file://")
+    path = storage.plain_path(path)
     if not path or "://" in path:
         return path
     normal = os.path.normpath(path)

@@ -36,18 +36,18 @@ def main() -> None:
     sign = worker_pid_path(sys.argv[1], str(os.getpid()))
     with open(sign, "w", encoding="ascii") as stream:
         stream.write(str(driver))
-    work(driver, sys.argv[:1])
+    work(driver, sys.argv[:1], passes_on=True)
     Path(sign).unlink(missing_ok=True)  # an orderly end: who dies leaves its sign behind
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # after Ctrl-C a thread may still be inside a model, which C++ answers with an abort at exit
 
 
-def work(parent: int, arguments: Sequence[str] = ()) -> None:
-    """Be Beam's own worker, which also ends when the process that started it does."""
+def work(parent: int, arguments: Sequence[str] = (), *, passes_on: bool = False) -> None:
+    """Be Beam's own worker, which also ends when the process that started it does; see `quieten` for `passes_on`."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the driver, which ends its workers
-    quieten(verbose=False)
+    quieten(verbose=False, passes_on=passes_on)
     start_beam()
     from apache_beam.runners.worker import sdk_worker_main
 

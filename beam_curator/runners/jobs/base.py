@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from beam_curator.files import storage
-from beam_curator.files.listing import Lister, NoInputError, list_inputs
+from beam_curator.files.listing import Lister, NoInputError, list_inputs, said_left_out
 from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.runners.job_options import JOBS, RunOptions
@@ -136,8 +136,8 @@ class Job(ABC):
         if not inputs:
             raise UsageError("no INPUT given: name a file, a glob or a directory, or 'inputs' in --config")
         return cls(
-            inputs=tuple(str(given).removeprefix("file://") for given in inputs),
-            output=str(output or given_output or defaults.output).removeprefix("file://"),
+            inputs=tuple(storage.plain_path(str(given)) for given in inputs),
+            output=storage.plain_path(str(output or given_output or defaults.output)),
             options=options,
             origins=origins(given),
             engine=resolve_engine(options["run"], beam_arguments, cls.kind.command),
@@ -174,18 +174,23 @@ def _as_list(value: object) -> list[str]:
 
 
 def listed(job: Job) -> list[InputFile]:
-    """List the input files, and warn of repeated ones.
+    """List the input files, and say which are repeated, and how many were left out of directories.
 
     Raises:
       UsageError: an input names nothing, or the output lies inside one.
     """
+    left_out: Counter[str] = Counter()
     try:
         storage.check_store(job.output)
-        files, repeated = job.lister(job.inputs, keep_duplicates=job.options["input"].keep_duplicates)
+        files, repeated = job.lister(
+            job.inputs, keep_duplicates=job.options["input"].keep_duplicates, left_out=left_out
+        )
     except (NoInputError, UnknownSchemeError) as err:
         raise UsageError(str(err)) from err
     refuse_overlap(job.inputs, files, job.output, job.kind)
     if repeated and not job.options["input"].keep_duplicates:
         named = ", ".join(repeated[:3]) + (", …" if len(repeated) > 3 else "")
         print(f"beam-curator: listed more than once, read once: {named} (--keep-duplicates)", file=sys.stderr)
+    if left_out:
+        print(f"beam-curator: {said_left_out(left_out)} (a file that is named is read)", file=sys.stderr)
     return files

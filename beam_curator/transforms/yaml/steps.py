@@ -12,6 +12,7 @@ from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 from apache_beam.typehints.schemas import named_fields_from_element_type
 
 from beam_curator.failures import Failure
+from beam_curator.files.storage import plain_path
 from beam_curator.option_names import FlatOptions
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.set_options import InputOptions
@@ -240,4 +241,4 @@ def paths_of(inputs: Sequence[str]) -> tuple[str, ...]:
         raise ValueError(f"inputs {inputs!r} is one string, expected a list of paths: write [{inputs}]")
     if not isinstance(inputs, Sequence) or not inputs or not all(isinstance(path, str) and path for path in inputs):
         raise ValueError(f"inputs {inputs!r} is not a list of paths: name a manifest, a glob or a directory")
-    return tuple(path.removeprefix("file://") for path in inputs)
+    return tuple(map(plain_path, inputs))
