@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import boto3
-from apache_beam.options.pipeline_options import S3Options
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
@@ -23,6 +22,8 @@ class S3Store:
     """
 
     def __init__(self, options: Any) -> None:
+        from apache_beam.options.pipeline_options import S3Options
+
         said = options.view_as(S3Options)
         self._client = boto3.session.Session().client(
             "s3",
