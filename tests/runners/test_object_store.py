@@ -162,6 +162,7 @@ def test_an_object_takes_few_requests(bucket: str, tmp_path: Path) -> None:
 def test_a_recording_that_cannot_be_had_is_a_dead_letter(bucket: str, tmp_path: Path) -> None:
     names = [f"rec/{number}.wav" for number in range(4)]
     rows = clip_rows(bucket, tmp_path, *names)
+    assert storage.size_of(f"{bucket}/rec/0.wav")  # a bucket that has answered
     store.fail(f"{bucket}/rec/1.wav", 403)
     store.fail(f"{bucket}/rec/2.wav", 404)
     store.fail(f"{bucket}/rec/3.wav", 503, 0, 429)
