@@ -1,6 +1,7 @@
 """Objects of `gs://` and `s3://`, asked for by name and listed by the beginnings of their names, never by patterns."""
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,6 +19,7 @@ T = TypeVar("T")
 BLOCK_BYTES = 8 << 20
 """How much of an object is read, or written, with one request."""
 
+_BUCKET = re.compile(r"[^\W_]([^*?\[\]\s]*[^\W_])?")
 _N_DELETIONS = 8
 _PATIENCE = Patience()
 
@@ -63,8 +65,9 @@ def _ask(path: str, act: Callable[[Store, str, str], T]) -> T:
     """
     scheme, _, place = path.partition("://")
     bucket, _, name = place.partition("/")
-    if not bucket:
-        raise StoreError(f"{path} names no bucket", f"write {scheme}://BUCKET/NAME")
+    if not _BUCKET.fullmatch(bucket):
+        cure = f"write {scheme}://BUCKET/NAME, where only the name may be a pattern"
+        raise StoreError(f"{path} names no bucket: {cure}", cure)
     store = _store(scheme, _options())
     return _PATIENCE.ask(
         path,

@@ -110,7 +110,7 @@ def trouble_of(err: Exception) -> Trouble | None:
     if isinstance(err, (HTTPClientError, IncompleteReadError, ConnectionError, TimeoutError)):
         return Trouble(why=f"no answer ({innermost(err)})")
     if isinstance(err, BotoCoreError):
-        return Trouble(why=str(err), lasting=True)
+        return Trouble(why=" ".join(str(err).split()), lasting=True)
     return None
 
 

@@ -11,7 +11,6 @@ from functools import cache
 from beam_curator.failures import readable_name
 from beam_curator.files import object_stores, storage
 from beam_curator.files.store_objects import Found
-from beam_curator.files.store_patience import StoreError
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME
 
@@ -180,8 +179,6 @@ def remote_matches(pattern: str) -> Iterator[InputFile]:
 
     matching = re.compile(FileSystem.translate_pattern(pattern))
     beginning = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
-    if "/" not in beginning.partition("://")[2]:
-        raise StoreError(f"{pattern} has a pattern in place of its bucket: name the bucket")
     for path, found in object_stores.list_objects(beginning):
         if matching.match(path):
             yield remote_file(path, found)
