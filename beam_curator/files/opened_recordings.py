@@ -110,6 +110,8 @@ def _opened(path: str) -> Iterator[tuple[BinaryIO, str]]:
     """Open a file, and tell its version from before that; a failure to open it becomes an error of the row."""
     try:
         version = storage.identity_of(path)
+        if version == "absent":
+            raise FileNotFoundError(path)
         is_file = storage.is_remote(path) or stat.S_ISREG(os.stat(path).st_mode)
         stream = storage.open_raw(path) if is_file else None
     except (FileNotFoundError, NotADirectoryError, ValueError) as err:

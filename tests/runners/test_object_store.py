@@ -145,9 +145,10 @@ def test_an_object_takes_few_requests(bucket: str, tmp_path: Path) -> None:
     names = [f"rec/{number}.wav" for number in range(11)]
     rows = clip_rows(bucket, tmp_path, *names)
     requests = store.requests_of(bucket)
+    assert storage.size_of(f"{bucket}/{names[0]}")  # a bucket that has answered
     requests.clear()
     assert run("extract", rows, "--output", tmp_path / "out") == 0
-    assert len(requests) <= 2 * len(names)
+    assert len(requests) <= 3 * len(names)  # which version is it? its bytes; is it that version still?
     requests.clear()
     assert run("verify", tmp_path / "out") == 0
     assert requests == []
