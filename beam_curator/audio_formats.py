@@ -70,3 +70,6 @@ What a file is follows from its bytes. Those from `.m4a` on need PyAV.
 Mono = Literal["keep", "mix", "first"]
 MONO = ("keep", "mix", "first")
 """What becomes of several channels: all stay, their mean, the first one."""
+
+Channels = Mono | int
+"""The same, or one channel by its number, from 0."""

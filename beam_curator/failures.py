@@ -31,7 +31,7 @@ class FailureCode(StrEnum):
     EMPTY_AUDIO = ("empty_audio", "An audio file, or the piece asked for, holds no samples.")
     TRUNCATED_AUDIO = ("truncated_audio", "An audio file ends before the piece asked for, or before what it claims.")
     CHANGED_WHILE_READ = ("changed_while_read", "A recording changed while it was read, or between two readings.")
-    OUT_OF_RANGE = ("out_of_range", "A piece lies outside of its recording.")
+    OUT_OF_RANGE = ("out_of_range", "A piece lies outside of its recording, or its recording lacks the channel.")
     NOT_ENCODABLE = ("not_encodable", "The output format cannot hold this number of channels or this sample rate.")
     PATH_OUTSIDE_ROOT = ("path_outside_root", "A recording lies outside of --allowed-root or --input-path.")
     SCHEME_NOT_ALLOWED = ("scheme_not_allowed", "A recording is named by a scheme that is not read.")

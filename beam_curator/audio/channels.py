@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 
 from beam_curator.audio.spans import Samples
-from beam_curator.audio_formats import Mono
+from beam_curator.audio_formats import Channels
 
 _QUALITY = "HQ"
 
 
-def mix_channels(samples: Samples, how: Mono) -> Samples:
+def mix_channels(samples: Samples, how: Channels) -> Samples:
     """Bring channels to one, or keep them.
 
     Args:
       samples: float32 [n_samples, n_channels].
       how: "mix" takes the mean of the channels in float32 (a dead channel halves the level of a stereo recording),
-        "first" the first channel, "keep" returns the samples as they are.
+        "first" the first channel, a number that one, from 0, "keep" returns the samples as they are.
 
     Returns:
       float32 [n_samples, 1], or [n_samples, n_channels] for "keep".
@@ -27,12 +27,17 @@ def mix_channels(samples: Samples, how: Mono) -> Samples:
       >>> mix_channels(np.float32([[0.5, 0.0], [0.25, 0.75]]), "mix").tolist()
       [[0.25], [0.5]]
     """
+    n_channels = samples.shape[1]
+    if isinstance(how, int):
+        if not 0 <= how < n_channels:
+            raise ValueError(f"channel {how} of {n_channels}: count them from 0")
+        return np.ascontiguousarray(samples[:, how : how + 1])
     if how not in ("mix", "first", "keep"):
-        raise ValueError(f"how {how!r} is not known: choose mix, first or keep")
-    if how == "keep" or samples.shape[1] == 1:
+        raise ValueError(f"how {how!r} is not known: choose mix, first, keep, or the number of a channel")
+    if how == "keep" or n_channels == 1:
         return samples
     if how == "first":
-        return np.ascontiguousarray(samples[:, :1])
+        return mix_channels(samples, 0)
     return samples.mean(axis=1, dtype=np.float32, keepdims=True)
 
 

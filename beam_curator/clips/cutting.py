@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from beam_curator.audio import AudioInfo, AudioReader, Resampler, Samples, mix_channels, resample
-from beam_curator.audio_formats import Mono
+from beam_curator.audio_formats import Channels, Mono
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.records import ClipRequest
+from beam_curator.entries.channel_key import check_channel
 from beam_curator.failures import EntryError, FailureCode
 
 LONG_CLIP = 1 << 23
@@ -26,11 +27,13 @@ class Cut:
       first: first sample.
       stop: sample behind the last one.
       clamped: whether less than asked for.
+      channel: to cut, counted from 0; None where the rules say it.
     """
 
     first: int
     stop: int
     clamped: bool = False
+    channel: int | None = None
 
 
 def cut_of(request: ClipRequest, info: AudioInfo, rules: CutRules) -> Cut:
@@ -42,15 +45,16 @@ def cut_of(request: ClipRequest, info: AudioInfo, rules: CutRules) -> Cut:
       rules: whether a piece that is partly outside is cut short or refused.
 
     Raises:
-      EntryError: OUT_OF_RANGE where the piece is outside of the recording, or partly so and `on_overrun` is "fail";
+      EntryError: OUT_OF_RANGE where the recording lacks the channel, the piece, or a part with `on_overrun` "fail";
         TRUNCATED_AUDIO where the missing part was lost; EMPTY_AUDIO where it holds no sample.
 
     Example:
       >>> info = AudioInfo(sample_rate=8000, n_samples=8000, n_channels=1, container="wav", codec="pcm_16")
       >>> request = ClipRequest(fields={}, combo=2, index=0, start=500, end=1500, unit="ms")
       >>> cut_of(request, info, CutRules())
-      Cut(first=4000, stop=8000, clamped=True)
+      Cut(first=4000, stop=8000, clamped=True, channel=None)
     """
+    check_channel(request.channel, info.n_channels)
     first, stop = request.sample_range(info.sample_rate)
     if first == stop:
         raise EntryError(
@@ -59,13 +63,13 @@ def cut_of(request: ClipRequest, info: AudioInfo, rules: CutRules) -> Cut:
             "ask for a longer piece",
         )
     if first >= 0 and stop <= info.n_samples:
-        return Cut(first=first, stop=stop)
+        return Cut(first=first, stop=stop, channel=request.channel)
     lasts = f"the recording lasts {info.n_samples / info.sample_rate:.3f} s"
     if info.truncated and stop > info.n_samples:
         raise EntryError(
             FailureCode.TRUNCATED_AUDIO, f"{_said(request)}, but {lasts} and was cut off", "restore the recording"
         )
-    inside = Cut(first=max(first, 0), stop=min(stop, info.n_samples), clamped=True)
+    inside = Cut(first=max(first, 0), stop=min(stop, info.n_samples), clamped=True, channel=request.channel)
     if rules.on_overrun == "fail" or inside.first >= inside.stop:
         cure = "mend the times; rows are in milliseconds, entries in seconds"
         if inside.first < inside.stop:
@@ -85,33 +89,33 @@ def is_long(cut: Cut, info: AudioInfo) -> bool:
 
 def samples_of(reader: AudioReader, cut: Cut, rules: CutRules) -> Samples:
     """Read a clip whole: float32 [n_samples, n_channels], mixed and resampled as the rules say."""
-    with _readable():
+    with readable():
         read = reader.read(cut.first, cut.stop)
-    samples = mix_channels(read, cast(Mono, rules.mono))
+    samples = mix_channels(read, _channels_of(cut, rules))
     return resample(samples, reader.info.sample_rate, rate_of(reader.info, rules))
 
 
 def pieces_of(reader: AudioReader, cut: Cut, rules: CutRules) -> Iterator[Samples]:
     """Read a clip piece by piece, mixed and resampled as the rules say."""
     rate, new_rate = reader.info.sample_rate, rate_of(reader.info, rules)
-    mono = cast(Mono, rules.mono)
-    mixed = (mix_channels(piece, mono) for piece in _pieces(reader, cut))
+    channels = _channels_of(cut, rules)
+    mixed = (mix_channels(piece, channels) for piece in _pieces(reader, cut))
     if rate == new_rate:
         yield from mixed
         return
-    resampler = Resampler(rate, new_rate, n_channels=channels_of(reader.info, rules))
+    resampler = Resampler(rate, new_rate, n_channels=n_channels_of(reader.info, cut, rules))
     for piece in mixed:
         yield resampler.resample(piece, last=False)
     yield resampler.resample(piece[:0], last=True)
 
 
 def _pieces(reader: AudioReader, cut: Cut) -> Iterator[Samples]:
-    with _readable():
+    with readable():
         yield from reader.pieces(cut.first, cut.stop)
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def readable() -> Iterator[None]:
     """Make an error of the disk or the store the recording's: others may be readable."""
     try:
         yield
@@ -127,6 +131,10 @@ def rate_of(info: AudioInfo, rules: CutRules) -> int:
     return rules.sample_rate if rules.sample_rate is not None else info.sample_rate
 
 
-def channels_of(info: AudioInfo, rules: CutRules) -> int:
-    """Return the number of channels of clips of a recording."""
-    return info.n_channels if rules.mono == "keep" else 1
+def n_channels_of(info: AudioInfo, cut: Cut, rules: CutRules) -> int:
+    """Return the number of channels of a clip."""
+    return info.n_channels if _channels_of(cut, rules) == "keep" else 1
+
+
+def _channels_of(cut: Cut, rules: CutRules) -> Channels:
+    return cast(Mono, rules.mono) if cut.channel is None else cut.channel

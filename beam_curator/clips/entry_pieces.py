@@ -17,6 +17,7 @@ from beam_curator.clips.interval_lists import (
     time_at,
 )
 from beam_curator.clips.records import BadInterval, ClipRequest, Fields, Interval
+from beam_curator.entries.channel_key import CHANNEL_KEY, channel_in
 from beam_curator.entries.json_lines import kind_of
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds, Span
@@ -80,7 +81,8 @@ def requests_of_items(entry: Fields, path: str, keys: EntryKeys, key: str) -> li
     Fields are, in this order: `original_file`, `original_start_ms`, `original_end_ms`, `duration` in seconds,
     `speaker_id` and `text` where there are any, the segment's other single values, those of its `metrics` by their own
     names, and the entry's, but for what is true of the whole recording only. Of equal keys the first stays. Where an
-    entry has a `speaker_id`, segments without a speaker are taken to be theirs.
+    entry has a `speaker_id`, segments without a speaker are taken to be theirs. `channel` is that of the segment, or
+    else of the entry.
 
     Args:
       entry: the row.
@@ -106,6 +108,7 @@ def requests_of_windows(entry: Fields, path: str, keys: EntryKeys) -> list[ClipR
 
     Fields are those of a segment without `speaker_id`, with `num_speakers`, how many there are, with `text`, all texts
     one after the other, and at the end with `turns`: `[start, end, speaker]` of each segment, seconds of the recording.
+    A window has a `channel` where all its segments name the same one.
 
     Where windows are index ranges (layout `spans`), times come from the entry's `filtered`, which holds pairs
     `[end, start]`, end first, one for each different window; what was said and by whom is not known then.
@@ -174,13 +177,22 @@ def _times(path: str, span: Span) -> Fields:
 
 
 def _request(fields: Fields, combo: int, piece: Interval, span: Span) -> ClipRequest:
-    return ClipRequest(fields=fields, combo=combo, index=piece.index, start=span[0], end=span[1], unit="s")
+    return ClipRequest(
+        fields=fields,
+        combo=combo,
+        index=piece.index,
+        start=span[0],
+        end=span[1],
+        unit="s",
+        channel=channel_in(fields),
+    )
 
 
 def _request_of_item(path: str, common: Fields, entry_speaker: Any, keys: EntryKeys, piece: Interval) -> ClipRequest:
     span = span_of(piece.item, piece.where)
     check_forward(*span, piece.where, "s")
     item: Fields = piece.item if isinstance(piece.item, dict) else {}
+    channel_in(item, piece.where)
     return _request_of_span(_times(path, span), {"speaker_id": entry_speaker} | item, common, keys, piece, span)
 
 
@@ -252,9 +264,23 @@ def _request_of_window(path: str, common: Fields, keys: EntryKeys, piece: Interv
     text = " ".join(_texts_of(segments))
     if text:
         fields["text"] = text
+    common = _on_one_channel(common, segments, piece.where)
     _filled(fields, _values(piece.item, _ABOUT_THE_ITEM, keys.kept + keys.own), common)
     fields["turns"] = [[start, end, speaker] for (start, end), speaker in zip(spans, speakers, strict=True)]
     return _request(fields, 2, piece, span)
+
+
+def _on_one_channel(common: Fields, segments: list[Fields], where: str) -> Fields:
+    """Return the common fields of a window with the channel of its segments, or without one where they differ."""
+    common_channel = channel_in(common)
+    channels = {
+        _first_known(channel_in(segment, f"{where}.segments[{position}]"), common_channel)
+        for position, segment in enumerate(segments)
+    }
+    if len(channels) > 1:
+        return {key: value for key, value in common.items() if key != CHANNEL_KEY}
+    channel = channels.pop()
+    return common if channel == common_channel else common | {CHANNEL_KEY: channel}
 
 
 def _segments_of(piece: Interval) -> list[Fields]:

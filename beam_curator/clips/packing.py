@@ -7,6 +7,7 @@ import re
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
 
+from beam_curator.entries.channel_key import CHANNEL_KEY, channel_in
 from beam_curator.recordings.tar_members import MemberSpan
 
 PACKS = ("none", "webdataset", "nemo-tar")
@@ -74,9 +75,10 @@ def nemo_row(
     """Return the row of a clip in NeMo's manifest of its shard; the row given is not changed.
 
     `audio_filepath` (the member), `duration` in seconds and `text` where there is one come first, then what else
-    the row holds, `shard_id` last. Two keys would make NeMo read something else than the clip and are moved:
-    `offset` (it would cut the clip again) to `source_audio_offset`, as NeMo's script does when it slices, and
-    `audio_filename` (it wins over `audio_filepath`) to `source_audio_filename`.
+    the row holds, `shard_id` last. Keys that would make a reader take something else than the clip are moved:
+    `offset` (NeMo would cut the clip again) to `source_audio_offset`, as NeMo's script does when it slices,
+    `audio_filename` (it wins over `audio_filepath`) to `source_audio_filename`, and a `channel` of the recording (the
+    clip has one) to `source_audio_channel`.
 
     Args:
       row: the clip's row; its own `audio_filepath`, `duration` and `shard_id` are replaced.
@@ -92,10 +94,11 @@ def nemo_row(
     made: dict[str, object] = {"audio_filepath": member, "duration": n_samples / sample_rate}
     if "text" in row:
         made["text"] = row["text"]
-    moved = {_MOVED_KEYS[key]: value for key, value in row.items() if key in _MOVED_KEYS}
+    moves = _MOVED_KEYS if channel_in(row) is None else _MOVED_KEYS | {CHANNEL_KEY: "source_audio_channel"}
+    moved = {moves[key]: value for key, value in row.items() if key in moves}
     for key, value in row.items():
-        if key in _MOVED_KEYS:
-            made[_MOVED_KEYS[key]] = value
+        if key in moves:
+            made[moves[key]] = value
         elif key not in made and key not in moved and key != "shard_id":
             made[key] = value
     made["shard_id"] = shard

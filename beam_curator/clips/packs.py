@@ -36,7 +36,7 @@ class Pack:
 
 def pack(ref: BlockRef, part: int, recording: str, requests: Sequence[tuple[int, ClipRequest]]) -> Pack:
     """Pack the requests of one block for one recording, each with the byte offset of its row."""
-    rows = [(offset, r.combo, r.index, r.start, r.end, r.unit, r.fields) for offset, r in requests]
+    rows = [(offset, r.combo, r.index, r.start, r.end, r.unit, r.channel, r.fields) for offset, r in requests]
     return Pack(
         source=ref.source,
         position=(ref.ordinal, part, requests[0][0]),
@@ -52,8 +52,10 @@ def unpack(packs: Iterable[Pack]) -> list[tuple[Position, ClipRequest]]:
     for item in sorted(packs, key=lambda item: item.position):
         ordinal, part, _ = item.position
         rows = msgspec.json.decode(decompressed(item.packed))
-        for offset, combo, index, start, end, unit, fields in rows:
-            request = ClipRequest(fields=fields, combo=combo, index=index, start=start, end=end, unit=unit)
+        for offset, combo, index, start, end, unit, channel, fields in rows:
+            request = ClipRequest(
+                fields=fields, combo=combo, index=index, start=start, end=end, unit=unit, channel=channel
+            )
             placed.append(((ordinal, part, offset), request))
     return placed
 

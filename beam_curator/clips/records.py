@@ -24,6 +24,7 @@ class ClipRequest:
       index: position of the piece among those of its row, in time order; 0 where a row is one piece.
       start: begin of the piece as it was given, in `unit`.
       end: end of the piece as it was given, in `unit`; after `start`.
+      channel: to cut from, counted from 0; None where that is left to the rules. `fields` name it, too.
       unit: "ms" where times are milliseconds, as in the reference's rows; "s" where they are an entry's seconds.
     """
 
@@ -33,6 +34,7 @@ class ClipRequest:
     start: float
     end: float
     unit: Unit
+    channel: int | None = None
 
     def sample_range(self, sample_rate: int) -> tuple[int, int]:
         """Return `[first, stop)` in samples at a rate in Hz, as asked for: it may lie outside of the recording.

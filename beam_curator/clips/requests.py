@@ -22,6 +22,7 @@ from beam_curator.clips.interval_lists import (
 )
 from beam_curator.clips.records import BadInterval, ClipRequest, Fields, Interval
 from beam_curator.clips.tables import fields_before_cut
+from beam_curator.entries.channel_key import CHANNEL_KEY, channel_in
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.recordings.row_paths import path_in
 
@@ -136,7 +137,8 @@ def _requests_of_plain_row(row: Fields, audio_key: str) -> list[ClipRequest | Ba
     if row.get("duration") is not None:
         time_at(row["duration"], "duration", "s")
     check_forward(start, end, "the row", "ms")
-    return [ClipRequest(fields=row, combo=combo, index=0, start=start, end=end, unit="ms")]
+    channel = channel_in(row)
+    return [ClipRequest(fields=row, combo=combo, index=0, start=start, end=end, unit="ms", channel=channel)]
 
 
 def _requests_of_turns(row: Fields) -> list[ClipRequest | BadInterval]:
@@ -158,6 +160,11 @@ def _request_of_turn(row: Fields, turn: Interval) -> ClipRequest:
     fields = row | {"original_start_ms": start_ms, "original_end_ms": end_ms, "duration": end - start}
     if "duration_ms" in row:
         fields["duration_ms"] = end_ms - start_ms
-    if isinstance(turn.item, dict) and turn.item.get("speaker") is not None:
-        fields["speaker_id"] = turn.item["speaker"]
-    return ClipRequest(fields=fields, combo=3, index=turn.index, start=start_ms, end=end_ms, unit="ms")
+    channel = channel_in(row)
+    if isinstance(turn.item, dict):
+        own = channel_in(turn.item, turn.where)
+        if own is not None:
+            fields[CHANNEL_KEY] = channel = own
+        if turn.item.get("speaker") is not None:
+            fields["speaker_id"] = turn.item["speaker"]
+    return ClipRequest(fields=fields, combo=3, index=turn.index, start=start_ms, end=end_ms, unit="ms", channel=channel)

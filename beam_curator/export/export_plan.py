@@ -52,7 +52,7 @@ def plan_export(recording: Recording, info: AudioInfo, cut_rules: CutRules, rule
     Raises:
       EntryError: the name of the recording cannot be hashed.
     """
-    clips: dict[tuple[int, int], PlannedClip] = {}
+    clips: dict[tuple[int, int, int], PlannedClip] = {}
     failed = []
     n_repeated = 0
     for position, request in sorted(recording.requests, key=place_of):
@@ -62,12 +62,15 @@ def plan_export(recording: Recording, info: AudioInfo, cut_rules: CutRules, rule
         except EntryError as err:
             failed.append((position, request, err))
             continue
-        place = cut.first, cut.stop
+        place = cut.first, cut.stop, -1 if cut.channel is None else cut.channel
         if place in clips:
             n_repeated += 1
             continue
         clips[place] = PlannedClip(
-            position=position, request=request, cut=cut, span_uuid=clip_uuid(recording.name, *place)
+            position=position,
+            request=request,
+            cut=cut,
+            span_uuid=clip_uuid(recording.name, cut.first, cut.stop, cut.channel),
         )
     return ExportPlan(clips=tuple(clips[place] for place in sorted(clips)), failed=tuple(failed), n_repeated=n_repeated)
 

@@ -98,13 +98,16 @@ def processed_clip_chunks_dir(root: str) -> str:
     return _below(root, _CHUNKS)
 
 
-def clip_uuid(recording: str, first_sample: int, stop_sample: int) -> str:
+def clip_uuid(recording: str, first_sample: int, stop_sample: int, channel: int | None = None) -> str:
     """Return the id of a clip: UUIDv5 (URL namespace) of `<recording>_<first sample>_<stop sample>`.
+
+    `_channel_<channel>` stands behind that where the clip is of one channel.
 
     Args:
       recording: the path or URI of the recording, as it is opened.
       first_sample: first sample of the clip in the recording, at the recording's own sample rate.
       stop_sample: the sample behind the last one.
+      channel: that the clip is cut from, counted from 0; None where it names none.
 
     Raises:
       EntryError: the path holds a lone surrogate that no file name can hold.
@@ -113,7 +116,8 @@ def clip_uuid(recording: str, first_sample: int, stop_sample: int) -> str:
       >>> clip_uuid("gs://bucket/talk.wav", 0, 16000)
       '60c3f272-9a1f-5943-a345-da0925594fbb'
     """
-    return _uuid_of(f"{recording}_{first_sample}_{stop_sample}")
+    place = f"{recording}_{first_sample}_{stop_sample}"
+    return _uuid_of(place if channel is None else f"{place}_channel_{channel}")
 
 
 def clip_file(clip: str, filtered: bool = False) -> str:

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 from beam_curator.audio import AudioEncoder, AudioReader, Samples, encode_audio
 from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.cut_rules import CutRules
-from beam_curator.clips.cutting import Cut, channels_of, is_long, pieces_of, rate_of, samples_of
+from beam_curator.clips.cutting import Cut, is_long, n_channels_of, pieces_of, rate_of, samples_of
 from beam_curator.clips.tables import CutFacts
 
 _COPY_BYTES = 1 << 20
@@ -92,7 +92,7 @@ def encode_clip(
     Raises:
       EntryError: it cannot be read, or the format cannot hold it.
     """
-    rate, n_channels = rate_of(reader.info, rules), channels_of(reader.info, rules)
+    rate, n_channels = rate_of(reader.info, rules), n_channels_of(reader.info, cut, rules)
     with ExitStack() as undone:
         with reader.part():
             clip = _encoded(reader, cut, rules, output_format, listen)
@@ -112,7 +112,7 @@ def _encoded(
     if is_long(cut, reader.info):
         pieces = pieces_of(reader, cut, rules)
         heard = pieces if listen is None else _heard(pieces, listen)
-        return encode_long(heard, rate, channels_of(reader.info, rules), output_format)
+        return encode_long(heard, rate, n_channels_of(reader.info, cut, rules), output_format)
     samples = samples_of(reader, cut, rules)
     if listen is not None:
         listen(samples)

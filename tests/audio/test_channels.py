@@ -15,7 +15,13 @@ STEREO = np.float32([[0.5, 0.0], [-0.25, 0.75], [1.0, 1.0]])
 
 
 @pytest.mark.parametrize(
-    ("how", "expected"), [("mix", [[0.25], [0.25], [1.0]]), ("first", [[0.5], [-0.25], [1.0]]), ("keep", STEREO)]
+    ("how", "expected"),
+    [
+        ("mix", [[0.25], [0.25], [1.0]]),
+        ("first", [[0.5], [-0.25], [1.0]]),
+        (0, [[0.5], [-0.25], [1.0]]),
+        ("keep", STEREO),
+    ],
 )
 def test_channels(how: Any, expected: Any) -> None:
     np.testing.assert_array_equal(mix_channels(STEREO, how), np.float32(expected), strict=True)
@@ -30,8 +36,15 @@ def test_eight_channels_are_mixed_in_float32() -> None:
 
 
 def test_another_way_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="how 'left' is not known: choose mix, first or keep"):
+    with pytest.raises(ValueError, match="how 'left' is not known: choose mix, first, keep, or the number"):
         mix_channels(STEREO, "left")  # type: ignore[arg-type]
+    for channel in (-1, 2):
+        with pytest.raises(ValueError, match=f"channel {channel} of 2: count them from 0"):
+            mix_channels(STEREO, channel)
+
+
+def test_one_channel_by_its_number() -> None:
+    np.testing.assert_array_equal(mix_channels(STEREO, 1), STEREO[:, 1:], strict=True)
 
 
 RATES = st.sampled_from([8000, 11025, 12345, 16000, 22050, 44100, 48000, 192000])

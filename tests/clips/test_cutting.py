@@ -14,9 +14,9 @@ from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import (
     LONG_CLIP,
     Cut,
-    channels_of,
     cut_of,
     is_long,
+    n_channels_of,
     pieces_of,
     rate_of,
     samples_of,
@@ -27,6 +27,7 @@ from tests.transforms.clips.clip_sets import INFO, request
 
 CLAMPED = CutRules()
 FAILING = CutRules(on_overrun="fail")
+WHOLE = Cut(first=0, stop=8000)
 
 
 @pytest.mark.parametrize(
@@ -114,10 +115,24 @@ def test_pieces_that_touch_share_no_sample_and_leave_none(rate: int, times: list
 
 def test_clips_take_rate_and_channels_of_their_recording_unless_told_otherwise() -> None:
     stereo = replace(INFO, n_channels=2)
-    assert (rate_of(stereo, CutRules()), channels_of(stereo, CutRules())) == (8000, 2)
+    assert (rate_of(stereo, CutRules()), n_channels_of(stereo, WHOLE, CutRules())) == (8000, 2)
     told = CutRules(sample_rate=16000, mono="mix")
-    assert (rate_of(stereo, told), channels_of(stereo, told)) == (16000, 1)
-    assert channels_of(stereo, CutRules(mono="first")) == 1
+    assert (rate_of(stereo, told), n_channels_of(stereo, WHOLE, told)) == (16000, 1)
+    assert n_channels_of(stereo, WHOLE, CutRules(mono="first")) == 1
+
+
+def test_a_request_that_names_a_channel_is_cut_from_it_whatever_the_rules_say() -> None:
+    stereo, asked = replace(INFO, n_channels=2), replace(request(0, 500), channel=1)
+    assert cut_of(asked, stereo, CLAMPED) == Cut(first=0, stop=4000, channel=1)
+    assert cut_of(replace(asked, end=2000), stereo, CLAMPED) == Cut(first=0, stop=8000, clamped=True, channel=1)
+    samples = in_16_bits(speech_like(8000, 8000, 2))
+    with open_audio(encode_audio(samples, 8000, "wav")) as reader:
+        for mono in ("keep", "mix", "first"):
+            cut = Cut(first=10, stop=900, channel=1)
+            assert n_channels_of(stereo, cut, CutRules(mono=mono)) == 1
+            np.testing.assert_array_equal(samples_of(reader, cut, CutRules(mono=mono)), samples[10:900, 1:])
+    with pytest.raises(EntryError, match="out_of_range: channel 1 of a recording that has only channel 0"):
+        cut_of(asked, INFO, CLAMPED)
 
 
 def test_a_clip_is_long_by_all_its_channels() -> None:

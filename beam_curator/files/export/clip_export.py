@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from beam_curator.audio import AudioReader
 from beam_curator.audio.channels import n_resampled
 from beam_curator.clips.cut_rules import CutRules
-from beam_curator.clips.cutting import channels_of, rate_of
+from beam_curator.clips.cutting import n_channels_of, rate_of
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.export import documents, tree
 from beam_curator.export.clip_turns import turns_of
@@ -116,7 +116,8 @@ class ClipExport:
         if not self.rules.generate_previews or self.rules.dry_run or values.filtered_by:
             return None
         info = self.reader.info
-        return PreviewRecorder(self._n_samples(plan), rate_of(info, self.cut_rules), channels_of(info, self.cut_rules))
+        n_channels = n_channels_of(info, plan.cut, self.cut_rules)
+        return PreviewRecorder(self._n_samples(plan), rate_of(info, self.cut_rules), n_channels)
 
     def _beside(self, clip: MadeClip) -> dict[str, EncodedClip]:
         """Return the document of a clip and its embedding, by name."""
