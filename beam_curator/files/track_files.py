@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
-from beam_curator.audio import AudioReader
+from beam_curator.audio import AudioInfo, AudioReader
 from beam_curator.audio.encoding import block_bytes, check_size
 from beam_curator.audio_formats import AudioFormat, kept_subtype
 from beam_curator.clips.cut_rules import CutRules
@@ -32,7 +32,7 @@ def n_open(n_channels: int, output_format: AudioFormat) -> int:
 def encode_tracks(
     reader: AudioReader, plans: Sequence[TrackPlan], output_format: AudioFormat
 ) -> Iterator[list[EncodedClip]]:
-    """Encode the tracks of a recording, in its own rate, channels and depth.
+    """Encode the tracks of a recording, in its own rate and depth, and with its channels but where a plan names one.
 
     Args:
       reader: the recording.
@@ -48,10 +48,14 @@ def encode_tracks(
     info = reader.info
     subtype = kept_subtype(info.codec, output_format)
     for plan in plans:
-        check_size(plan.n_track_samples, info.n_channels, output_format, subtype)
+        check_size(plan.n_track_samples, _n_channels(plan, info), output_format, subtype)
     size = n_open(info.n_channels, output_format)
     for first in range(0, len(plans), size):
         yield _encode_group(reader, plans[first : first + size], output_format, subtype)
+
+
+def _n_channels(plan: TrackPlan, info: AudioInfo) -> int:
+    return info.n_channels if plan.channel is None else 1
 
 
 def _encode_group(
@@ -61,8 +65,9 @@ def _encode_group(
     memory = min(_LARGEST_SPOOL, _SPOOL_MEMORY // len(plans))
     with ExitStack() as begun:
         encoders = []
-        for _ in plans:
-            encoder = SpooledEncoder(info.sample_rate, info.n_channels, output_format, subtype, memory)
+        for plan in plans:
+            n_channels = _n_channels(plan, info)
+            encoder = SpooledEncoder(info.sample_rate, n_channels, output_format, subtype, memory)
             begun.callback(encoder.close)
             encoders.append(encoder)
         pieces = pieces_of(reader, Cut(first=0, stop=info.n_samples), CutRules())

@@ -30,7 +30,15 @@ class TurnsRow(PackedRow):
 
 def hash_of(turns: Iterable[SpeakerTurn]) -> str:
     """Return a hash of turns that does not depend on their order."""
-    listed = sorted((float(turn.start) + 0.0, float(turn.end) + 0.0, turn.speaker) for turn in turns)  # -0.0 is 0
+    listed = sorted(
+        (
+            float(turn.start) + 0.0,
+            float(turn.end) + 0.0,
+            turn.speaker,
+            *(() if turn.channel is None else (turn.channel,)),
+        )
+        for turn in turns  # -0.0 is 0
+    )
     return hashlib.blake2b(encode(listed), digest_size=16).hexdigest()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beam_curator.diarization.turn_entries import row_before
+from beam_curator.entries.channel_key import CHANNEL_KEY, channel_in
 from beam_curator.entries.own_keys import ORIGIN_KEY, PIECE_KEYS, moved_aside
 from beam_curator.separation.shares import SpeakerSpans, SpeakerTime
 from beam_curator.separation.talk import MICROSECONDS
@@ -36,6 +37,7 @@ CHILD_KEYS = (
     "diar_segments",
     "segments",
     "source_audio_filepath",
+    "source_channel",
     "recording_id",
     "separation",
     "files",
@@ -70,11 +72,7 @@ class TrackFacts:
 
 
 def child_row(
-    parent: Mapping[str, Any],
-    facts: TrackFacts,
-    *,
-    turns_key: str = "diar_segments",
-    filepath_key: str = "audio_filepath",
+    parent: Mapping[str, Any], facts: TrackFacts, turns_key: str = "diar_segments", filepath_key: str = "audio_filepath"
 ) -> dict[str, Any]:
     """Return the row of one track.
 
@@ -84,7 +82,8 @@ def child_row(
     `input_` before it; `offset` and `PIECE_KEYS`, too, as the track is all of its file.
 
     Times of `diar_segments` are those of the recording, pairs as the reference writes them; those of `segments` are
-    those of the track, so that the row is an entry of it. `duration` is how long the spans last, as in the reference,
+    those of the track, so that the row is an entry of it. A track of one channel has `source_channel`, and a `channel`
+    of the row moves aside: there is but one on the track. `duration` is how long the spans last, as in the reference,
     `track_duration` how long the file does. `separation` says in seconds what became of the speaker's speech.
 
     Args:
@@ -107,8 +106,10 @@ def child_row(
     before = row_before(parent, turns_key, filepath_key)
     said = {SATURATED_KEY: parent[SATURATED_KEY]} if before is not parent else {}
     inherited = {key: value for key, value in before.items() if key not in {*LEFT_OUT_KEYS, turns_key}}
-    own = {*CHILD_KEYS, *said, ORIGIN_KEY, "offset", "audio_filepath"} - {*LEFT_OUT_KEYS, filepath_key} | {*PIECE_KEYS}
-    return moved_aside(inherited, own) | {"audio_filepath": facts.audio_filepath} | said | _own_values(facts)
+    values = _own_values(facts)
+    moved = PIECE_KEYS if channel_in(parent) is None else (*PIECE_KEYS, CHANNEL_KEY)
+    own = {*values, *said, ORIGIN_KEY, "offset", "audio_filepath"} - {*LEFT_OUT_KEYS, filepath_key} | {*moved}
+    return moved_aside(inherited, own) | {"audio_filepath": facts.audio_filepath} | said | values
 
 
 def _own_values(facts: TrackFacts) -> dict[str, Any]:
@@ -122,11 +123,13 @@ def _own_values(facts: TrackFacts) -> dict[str, Any]:
         [[start, end] for start, end in plan.spans],
         [{"start": start, "end": end, "speaker": name} for start, end in plan.track_spans],
         facts.source_audio_filepath,
+        plan.channel,
         facts.recording_id,
         time_in_seconds(facts.speaker.time),
         [list(file) for file in facts.files],
     )
-    return {key: value for key, value in zip(CHILD_KEYS, values, strict=True) if key != "files" or value}
+    left_out = {"files": not facts.files, "source_channel": plan.channel is None}
+    return {key: value for key, value in zip(CHILD_KEYS, values, strict=True) if not left_out.get(key)}
 
 
 def time_in_seconds(time: SpeakerTime) -> dict[str, float]:

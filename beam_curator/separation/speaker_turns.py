@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from beam_curator.clips.interval_lists import check_forward, span_of
+from beam_curator.entries.channel_key import channel_in
 from beam_curator.entries.json_lines import kind_of
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
@@ -24,11 +25,12 @@ _DIGITS = re.compile("([0-9]+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeakerTurn:
-    """A speaker, by name, talks from `start` to `end`, in seconds, half-open."""
+    """A speaker, by name, talks from `start` to `end`, in seconds, half-open; on `channel`, if it is told, from 0."""
 
     start: Seconds
     end: Seconds
     speaker: str
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,8 @@ def turns_of_row(row: Mapping[str, Any], key: str = "") -> TurnsOfRow:
 
     A turn is an object with `start`, `end` and `speaker`, or an array `[start, end, speaker]`; a speaker is a name, or
     an integer k from 0, which is `speaker_k`. Pieces of `no-speaker` are left out, whatever their times are. Turns
-    without length say nothing and are left out, too; in the reference one of them spoils the rest of the recording.
+    without length say nothing and are left out, too; in the reference one of them spoils the rest of the recording. The
+    `channel` of a turn is that of the object, or else of the row.
 
     Args:
       row: of a manifest, or an entry.
@@ -65,9 +68,10 @@ def turns_of_row(row: Mapping[str, Any], key: str = "") -> TurnsOfRow:
 
     Example:
       >>> turns_of_row({"segments": [{"start": 0, "end": 2.5, "speaker": 1}]}).turns
-      (SpeakerTurn(start=0, end=2.5, speaker='speaker_1'),)
+      (SpeakerTurn(start=0, end=2.5, speaker='speaker_1', channel=None),)
     """
     key = key or _key_of(row)
+    channel = channel_in(row)
     turns = []
     n_empty = n_no_speaker = 0
     for position, item in enumerate(_items(row, key)):
@@ -76,7 +80,7 @@ def turns_of_row(row: Mapping[str, Any], key: str = "") -> TurnsOfRow:
         if speaker == NO_SPEAKER:
             n_no_speaker += 1
             continue
-        turn = _turn_of(item, speaker, where)
+        turn = _turn_of(item, speaker, channel, where)
         if turn is None:
             n_empty += 1
         else:
@@ -155,7 +159,7 @@ def _name_of(speaker: Any, place: str) -> str:
     )
 
 
-def _turn_of(item: Any, speaker: str, where: str) -> SpeakerTurn | None:
+def _turn_of(item: Any, speaker: str, channel: int | None, where: str) -> SpeakerTurn | None:
     """Return a turn, None where it has no length."""
     start, end = span_of(item if isinstance(item, dict) else item[:2], where)
     if min(start, end) < 0:
@@ -167,7 +171,8 @@ def _turn_of(item: Any, speaker: str, where: str) -> SpeakerTurn | None:
     if start == end:
         return None
     check_forward(start, end, where, "s")
-    return SpeakerTurn(start=start, end=end, speaker=speaker)
+    own = channel_in(item, where) if isinstance(item, dict) else None
+    return SpeakerTurn(start=start, end=end, speaker=speaker, channel=channel if own is None else own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +201,7 @@ def clamp_turns(turns: Iterable[SpeakerTurn], duration: Seconds) -> ClampedTurns
 
     Example:
       >>> clamp_turns([SpeakerTurn(start=1, end=9, speaker="ana"), SpeakerTurn(start=8, end=9, speaker="bo")], 4.5)
-      ClampedTurns(turns=(SpeakerTurn(start=1, end=4.5, speaker='ana'),),
+      ClampedTurns(turns=(SpeakerTurn(start=1, end=4.5, speaker='ana', channel=None),),
                    n_cut=1, n_outside=1, speakers_outside=('bo',))
     """
     inside, outside = [], []
@@ -216,6 +221,20 @@ def clamp_turns(turns: Iterable[SpeakerTurn], duration: Seconds) -> ClampedTurns
         n_outside=len(outside),
         speakers_outside=tuple(sorted(lost, key=natural_order)),
     )
+
+
+def channels_of_speakers(turns: Iterable[SpeakerTurn]) -> dict[str, int | None]:
+    """Return the one channel that all turns of a speaker name; None where they name several, or some name none.
+
+    Example:
+      >>> channels_of_speakers([SpeakerTurn(start=0, end=1, speaker="ana", channel=1),
+      ...                       SpeakerTurn(start=1, end=2, speaker="bo")])
+      {'ana': 1, 'bo': None}
+    """
+    named: dict[str, set[int | None]] = {}
+    for turn in turns:
+        named.setdefault(turn.speaker, set()).add(turn.channel)
+    return {speaker: next(iter(channels)) if len(channels) == 1 else None for speaker, channels in named.items()}
 
 
 def natural_order(speaker: str) -> tuple[tuple[tuple[int, str], ...], str]:

@@ -23,6 +23,7 @@ class TrackPlan:
       n_samples: length of the recording.
       compact: the track is what is kept, one piece after the other; else it is as long as the recording, and silent
         elsewhere.
+      channel: the only one on the track, counted from 0; None for all.
     """
 
     kept: tuple[tuple[int, int], ...]
@@ -30,6 +31,7 @@ class TrackPlan:
     sample_rate: int
     n_samples: int
     compact: bool
+    channel: int | None = None
 
     @property
     def n_kept(self) -> int:
@@ -97,9 +99,10 @@ def pieces_of_tracks(pieces: Iterable[Samples], plans: Sequence[TrackPlan]) -> I
       plans: of all tracks, all of this recording.
 
     Yields:
-      `(index, samples)`: the next float32 [n, n_channels] of the track of `plans[index]`, to be read only: they may be
-      views of the piece, and silence is one array for all. What is kept equals the recording bit for bit, all else is
-      0. Pieces of full-length tracks are as long as those of the recording; compact ones come where some is kept.
+      `(index, samples)`: the next float32 [n, n_channels] of the track of `plans[index]`, [n, 1] where it is of one
+      channel, to be read only: they may be views of the piece, and silence is one array for all. What is kept equals
+      the recording bit for bit, all else is 0. Pieces of full-length tracks are as long as those of the recording;
+      compact ones come where some is kept.
 
     Raises:
       ValueError: the recording is not as long as the plans say.
@@ -145,10 +148,12 @@ class _Cutter:
     def __init__(self, plan: TrackPlan) -> None:
         self._kept = plan.kept
         self._compact = plan.compact
+        self._channels = slice(None) if plan.channel is None else slice(plan.channel, plan.channel + 1)
         self._at = 0
 
     def next(self, first: int, piece: Samples, silence: Samples) -> list[Samples]:
         """Return the samples that a piece, which begins at sample `first`, puts on the track."""
+        piece, silence = piece[:, self._channels], silence[:, self._channels]
         cuts = self._cuts(first, first + len(piece))
         if self._compact:
             return [piece[start:stop] for start, stop in cuts]
