@@ -110,8 +110,9 @@ class TestFormerNames:
 
     def test_of_the_key_that_names_a_recording(self) -> None:
         assert former_names(CutRules) == {"audio_key": "audio_filepath_key"}
+        assert former_names(SeparateRules) == {"filepath_key": "audio_filepath_key"}
+        assert former_names(DiarizeRules) == {"filepath_key": "audio_filepath_key", "mono": "channels"}
         for rules in (DiarizeRules, SeparateRules):
-            assert former_names(rules) == {"filepath_key": "audio_filepath_key"}
             with pytest.warns(DeprecationWarning, match="filepath_key is now called audio_filepath_key"):
                 assert rules(**{"filepath_key": "wav"}) == rules(audio_filepath_key="wav")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from beam_curator.audio_formats import MONO
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS, StreamingParameters
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.entries.own_keys import ORIGIN_KEY
@@ -19,7 +19,11 @@ BACKENDS = ("auto", "onnx", "nemo")
 DEVICES = ("auto", "cpu", "cuda")
 AUTOCASTS = ("none", "bfloat16")
 DIAR_FORMATS = ("dicts", "pairs")
-HEARD_MONO = tuple(how for how in MONO if how != "keep")
+SPLIT = "split"
+CHANNELS = ("mix", "first", "loudest", SPLIT)
+"""Ways to hear a recording of several channels, besides the number of one."""
+
+_NUMBER = re.compile("[0-9]{1,4}")
 
 ENTRY_KEYS = (
     "audio_sample_rate",
@@ -28,6 +32,7 @@ ENTRY_KEYS = (
     "exclusive_segments",
     "num_speakers",
     "speakers_saturated",
+    "crosstalk_seconds",
     "recording_id",
     "rttm_filepath",
     "files",
@@ -173,14 +178,21 @@ class DiarizeRules:
     embedding_model: str = option(
         "", "TitaNet to make the embeddings instead: a name on the hub, or a .nemo file (nemo)"
     )
-    mono: str = option(
-        "mix", "how to hear several channels; mix: their mean; first: the first only", choices=HEARD_MONO
+    channels: str = option(
+        "mix",
+        "channels to hear; mix: their mean; first: the first; loudest: the loudest of the recording; "
+        "split: each by itself, as for a call with a speaker on each; or the number of one, from 0",
+        formerly="mono",
     )
     audio_root: str = same_option(RecordingOptions, "audio_root")
     allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", str(self.channels))
         problems = option_problems(self)
+        if self.channels not in CHANNELS and not _NUMBER.fullmatch(self.channels):
+            ways = ", ".join(CHANNELS)
+            problems.append(f"channels {self.channels!r} is not known: use one of {ways}, or the number of one, from 0")
         keys = ("audio_filepath_key", "diar_segments_key")
         problems += [f"{name} is empty: name a key" for name in keys if not getattr(self, name)]
         if self.diar_segments_key in (*ENTRY_KEYS, ORIGIN_KEY, "audio_filepath", self.audio_filepath_key):
@@ -197,6 +209,16 @@ class DiarizeRules:
         if self.embedding_model and not self.embeddings:
             problems.append("embedding_model makes nothing without embeddings: give embeddings, too, or leave it out")
         raise_problems("diarization", problems)
+
+    @property
+    def splits(self) -> bool:
+        """Tell whether each channel is heard by itself."""
+        return self.channels == SPLIT
+
+    @property
+    def channel(self) -> int | None:
+        """The number of the channel to hear; None where the options name none."""
+        return int(self.channels) if _NUMBER.fullmatch(self.channels) else None
 
     @property
     def pools_embeddings(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from beam_curator.audio import AudioInfo, AudioReader, Resampler, mix_channels
-from beam_curator.audio_formats import Mono
+from beam_curator.audio_formats import Channels
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
@@ -46,7 +46,19 @@ def samples_asked(info: AudioInfo, start: Seconds, end: Seconds | None) -> tuple
     return first, stop
 
 
-def heard_pieces(reader: AudioReader, first: int, stop: int, mono: Mono = "mix") -> Iterator[Floats]:
+def loudest_channel(reader: AudioReader, first: int, stop: int) -> int:
+    """Return the channel with the most power in samples `[first, stop)`, which are read; of equal ones the first.
+
+    Raises:
+      EntryError, OSError: as `AudioReader.read`.
+    """
+    power = np.zeros(reader.info.n_channels)
+    for samples in reader.pieces(first, stop):
+        power += np.square(samples, dtype=np.float64).sum(axis=0)
+    return int(power.argmax())
+
+
+def heard_pieces(reader: AudioReader, first: int, stop: int, channels: Channels = "mix") -> Iterator[Floats]:
     """Read samples `[first, stop)` as a model hears them.
 
     Memory is flat. Put together, the pieces are the whole span, mixed and resampled at once, bit for bit.
@@ -55,7 +67,7 @@ def heard_pieces(reader: AudioReader, first: int, stop: int, mono: Mono = "mix")
       reader: of the recording.
       first: first sample.
       stop: sample behind the last one.
-      mono: "mix" for the mean of the channels, "first" for the first one.
+      channels: "mix" for their mean, or the number of one.
 
     Yields:
       float32 [n_samples] at 16 kHz; `PIECE_SECONDS` long but for the last one, which may be empty where no other is.
@@ -70,7 +82,7 @@ def heard_pieces(reader: AudioReader, first: int, stop: int, mono: Mono = "mix")
     n_held, read = 0, first
     for samples in reader.pieces(first, stop, piece_samples=PIECE_SECONDS * rate):
         read += len(samples)
-        made = resampler.resample(mix_channels(samples, mono), last=read == stop)[:, 0]
+        made = resampler.resample(mix_channels(samples, channels), last=read == stop)[:, 0]
         held.append(made)
         n_held += len(made)
         while n_held > size:

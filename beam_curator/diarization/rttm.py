@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from beam_curator.diarization.turns import Overlap, Turn
 from beam_curator.intervals import Seconds, Span, united
@@ -45,17 +45,23 @@ class LineError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RttmTurn:
-    """A SPEAKER line: who speaks in which recording, half-open, in seconds; names are unescaped."""
+    """A SPEAKER line: who speaks in which recording, half-open, in seconds; names are unescaped.
+
+    Attributes:
+      channel: as the line has it, commonly a number from 1.
+    """
 
     recording_id: str
     start: Seconds
     end: Seconds
     speaker: str
+    channel: str = field(default="1", repr=False)
 
 
 def render_rttm(recording_id: str, turns: Iterable[Turn | tuple[Seconds, Seconds, str]]) -> str:
     """Render turns as RTTM, sorted by (start, end, speaker), times with three decimals.
 
+    Channels are counted from 1, as NIST's evaluations do: that of `turn.channel` 0 is 1, and so is the mean of all.
     Starts and ends are rounded to milliseconds and the duration is their difference, so that turns that touch still
     touch. A turn without length after rounding is left out. No turns give an empty text.
 
@@ -71,19 +77,24 @@ def render_rttm(recording_id: str, turns: Iterable[Turn | tuple[Seconds, Seconds
       SPEAKER my%20talk 1 0.500 1.500 <NA> <NA> speaker_0 <NA> <NA>
     """
     lines = []
-    for start, end, speaker in map(_named, turns):
+    for start, end, speaker, channel in map(_named, turns):
         first, last = _milliseconds_of(start, end)
         if first < last:
-            lines.append((first, last, escape_field(speaker)))
+            lines.append((first, last, escape_field(speaker), channel))
     name = escape_field(recording_id)
     return "".join(
-        f"SPEAKER {name} 1 {_seconds(first)} {_seconds(last - first)} <NA> <NA> {speaker} <NA> <NA>\n"
-        for first, last, speaker in sorted(lines)
+        f"SPEAKER {name} {channel} {_seconds(first)} {_seconds(last - first)} <NA> <NA> {speaker} <NA> <NA>\n"
+        for first, last, speaker, channel in sorted(lines)
     )
 
 
-def render_uem(recording_id: str, spans: Iterable[Span]) -> str:
+def render_uem(recording_id: str, spans: Iterable[Span], channels: Sequence[int | None] = (None,)) -> str:
     """Render the parts of a recording that are scored as UEM: `<id> 1 <start> <end>`, sorted.
+
+    Args:
+      recording_id: the first field of each line, escaped.
+      spans: the parts, in any order.
+      channels: that were heard, from 0, each of which has lines of its own; None for the mean of all, which is 1 here.
 
     Raises:
       ValueError: a time is negative or not finite, or an end comes before its start.
@@ -94,14 +105,20 @@ def render_uem(recording_id: str, spans: Iterable[Span]) -> str:
     """
     name = escape_field(recording_id)
     times = sorted(_milliseconds_of(start, end) for start, end in spans)
-    return "".join(f"{name} 1 {_seconds(first)} {_seconds(last)}\n" for first, last in times if first < last)
+    return "".join(
+        f"{name} {channel_field(channel)} {_seconds(first)} {_seconds(last)}\n"
+        for channel in channels
+        for first, last in times
+        if first < last
+    )
 
 
 def render_overlap_ctm(recording_id: str, overlaps: Iterable[Overlap]) -> str:
     """Render where several speakers talk at once, in the columns of a CTM, sorted by time.
 
     A line is `<id> 1 <start> <duration> <speakers> <n>`: in the place of the word the speakers joined by `+`, in that
-    of the confidence their number. Regions without length after rounding to milliseconds are left out.
+    of the confidence their number. The channel is that of the first speaker. Regions without length after rounding to
+    milliseconds are left out.
 
     Raises:
       ValueError: a time is negative or not finite, or an end comes before its start.
@@ -111,13 +128,25 @@ def render_overlap_ctm(recording_id: str, overlaps: Iterable[Overlap]) -> str:
       a 1 8.000 2.000 speaker_0+speaker_1 2
     """
     name = escape_field(recording_id)
-    lines = sorted((*_milliseconds_of(overlap.start, overlap.end), overlap.speakers) for overlap in overlaps)
+    lines = sorted(
+        (*_milliseconds_of(one.start, one.end), one.speakers, one.labels, channel_field(one.channel))
+        for one in overlaps
+    )
     return "".join(
-        f"{name} 1 {_seconds(first)} {_seconds(last - first)} "
-        f"{'+'.join(f'speaker_{speaker}' for speaker in speakers)} {len(speakers)}\n"
-        for first, last, speakers in lines
+        f"{name} {channel} {_seconds(first)} {_seconds(last - first)} {'+'.join(labels)} {len(labels)}\n"
+        for first, last, _, labels, channel in lines
         if first < last
     )
+
+
+def channel_field(channel: int | None) -> str:
+    """Return a channel as RTTM, UEM and CTM have it: counted from 1; the mean of all is 1, too.
+
+    Example:
+      >>> channel_field(0), channel_field(3), channel_field(None)
+      ('1', '4', '1')
+    """
+    return str(1 if channel is None else channel + 1)
 
 
 def parse_rttm(text: str) -> list[RttmTurn]:
@@ -154,14 +183,29 @@ def _parsed(fields: list[str], number: int) -> RttmTurn:
         start=start,
         end=round(start + duration, 6),
         speaker=unescape_field(fields[7]),
+        channel=fields[2],
     )
 
 
-def parse_uem(text: str) -> dict[str, tuple[Span, ...]]:
+def name_of(recording_id: str, channel: str, *, by_channel: bool) -> str:
+    """Return the name under which turns are scored: that of the recording, by channel with the channel behind it.
+
+    Example:
+      >>> name_of("call", "2", by_channel=True), name_of("call", "2", by_channel=False)
+      ('call:2', 'call')
+    """
+    # a colon in the channel could make two names one
+    return f"{recording_id}:{channel.replace(':', '%3A')}" if by_channel else recording_id
+
+
+def parse_uem(text: str, *, by_channel: bool = False) -> dict[str, tuple[Span, ...]]:
     """Read a UEM, strictly: the inverse of `render_uem`.
 
-    Blank lines and comments are skipped. Parts of a recording that overlap or touch become one, channels are not told
-    apart.
+    Blank lines and comments are skipped. Parts of a recording that overlap or touch become one.
+
+    Args:
+      text: of the file.
+      by_channel: tell the channels of a recording apart; see `name_of`.
 
     Returns:
       Names of recordings, unescaped, in the order of the text, each with its parts in order of time.
@@ -176,7 +220,9 @@ def parse_uem(text: str) -> dict[str, tuple[Span, ...]]:
     """
     parts: dict[str, list[Span]] = {}
     for number, fields in _lines_of(text):
-        parts.setdefault(unescape_field(fields[0]), []).append(_uem_span(fields, number))
+        span = _uem_span(fields, number)
+        name = name_of(unescape_field(fields[0]), fields[1], by_channel=by_channel)
+        parts.setdefault(name, []).append(span)
     return {name: tuple(united(spans)) for name, spans in parts.items()}
 
 
@@ -255,8 +301,10 @@ def _percent(character: str) -> str:
     return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
-def _named(turn: Turn | tuple[Seconds, Seconds, str]) -> tuple[Seconds, Seconds, str]:
-    return (turn.start, turn.end, turn.label) if isinstance(turn, Turn) else turn
+def _named(turn: Turn | tuple[Seconds, Seconds, str]) -> tuple[Seconds, Seconds, str, str]:
+    if isinstance(turn, Turn):
+        return turn.start, turn.end, turn.label, channel_field(turn.channel)
+    return *turn, channel_field(None)
 
 
 def _milliseconds_of(start: Seconds, end: Seconds) -> tuple[int, int]:

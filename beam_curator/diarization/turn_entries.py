@@ -8,6 +8,7 @@ from typing import Any
 
 from beam_curator.diarization.diarize_rules import ENTRY_KEYS
 from beam_curator.diarization.turns import Turn, exclusive_turns, speakers_of
+from beam_curator.entries.channel_key import CHANNEL_KEY, CLIP_PATH_KEY
 from beam_curator.entries.own_keys import ORIGIN_KEY, PIECE_KEYS, moved_aside, moved_back
 from beam_curator.intervals import Seconds
 from beam_curator.sets.output_set import WrittenFile
@@ -30,6 +31,7 @@ class EntryFacts:
       bandwidths: of each turn, Hz; None where they were not asked for.
       rttm: name of the .rttm file below the output; None where none was written.
       files: all files of the recording.
+      crosstalk: seconds of turns that were left to a louder channel; None where channels were not heard one by one.
     """
 
     recording_id: str
@@ -41,6 +43,7 @@ class EntryFacts:
     bandwidths: tuple[int, ...] | None = None
     rttm: str | None = None
     files: tuple[WrittenFile, ...] = ()
+    crosstalk: Seconds | None = None
 
 
 def diarized_entry(
@@ -49,8 +52,8 @@ def diarized_entry(
     """Return the entry of a recording.
 
     Keys of the row stay in their order, and an own value under a key that is added here moves to the same key with
-    `input_` before it; `offset` and `PIECE_KEYS`, too, as the entry is all of its recording. A row that such a job
-    wrote before is taken as it was before it.
+    `input_` before it; so do `offset` and `PIECE_KEYS`, as the entry is all of its recording, and the `channel` of a
+    row whose clip was heard. A row that such a job wrote before is taken as it was before it.
 
     Args:
       fields: those of the row that requested the recording.
@@ -78,9 +81,9 @@ def diarized_entry(
     entry["exclusive_segments"] = _listed(exclusive_turns(facts.turns), "dicts")
     entry["num_speakers"] = len(speakers_of(facts.turns))
     entry["speakers_saturated"] = facts.saturated
+    entry |= {} if facts.crosstalk is None else {"crosstalk_seconds": facts.crosstalk}
     entry["recording_id"] = facts.recording_id
-    if facts.rttm is not None:
-        entry["rttm_filepath"] = facts.rttm
+    entry |= {} if facts.rttm is None else {"rttm_filepath": facts.rttm}
     entry["files"] = [list(file) for file in facts.files]
     return entry
 
@@ -99,6 +102,8 @@ def row_before(fields: Mapping[str, Any], turns_key: str, filepath_key: str = "a
 
 def _own_keys(turns_key: str, filepath_key: str) -> set[str]:
     own = {*ENTRY_KEYS, turns_key, ORIGIN_KEY, "offset", *PIECE_KEYS}
+    if filepath_key == CLIP_PATH_KEY:
+        own.add(CHANNEL_KEY)
     return own if filepath_key == "audio_filepath" else own | {"audio_filepath"}
 
 
@@ -115,7 +120,8 @@ def _listed(turns: Sequence[Turn], diar_format: str) -> list[Any]:
 
 
 def _as_dict(turn: Turn) -> dict[str, Any]:
-    return {"start": turn.start, "end": turn.end, "speaker": turn.label}
+    fields = {"start": turn.start, "end": turn.end, "speaker": turn.label}
+    return fields if turn.channel is None else fields | {CHANNEL_KEY: turn.channel}
 
 
 def files_of_entry(row: Mapping[str, Any]) -> Iterator[WrittenFile]:

@@ -44,6 +44,8 @@ def count_entry(row: dict[str, Any]) -> Iterator[Count]:
     yield "segments", len(segments)
     yield "speech_us", microseconds(sum(segment["end"] - segment["start"] for segment in segments))
     yield "speakers", row["num_speakers"]
+    if row.get("crosstalk_seconds"):
+        yield "crosstalk_us", round(row["crosstalk_seconds"] * 1e6)
     if row["speakers_saturated"]:
         yield "saturated", 1
     if not segments:

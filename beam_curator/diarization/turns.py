@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 
@@ -23,25 +23,46 @@ _DECIMALS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One speaker talks from `start` to `end`, in seconds, half-open; `speaker` is the model's slot, from 0."""
+    """One speaker talks from `start` to `end`, in seconds, half-open.
+
+    Attributes:
+      start, end: seconds of the recording.
+      speaker: the model's slot, from 0; of channels that are heard one by one, those of each follow one another.
+      channel: the only one that was heard, from 0; None for the mean of all.
+      name: of the speaker, where it is not that of the slot.
+    """
 
     start: Seconds
     end: Seconds
     speaker: int
+    channel: int | None = field(default=None, repr=False)
+    name: str = field(default="", repr=False)
 
     @property
     def label(self) -> str:
         """The speaker's name in rows and RTTM, as the reference writes it: `speaker_0`."""
-        return f"speaker_{self.speaker}"
+        return self.name or f"speaker_{self.speaker}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlap:
-    """At least two speakers talk at once, from `start` to `end` in seconds; `speakers` are sorted."""
+    """At least two speakers talk at once, from `start` to `end` in seconds; `speakers` are sorted.
+
+    Attributes:
+      names: of the speakers, where they are not those of their slots.
+      channel: the first of their channels; None for the mean of all.
+    """
 
     start: Seconds
     end: Seconds
     speakers: tuple[int, ...]
+    names: tuple[str, ...] = field(default=(), repr=False)
+    channel: int | None = field(default=None, repr=False)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The speakers' names, as their turns have them."""
+        return self.names or tuple(f"speaker_{speaker}" for speaker in self.speakers)
 
 
 def turns_from_probabilities(
@@ -82,7 +103,7 @@ def turns_from_probabilities(
         for speaker, track in enumerate(np.ascontiguousarray(probabilities.T))
         for start, end in _rounded(spans_of_track(track, rules, frame_step), limit)
     ]
-    return sorted(turns, key=lambda turn: (turn.start, turn.end, turn.speaker))
+    return sorted(turns, key=turn_order)
 
 
 def spans_of_track(track: NDArray[np.float32], rules: TurnRules, frame_step: Seconds = 0.08) -> NDArray[np.float32]:
@@ -190,6 +211,11 @@ def _check_finite(track: NDArray[np.float32]) -> None:
         )
 
 
+def turn_order(turn: Turn) -> tuple[Seconds, Seconds, int]:
+    """Return the key that sorts turns by time."""
+    return turn.start, turn.end, turn.speaker
+
+
 def exclusive_turns(turns: Iterable[Turn]) -> list[Turn]:
     """Return where exactly one speaker talks; turns of one speaker that touch or overlap come back as one.
 
@@ -203,8 +229,12 @@ def exclusive_turns(turns: Iterable[Turn]) -> list[Turn]:
       >>> exclusive_turns([Turn(start=0, end=10, speaker=0), Turn(start=4, end=5, speaker=1)])
       [Turn(start=0, end=4, speaker=0), Turn(start=5, end=10, speaker=0)]
     """
+    turns = list(turns)
+    of_speaker = {turn.speaker: turn for turn in turns}
     return [
-        Turn(start=start, end=end, speaker=speakers[0]) for start, end, speakers in _talk(turns) if len(speakers) == 1
+        replace(of_speaker[speakers[0]], start=start, end=end)
+        for start, end, speakers in _talk(turns)
+        if len(speakers) == 1
     ]
 
 
@@ -215,8 +245,18 @@ def overlap_regions(turns: Iterable[Turn]) -> list[Overlap]:
       >>> overlap_regions([Turn(start=0, end=10, speaker=0), Turn(start=8, end=15, speaker=1)])
       [Overlap(start=8, end=10, speakers=(0, 1))]
     """
+    turns = list(turns)
+    of_speaker = {turn.speaker: turn for turn in turns}
     return [
-        Overlap(start=start, end=end, speakers=speakers) for start, end, speakers in _talk(turns) if len(speakers) > 1
+        Overlap(
+            start=start,
+            end=end,
+            speakers=speakers,
+            names=tuple(of_speaker[speaker].label for speaker in speakers) if of_speaker[speakers[0]].name else (),
+            channel=of_speaker[speakers[0]].channel,
+        )
+        for start, end, speakers in _talk(turns)
+        if len(speakers) > 1
     ]
 
 

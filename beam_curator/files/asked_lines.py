@@ -34,6 +34,7 @@ def asked_row(
         recording=recording_of(asked.path, place.source, audio_root),
         start=asked.start,
         end=asked.end,
+        channel=asked.channel,
         source=place.source,
         position=place.position,
         n_blocks=place.n_blocks,

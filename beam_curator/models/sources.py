@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_curator.audio_formats import Mono
+from beam_curator.audio_formats import Channels
 from beam_curator.diarization.hearing import PIECE_SECONDS, heard_pieces
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.failures import EntryError, FailureCode
@@ -44,7 +44,7 @@ class RecordingSource:
       first: first sample, at its own sample rate.
       stop: sample behind the last one.
       sample_rate: its own, Hz.
-      mono: how several channels become one.
+      channels: "mix" for the mean of all, or the number of the one that is heard, from 0.
       allowed_root: directories below which it must lie.
       version: that it had when it was looked into; "" for any.
     """
@@ -53,7 +53,7 @@ class RecordingSource:
     first: int
     stop: int
     sample_rate: int
-    mono: Mono = "mix"
+    channels: Channels = "mix"
     allowed_root: tuple[str, ...] = ()
     version: str = ""
 
@@ -72,7 +72,7 @@ class RecordingSource:
           EntryError: it is not there any more, has changed, or is damaged.
         """
         with open_recording(self.name, self.allowed_root, self.version) as reader:
-            yield from heard_pieces(reader, self.first, self.stop, self.mono)
+            yield from heard_pieces(reader, self.first, self.stop, self.channels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from beam_curator.audio import mix_channels
+from beam_curator.clips.cutting import readable
 from beam_curator.diarization.bandwidth import BandwidthMeter
+from beam_curator.diarization.channel_turns import joined_channels, named_by_channel, turns_on
+from beam_curator.diarization.crosstalk import LevelMeter, seconds_of, without_crosstalk
 from beam_curator.diarization.diarize_rules import DiarizeRules
 from beam_curator.diarization.hearing import samples_asked
 from beam_curator.diarization.models import Floats
 from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings, pool_embeddings
 from beam_curator.diarization.turn_rules import TurnRules
-from beam_curator.diarization.turns import Turn, is_saturated, turns_from_probabilities
+from beam_curator.diarization.turns import Turn, is_saturated, overlap_regions, turns_from_probabilities
 from beam_curator.export.tree import clip_uuid
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.files.opened_recordings import open_recording
@@ -37,10 +40,22 @@ class Ready(RecordingSource):
     Attributes:
       task: the recording, and the rows that request it.
       duration: seconds of the whole recording.
+      split: channels that are heard one by one; none where there is only one stream.
     """
 
     task: TurnTask
     duration: Seconds
+    split: tuple[int, ...] = ()
+
+    @property
+    def channel(self) -> int | None:
+        """The only channel that is heard; None for the mean of all, and for several."""
+        return self.channels if isinstance(self.channels, int) else None
+
+    @property
+    def streams(self) -> "tuple[Ready, ...]":
+        """Everything that a model is to hear of it: itself, or each channel by itself."""
+        return tuple(replace(self, channels=channel, split=()) for channel in self.split) or (self,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +68,7 @@ class Diarized:
       saturated: all speakers that the model has slots for talk: there may be more.
       bandwidths: of each turn, Hz; None where they were not asked for.
       embeddings: of speakers and turns; None where they were not asked for, and before another model makes them.
+      crosstalk: seconds of turns that were left to a louder channel; None where channels were not heard one by one.
     """
 
     ready: Ready
@@ -60,6 +76,17 @@ class Diarized:
     saturated: bool
     bandwidths: tuple[int, ...] | None
     embeddings: SpeakerEmbeddings | None = None
+    crosstalk: Seconds | None = None
+
+    @property
+    def streams(self) -> "tuple[Diarized, ...]":
+        """Everything that a model is to hear of it: itself, or each channel with its turns."""
+        if not self.ready.split:
+            return (self,)
+        return tuple(
+            replace(self, ready=stream, turns=tuple(turn for turn in self.turns if turn.channel == stream.channel))
+            for stream in self.ready.streams
+        )
 
     @property
     def recording_id(self) -> str:
@@ -82,7 +109,8 @@ class Diarized:
 
     def speaker_name(self, speaker: int) -> str:
         """Return the id of a speaker's embedding."""
-        return f"{self.recording_id}/{Turn(start=0, end=0, speaker=speaker).label}"
+        label = next(turn.label for turn in self.turns if turn.speaker == speaker)
+        return f"{self.recording_id}/{label}"
 
     def turn_name(self, turn: Turn) -> str:
         """Return the id of a turn's embedding: that of the clip that `export` cuts of it.
@@ -91,38 +119,81 @@ class Diarized:
           EntryError: the recording's name cannot be a file name.
         """
         first, stop = (round(time * self.ready.sample_rate) for time in (turn.start, turn.end))
-        return clip_uuid(self.ready.name, first, stop)
+        return clip_uuid(self.ready.name, first, stop, turn.channel)
 
 
 def diarized_of(
-    ready: Ready, heard: Probabilities | EntryError, rules: DiarizeRules, turns: TurnRules, timed: Timed = untimed
+    ready: Ready,
+    heard: Probabilities | EntryError | Sequence[Probabilities | EntryError],
+    rules: DiarizeRules,
+    turns: TurnRules,
+    timed: Timed = untimed,
 ) -> Diarized:
-    """Return a recording with the turns found in a model's result for it.
+    """Return a recording with the turns found in a model's result for it, or in those for its channels.
 
     Raises:
-      EntryError: the model failed, gave nothing to make embeddings of, or the recording is not there any more when its
-        bandwidths are estimated.
+      EntryError: the model failed or gave no frames for embeddings, or the recording cannot be read any more.
     """
-    if isinstance(heard, EntryError):
-        raise heard
-    found = _turns_of(ready, heard, turns)
+    results = heard if isinstance(heard, Sequence) else (heard,)
+    streams = []
+    for stream, result in zip(ready.streams, results, strict=True):
+        if isinstance(result, EntryError):
+            raise result
+        streams.append(_Stream(ready=stream, heard=result))
+    found = [turn for stream in streams for turn in _turns_of(stream, turns, of_several=bool(ready.split))]
+    crosstalk = None
+    if ready.split:
+        with timed("crosstalk"):
+            kept = _without_crosstalk(ready, found)
+        crosstalk = round(seconds_of(found) - seconds_of(kept), 6)
+        found = named_by_channel(kept, streams[0].heard.n_speakers)
     bandwidths = embeddings = None
     if rules.bandwidth:
         with timed("bandwidth"):
             bandwidths = _bandwidths_of(ready, found)
     if rules.pools_embeddings:
         with timed("embed"):
-            embeddings = _embeddings_of(ready, heard, found)
+            embeddings = _embeddings_of(streams, found)
     return Diarized(
         ready=ready,
         turns=tuple(found),
-        saturated=is_saturated(found, heard.n_speakers),
+        saturated=any(is_saturated(stream.among(found), stream.heard.n_speakers) for stream in streams),
         bandwidths=bandwidths,
         embeddings=embeddings,
+        crosstalk=crosstalk,
     )
 
 
-def _embeddings_of(ready: Ready, heard: Probabilities, turns: Sequence[Turn]) -> SpeakerEmbeddings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stream:
+    """One stream that a model heard of a recording, with its result."""
+
+    ready: Ready
+    heard: Probabilities
+
+    def among(self, turns: Sequence[Turn]) -> Sequence[Turn]:
+        """Return those of a recording's turns that are of this stream, in their order."""
+        return [turn for turn in turns if turn.channel == self.ready.channel]
+
+
+def _without_crosstalk(ready: Ready, turns: Sequence[Turn]) -> Sequence[Turn]:
+    """Leave to the loudest channel the speech that is on several; the recording is read only where channels overlap."""
+    if not overlap_regions(replace(turn, speaker=turn.channel or 0) for turn in turns):
+        return turns
+    with open_recording(ready.name, ready.allowed_root, ready.version) as reader, readable():
+        meter = LevelMeter(ready.sample_rate, reader.info.n_channels)
+        for samples in reader.pieces(ready.first, ready.stop):
+            meter.add(samples)
+    return without_crosstalk(turns, meter.levels(), meter.frame_step, ready.first / ready.sample_rate)
+
+
+def _embeddings_of(streams: Sequence[_Stream], turns: Sequence[Turn]) -> SpeakerEmbeddings:
+    pooled = {stream.ready.channel: _pooled(stream, stream.among(turns)) for stream in streams}
+    return next(iter(pooled.values())) if len(pooled) == 1 else joined_channels(turns, pooled)
+
+
+def _pooled(stream: _Stream, turns: Sequence[Turn]) -> SpeakerEmbeddings:
+    ready, heard = stream.ready, stream.heard
     frames = heard.encoder_frames
     if not turns:
         return SpeakerEmbeddings(speakers={}, turns=(), model=heard.model)
@@ -136,22 +207,27 @@ def _embeddings_of(ready: Ready, heard: Probabilities, turns: Sequence[Turn]) ->
     return pool_embeddings(frames, heard.frame_step, turns, ready.first / ready.sample_rate, heard.model)
 
 
-def _turns_of(ready: Ready, heard: Probabilities, rules: TurnRules) -> list[Turn]:
+def _turns_of(stream: _Stream, rules: TurnRules, *, of_several: bool) -> list[Turn]:
+    """Return the turns of a stream, counted from the beginning of the whole recording."""
+    ready, heard = stream.ready, stream.heard
     turns = turns_from_probabilities(heard.frames, rules, heard.frame_step, ready.seconds)
+    if ready.channel is not None:
+        turns = turns_on(ready.channel, turns, heard.n_speakers if of_several else 0)
     begin = ready.first / ready.sample_rate
     if begin == 0:
         return turns
-    return [Turn(start=_later(turn.start, begin), end=_later(turn.end, begin), speaker=turn.speaker) for turn in turns]
+    return [replace(turn, start=_later(turn.start, begin), end=_later(turn.end, begin)) for turn in turns]
 
 
 def _bandwidths_of(ready: Ready, turns: Sequence[Turn]) -> tuple[int, ...]:
     found = []
-    with open_recording(ready.name, ready.allowed_root, ready.version) as reader:
+    with open_recording(ready.name, ready.allowed_root, ready.version) as reader, readable():
         for turn in turns:
             meter = BandwidthMeter(ready.sample_rate)
             first, stop = samples_asked(reader.info, turn.start, turn.end)
+            heard = ready.channels if turn.channel is None else turn.channel
             for samples in reader.pieces(first, stop):
-                meter.add(mix_channels(samples, ready.mono)[:, 0])
+                meter.add(mix_channels(samples, heard)[:, 0])
             found.append(meter.bandwidth())
     return tuple(found)
 

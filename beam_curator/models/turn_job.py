@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from beam_curator.audio import AudioReader
-from beam_curator.audio_formats import Mono
+from beam_curator.audio_formats import Channels
+from beam_curator.clips.cutting import readable
+from beam_curator.diarization.channel_turns import joined_channels
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
-from beam_curator.diarization.hearing import samples_asked
+from beam_curator.diarization.hearing import loudest_channel, samples_asked
 from beam_curator.diarization.rttm import render_overlap_ctm, render_rttm, render_uem
 from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings
 from beam_curator.diarization.streaming_parameters import StreamingParameters
@@ -22,6 +24,7 @@ from beam_curator.diarization.turn_rows import (
 )
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.diarization.turns import overlap_regions
+from beam_curator.entries.channel_key import check_channel
 from beam_curator.entries.json_lines import parse_object
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.failures import EntryError
@@ -93,17 +96,33 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
     def ready(self, task: TurnTask, reader: AudioReader) -> Ready:
         asked, info = task.rows[0], reader.info
         first, stop = samples_asked(info, asked.start, asked.end)
+        splits = asked.channel is None and self._rules.splits
         return Ready(
             name=asked.recording,
             first=first,
             stop=stop,
             sample_rate=info.sample_rate,
-            mono=cast(Mono, self._rules.mono),
+            channels="mix" if splits else self._channels(asked.channel, reader, first, stop),
+            split=tuple(range(info.n_channels)) if splits else (),
             allowed_root=self._rules.allowed_root,
             version=reader.version,
             task=task,
             duration=round(info.n_samples / info.sample_rate, 6),
         )
+
+    def _channels(self, named: int | None, reader: AudioReader, first: int, stop: int) -> Channels:
+        """Return the one channel that is heard, or "mix": that of the row, or else that of the rules."""
+        rules, n_channels = self._rules, reader.info.n_channels
+        channel = rules.channel if named is None else named
+        check_channel(channel, n_channels)
+        if channel is not None:
+            return channel
+        if n_channels == 1 or rules.channels == "mix":
+            return "mix"
+        if rules.channels == "first":
+            return 0
+        with readable():
+            return loudest_channel(reader, first, stop)
 
     def task_of(self, ready: Ready | Diarized) -> TurnTask:
         return ready.ready.task if isinstance(ready, Diarized) else ready.task
@@ -118,9 +137,7 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
 
     def made(self, ready: Ready | Diarized, result: Any) -> Iterator[Event]:
         if isinstance(ready, Diarized):
-            if isinstance(result, EntryError):
-                raise result
-            yield from self._events(replace(ready, embeddings=cast(SpeakerEmbeddings, result)))
+            yield from self._events(replace(ready, embeddings=_embeddings_in(ready, result)))
         else:
             yield from self._events(self.found(ready, result))
 
@@ -153,6 +170,7 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
             bandwidths=diarized.bandwidths,
             rttm=files[0].name if self._rules.rttm_out_dir else None,
             files=tuple(file.written for file in files) if self._rules.rttm_out_dir else (),
+            crosstalk=diarized.crosstalk,
         )
         fields = row.fields()
         if split_locator(row.recording)[1] is not None:  # rows of a tarred dataset name the member alone
@@ -171,11 +189,27 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
         name, ready = diarized.recording_id, diarized.ready
         texts = {_RTTM: render_rttm(name, diarized.turns)}
         if self._rules.uem:
-            texts[_UEM] = render_uem(name, [(diarized.begin, diarized.begin + ready.seconds)])
+            heard = [stream.channel for stream in ready.streams]
+            texts[_UEM] = render_uem(name, [(diarized.begin, diarized.begin + ready.seconds)], heard)
         if self._rules.overlaps:
             texts[_CTM] = render_overlap_ctm(name, overlap_regions(diarized.turns))
         stem = self._stem(ready.task)
         return tuple(MadeFile(name=f"{stem}{kind}", body=in_memory(text.encode())) for kind, text in texts.items())
+
+
+def _embeddings_in(diarized: Diarized, result: Any) -> SpeakerEmbeddings:
+    """Return the embeddings in a model's result for a recording, or in those for its channels.
+
+    Raises:
+      EntryError: the model failed.
+    """
+    found = {}
+    results = result if diarized.ready.split else (result,)
+    for stream, embeddings in zip(diarized.streams, results, strict=True):
+        if isinstance(embeddings, EntryError):
+            raise embeddings
+        found[stream.ready.channel] = embeddings
+    return joined_channels(diarized.turns, found) if diarized.ready.split else embeddings
 
 
 def embedding_rows(diarized: Diarized) -> Iterator[TableRow]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from beam_curator.entries.channel_key import channel_of_row
 from beam_curator.entries.json_lines import kind_of
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
@@ -25,12 +26,14 @@ class Asked:
       name: that the id is made of: `session_name` where the row has one, else the stem of the path.
       start: where the piece begins, seconds; 0 for the beginning.
       end: where it ends, seconds; None for the end of the recording.
+      channel: to hear, from 0; None where the row names none.
     """
 
     path: str
     name: str
     start: Seconds = 0.0
     end: Seconds | None = None
+    channel: int | None = None
 
 
 def asked_by(row: Mapping[str, Any], filepath_key: str, *, member: str | None = None) -> Asked:
@@ -45,11 +48,11 @@ def asked_by(row: Mapping[str, Any], filepath_key: str, *, member: str | None = 
       member: the recording of a row of a NeMo tarred dataset.
 
     Raises:
-      EntryError: the row names no recording, or its piece is none.
+      EntryError: the row names no recording, or its piece or its channel is none.
 
     Example:
       >>> asked_by({"audio_filepath": "a.wav", "offset": 1.5, "duration": 2}, "audio_filepath")
-      Asked(path='a.wav', name='a', start=1.5, end=3.5)
+      Asked(path='a.wav', name='a', start=1.5, end=3.5, channel=None)
     """
     path = member if member is not None else path_in(row, filepath_key, _PATH_CURE)
     session = row.get(SESSION_KEY)
@@ -60,7 +63,8 @@ def asked_by(row: Mapping[str, Any], filepath_key: str, *, member: str | None = 
             "write the name as a string, or leave the key out",
         )
     start, end = piece_of(row)
-    return Asked(path=path, name=session if session is not None else stem_of(path), start=start, end=end)
+    name = session if session is not None else stem_of(path)
+    return Asked(path=path, name=name, start=start, end=end, channel=channel_of_row(row, filepath_key))
 
 
 def piece_of(row: Mapping[str, Any]) -> tuple[Seconds, Seconds | None]:

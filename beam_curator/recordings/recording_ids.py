@@ -80,17 +80,18 @@ def is_recording_id(text: str) -> bool:
     return made is not None and safe_stem(made[1]) == made[1]
 
 
-def identity_of(recording: str, start: Seconds, end: Seconds | None) -> str:
-    """Return a text that distinguishes a recording, or a piece of one, from all others.
+def identity_of(recording: str, start: Seconds, end: Seconds | None, channel: int | None = None) -> str:
+    """Return a text that distinguishes a recording, a piece of one, or a channel of either, from all others.
 
     Example:
       >>> identity_of("/a.wav", 0.0, None), identity_of("/a.wav", 1.5, 3.5)
       ('/a.wav', '/a.wav#1.5-3.5')
     """
+    heard = "" if channel is None else f"#channel {channel}"
     if start == 0 and end is None:
-        return recording
+        return f"{recording}{heard}"
     # nine digits tell milliseconds apart within eleven days
-    return f"{recording}#{start:.9g}-{'' if end is None else format(end, '.9g')}"
+    return f"{recording}#{start:.9g}-{'' if end is None else format(end, '.9g')}{heard}"
 
 
 def ids_of(name: str, identities: Iterable[str]) -> dict[str, str]:

@@ -20,16 +20,18 @@ class AskedRow(PackedRow):
       name: that the id of the recording is made of.
       start: where its piece begins, seconds.
       end: where it ends, seconds; None for the end of the recording.
+      channel: to hear, from 0; None where the row names none.
     """
 
     name: str
     start: Seconds
     end: Seconds | None
+    channel: int | None = None
 
     @property
     def identity(self) -> str:
         """A key that distinguishes the recording, or the piece of one, from all others."""
-        return identity_of(self.recording, self.start, self.end)
+        return identity_of(self.recording, self.start, self.end, self.channel)
 
 
 def key_of(row: AskedRow) -> str:

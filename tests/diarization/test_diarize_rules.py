@@ -53,7 +53,9 @@ WRONG: list[tuple[type, dict[str, Any], str]] = [
     (InferenceOptions, {"timeout": -1, "threads": 2000}, "threads 2000 must be 0-1024: .*; timeout -1 is below 0"),
     (InferenceOptions, {"batch_seconds": 0}, "batch_seconds 0 is below 1: raise it"),
     (DiarizeRules, {"diar_format": "rttm"}, "diar_format 'rttm' is not known: use one of dicts, pairs"),
-    (DiarizeRules, {"mono": "keep"}, "mono 'keep' is not known: use one of"),
+    (DiarizeRules, {"channels": "keep"}, "channels 'keep' is not known: use one of mix, first, loudest, split, or the"),
+    (DiarizeRules, {"channels": "-1"}, "channels '-1' is not known"),
+    (DiarizeRules, {"channels": True}, "channels 'True' is not known"),
     (DiarizeRules, {"audio_filepath_key": ""}, "audio_filepath_key is empty: name a key"),
     (DiarizeRules, {"rttm_out_dir": "../rttm"}, r"rttm_out_dir '\.\./rttm' is no name of a folder of the output set"),
     (DiarizeRules, {"rttm_out_dir": "turns"}, "give letters and digits with rttm among them"),
@@ -68,7 +70,18 @@ def test_what_cannot_hold_is_refused_with_its_cure(kind: type, options: dict[str
 
 def test_what_holds() -> None:
     assert ModelOptions(sha256="A" * 64, backend="onnx", device="cuda", autocast="bfloat16").sha256 == "A" * 64
-    assert DiarizeRules(rttm_out_dir="pred_rttms", mono="first").rttm_out_dir == "pred_rttms"
+    assert DiarizeRules(rttm_out_dir="pred_rttms", channels="first").rttm_out_dir == "pred_rttms"
+
+
+def test_channels_are_one_of_four_words_or_a_number() -> None:
+    assert [DiarizeRules(channels=how).channel for how in ("mix", "first", "loudest", "split", "0", "12")] == [
+        *[None] * 4, 0, 12
+    ]  # fmt: skip
+    assert [how for how in ("mix", "split", "1") if DiarizeRules(channels=how).splits] == ["split"]
+    numbered = DiarizeRules(channels=1)  # type: ignore[arg-type]  # as YAML has it
+    assert (numbered, numbered.channel) == (DiarizeRules(channels="1"), 1)
+    with pytest.warns(DeprecationWarning, match="mono is now called channels"):
+        assert DiarizeRules(mono="first") == DiarizeRules(channels="first")  # type: ignore[call-arg]
     assert DiarizeRules(rttm_out_dir="").rttm_out_dir == ""
     assert InferenceOptions(timeout=0.5, inference_batch_size=4096).timeout == 0.5
 

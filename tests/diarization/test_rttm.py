@@ -191,7 +191,7 @@ def test_other_lines_are_skipped() -> None:
     )
     assert parse_rttm(text) == [
         RttmTurn(recording_id="a", start=0.5, end=1.5, speaker="bob"),
-        RttmTurn(recording_id="a", start=0.1, end=0.3, speaker="anna"),
+        RttmTurn(recording_id="a", start=0.1, end=0.3, speaker="anna", channel="2"),
     ]
 
 

@@ -120,6 +120,15 @@ def write_talks(folder: Path) -> Path:
     return folder
 
 
+def write_calls(folder: Path) -> Path:
+    """Write four calls of something like talk on two channels, each of which hears the other softly."""
+    folder.mkdir(parents=True)
+    for number in range(4):
+        voices = np.stack([talk(4.0 + number, seed=2 * number + channel) for channel in (0, 1)], axis=1)
+        soundfile.write(folder / f"call{number}.wav", voices + 0.1 * voices[:, ::-1], 16000)
+    return folder
+
+
 def write_talk_rows(folder: Path) -> Path:
     """Write those recordings, and a manifest of several blocks that asks for each of them and for a piece of each."""
     write_talks(folder)

@@ -8,10 +8,14 @@ import pytest
 
 from tests.engines.cluster import FlinkCluster
 from tests.engines.jobs import EngineJobs, check_names, on_flink
-from tests.engines.recordings import write_talk_rows, write_talks
+from tests.engines.recordings import write_calls, write_talk_rows, write_talks
 
 FLAGS = {"direct with two workers": ["--jobs", "2"], "prism": ["--runner", "prism"]}
-OPTIONS = {"folder": [], "rows": ["--shards", "4", "--uem", "--overlap-view", "--bandwidth", "--embeddings"]}
+OPTIONS = {
+    "folder": [],
+    "calls": ["--channels", "split", "--embeddings"],
+    "rows": ["--shards", "4", "--uem", "--overlap-view", "--bandwidth", "--embeddings"],
+}
 BLOCK_BYTES = 300
 
 
@@ -19,7 +23,11 @@ BLOCK_BYTES = 300
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder of recordings, and a manifest of several blocks that names such."""
     folder = tmp_path_factory.mktemp("talks")
-    return {"folder": write_talks(folder / "folder"), "rows": write_talk_rows(folder / "rows")}
+    return {
+        "folder": write_talks(folder / "folder"),
+        "calls": write_calls(folder / "calls"),
+        "rows": write_talk_rows(folder / "rows"),
+    }
 
 
 MODEL = ["--latency", "low", "--inference-batch-size", "1"]
@@ -42,9 +50,11 @@ def test_the_jobs_have_several_blocks_turns_and_failures(expected: dict[str, byt
               for name, of in counts.items()}  # fmt: skip
     assert stages == {
         "folder": {"diarize.turns": 9, "diarize.failures": 3},
+        "calls": {"diarize.turns": 4},
         "rows": {"plan.failures": 1, "diarize.turns": 18, "diarize.failures": 6},
     }
-    assert min(of["diarize.segments"] for of in counts.values()) > 30
+    assert min(of["diarize.segments"] for name, of in counts.items() if name != "calls") > 30
+    assert counts["calls"]["diarize.segments"] > 8
     kinds = Counter(file["kind"] for file in json.loads(expected["rows"])["files"])
     assert kinds["turns"] > 1
     assert kinds["speaker-embeddings"] == kinds["turn-embeddings"] == kinds["turns"]

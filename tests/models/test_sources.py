@@ -175,19 +175,19 @@ class TestWaveformSource:
 
 class TestRecordingSource:
     @pytest.mark.parametrize(
-        ("sample_rate", "n_channels", "mono"),
-        [(16000, 1, "mix"), (8000, 1, "mix"), (44100, 2, "mix"), (16000, 8, "mix"), (16000, 8, "first")],
+        ("sample_rate", "n_channels", "channels"),
+        [(16000, 1, "mix"), (8000, 1, "mix"), (44100, 2, "mix"), (16000, 8, "mix"), (16000, 8, 7)],
     )
     def test_it_is_heard_at_16_khz_as_one_channel(
-        self, tmp_path: Path, sample_rate: int, n_channels: int, mono: Any
+        self, tmp_path: Path, sample_rate: int, n_channels: int, channels: Any
     ) -> None:
         samples = write_recording(tmp_path / "a.wav", 1.5, sample_rate, n_channels)
         first, stop = sample_rate // 2, sample_rate
         source: Source = RecordingSource(
-            name=str(tmp_path / "a.wav"), first=first, stop=stop, sample_rate=sample_rate, mono=mono
+            name=str(tmp_path / "a.wav"), first=first, stop=stop, sample_rate=sample_rate, channels=channels
         )
         assert source.seconds == 0.5
-        expected = resample(mix_channels(samples[first:stop], mono), sample_rate, 16000)[:, 0]
+        expected = resample(mix_channels(samples[first:stop], channels), sample_rate, 16000)[:, 0]
         assert len(expected) == 8000
         np.testing.assert_array_equal(np.concatenate(list(source.pieces())), expected)
 

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beam_curator.audio import AudioInfo, AudioReader
 from beam_curator.diarization.bandwidth import estimate_bandwidth
 from beam_curator.diarization.diarize_rules import DiarizeRules
 from beam_curator.diarization.probabilities import Probabilities
@@ -168,7 +170,7 @@ class TestReady:
     def test_a_whole_recording(self, talk: Path) -> None:
         ready = ready_of(talk)
         assert (ready.first, ready.stop, ready.sample_rate, ready.duration) == (0, 32000, 8000, 4.0)
-        assert (ready.name, ready.mono, ready.seconds) == (str(talk), "mix", 4.0)
+        assert (ready.name, ready.channels, ready.seconds) == (str(talk), "mix", 4.0)
 
     def test_a_piece(self, talk: Path) -> None:
         ready = ready_of(talk, {"offset": 1.5, "duration": 10})
@@ -192,11 +194,35 @@ class TestReady:
         assert caught.value.code == code
 
     def test_the_rules_go_with_it(self, talk: Path) -> None:
-        rules = DiarizeRules(mono="first", allowed_root=(str(talk.parent),))
+        rules = DiarizeRules(channels="0", allowed_root=(str(talk.parent),))
         ready = ready_of(talk, rules=rules)
-        assert (ready.mono, ready.allowed_root) == ("first", (str(talk.parent),))
+        assert (ready.channels, ready.allowed_root) == (0, (str(talk.parent),))
         with pytest.raises(EntryError, match="lies outside of /none"):
             ready_of(talk, rules=DiarizeRules(allowed_root=("/none",)))
+
+
+class _BrokenReader:
+    """A recording of two channels on a disk that fails."""
+
+    info = AudioInfo(sample_rate=8000, n_samples=8000, n_channels=2, container="wav", codec="pcm_16")
+    version = ""
+
+    def pieces(self, first: int, stop: int) -> Iterator[Any]:
+        raise OSError(errno.EIO, f"samples {first} to {stop}")
+
+
+class TestChannels:
+    @pytest.mark.parametrize(("channels", "expected"), [("mix", "mix"), ("first", 0), ("1", 1), ("split", "mix")])
+    def test_only_the_loudest_has_to_be_looked_for(self, channels: str, expected: Any) -> None:
+        job, reader = TurnJob(DiarizeRules(channels=channels), TurnRules()), cast(AudioReader, _BrokenReader())
+        ready = job.ready(task_of(Path("/a.wav")), reader)
+        assert (ready.channels, ready.split) == (expected, (0, 1) if channels == "split" else ())
+        assert [stream.channels for stream in ready.streams] == ([0, 1] if channels == "split" else [expected])
+
+    def test_a_disk_that_fails_is_a_failure_of_the_recording(self) -> None:
+        job = TurnJob(DiarizeRules(channels="loudest"), TurnRules())
+        with pytest.raises(EntryError, match="not_readable: the recording cannot be read: Input/output error"):
+            job.ready(task_of(Path("/a.wav")), cast(AudioReader, _BrokenReader()))
 
 
 class TestMade:

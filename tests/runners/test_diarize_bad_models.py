@@ -215,7 +215,7 @@ class TestModels:
             (("--rttm-out-dir", "../rttm"), "rttm_out_dir '../rttm' is no name of a folder of the output set"),
             (("--rttm-out-dir", "/tmp/rttm"), "rttm_out_dir '/tmp/rttm' is no name of a folder of the output set"),
             (("--set", "turns.onsets=0.5"), "unknown option 'turns.onsets'"),
-            (("--mono", "keep"), "argument --mono: invalid choice: 'keep' (choose from 'mix', 'first')"),
+            (("--channels", "keep"), "channels 'keep' is not known: use one of mix, first, loudest, split, or"),
             (("--model-path", "ftp://host/m.nemo"), "scheme ftp:// in ftp://host/m.nemo is not allowed"),
         ],
         ids=str,

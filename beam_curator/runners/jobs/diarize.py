@@ -189,6 +189,9 @@ class DiarizeJob(Job):
                 f"{number_of(n_saturated, 'recordings')} with speech from as many speakers as the model can tell apart "
                 "(speakers_saturated): there may be more; a model with more speakers would tell."
             )
+        crosstalk = counts["diarize.crosstalk_us"] / 1e6
+        if crosstalk:
+            return f"{crosstalk:,.1f} s of turns were the same speech as on a louder channel, and were left to it."
         if n_silent and n_silent == counts["diarize.turns"]:
             return "No recording has a turn: look whether they hold speech, or lower --onset."
         return None

@@ -101,11 +101,12 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
         read = begin | "Read" >> ReadAsked(job, self._reading, target, takes_recordings=True)
         tasks = read.asked | "Group" >> GroupRecordings(job)
         prepared = tasks | "Prepare" >> PrepareRecordings(job, target)
-        heard = prepared.ready | "Hear" >> HearRecordings(self._listening_handler(), self._inference)
+        splits = self._rules.splits
+        heard = prepared.ready | "Hear" >> HearRecordings(self._listening_handler(), self._inference, splits=splits)
         parts = {"prepared": prepared.parts}
         embedding_handler = self._embedding_handler()
         if embedding_handler is not None:
-            heard, parts["found"] = heard | "Embed voices" >> EmbedVoices(job, target, embedding_handler)
+            heard, parts["found"] = heard | "Embed voices" >> EmbedVoices(job, target, embedding_handler, splits=splits)
         parts["heard"] = heard | "Write turns" >> WriteResults(job, target)
         progress = [
             some | f"Progress of {name}" >> beam.FlatMap(shown_of, job.shown).with_output_types(tuple[str, int])

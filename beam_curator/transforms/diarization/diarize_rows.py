@@ -59,6 +59,7 @@ class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
         self._inference = inference
         self._model = model
         self._job = TurnJob(rules, turns, always_rttm=True)
+        self._splits = rules.splits
         self._is_ours = handler is None
         self._handler = handler if handler is not None else listening_handler_of(model, streaming, inference, rules)
 
@@ -67,7 +68,7 @@ class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
             warn_of_models(self._model)
         planned = rows | "Plan tasks" >> PlanTasks(self._job)
         looked = planned.tasks | "Look" >> LookIntoRecordings(self._job)
-        heard = looked.ready | "Hear" >> HearRecordings(self._handler, self._inference)
+        heard = looked.ready | "Hear" >> HearRecordings(self._handler, self._inference, splits=self._splits)
         made = heard | "Make entries" >> ResultsOfModel(self._job)
         failures = (planned.failures, looked.failures, made.failures) | "All failures" >> beam.Flatten()
         return Results(results=made.results, failures=failures)

@@ -14,6 +14,7 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part
 from beam_curator.models.turn_finding import Diarized, Ready
 from beam_curator.models.turn_job import TurnJob
+from beam_curator.transforms.diarization.stream_handler import StreamsHandler
 from beam_curator.transforms.jobs.model_steps import Done, ModelFn
 from beam_curator.transforms.metrics import timed
 
@@ -26,11 +27,14 @@ class HearRecordings(beam.PTransform[PCollection[Ready], PCollection[PredictionR
     Args:
       handler: the model's handler.
       inference: how many recordings at once.
+      splits: each channel is heard by itself; a result is a tuple, then.
     """
 
-    def __init__(self, handler: ModelHandler[Any, Any, Any], inference: InferenceOptions) -> None:
+    def __init__(
+        self, handler: ModelHandler[Any, Any, Any], inference: InferenceOptions, *, splits: bool = False
+    ) -> None:
         super().__init__()
-        self._handler = handler
+        self._handler = StreamsHandler(handler, inference.inference_batch_size) if splits else handler
         self._inference = inference
 
     def expand(self, recordings: PCollection[Ready]) -> PCollection[PredictionResult]:
@@ -60,7 +64,7 @@ def _alone(recording: _Recording) -> list[_Recording]:
 
 
 def _whole_seconds(ready: Ready) -> int:
-    return max(1, math.ceil(ready.seconds))
+    return max(1, math.ceil(ready.seconds * len(ready.streams)))
 
 
 class EmbeddedVoices(NamedTuple):
@@ -77,12 +81,15 @@ class EmbedVoices(beam.PTransform[PCollection[PredictionResult], EmbeddedVoices]
       job: finds the turns.
       target: where the job writes.
       handler: the embedding model's handler.
+      splits: each channel is heard by itself; a result is a tuple, then.
     """
 
-    def __init__(self, job: TurnJob, target: OutputTarget, handler: ModelHandler[Any, Any, Any]) -> None:
+    def __init__(
+        self, job: TurnJob, target: OutputTarget, handler: ModelHandler[Any, Any, Any], *, splits: bool = False
+    ) -> None:
         super().__init__()
         self._find = _FindFn(job, target)
-        self._handler = handler
+        self._handler = StreamsHandler(handler, 1) if splits else handler
 
     def expand(self, results: PCollection[PredictionResult]) -> "EmbeddedVoices":
         found = results | "Find turns" >> beam.ParDo(self._find).with_outputs("parts", main="found")

@@ -15,6 +15,7 @@ from beam_curator.diarization.diarize_rules import (
     TurnOptions,
 )
 from beam_curator.diarization.turn_rows import TURNS_TABLE
+from beam_curator.entries.channel_key import CHANNEL_KEY
 from beam_curator.entries.json_lines import encode
 from beam_curator.files import storage
 from beam_curator.models.model_checks import files_beside
@@ -124,7 +125,7 @@ def diarized_row(result: RecordingResult) -> DiarizedRow:
 
 
 def row_asking(row: Any, rules: DiarizeRules) -> ManifestRow:
-    """Return a row as a line of a manifest; any other row asks for the recording that it names.
+    """Return a row as a line of a manifest; any other row asks for the recording, or the channel, that it names.
 
     Example:
       >>> row_asking(beam.Row(audio_filepath="gs://a/b.wav", lang="de"), DiarizeRules())
@@ -134,7 +135,9 @@ def row_asking(row: Any, rules: DiarizeRules) -> ManifestRow:
         return ManifestRow(source=row.source, offset=row.offset, row=row.row)
     path = getattr(row, rules.audio_filepath_key)
     full = path if not path or storage.is_remote(path) or rules.audio_root else os.path.abspath(path)
-    return ManifestRow(source=path or "", offset=0, row=encode({rules.audio_filepath_key: full}).decode())
+    channel = getattr(row, CHANNEL_KEY, None)
+    fields = {rules.audio_filepath_key: full} | ({} if channel is None else {CHANNEL_KEY: channel})
+    return ManifestRow(source=path or "", offset=0, row=encode(fields).decode())
 
 
 def check_recordings(rows: PCollection[Any], filepath_key: str) -> None:

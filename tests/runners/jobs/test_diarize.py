@@ -108,6 +108,7 @@ def test_a_plan_names_the_files_and_the_latency(arguments: tuple[str, ...], late
         ({}, None),
         ({"diarize.turns": 3, "diarize.silent": 2}, None),
         ({"diarize.turns": 3, "diarize.silent": 3}, "No recording has a turn: look whether they hold speech"),
+        ({"diarize.turns": 3, "diarize.crosstalk_us": 1_600_000}, "1.6 s of turns were the same speech as on a louder"),
         ({"diarize.turns": 3, "diarize.saturated": 1}, "1 recording with speech from as many speakers as the model"),
     ],
 )

@@ -169,6 +169,13 @@ def test_a_row_that_is_no_line_asks_for_what_it_names(path: str | None, root: st
     assert asking == (path or "", 0, expected)
 
 
+def test_a_column_may_name_a_channel() -> None:
+    asking = row_asking(beam.Row(audio_filepath="/b.wav", channel=1), DiarizeRules())
+    assert json.loads(asking.row) == {"audio_filepath": "/b.wav", "channel": 1}
+    asking = row_asking(beam.Row(audio_filepath="/b.wav", channel=None), DiarizeRules())
+    assert json.loads(asking.row) == {"audio_filepath": "/b.wav"}
+
+
 def test_a_relative_name_begins_where_the_job_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     asking = row_asking(beam.Row(audio_filepath="b.wav"), DiarizeRules())
