@@ -18,7 +18,7 @@ from beam_curator.runners.options import UsageError
 from beam_curator.runners.score_inputs import read_turns, read_uem
 from beam_curator.runners.stages import number_of
 from beam_curator.scoring.measuring import score_recordings
-from beam_curator.scoring.pairing import Pairing, Recordings, named, pair_recordings
+from beam_curator.scoring.pairing import Pairing, Recordings, named, pair_recordings, with_silent_channels
 from beam_curator.scoring.reports import (
     ScoreReport,
     ScoreTable,
@@ -40,9 +40,13 @@ def run_score_command(arguments: argparse.Namespace) -> int:
       UsageError: something is missing, broken or not installed.
       OSError: the report cannot be written.
     """
-    reference, reference_files = read_turns(arguments.reference)
-    hypothesis, hypothesis_files = read_turns(arguments.hypothesis)
-    uem, uem_files = (None, []) if arguments.uem is None else read_uem(arguments.uem)
+    by_channel = arguments.by_channel
+    reference, reference_files = read_turns(arguments.reference, by_channel=by_channel)
+    hypothesis, hypothesis_files = read_turns(arguments.hypothesis, by_channel=by_channel)
+    uem, uem_files = (None, []) if arguments.uem is None else read_uem(arguments.uem, by_channel=by_channel)
+    if by_channel:
+        heard = hypothesis if uem is None else {name: turns for name, turns in hypothesis.items() if name in uem}
+        reference = dict(with_silent_channels(reference, heard))
     if arguments.output is not None:
         _check_output(arguments.output, [*reference_files, *hypothesis_files, *uem_files])
     try:

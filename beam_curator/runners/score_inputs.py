@@ -3,11 +3,20 @@
 import glob
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Annotated, TypeVar
 
 import msgspec
 
-from beam_curator.diarization.rttm import LATEST, LineError, RttmTurn, parse_rttm, parse_uem
+from beam_curator.diarization.rttm import (
+    LATEST,
+    LineError,
+    RttmTurn,
+    channel_field,
+    name_of,
+    parse_rttm,
+    parse_uem,
+)
 from beam_curator.files import storage
 from beam_curator.files.listing import NoInputError, is_output_set, list_inputs
 from beam_curator.files.object_stores import list_objects
@@ -35,6 +44,7 @@ class _Segment(msgspec.Struct, frozen=True):
     start: _Time
     end: _Time
     speaker: str
+    channel: int | None = None
 
     def __post_init__(self) -> None:
         if self.end <= self.start:
@@ -50,14 +60,15 @@ class _Row(msgspec.Struct, frozen=True):
     rttm_filepath: str | None = None
 
 
-def read_turns(given: str) -> tuple[dict[str, Speakers], list[str]]:
+def read_turns(given: str, *, by_channel: bool = False) -> tuple[dict[str, Speakers], list[str]]:
     """Read who speaks when in the recordings of one side.
 
     Args:
       given: an RTTM, a glob, a directory tree with .rttm files, or an output set of `diarize`.
+      by_channel: tell the channels of a recording apart; one without turns has a first channel.
 
     Returns:
-      Speakers of each recording, and the files that were read.
+      Speakers of each recording or channel, by `name_of`, and the files that were read.
 
     Raises:
       UsageError: something is missing or broken, or two files have the same recording.
@@ -65,18 +76,20 @@ def read_turns(given: str) -> tuple[dict[str, Speakers], list[str]]:
     given = storage.plain_path(given)
     _check(given)
     if is_output_set(given):
-        return _gathered(_turns_of_set(given), "turns")
-    return _gathered(((path, _turns_of(path)) for path in _listed(given, RTTM)), "turns")
+        return _gathered(_turns_of_set(given, by_channel=by_channel), "turns")
+    files = ((path, _turns_of(path, by_channel=by_channel)) for path in _listed(given, RTTM))
+    return _gathered(files, "turns")
 
 
-def read_uem(given: str) -> tuple[dict[str, tuple[Span, ...]], list[str]]:
+def read_uem(given: str, *, by_channel: bool = False) -> tuple[dict[str, tuple[Span, ...]], list[str]]:
     """Read which parts of recordings are scored.
 
     Args:
       given: a UEM, a glob, a directory tree with .uem files, or an output set of `diarize --uem`.
+      by_channel: tell the channels of a recording apart.
 
     Returns:
-      Parts of each recording, and the files that were read.
+      Parts of each recording or channel, by `name_of`, and the files that were read.
 
     Raises:
       UsageError: something is missing or broken, or two files have the same recording.
@@ -90,7 +103,8 @@ def read_uem(given: str) -> tuple[dict[str, tuple[Span, ...]], list[str]]:
         paths = [storage.join(given, name) for name in names if name.endswith(UEM)]
         if not paths:
             raise UsageError(f"{given} holds no {UEM} file: run diarize with --uem, or give another UEM")
-    return _gathered(((path, _read(path, parse_uem)) for path in paths), "lines")
+    parse = partial(parse_uem, by_channel=by_channel)
+    return _gathered(((path, _read(path, parse)) for path in paths), "lines")
 
 
 def _check(given: str) -> None:
@@ -174,13 +188,19 @@ def _file_name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _turns_of(path: str) -> dict[str, Speakers]:
+def _turns_of(path: str, *, by_channel: bool) -> dict[str, Speakers]:
     """Read an RTTM; one without turns is that of a recording of its own name, in which nobody talks."""
     name = _file_name(path)
-    return dict(recordings_of(_read(path, parse_rttm))) or {name.rpartition(".")[0] or name: {}}
+    return _recordings(_read(path, parse_rttm), name.rpartition(".")[0] or name, by_channel=by_channel)
 
 
-def _turns_of_set(directory: str) -> Iterator[File[Speakers]]:
+def _recordings(turns: Iterable[RttmTurn], name: str, *, by_channel: bool) -> dict[str, Speakers]:
+    """Group turns by recording or channel; without any, the recording has a name, and nobody talks in it."""
+    found = recordings_of(turns, by_channel=by_channel)
+    return found or {name_of(name, channel_field(None), by_channel=by_channel): {}}
+
+
+def _turns_of_set(directory: str, *, by_channel: bool) -> Iterator[File[Speakers]]:
     """Yield the turns of each recording of a set: from its RTTM, or from its segments where it has none."""
     seen = set()
     for row in _rows_of_set(directory):
@@ -190,13 +210,19 @@ def _turns_of_set(directory: str) -> Iterator[File[Speakers]]:
         seen.add(name)
         if row.rttm_filepath is not None:
             path = storage.join(directory, row.rttm_filepath)
-            yield path, dict(recordings_of(_read(path, parse_rttm))) or {name: {}}
+            yield path, _recordings(_read(path, parse_rttm), name, by_channel=by_channel)
         else:
             turns = (
-                RttmTurn(recording_id=name, start=turn.start, end=turn.end, speaker=turn.speaker)
+                RttmTurn(
+                    recording_id=name,
+                    start=turn.start,
+                    end=turn.end,
+                    speaker=turn.speaker,
+                    channel=channel_field(turn.channel),
+                )
                 for turn in row.segments
             )
-            yield directory, dict(recordings_of(turns)) or {name: {}}
+            yield directory, _recordings(turns, name, by_channel=by_channel)
 
 
 def _rows_of_set(directory: str) -> Iterator[_Row]:

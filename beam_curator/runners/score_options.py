@@ -22,6 +22,9 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         "repeat it for several tables (default: 0)",
     )
     parser.add_argument("--skip-overlap", action="store_true", help="ignore overlapping speech of the reference")
+    parser.add_argument(
+        "--by-channel", action="store_true", help="score each channel, the third field of an RTTM, by itself"
+    )
     parser.add_argument("--uem", metavar="PATH", help="parts to score: a .uem file, or a directory of them")
     parser.add_argument(
         "--strict", action="store_true", help="fail on a hypothesis without reference, instead of ignoring it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from beam_curator.diarization.rttm import RttmTurn, escape_field
+from beam_curator.diarization.rttm import RttmTurn, escape_field, name_of
 from beam_curator.intervals import Span, united
 
 Speakers = Mapping[str, tuple[Span, ...]]
@@ -18,8 +18,8 @@ Recordings = Mapping[str, Speakers]
 """Speakers by the name of the recording; one in which nobody talks has none."""
 
 
-def recordings_of(turns: Iterable[RttmTurn]) -> dict[str, Speakers]:
-    """Group turns by recording and speaker; turns of one speaker that overlap are united.
+def recordings_of(turns: Iterable[RttmTurn], *, by_channel: bool = False) -> dict[str, Speakers]:
+    """Group turns by recording, or by channel, and by speaker; turns of one speaker that overlap are united.
 
     Example:
       >>> turns = [("a", 0.0, 2.0), ("a", 1.0, 3.0), ("b", 5.0, 6.0)]
@@ -28,10 +28,23 @@ def recordings_of(turns: Iterable[RttmTurn]) -> dict[str, Speakers]:
     """
     found: dict[str, dict[str, list[Span]]] = {}
     for turn in turns:
-        found.setdefault(turn.recording_id, {}).setdefault(turn.speaker, []).append((turn.start, turn.end))
+        name = name_of(turn.recording_id, turn.channel, by_channel=by_channel)
+        found.setdefault(name, {}).setdefault(turn.speaker, []).append((turn.start, turn.end))
     return {
         name: {speaker: tuple(united(spans)) for speaker, spans in speakers.items()} for name, speakers in found.items()
     }
+
+
+def with_silent_channels(reference: Recordings, hypothesis: Recordings) -> Recordings:
+    """Return a reference by channel with the channels of its recordings that only the hypothesis has: they are silent.
+
+    Example:
+      >>> with_silent_channels({"a:1": {"x": ((0.0, 1.0),)}}, {"a:1": {}, "a:2": {}, "b:1": {}})
+      {'a:1': {'x': ((0.0, 1.0),)}, 'a:2': {}}
+    """
+    known = {name.rpartition(":")[0] for name in reference}
+    more: dict[str, Speakers] = {name: {} for name in hypothesis if name.rpartition(":")[0] in known}
+    return more | dict(reference)
 
 
 def extent_of(*sides: Speakers) -> tuple[Span, ...]:

@@ -14,6 +14,10 @@ def test_parts_of_several_recordings() -> None:
     assert parse_uem(text) == {"my talk": ((0.5, 10.0),), "b": ((0.0, 6.0), (20.0, 30.0))}
 
 
+def test_channels_may_be_told_apart() -> None:
+    assert parse_uem("b 1 0 5\nb 2 4.5 6\nb 1 4 6", by_channel=True) == {"b:1": ((0.0, 6.0),), "b:2": ((4.5, 6.0),)}
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", ";; nothing\n"])
 def test_nothing_is_no_recording(text: str) -> None:
     assert parse_uem(text) == {}
