@@ -164,7 +164,7 @@ class TestSetsOfDiarize:
         assert (errors_of(report), report["without_reference"]) == (RIGHT, ["more"])
         (tmp_path / "hyp/deep/set/_MANIFEST.json").rename(tmp_path / "hyp/deep/set/_RUN.json")
         assert refused(ref, "hyp").startswith("hyp holds the output set hyp/deep/set: ")
-        (tmp_path / "hyp/deep").rename(tmp_path / "hyp/_deep")
+        (tmp_path / "hyp/deep").rename(tmp_path / "hyp/.deep")
         assert scores(capsys, "hyp", "hyp")["n_recordings"] == 1
 
     def test_a_file_of_rows_is_no_rttm(self, sounds: Path, tmp_path: Path) -> None:
