@@ -93,15 +93,15 @@ def block_of(*rows: Any, source: str = "/in/m.jsonl", ordinal: int = 0, part: in
 
 
 def _with_segment(**changes: Any) -> bytes:
-    """Make a line whose third segment is changed; None of the changes may be a key that is absent."""
-    entry = speech(4)
-    entry["segments"][2] |= changes
+    """Make a line whose only segment is changed; None of the changes may be a key that is absent."""
+    entry = speech(1)
+    entry["segments"][0] |= changes
     return line_of(entry)
 
 
 def _without(key: str, *, in_segment: bool) -> bytes:
-    entry = speech(4)
-    del (entry["segments"][2] if in_segment else entry)[key]
+    entry = speech(1 if in_segment else 4)
+    del (entry["segments"][0] if in_segment else entry)[key]
     return line_of(entry)
 
 
@@ -126,10 +126,8 @@ BAD_LINES: dict[str, tuple[bytes, str]] = {
     "end missing": (_without("end", in_segment=True), "missing_key"),
     "time null": (_with_segment(start=None), "bad_time"),
     "time string": (_with_segment(end="120.0"), "bad_time"),
-    "metrics null": (_with_segment(metrics=None), "bad_type"),
-    "bandwidth null": (_with_segment(metrics={"bandwidth": None}), "bad_type"),
     "bandwidth list": (_with_segment(metrics={"bandwidth": [8000]}), "bad_type"),
-    "words null": (_with_segment(words=None), "bad_type"),
+    "words string": (_with_segment(words="yes no"), "bad_type"),
     "rate null": (line_of(speech(audio_sample_rate=None)), "bad_type"),
     "rate missing": (_without("audio_sample_rate", in_segment=False), "missing_key"),
 }

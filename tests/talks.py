@@ -28,14 +28,14 @@ def word(end: Any, text: Any = "w") -> dict[str, Any]:
     return {"word": text, "end": end}
 
 
-def talk(*segments: dict[str, Any], **more: Any) -> dict[str, Any]:
+def talk(*segments: Any, **more: Any) -> dict[str, Any]:
     """Make an entry of 16 kHz with these segments; keys given as ABSENT are left out."""
     fields = {"audio_filepath": "a.wav", "audio_sample_rate": 16000, "segments": list(segments)} | more
     return {key: value for key, value in fields.items() if value is not ABSENT}
 
 
-def entry(*segments: dict[str, Any], **more: Any) -> Entry:
-    return Entry.from_fields(talk(*segments, **more))
+def entry(*segments: Any, strict: bool = False, **more: Any) -> Entry:
+    return Entry.from_fields(talk(*segments, **more), strict=strict)
 
 
 def line(fields: Any) -> bytes:
@@ -58,23 +58,38 @@ _LABELS = ["a", "b", "c", "d", "a", "b", "é", "no-speaker", None, "", ABSENT]
 _BANDWIDTHS = [8000, 8000, 8000, 8000, 8000, 12000.5, 8000, 7999, ABSENT]
 
 
+_BAD_SEGMENTS: list[Any] = [None, "x", segment(1.0, None), segment(ABSENT, 2.0), segment(0.0, 1.0, words="w")]
+
+_BAD_WORDS: list[Any] = [
+    {"word": "2016,"},
+    word(None, 7),
+    {"word": "x", "start": 1.5, "end": "2"},
+    "so",
+    None,
+    [],
+    word(-2e12),
+]
+
+
 @st.composite
-def entries(draw: st.DrawFn, *, whole_seconds: bool | None = None) -> dict[str, Any]:
+def entries(draw: st.DrawFn, *, whole_seconds: bool | None = None, bad: bool = False) -> dict[str, Any]:
     """Draw an entry: sorted or not, nested, reversed and empty segments, all kinds of labels, words in any order.
 
     Args:
       draw: given by hypothesis.
       whole_seconds: integer times in all (True), none (False) or some of the segments (None).
+      bad: also segments and words without usable times, and nulls.
     """
     clock = 0.0
-    segments = []
+    segments: list[Any] = []
     for _ in range(draw(st.integers(0, 12))):
         start = round(clock + draw(st.sampled_from(_GAPS)), 3)
         end = round(start + draw(st.sampled_from(_LENGTHS)), 3)
         if draw(st.booleans()) if whole_seconds is None else whole_seconds:
             start, end = round(start), round(end)
         speaker, bandwidth = draw(st.sampled_from(_LABELS)), draw(st.sampled_from(_BANDWIDTHS))
-        segments.append(segment(start, end, speaker, bandwidth, **draw(_texts(start, end))))
+        segments.append(segment(start, end, speaker, bandwidth, **draw(_texts(start, end, bad))))
+        segments += draw(st.lists(st.sampled_from(_BAD_SEGMENTS), max_size=1)) if bad else []
         clock = end
     more: dict[str, Any] = draw(
         st.sampled_from([{}, {"swift_audio_filepath": "s"}, {"stats": 1, "id": 10**30}, {"filtered": "ü"}])
@@ -83,18 +98,21 @@ def entries(draw: st.DrawFn, *, whole_seconds: bool | None = None) -> dict[str, 
 
 
 @st.composite
-def _texts(draw: st.DrawFn, start: float, end: float) -> dict[str, Any]:
+def _texts(draw: st.DrawFn, start: float, end: float, bad: bool) -> dict[str, Any]:
     """Draw `text` and `words` of a segment, or neither."""
     n_words = draw(st.sampled_from([None, None, 0, 2, 5]))
     if n_words is None:
-        return {}
+        return {"words": None, "metrics": None} if bad and draw(st.booleans()) else {}
     ends = [float(start + (end - start) * (k + 1) / n_words) for k in range(n_words)]
     if draw(st.integers(0, 3)) == 0:
         ends = [round(time) for time in ends]
     if draw(st.booleans()):
         ends = draw(st.permutations(ends))
     texts = draw(st.lists(st.sampled_from(["x", "ö", "", None]), min_size=n_words, max_size=n_words))
-    return {"text": "t", "words": [word(*pair) for pair in zip(ends, texts, strict=True)]}
+    words: list[Any] = [word(*pair) for pair in zip(ends, texts, strict=True)]
+    if bad and draw(st.booleans()):
+        words[draw(st.integers(0, n_words)) :] = [draw(st.sampled_from(_BAD_WORDS)), *words[-1:]]
+    return {"text": "t", "words": words}
 
 
 @st.composite

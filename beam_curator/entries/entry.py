@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from beam_curator.entries.json_lines import kind_of, parse_object
 from beam_curator.failures import EntryError, FailureCode
@@ -29,39 +30,49 @@ class Entry:
 
     Attributes:
       fields: the whole row, untouched, in the order of its keys.
-      segments: `fields["segments"]`, a list of objects.
+      segments: those of `fields["segments"]` that can be used, objects.
+      positions: where each of them stands in `fields["segments"]`.
       starts: start of each segment in seconds.
       ends: end of each segment in seconds.
       speakers: label of each segment; None, "" and other falsy labels count as no speaker.
       bandwidths: `metrics.bandwidth` of each segment in Hz, 0 where it is absent.
       sample_rate: `audio_sample_rate` in Hz.
       all_float: whether every time is a float (a JSON integer keeps its type in sums).
+      strict: whether one bad segment or word is an error of the row.
     """
 
     fields: dict[str, Any]
     segments: list[dict[str, Any]]
+    positions: Sequence[int]
     starts: list[Seconds]
     ends: list[Seconds]
     speakers: list[Any]
     bandwidths: list[float]
     sample_rate: float
     all_float: bool
+    strict: bool
+
+    @property
+    def bad_segments(self) -> int:
+        """Number of segments that are left out, because they have no usable times or another fault."""
+        return len(self.fields["segments"]) - len(self.positions)
 
     @classmethod
-    def from_json(cls, line: bytes) -> Entry:
-        """Parse and check one manifest line.
-
-        Raises:
-          EntryError: what is wrong with the line, where, and what to do.
-        """
-        return cls.from_fields(parse_object(line))
+    def from_json(cls, line: bytes, *, strict: bool = False) -> Entry:
+        """Parse and check one manifest line; see `from_fields`."""
+        return cls.from_fields(parse_object(line), strict=strict)
 
     @classmethod
-    def from_fields(cls, fields: dict[str, Any]) -> Entry:
+    def from_fields(cls, fields: dict[str, Any], *, strict: bool = False) -> Entry:
         """Check a row that is already a dict.
 
+        Args:
+          fields: the row.
+          strict: refuse the row for one bad segment, and a null in place of an absent value.
+
         Raises:
-          EntryError: what is wrong with the row, where, and what to do.
+          EntryError: what is wrong with the row, where, and what to do; a row that has only bad segments is refused
+            for the first of them.
         """
         try:
             segments = fields["segments"]
@@ -72,7 +83,7 @@ class Entry:
             words = {type(segment.get("words", _NO_WORDS)) for segment in segments}
             set(speakers)
         except (KeyError, TypeError, AttributeError):
-            _raise_what_is_wrong(fields)
+            return cls._of_usable_segments(fields, strict)
         times = {*map(type, starts), *map(type, ends)}
         if not (
             type(segments) is list
@@ -84,16 +95,38 @@ class Entry:
             and "audio_filepath" in fields
             and (not starts or _in_range(starts, ends))
         ):
-            _raise_what_is_wrong(fields)
+            return cls._of_usable_segments(fields, strict)
         return cls(
             fields=fields,
             segments=segments,
+            positions=range(len(segments)),
             starts=starts,
             ends=ends,
             speakers=speakers,
             bandwidths=bandwidths,
             sample_rate=fields["audio_sample_rate"],
             all_float=times <= _FLOATS,
+            strict=strict,
+        )
+
+    @classmethod
+    def _of_usable_segments(cls, fields: dict[str, Any], strict: bool) -> Entry:
+        """Make an entry of the segments that can be used, one by one: a null counts as an absent value."""
+        _check_row(fields)
+        positions = _usable(fields["segments"], strict)
+        segments = [fields["segments"][position] for position in positions]
+        starts, ends = [item["start"] for item in segments], [item["end"] for item in segments]
+        return cls(
+            fields=fields,
+            segments=segments,
+            positions=positions,
+            starts=starts,
+            ends=ends,
+            speakers=[item.get("speaker") for item in segments],
+            bandwidths=[_known(_known(item.get("metrics"), _NO_METRICS).get("bandwidth"), 0) for item in segments],
+            sample_rate=fields["audio_sample_rate"],
+            all_float={*map(type, starts), *map(type, ends)} <= _FLOATS,
+            strict=strict,
         )
 
 
@@ -102,8 +135,8 @@ def _in_range(starts: list[Seconds], ends: list[Seconds]) -> bool:
     return inside and not math.isnan(sum(starts) + sum(ends))  # a NaN compares as if it were not there
 
 
-def _raise_what_is_wrong(fields: dict[str, Any]) -> NoReturn:
-    """Raise the first thing that is wrong with a row, in reading order."""
+def _check_row(fields: dict[str, Any]) -> None:
+    """Raise the first thing that is wrong with a row besides its segments, in reading order."""
     for key in REQUIRED_KEYS:
         if key not in fields:
             raise EntryError(FailureCode.MISSING_KEY, f"key '{key}' is absent", f"add '{key}' to the entry")
@@ -120,12 +153,28 @@ def _raise_what_is_wrong(fields: dict[str, Any]) -> NoReturn:
         raise EntryError(
             FailureCode.BAD_TYPE, f"segments is {kind_of(segments)}, expected an array", "write [] where there are none"
         )
-    for index, segment in enumerate(segments):
-        _check_segment(segment, f"segments[{index}]")
-    raise AssertionError("the row was refused, but nothing is wrong with it")  # pragma: no cover
 
 
-def _check_segment(segment: Any, where: str) -> None:
+def _usable(segments: list[Any], strict: bool) -> list[int]:
+    """Return the positions of the segments that can be used; where none of several can, raise the first error."""
+    positions, errors = [], []
+    for position, segment in enumerate(segments):
+        try:
+            _check_segment(segment, f"segments[{position}]", strict=strict)
+        except EntryError as error:
+            errors.append(error)
+        else:
+            positions.append(position)
+    if errors and (strict or not positions):
+        raise errors[0]
+    return positions
+
+
+def _known(value: Any, otherwise: Any) -> Any:
+    return value if value is not None else otherwise
+
+
+def _check_segment(segment: Any, where: str, *, strict: bool) -> None:
     if type(segment) is not dict:
         raise EntryError(
             FailureCode.BAD_TYPE, f"{where} is {kind_of(segment)}, expected an object", "write segments as objects"
@@ -141,10 +190,12 @@ def _check_segment(segment: Any, where: str) -> None:
                 f"{where}.{key} is {found}, expected seconds between -{MAX_SECONDS:g} and {MAX_SECONDS:g}",
                 f"write the {key} time in seconds as a number",
             )
-    _check_type(segment.get("metrics", _NO_METRICS), (dict,), f"{where}.metrics", "an object")
-    bandwidth = segment.get("metrics", _NO_METRICS).get("bandwidth", 0)
-    _check_type(bandwidth, (int, float), f"{where}.metrics.bandwidth", "a number of Hz")
-    _check_type(segment.get("words", _NO_WORDS), (list,), f"{where}.words", "an array")
+    absent = () if strict else (type(None),)
+    metrics = segment.get("metrics", _NO_METRICS)
+    _check_type(metrics, (dict, *absent), f"{where}.metrics", "an object")
+    bandwidth = metrics.get("bandwidth", 0) if metrics else 0
+    _check_type(bandwidth, (int, float, *absent), f"{where}.metrics.bandwidth", "a number of Hz")
+    _check_type(segment.get("words", _NO_WORDS), (list, *absent), f"{where}.words", "an array")
     if isinstance(segment.get("speaker"), (list, dict)):
         _check_type(segment["speaker"], (str,), f"{where}.speaker", "a label")
 

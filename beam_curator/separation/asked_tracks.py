@@ -21,11 +21,13 @@ class TurnsRow(PackedRow):
       wanted_id: that its recording would like to go by.
       turns_hash: of its turns; rows with the same turns of the same recording share their tracks.
       n_speakers: who have at least one turn.
+      n_bad: turns without usable times.
     """
 
     wanted_id: str
     turns_hash: str
     n_speakers: int
+    n_bad: int = 0
 
 
 def hash_of(turns: Iterable[SpeakerTurn]) -> str:

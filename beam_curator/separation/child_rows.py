@@ -9,6 +9,7 @@ from typing import Any
 from beam_curator.diarization.turn_entries import row_before
 from beam_curator.entries.channel_key import CHANNEL_KEY, channel_in
 from beam_curator.entries.own_keys import ORIGIN_KEY, PIECE_KEYS, moved_aside
+from beam_curator.entries.segment_options import BAD_SEGMENTS_KEY
 from beam_curator.separation.shares import SpeakerSpans, SpeakerTime
 from beam_curator.separation.talk import MICROSECONDS
 from beam_curator.separation.tracks import TrackPlan
@@ -40,6 +41,7 @@ CHILD_KEYS = (
     "source_channel",
     "recording_id",
     "separation",
+    BAD_SEGMENTS_KEY,
     "files",
 )
 """What a child row has of its own, besides `audio_filepath`, in this order."""
@@ -59,6 +61,7 @@ class TrackFacts:
       source_audio_filepath: of the recording.
       recording_id: that the track is named after.
       num_speakers: speakers of the recording that have a track.
+      bad_segments: turns that were left out for want of usable times; 0 for no such key.
       files: the files of the track; empty for no such key.
     """
 
@@ -68,6 +71,7 @@ class TrackFacts:
     source_audio_filepath: str
     recording_id: str
     num_speakers: int
+    bad_segments: int = 0
     files: tuple[WrittenFile, ...] = ()
 
 
@@ -126,9 +130,14 @@ def _own_values(facts: TrackFacts) -> dict[str, Any]:
         plan.channel,
         facts.recording_id,
         time_in_seconds(facts.speaker.time),
+        facts.bad_segments,
         [list(file) for file in facts.files],
     )
-    left_out = {"files": not facts.files, "source_channel": plan.channel is None}
+    left_out = {
+        "files": not facts.files,
+        "source_channel": plan.channel is None,
+        BAD_SEGMENTS_KEY: not facts.bad_segments,
+    }
     return {key: value for key, value in zip(CHILD_KEYS, values, strict=True) if not left_out.get(key)}
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.clip_options import ClipOutputOptions
+from beam_curator.entries.segment_options import SegmentOptions
 from beam_curator.option_names import accepts_former_names
 from beam_curator.recordings.recording_options import RecordingOptions
-from beam_curator.rules import option, raise_problems, same_option
+from beam_curator.rules import option, option_problems, raise_problems, same_option
 from beam_curator.sets.set_options import RowOutputOptions
 
 TRACKS_FOLDER = "tracks"
@@ -26,13 +27,14 @@ class SeparateRules:
     )
     audio_root: str = same_option(RecordingOptions, "audio_root")
     allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
+    strict: bool = same_option(SegmentOptions, "strict")
 
     def __post_init__(self) -> None:
         key = self.audio_filepath_key
         problems = [] if key else ["audio_filepath_key is empty: name a key"]
         if self.diar_segments_key and self.diar_segments_key == key:
             problems.append(f"diar_segments_key and audio_filepath_key are both {key!r}: name the key of the turns")
-        raise_problems("separate", problems)
+        raise_problems("separate", [*problems, *option_problems(self)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from beam_curator.clips.interval_lists import check_forward, span_of
@@ -42,50 +42,83 @@ class TurnsOfRow:
       turns: in the order of the row; all have a length.
       n_empty: turns without length that were left out.
       n_no_speaker: pieces without anybody that were left out.
+      n_bad: turns without usable times that were left out.
     """
 
     key: str
     turns: tuple[SpeakerTurn, ...]
     n_empty: int = 0
     n_no_speaker: int = 0
+    n_bad: int = 0
 
 
-def turns_of_row(row: Mapping[str, Any], key: str = "") -> TurnsOfRow:
+def turns_of_row(row: Mapping[str, Any], key: str = "", *, strict: bool = False) -> TurnsOfRow:
     """Read the turns of a row.
 
     A turn is an object with `start`, `end` and `speaker`, or an array `[start, end, speaker]`; a speaker is a name, or
     an integer k from 0, which is `speaker_k`. Pieces of `no-speaker` are left out, whatever their times are. Turns
-    without length say nothing and are left out, too; in the reference one of them spoils the rest of the recording. The
-    `channel` of a turn is that of the object, or else of the row.
+    without length say nothing and are left out, too; in the reference one of them spoils the rest of the recording. So
+    is a turn without usable times, unless no other is left. The `channel` of a turn is that of the object, or else of
+    the row.
 
     Args:
       row: of a manifest, or an entry.
       key: that holds the turns; "" for `diar_segments`, or `segments` where that is absent, null, or holds pairs
         without speakers.
+      strict: refuse the row for one turn without usable times.
 
     Raises:
-      EntryError: there are no turns, or one is wrong; the message names its place.
+      EntryError: there are no turns, one does not say who speaks, or none has usable times; the message names its
+        place.
 
     Example:
       >>> turns_of_row({"segments": [{"start": 0, "end": 2.5, "speaker": 1}]}).turns
       (SpeakerTurn(start=0, end=2.5, speaker='speaker_1', channel=None),)
     """
     key = key or _key_of(row)
-    channel = channel_in(row)
-    turns = []
-    n_empty = n_no_speaker = 0
+    found = _Found(channel=channel_in(row))
     for position, item in enumerate(_items(row, key)):
-        where = f"{key}[{position}]"
+        found.add(item, f"{key}[{position}]")
+    if found.errors and (strict or not found.turns):
+        raise found.errors[0]
+    return TurnsOfRow(
+        key=key,
+        turns=tuple(found.turns),
+        n_empty=found.n_empty,
+        n_no_speaker=found.n_no_speaker,
+        n_bad=len(found.errors),
+    )
+
+
+@dataclass(slots=True)
+class _Found:
+    """Turns that were read so far, the number left out, and the errors of those that have no usable times."""
+
+    channel: int | None
+    turns: list[SpeakerTurn] = field(default_factory=list)
+    errors: list[EntryError] = field(default_factory=list)
+    n_empty: int = 0
+    n_no_speaker: int = 0
+
+    def add(self, item: Any, where: str) -> None:
+        """Read a further item; raise an EntryError where it has times, but does not say who speaks."""
+        if not isinstance(item, (dict, list, tuple)):
+            self.errors.append(_form_error(item, where))
+            return
         speaker = _speaker_of(item, where)
         if speaker == NO_SPEAKER:
-            n_no_speaker += 1
-            continue
-        turn = _turn_of(item, speaker, channel, where)
+            self.n_no_speaker += 1
+            return
+        own = channel_in(item, where) if isinstance(item, dict) else None
+        try:
+            turn = _turn_of(item, speaker, self.channel if own is None else own, where)
+        except EntryError as error:
+            self.errors.append(error)
+            return
         if turn is None:
-            n_empty += 1
+            self.n_empty += 1
         else:
-            turns.append(turn)
-    return TurnsOfRow(key=key, turns=tuple(turns), n_empty=n_empty, n_no_speaker=n_no_speaker)
+            self.turns.append(turn)
 
 
 def _items(row: Mapping[str, Any], key: str) -> Sequence[Any]:
@@ -132,13 +165,17 @@ def _speaker_of(item: Any, where: str) -> str:
             "write objects with start, end and speaker, or [start, end, speaker], as diarize --diar-format dicts does",
         )
     else:
-        found = f"an array of {len(item)}" if isinstance(item, (list, tuple)) else kind_of(item)
-        raise EntryError(
-            FailureCode.BAD_TYPE,
-            f"{where} is {found}, expected an object with start, end and speaker, or [start, end, speaker]",
-            "write turns in one of these forms",
-        )
+        raise _form_error(item, where)
     return _name_of(speaker, place)
+
+
+def _form_error(item: Any, where: str) -> EntryError:
+    found = f"an array of {len(item)}" if isinstance(item, (list, tuple)) else kind_of(item)
+    return EntryError(
+        FailureCode.BAD_TYPE,
+        f"{where} is {found}, expected an object with start, end and speaker, or [start, end, speaker]",
+        "write turns in one of these forms",
+    )
 
 
 def _name_of(speaker: Any, place: str) -> str:
@@ -171,8 +208,7 @@ def _turn_of(item: Any, speaker: str, channel: int | None, where: str) -> Speake
     if start == end:
         return None
     check_forward(start, end, where, "s")
-    own = channel_in(item, where) if isinstance(item, dict) else None
-    return SpeakerTurn(start=start, end=end, speaker=speaker, channel=channel if own is None else own)
+    return SpeakerTurn(start=start, end=end, speaker=speaker, channel=channel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

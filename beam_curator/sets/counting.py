@@ -14,6 +14,7 @@ NAMESPACE = "beam_curator"
 """Of the timings among Beam's metrics."""
 
 DROP_TEXTS = {
+    "bad_segments": "the segment or turn has no usable times, or another fault",
     "lost_bw": "the segment's own bandwidth is below min_bandwidth",
     "lost_sr": "the entry's sample rate is below min_sample_rate",
     "lost_spk": "too few or too many speakers",

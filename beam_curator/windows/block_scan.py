@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from beam_curator.entries.entry import MAX_SECONDS, Entry
 from beam_curator.failures import EntryError
-from beam_curator.windows.training_windows import NO_SPEAKER, NOT_CUT, cut_words
+from beam_curator.windows.training_windows import NO_SPEAKER, NOT_CUT, cut_words, word_ends
 from beam_curator.windows.window_rules import WindowRules
 
 Floats = npt.NDArray[np.float64]
@@ -243,19 +243,28 @@ class _Cutter:
 
     def __init__(self, entry: Entry, index: int) -> None:
         self._entry, self._index, self._start = entry, index, entry.starts[index]
-        words = entry.segments[index]["words"]
-        ends: list[Any] = [word.get("end") if type(word) is dict else None for word in words]
-        plain = set(map(type, ends)) <= {float} and all(type(word.get("word", "")) is str for word in words)
-        ordered = (
-            plain
-            # ends below are an error, which `cut_words` raises
-            and min(ends, default=0.0) >= -MAX_SECONDS
+        segment = entry.segments[index]
+        ends = word_ends(segment)
+        plain = (
+            not (entry.strict and _is_odd(segment["words"]))
+            and set(map(type, ends)) <= {float}
             and all(earlier <= later for earlier, later in pairwise(ends))
         )
-        self._ends: list[float] | None = ends if ordered else None
+        self._ends: list[float] | None = ends if plain else None
 
     def cut(self, latest: float) -> tuple[int, float]:
         if self._ends is None:
             return cut_words(self._entry, self._index, latest)
         n_words = bisect_right(self._ends, latest)
         return n_words, self._ends[n_words - 1] if n_words else self._start
+
+
+def _is_odd(words: Sequence[Any]) -> bool:
+    """Say whether a word is one that a strict entry may be refused for: `cut_words` decides that."""
+    return not all(
+        type(word) is dict
+        and type(word.get("end")) is float
+        and word["end"] >= -MAX_SECONDS
+        and type(word.get("word", "")) is str
+        for word in words
+    )

@@ -37,7 +37,7 @@ def windows_of_line(line: bytes, window_rules: WindowRules, overlap_rules: Overl
       >>> windows_of_line(line, WindowRules(), OverlapRules())[:59]
       b'{"audio_filepath":"a.wav","windows":[],"stats":{"total_segm'
     """
-    entry = Entry.from_json(line)
+    entry = Entry.from_json(line, strict=window_rules.strict)
     plan = plan_entry(entry, window_rules)
     return render_row(entry, plan, choose_in_row(plan, overlap_rules), window_rules, "full")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 from beam_curator.entries.entry import Entry
 from beam_curator.entries.json_lines import encode, encode_lines
+from beam_curator.entries.segment_options import BAD_SEGMENTS_KEY
 from beam_curator.intervals import Span
 from beam_curator.windows.overlap import NO_WINDOWS, overlap_fields
 from beam_curator.windows.training_windows import NOT_CUT, WindowPlan, segments_of, stats_of, truncated_segment, without
@@ -61,12 +63,14 @@ def render_pieces(
     origin: dict[str, Any] | None = None,
 ) -> list[Piece]:
     """Render a row as pieces to be written one after the other: see `render_row`; `origin` goes under `_origin`."""
-    text = _FullText(entry, plan, rules) if layout == "full" else _SpanText()
+    text = _FullText(entry, plan, rules) if layout == "full" else _SpanText(entry)
     windows = text.windows(plan)
     parts = _kept_fields(entry, plan, rules)
     parts["windows"] = _array(windows)
     parts["stats"] = _stats(entry, plan, text)
     parts["truncation_events"] = [b"%d" % plan.truncation_events]
+    if entry.bad_segments:
+        parts[BAD_SEGMENTS_KEY] = [b"%d" % entry.bad_segments]
     if windows:
         parts |= _overlap_parts(entry, plan, choice, windows)
     else:
@@ -119,7 +123,12 @@ def _stats(entry: Entry, plan: WindowPlan, text: _FullText | _SpanText) -> list[
     losses = [
         (
             b'{"index":%d,"window_segs":%b,"next_seg":%b,"prev_seg":%b},'
-            % (first, text.segments(first, stop, cut), text.segment(following), text.segment(max(first - 1, 0))),
+            % (
+                entry.positions[first],
+                text.segments(first, stop, cut),
+                text.segment(following),
+                text.segment(max(first - 1, 0)),
+            ),
         )
         for first, stop, cut, following in plan.losses
     ]
@@ -169,7 +178,10 @@ class _FullText:
 
 
 class _SpanText:
-    """The same in index ranges."""
+    """The same in index ranges of the row's own segments, in which bad ones count."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._positions = entry.positions
 
     def windows(self, plan: WindowPlan) -> list[Pieces]:
         return [
@@ -180,12 +192,13 @@ class _SpanText:
         ]
 
     def segments(self, first: int, stop: int, cut: int) -> bytes:
+        begin = self._positions[first]
         if cut != NOT_CUT:
-            return b'[%d,%d],"cut_words":%d' % (first, stop, cut)
-        return b"[%d,%d]" % (first, stop)
+            return b'[%d,%d],"cut_words":%d' % (begin, self._positions[stop], cut)
+        return b"[%d,%d]" % (begin, self._positions[stop - 1] + 1 if stop > first else begin)
 
     def segment(self, index: int) -> bytes:
-        return b"%d" % index
+        return b"%d" % self._positions[index]
 
 
 def expand_window(entry: Entry, rules: WindowRules, segments: Sequence[int], cut_words: int = NOT_CUT) -> list[Any]:
@@ -194,8 +207,8 @@ def expand_window(entry: Entry, rules: WindowRules, segments: Sequence[int], cut
     Args:
       entry: the manifest row that the window comes from.
       rules: the rules it was built by.
-      segments: the window's `segments`, `[first, stop]`.
+      segments: the window's `segments`, `[first, stop]`; bad segments between them are left out.
       cut_words: the window's `cut_words`, where it has that key.
     """
-    first, stop = segments
+    first, stop = (bisect_left(entry.positions, position) for position in segments)
     return segments_of(entry, rules, first, stop, cut_words)

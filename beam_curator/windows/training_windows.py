@@ -8,11 +8,13 @@ until the upper limit of the duration, a segment of low bandwidth, one speaker t
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from beam_curator.entries.entry import MAX_SECONDS, Entry
 from beam_curator.entries.json_lines import kind_of
+from beam_curator.entries.segment_options import BAD_SEGMENTS_KEY
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds, sum_left_to_right
 from beam_curator.windows.window_rules import WindowRules
@@ -24,7 +26,7 @@ N_SPEAKER_DURATIONS = 5
 NOT_CUT = -1
 """In place of a number of words: the window ends with a whole segment."""
 
-_NO_METRICS: dict[str, Any] = {}
+_TIMES = frozenset({float, int, bool})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -167,20 +169,55 @@ def cut_words(entry: Entry, index: int, latest: Seconds) -> tuple[int, Seconds]:
     A segment without words has none to keep: it is cut to zero length, as in the reference.
 
     Raises:
-      EntryError: a word is not an object or lacks a numeric end.
+      EntryError: the entry is strict, and a word is not an object or lacks a numeric end.
     """
-    n_words, end = 0, entry.starts[index]
-    for position, word in enumerate(entry.segments[index].get("words", ())):
+    n_words, last = 0, entry.starts[index]
+    segment = entry.segments[index]
+    if entry.strict:
+        _check_words(segment.get("words", ()), latest, f"segments[{index}].words")
+    for end in word_ends(segment):
+        if end <= latest:
+            n_words, last = n_words + 1, end
+    return n_words, last
+
+
+def word_ends(segment: dict[str, Any]) -> list[Seconds]:
+    """Return the end of each word; one without a usable end lasts until its neighbour begins, or its segment ends.
+
+    Example:
+      >>> word_ends({"end": 9.0, "words": [{"end": 1.0}, {"word": "2016"}, {"start": 4.0, "end": 5.0}, "so"]})
+      [1.0, 4.0, 5.0, 9.0]
+    """
+    words = segment.get("words") or ()
+    try:
+        ends = [word["end"] for word in words]
+    except (KeyError, TypeError):
+        ends = []
+    if len(ends) == len(words) and _TIMES.issuperset(map(type, ends)) and min(ends, default=0) >= -MAX_SECONDS:
+        return ends
+    ends, following = [], segment["end"]
+    for word in reversed(words):
+        start, end = _usable_time(word, "start"), _usable_time(word, "end")
+        ends.append(end if end is not None else following)
+        following = start if start is not None else ends[-1]
+    return ends[::-1]
+
+
+def _usable_time(word: Any, key: str) -> Seconds | None:
+    time = word.get(key) if isinstance(word, dict) else None
+    return time if type(time) in _TIMES and time >= -MAX_SECONDS else None
+
+
+def _check_words(words: Sequence[Any], latest: Seconds, where: str) -> None:
+    """Raise the first thing that is wrong with words of which those that end by `latest` are to be kept."""
+    for position, word in enumerate(words):
         try:
             if word["end"] <= latest:
                 if word["end"] < -MAX_SECONDS:
                     raise TypeError("a time that cannot be reckoned with")
-                n_words, end = n_words + 1, word["end"]
-                _check_word(word.get("word"), f"segments[{index}].words[{position}]")
+                _check_word(word.get("word"), f"{where}[{position}]")
         except (KeyError, TypeError) as err:
-            where = f"segments[{index}].words[{position}]"
-            raise _word_error(where, word) from err
-    return n_words, end
+            raise _word_error(f"{where}[{position}]", word) from err
 
 
 def _check_word(text: Any, where: str) -> None:
@@ -225,21 +262,35 @@ def truncated_segment(segment: dict[str, Any], n_words: int, dropped: tuple[str,
       ...                    {"word": "b", "end": 2.0}]}, 1)
       {'start': 0.0, 'end': 0.5, 'words': [{'word': 'a', 'end': 0.5}], 'text': 'a'}
     """
-    kept, text, end = _first_words(segment["words"], n_words) if n_words else ([], "", segment["start"])
+    kept, text, end = _first_words(segment, n_words) if n_words else ([], "", segment["start"])
     cut = {**segment, "words": kept, "text": text, "end": end}
     for key in dropped:
         cut.pop(key, None)
     return cut
 
 
-def _first_words(words: list[dict[str, Any]], n_words: int) -> tuple[list[dict[str, Any]], str, Seconds]:
+def _first_words(segment: dict[str, Any], n_words: int) -> tuple[list[Any], str, Seconds]:
     """Return the words that end first, in their order in the list, with their text and the last one's end."""
-    ends = [word["end"] for word in words]
+    words, ends = segment["words"], word_ends(segment)
     ordered = sorted(ends)
     latest = ordered[n_words - 1]
     # words are nearly always in order of their ends
-    kept = words[: bisect_right(ends, latest)] if ends == ordered else [word for word in words if word["end"] <= latest]
-    return kept, " ".join([word["word"] for word in kept if word.get("word")]), kept[-1]["end"]
+    if ends == ordered:
+        n_kept = bisect_right(ends, latest)
+        kept, end = words[:n_kept], ends[n_kept - 1]
+    else:
+        at = [position for position, end in enumerate(ends) if end <= latest]
+        kept, end = [words[position] for position in at], ends[at[-1]]
+    try:
+        text = " ".join([word["word"] for word in kept if word.get("word")])
+    except (AttributeError, TypeError):  # words that are numbers, or no objects
+        text = " ".join(filter(None, map(_text_of, kept)))
+    return kept, text, end
+
+
+def _text_of(word: Any) -> str:
+    text = word.get("word") if isinstance(word, dict) else word
+    return str(text) if isinstance(text, (str, int, float)) else ""
 
 
 def build_training_windows(entry: dict[str, Any], rules: WindowRules) -> dict[str, Any]:
@@ -263,7 +314,7 @@ def build_training_windows(entry: dict[str, Any], rules: WindowRules) -> dict[st
       >>> len(built["windows"]), built["windows"][0]["speaker_durations"]
       (1, [5.0, 5.0, 0.0, 0.0, 0.0])
     """
-    checked = Entry.from_fields(entry)
+    checked = Entry.from_fields(entry, strict=rules.strict)
     plan = plan_entry(checked, rules)
     made: dict[str, Any] = {
         "windows": [
@@ -273,6 +324,8 @@ def build_training_windows(entry: dict[str, Any], rules: WindowRules) -> dict[st
         "stats": {**stats_of(checked, plan), "lost_win_full_data": _lost_windows(checked, plan, rules)},
         "truncation_events": plan.truncation_events,
     }
+    if checked.bad_segments:
+        made[BAD_SEGMENTS_KEY] = checked.bad_segments
     if plan.low_sample_rate:
         return {"audio_filepath": entry["audio_filepath"], **made}
     return {key: value for key, value in entry.items() if key not in rules.drop_fields_top_level} | made
@@ -308,7 +361,7 @@ def stats_of(entry: Entry, plan: WindowPlan) -> dict[str, Any]:
 def _lost_windows(entry: Entry, plan: WindowPlan, rules: WindowRules) -> list[dict[str, Any]]:
     return [
         {
-            "index": first,
+            "index": entry.positions[first],
             "window_segs": segments_of(entry, rules, first, stop, cut),
             "next_seg": without(entry.segments[following], rules.drop_fields),
             "prev_seg": without(entry.segments[max(first - 1, 0)], rules.drop_fields),

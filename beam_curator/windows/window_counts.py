@@ -27,6 +27,7 @@ def count_windows(block: EntryBlock) -> dict[str, int]:
         plan = row.plan
         counts["build.rows"] += 1
         counts["build.segments"] += len(row.entry.starts)
+        counts["build.bad_segments"] += row.entry.bad_segments
         counts["build.windows"] += len(plan.firsts)
         counts["build.truncation_events"] += plan.truncation_events
         counts["build.audio_us"] += microseconds(plan.total_dur)

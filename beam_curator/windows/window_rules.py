@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from beam_curator.entries.segment_options import SegmentOptions
 from beam_curator.intervals import Seconds
-from beam_curator.rules import number_problems, option, option_problems, raise_problems
+from beam_curator.rules import number_problems, option, option_problems, raise_problems, same_option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowRules:
-    """The rules for training windows. Names and defaults are the reference's.
+    """The rules for training windows. Names and defaults are the reference's, but for `strict`.
 
     Raises:
       ValueError: all rules that cannot hold, each with value, limit and cure.
@@ -27,6 +28,7 @@ class WindowRules:
     truncation: bool = option(True, "cut a segment that makes a window too long at its last whole word")
     drop_fields: tuple[str, ...] = option(("words",), "keys to leave out of the segments of a window")
     drop_fields_top_level: tuple[str, ...] = option(("words", "segments"), "keys to leave out of the entry")
+    strict: bool = same_option(SegmentOptions, "strict")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "drop_fields", _names(self.drop_fields))

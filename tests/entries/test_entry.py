@@ -10,9 +10,9 @@ from beam_curator.failures import EntryError, FailureCode
 from tests.talks import ABSENT, line, segment, talk
 
 
-def refusal(fields: dict[str, Any]) -> tuple[FailureCode, str]:
+def refusal(fields: dict[str, Any], *, strict: bool = False) -> tuple[FailureCode, str]:
     with pytest.raises(EntryError) as caught:
-        Entry.from_fields(fields)
+        Entry.from_fields(fields, strict=strict)
     assert caught.value.cure
     return caught.value.code, caught.value.message
 
@@ -96,29 +96,54 @@ TIMES = "expected seconds between -1e+12 and 1e+12"
 MISSING, BAD_TYPE, BAD_TIME = FailureCode.MISSING_KEY, FailureCode.BAD_TYPE, FailureCode.BAD_TIME
 
 
-@pytest.mark.parametrize(
-    ("bad", "code", "message"),
-    [
-        (segment(ABSENT, 1.0), MISSING, "segments[1].start is absent"),
-        (segment(0.0, ABSENT), MISSING, "segments[1].end is absent"),
-        (segment(None, 1.0), BAD_TIME, f"segments[1].start is null, {TIMES}"),
-        (segment(0.0, "2"), BAD_TIME, f"segments[1].end is a string, {TIMES}"),
-        (segment(0.0, 2e12), BAD_TIME, f"segments[1].end is 2000000000000.0, {TIMES}"),
-        (segment(-(10**13), 1), BAD_TIME, f"segments[1].start is -10000000000000, {TIMES}"),
-        (segment(0.0, math.inf), BAD_TIME, f"segments[1].end is inf, {TIMES}"),
-        (segment(0.0, 1.0) | {"metrics": None}, BAD_TYPE, "segments[1].metrics is null, expected an object"),
-        (segment(0.0, 1.0) | {"metrics": [1]}, BAD_TYPE, "segments[1].metrics is an array, expected an object"),
-        (segment(0.0, 1.0, "a", None), BAD_TYPE, "segments[1].metrics.bandwidth is null, expected a number of Hz"),
-        (segment(0.0, 1.0, "a", [8]), BAD_TYPE, "segments[1].metrics.bandwidth is an array, expected a number of Hz"),
-        (segment(0.0, 1.0, words=None), BAD_TYPE, "segments[1].words is null, expected an array"),
-        (segment(0.0, 1.0, words={}), BAD_TYPE, "segments[1].words is an object, expected an array"),
-        (segment(0.0, 1.0, ["a"]), BAD_TYPE, "segments[1].speaker is an array, expected a label"),
-        (segment(0.0, 1.0, {}), BAD_TYPE, "segments[1].speaker is an object, expected a label"),
-    ],
-)
+BAD_SEGMENTS: list[tuple[dict[str, Any], FailureCode, str]] = [
+    (segment(ABSENT, 1.0), MISSING, "segments[1].start is absent"),
+    (segment(0.0, ABSENT), MISSING, "segments[1].end is absent"),
+    (segment(None, 1.0), BAD_TIME, f"segments[1].start is null, {TIMES}"),
+    (segment(0.0, "2"), BAD_TIME, f"segments[1].end is a string, {TIMES}"),
+    (segment(0.0, 2e12), BAD_TIME, f"segments[1].end is 2000000000000.0, {TIMES}"),
+    (segment(-(10**13), 1), BAD_TIME, f"segments[1].start is -10000000000000, {TIMES}"),
+    (segment(0.0, math.inf), BAD_TIME, f"segments[1].end is inf, {TIMES}"),
+    (segment(0.0, 1.0) | {"metrics": None}, BAD_TYPE, "segments[1].metrics is null, expected an object"),
+    (segment(0.0, 1.0) | {"metrics": [1]}, BAD_TYPE, "segments[1].metrics is an array, expected an object"),
+    (segment(0.0, 1.0, "a", None), BAD_TYPE, "segments[1].metrics.bandwidth is null, expected a number of Hz"),
+    (segment(0.0, 1.0, "a", [8]), BAD_TYPE, "segments[1].metrics.bandwidth is an array, expected a number of Hz"),
+    (segment(0.0, 1.0, words=None), BAD_TYPE, "segments[1].words is null, expected an array"),
+    (segment(0.0, 1.0, words={}), BAD_TYPE, "segments[1].words is an object, expected an array"),
+    (segment(0.0, 1.0, ["a"]), BAD_TYPE, "segments[1].speaker is an array, expected a label"),
+    (segment(0.0, 1.0, {}), BAD_TYPE, "segments[1].speaker is an object, expected a label"),
+]
+
+
+@pytest.mark.parametrize(("bad", "code", "message"), BAD_SEGMENTS)
 def test_a_bad_segment_is_refused_and_located(bad: dict[str, Any], code: FailureCode, message: str) -> None:
-    assert refusal(talk(segment(0.0, 1.0), bad)) == (code, message)
-    assert refusal(talk(segment(0.0, 1.0), bad, segment(None, None))) == (code, message), "the first one counts"
+    assert refusal(talk(segment(0.0, 1.0), bad), strict=True) == (code, message)
+    assert refusal(talk(segment(0.0, 1.0), bad, segment(None, None)), strict=True) == (code, message), (
+        "the first counts"
+    )
+
+
+NULLS = ("metrics is null", "bandwidth is null", "words is null")
+
+
+@pytest.mark.parametrize(("bad", "message"), [(case[0], case[2]) for case in BAD_SEGMENTS])
+def test_a_bad_segment_is_left_out_and_a_null_is_absent(bad: dict[str, Any], message: str) -> None:
+    row = talk(segment(0.0, 1.0, "a"), bad, segment(2, 3.5, "b"))
+    before = repr(row)
+    entry = Entry.from_fields(row)
+    if any(null in message for null in NULLS):
+        assert (entry.segments, entry.positions, entry.bad_segments) == (row["segments"], [0, 1, 2], 0)
+        assert entry.bandwidths == [8000, 8000 if "words" in message else 0, 8000]
+    else:
+        assert (entry.segments, entry.bad_segments) == ([row["segments"][0], row["segments"][2]], 1)
+        assert (list(entry.positions), entry.starts, entry.ends) == ([0, 2], [0.0, 2], [1.0, 3.5])
+        assert (entry.speakers, entry.bandwidths, entry.all_float) == (["a", "b"], [8000, 8000], False)
+    assert repr(row) == before
+
+
+def test_a_row_of_bad_segments_alone_is_refused_for_the_first() -> None:
+    bad = segment(None, 1.0), None, segment(0.0, ABSENT)
+    assert refusal(talk(*bad)) == (BAD_TIME, f"segments[0].start is null, {TIMES}")  # type: ignore[arg-type]
 
 
 def test_times_up_to_the_limit_are_accepted() -> None:
@@ -135,4 +160,6 @@ def test_an_integer_time_beyond_any_double_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("starts", [(math.nan, 0.0), (0.0, math.nan), (math.inf, -math.inf)])
 def test_a_time_that_is_not_a_number_is_refused(starts: tuple[float, float]) -> None:
-    assert refusal(talk(*(segment(start, 1.0) for start in starts)))[0] is BAD_TIME
+    segments = [segment(start, 1.0) for start in starts]
+    assert refusal(talk(*segments), strict=True)[0] is BAD_TIME
+    assert Entry.from_fields(talk(*segments, segment(2.0, 3.0))).starts == [*filter(math.isfinite, starts), 2.0]

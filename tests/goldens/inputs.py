@@ -13,7 +13,7 @@ from tests.manifests import BAD_LINES, line_of, speech, write_lines
 
 RATE = 8000
 SECONDS = 6
-BAD = ("cut off", "NaN", "segments missing", "time string", "bandwidth null")
+BAD = ("cut off", "NaN", "segments missing", "time string", "bandwidth list")
 
 
 def write_inputs(folder: Path) -> None:
@@ -32,6 +32,8 @@ def write_manifests(folder: Path) -> None:
     entries = [speech(3 + number, f"{number % 3}.wav", id=number) for number in range(5)]
     entries[1]["segments"][0] |= {"words": words, "text": "yes ✓"}
     entries[2]["segments"][1]["metrics"] = {"bandwidth": 4000}
+    entries[3]["segments"][1]["metrics"] = None
+    entries[4]["segments"][2]["end"] = None
     bad = [BAD_LINES[name][0] for name in BAD]
     lines = [*map(line_of, entries), *bad, line_of(speech(4, audio_sample_rate=8000))]
     write_lines(folder / "a.jsonl", lines)

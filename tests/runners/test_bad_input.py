@@ -82,7 +82,7 @@ class TestEveryBadLine:
     def test_may_be_tolerated(self, every_bad_line: Path, tmp_path: Path) -> None:
         n_bad = len(BAD_LINES)
         for tolerate, code in (("100%", 0), (n_bad, 0), (n_bad - 1, 3), ("48%", 3), ("49%", 0)):
-            # 22 bad of 45 lines are 48.9 %
+            # 20 bad of 41 lines are 48.8 %
             arguments = ["windows", every_bad_line, "--output", tmp_path / "out", "--tolerate", tolerate]
             assert run(*arguments, "--overwrite") == code, tolerate
 
@@ -159,8 +159,8 @@ class TestAccepted:
 
 @pytest.mark.parametrize("time", [10**400, -(10**400)], ids=["late", "early"])
 def test_a_time_beyond_all_doubles_is_one_failure(tmp_path: Path, time: int) -> None:
-    entry = speech(4)
-    entry["segments"][2]["start"] = time
+    entry = speech(1)
+    entry["segments"][0]["start"] = time
     manifest = write_lines(tmp_path / "a.jsonl", [GOOD[0], line_of(entry)])
     assert run("windows", manifest, "--output", tmp_path / "out") == 3
     assert [failure["code"] for failure in failures_in(tmp_path / "out")] == ["bad_time"]

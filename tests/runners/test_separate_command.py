@@ -197,14 +197,19 @@ def test_odd_turns_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "cut.wav").write_bytes((tmp_path / "a.wav").read_bytes()[: 44 + 2 * RATE * 2])
     manifest = write_rows(
         tmp_path / "m.jsonl",
-        row("a.wav", [0, 9, 0], [4, 5, "late"], [1, 1, 7], [2, 1, "no-speaker"], [3, 3.2, "short"]),
+        row("a.wav", [0, 9, 0], [4, 5, "late"], [1, 1, 7], [2, 1, "no-speaker"], [3, 3.2, "short"], [3, None, 0], None),
         row("b.wav"),
         row("cut.wav", [0.5, 1.5, 0]),
         {"audio_filepath": "b.wav", "diar_segments": [[0, 1]], "segments": [{"start": 0, "end": 1, "speaker": 0}]},
     )
     out = separate(manifest, tmp_path / "out")
     counts = manifest_of(out)["counts"]
-    assert {name: n for name, n in counts.items() if "turns" in name or "dropped" in name or "silent" in name} == {
+    assert {
+        name: n
+        for name, n in counts.items()
+        if "turns" in name or "bad" in name or "dropped" in name or "silent" in name
+    } == {
+        "plan.bad_segments": 2,
         "plan.turns": 5,
         "plan.turns_empty": 1,
         "plan.turns_no_speaker": 1,
@@ -221,6 +226,12 @@ def test_odd_turns_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str
         "1 speaker dropped in tracks: outside, all turns of the speaker begin behind the end of the recording" in said
     )
     assert "1 turn behind the end of the recording, left out" in said
+    assert "2 turns dropped in turns: bad_segments, the segment or turn has no usable times" in said
+    assert [each.get("bad_segments") for each in tracks_in(out)] == [2, None, None]
+    separate(manifest, tmp_path / "strict", "--strict", code=3)
+    assert [letter["message"] for letter in failures_in(tmp_path / "strict")] == [
+        "segments[5][1] is null, expected seconds between -1e+12 and 1e+12"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -129,8 +129,24 @@ EXPECTED_NAME = "expected a name or an integer from 0"
 )
 def test_a_turn_that_is_none_is_named_by_its_place(item: Any, code: str, message: str) -> None:
     with pytest.raises(EntryError) as caught:
-        turns_of_row({"segments": [[0, 1, "a"], item]})
+        turns_of_row({"segments": [[0, 1, "a"], item]}, strict=True)
     assert (caught.value.code, caught.value.message) == (code, message)
+
+
+@pytest.mark.parametrize(
+    "item", [None, "abc", {"start": 0, "speaker": "a"}, [None, 1, "a"], [5, 2.5, "a"], [-1, 2, "a"], [0, math.nan, "a"]]
+)
+def test_a_turn_without_usable_times_is_left_out_and_counted_unless_it_is_alone(item: Any) -> None:
+    found = turns_of_row({"segments": [item, [0, 1, "a"], [2, 2, "b"], item]})
+    assert found == TurnsOfRow(key="segments", turns=(turn(0, 1, "a"),), n_empty=1, n_bad=2)
+    with pytest.raises(EntryError, match=r"segments\[0\]"):
+        turns_of_row({"segments": [item, [2, 2, "b"]]})
+
+
+@pytest.mark.parametrize("item", [[0, 1], {"start": None, "end": 1}, [0, 1, None], [0, 1, 1.5]])
+def test_a_turn_that_may_be_anybody_s_costs_the_row(item: Any) -> None:
+    with pytest.raises(EntryError, match=r"segments\[1\]"):
+        turns_of_row({"segments": [[0, 1, "a"], item]})
 
 
 def test_turns_end_with_their_recording() -> None:

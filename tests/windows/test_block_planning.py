@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -57,6 +58,19 @@ def test_a_block_of_all_kinds_of_times_is_planned_as_its_entries_are(
     rows: list[dict[str, Any]], rules: WindowRules
 ) -> None:
     assert_same([Entry.from_fields(row) for row in rows], rules)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(entries(bad=True), max_size=3), window_rules(), st.booleans())
+def test_a_block_with_bad_segments_and_words_is_planned_as_its_entries_are(
+    rows: list[dict[str, Any]], rules: WindowRules, strict: bool
+) -> None:
+    checked = []
+    for row in rows:
+        with suppress(EntryError):
+            checked.append(Entry.from_fields(row, strict=strict))
+    plans = assert_same(checked, rules)
+    assert strict or not any(isinstance(plan, EntryError) for plan in plans)
 
 
 @settings(max_examples=200, deadline=None)
@@ -150,7 +164,7 @@ def test_integer_word_times_keep_their_type() -> None:
 
 @pytest.mark.parametrize("time", [-(10**400), -2e12], ids=["-10**400", "-2e12"])
 def test_a_word_time_beyond_the_limit_costs_only_its_entry(time: float) -> None:
-    bad = entry(segment(0.0, 9.0, "a"), segment(9.0, 14.0, "b", words=[word(time), word(9.5)]))
+    bad = entry(segment(0.0, 9.0, "a"), segment(9.0, 14.0, "b", words=[word(time), word(9.5)]), strict=True)
     plans = assert_same([bad, dialogue(30, 2)])
     assert [type(plan) for plan in plans] == [EntryError, WindowPlan]
 
@@ -162,7 +176,7 @@ def test_a_word_time_beyond_the_limit_costs_only_its_entry(time: float) -> None:
 )
 def test_an_entry_with_a_bad_word_gives_its_error_and_leaves_the_others_alone(bad: Any) -> None:
     good = dialogue(30, 2)
-    wrong = entry(segment(0.0, 6.0, "a"), segment(6.0, 14.0, "b", words=[word(9.0), bad]))
+    wrong = entry(segment(0.0, 6.0, "a"), segment(6.0, 14.0, "b", words=[word(9.0), bad]), strict=True)
     plans = assert_same([good, wrong, good])
     assert [type(plan) for plan in plans] == [WindowPlan, EntryError, WindowPlan]
     assert repr(plans[2]) == repr(plan_entry(good, RULES))
@@ -170,7 +184,7 @@ def test_an_entry_with_a_bad_word_gives_its_error_and_leaves_the_others_alone(ba
 
 def test_a_bad_word_of_a_segment_that_is_rejected_afterwards_is_found_too() -> None:
     crossing = segment(9.0, 14.0, "no-speaker", words=["x"])
-    (error,) = assert_same([entry(segment(0.0, 6.0, "a"), segment(6.0, 9.0, "b"), crossing)])
+    (error,) = assert_same([entry(segment(0.0, 6.0, "a"), segment(6.0, 9.0, "b"), crossing, strict=True)])
     assert isinstance(error, EntryError)
     assert error.code is FailureCode.BAD_TYPE
 

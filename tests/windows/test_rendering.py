@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from beam_curator.entries.entry import Entry
 from beam_curator.windows.line_windows import choose_in_row
@@ -11,7 +12,19 @@ from beam_curator.windows.overlap import OverlapRules, keep_non_overlapping
 from beam_curator.windows.rendering import Layout, expand_window, render_pieces, render_row, spans_of
 from beam_curator.windows.training_windows import build_training_windows, plan_entry
 from beam_curator.windows.window_rules import WindowRules
-from tests.talks import OVERLAP, RULES, as_json, entries, entry, overlap_rules, segment, talk, window_rules, word
+from tests.talks import (
+    ABSENT,
+    OVERLAP,
+    RULES,
+    as_json,
+    entries,
+    entry,
+    overlap_rules,
+    segment,
+    talk,
+    window_rules,
+    word,
+)
 
 Fields = dict[str, Any]
 
@@ -22,6 +35,20 @@ DIALOGUE = (
 )
 
 
+def drawn_entries() -> st.SearchStrategy[Fields]:
+    """Draw entries of which half have bad segments among others that are none."""
+    odd = entries(bad=True).filter(lambda fields: any(map(is_usable, fields["segments"])) or not fields["segments"])
+    return st.one_of(entries(), odd)
+
+
+def is_usable(item: Any) -> bool:
+    return (
+        isinstance(item, dict)
+        and not isinstance(item.get("words"), str)
+        and None not in (item.get("start"), item.get("end"))
+    )
+
+
 def render(fields: Fields, rules: WindowRules, overlap: OverlapRules, layout: Layout) -> bytes:
     parsed = Entry.from_fields(fields)
     plan = plan_entry(parsed, rules)
@@ -29,7 +56,7 @@ def render(fields: Fields, rules: WindowRules, overlap: OverlapRules, layout: La
 
 
 @settings(max_examples=200, deadline=None)
-@given(entries(), window_rules(), overlap_rules())
+@given(drawn_entries(), window_rules(), overlap_rules())
 def test_a_full_row_is_what_the_pure_functions_return(
     fields: Fields, rules: WindowRules, overlap: OverlapRules
 ) -> None:
@@ -40,13 +67,16 @@ def test_a_full_row_is_what_the_pure_functions_return(
 
 
 @settings(max_examples=200, deadline=None)
-@given(entries(), window_rules(), overlap_rules())
+@given(drawn_entries(), window_rules(), overlap_rules())
 def test_a_row_of_spans_expands_to_the_full_row(fields: Fields, rules: WindowRules, overlap: OverlapRules) -> None:
     row = json.loads(render(fields, rules, overlap, "spans"))
     full = json.loads(render(fields, rules, overlap, "full"))
     for name in ("windows", "filtered_windows"):
         row[name] = [expanded(fields, rules, window) for window in row[name]]
-    segments = [{k: v for k, v in item.items() if k not in rules.drop_fields} for item in fields["segments"]]
+    usable = {number: item for number, item in enumerate(fields["segments"]) if isinstance(item, dict)}
+    segments = {
+        number: {k: v for k, v in item.items() if k not in rules.drop_fields} for number, item in usable.items()
+    }
     for loss in row["stats"]["lost_win_full_data"]:
         cut = {"cut_words": loss.pop("cut_words")} if "cut_words" in loss else {}
         loss["window_segs"] = expand_window(Entry.from_fields(fields), rules, loss["window_segs"], **cut)
@@ -93,6 +123,16 @@ def test_a_window_is_expanded_from_its_entry() -> None:
     assert expand_window(parsed, RULES, [0, 1], 2) == [DIALOGUE[0], cut]
     assert expand_window(parsed, RULES, [2, 3]) == [DIALOGUE[2]]
     assert expand_window(parsed, RULES, [1, 1], 0) == [cut | {"end": 6.0, "text": ""}]
+
+
+def test_ranges_are_those_of_the_row_as_it_came() -> None:
+    fields = talk(None, DIALOGUE[0], segment(6.0, None), DIALOGUE[1], "x", DIALOGUE[2], segment(ABSENT, 1.0))
+    row = json.loads(render(fields, RULES, OVERLAP, "spans"))
+    assert [window["segments"] for window in row["windows"]] == [[1, 3], [3, 6]]
+    assert (row["windows"][0]["cut_words"], row["bad_segments"]) == (2, 4)
+    parsed = Entry.from_fields(fields)
+    assert [item["start"] for item in expand_window(parsed, RULES, [1, 3], 2)] == [0.0, 6.0]
+    assert [item["start"] for item in expand_window(parsed, RULES, [3, 6])] == [6.0, 14.0]
 
 
 def test_unknown_keys_pass_through_a_row_unchanged() -> None:

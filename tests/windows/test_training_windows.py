@@ -15,12 +15,14 @@ from beam_curator.windows.training_windows import (
     plan_entry,
     truncated_segment,
     without,
+    word_ends,
 )
 from beam_curator.windows.window_rules import WindowRules
 from tests.literal import literal_windows
 from tests.talks import ABSENT, RULES, as_json, entries, entry, segment, spans, talk, window_rules, word
 
 Built = dict[str, Any]
+STRICT = replace(RULES, strict=True)
 
 # limits are 8 and 12 s, 2-3 speakers; each case: segments, times of the windows, what is not 0 in the statistics
 CASES: dict[str, tuple[list[Built], list[Any], dict[str, float]]] = {
@@ -351,15 +353,68 @@ def test_a_cut_segment_keeps_its_earliest_words_in_list_order() -> None:
 def test_a_bad_word_matters_only_where_a_segment_is_cut(bad: Any, code: FailureCode, message: str) -> None:
     fields = talk(segment(0.0, 6.0, "a"), segment(6.0, 14.0, "b", words=[word(9.0), bad]))
     with pytest.raises(EntryError) as caught:
-        build_training_windows(fields, RULES)
+        build_training_windows(fields, STRICT)
     assert (caught.value.code, caught.value.message) == (code, message)
-    assert build_training_windows(fields, replace(RULES, truncation=False))["windows"] == []
+    assert build_training_windows(fields, replace(STRICT, truncation=False))["windows"] == []
+    assert len(build_training_windows(fields, RULES)["windows"]) == 1
+
+
+AB, NUMBER, CD = (
+    {"word": "in", "start": 6.0, "end": 9.0},
+    {"word": "2016,"},
+    {"word": "yes", "start": 12.0, "end": 13.0},
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "ends"),
+    [
+        ([AB, NUMBER, CD], [9.0, 12.0, 13.0]),
+        ([AB, NUMBER, NUMBER, {"word": "yes", "end": 13.0}], [9.0, 13.0, 13.0, 13.0]),
+        ([AB, {"word": "a", "start": 10.0}, "so"], [9.0, 14.0, 14.0]),
+        ([NUMBER, AB, None, word("9"), word(-2e12)], [6.0, 9.0, 14.0, 14.0, 14.0]),
+        ([AB, {"start": 11.5, "end": None}, CD], [9.0, 12.0, 13.0]),
+        ([], []),
+        (None, []),
+    ],
+)
+def test_a_word_without_an_end_lasts_until_its_neighbour_begins(words: list[Any] | None, ends: list[float]) -> None:
+    assert word_ends(segment(6.0, 14.0, words=words)) == ends
+
+
+@pytest.mark.parametrize(
+    ("latest", "kept", "text", "end"),
+    [(11.9, 1, "in", 9.0), (12.0, 2, "in 2016,", 12.0), (13.5, 3, "in 2016, yes", 13.0)],
+)
+def test_a_segment_is_cut_beside_a_word_without_times(latest: float, kept: int, text: str, end: float) -> None:
+    words = [AB, NUMBER, CD]
+    said = segment(6.0, 14.0, "b", words=words)
+    assert cut_words(entry(said), 0, latest) == (kept, end)
+    cut = truncated_segment(said, kept)
+    assert (cut["words"], cut["text"], cut["end"]) == (words[:kept], text, end)
+
+
+def test_numbers_and_bare_words_are_text() -> None:
+    said = segment(0.0, 9.0, words=[word(1.0, 2016), "so", {"end": 3.0}, word(4.0, ["x"])])
+    assert truncated_segment(said, 4)["text"] == "2016 so"
+
+
+def test_bad_segments_are_left_out_and_counted() -> None:
+    good = [segment(0.0, 5.0, "a"), segment(5.0, 10.0, "b")]
+    fields = talk(good[0], segment(5.0, None, "c"), None, good[1])
+    built, clean = build_training_windows(fields, RULES), build_training_windows(talk(*good), RULES)
+    assert built["windows"] == clean["windows"]
+    assert (list(built)[-2:], built["bad_segments"]) == (["truncation_events", "bad_segments"], 2)
+    assert [loss["index"] for loss in built["stats"]["lost_win_full_data"]] == [3]
+    assert "bad_segments" not in clean
+    with pytest.raises(EntryError, match=r"segments\[1\].end is null"):
+        build_training_windows(fields, STRICT)
 
 
 def test_a_word_time_beyond_any_double_is_refused() -> None:
     fields = talk(segment(0.0, 9.0, "a"), segment(9.0, 14.0, "b", words=[word(-(10**400))]))
     with pytest.raises(EntryError) as caught:
-        build_training_windows(fields, RULES)
+        build_training_windows(fields, STRICT)
     assert caught.value.code is FailureCode.BAD_TIME
 
 

@@ -20,7 +20,7 @@ from beam_curator.separation.child_rows import SATURATED_KEY, TrackFacts, child_
 from beam_curator.separation.recording_plan import RecordingPlan, plan_recording
 from beam_curator.separation.separate_rules import TRACKS_FOLDER, SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
-from beam_curator.separation.speaker_turns import TURN_KEYS, SpeakerTurn, turns_of_row
+from beam_curator.separation.speaker_turns import TURN_KEYS, SpeakerTurn, TurnsOfRow, turns_of_row
 from beam_curator.separation.track_names import track_names
 from beam_curator.separation.track_rows import SEPARATE_STAGE, TRACKS
 from beam_curator.sets.blocks import LineBlock
@@ -61,7 +61,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
         fields = parse_object(raw)
         whole = {key: value for key, value in fields.items() if key != "offset"}
         asked = asked_by(whole, self._rules.audio_filepath_key, member=nemo_member(place.source, fields))
-        found = turns_of_row(fields, self._rules.diar_segments_key)
+        found = self._turns(fields)
         n_speakers = len({turn.speaker for turn in found.turns})
         plan.asked.append(
             TurnsRow(
@@ -69,6 +69,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
                 recording=recording_of(asked.path, place.source, self._rules.audio_root),
                 turns_hash=hash_of(found.turns),
                 n_speakers=n_speakers,
+                n_bad=found.n_bad,
                 source=place.source,
                 position=place.position,
                 n_blocks=place.n_blocks,
@@ -78,6 +79,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
         plan.counts["plan.rows"] += 1
         plan.counts["plan.speakers"] += n_speakers
         plan.counts["plan.turns"] += len(found.turns)
+        plan.counts["plan.bad_segments"] += found.n_bad
         plan.counts["plan.turns_empty"] += found.n_empty
         plan.counts["plan.turns_no_speaker"] += found.n_no_speaker
 
@@ -89,7 +91,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
 
     def work(self, task: TrackTask, reader: AudioReader) -> Iterator[Event]:
         parents = [row.fields() for row in task.rows]
-        turns = turns_of_row(parents[0], self._rules.diar_segments_key).turns
+        turns = self._turns(parents[0]).turns
         names = self._names(task, turns)
         plan = plan_recording(turns, reader.info, self._separation)
         seconds = reader.info.n_samples / reader.info.sample_rate
@@ -107,9 +109,12 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
                 number += 1
 
     def failed(self, task: TrackTask, error: EntryError) -> Iterator[Missed | Noticed]:
-        turns = turns_of_row(task.rows[0].fields(), self._rules.diar_segments_key).turns
+        turns = self._turns(task.rows[0].fields()).turns
         yield Noticed(counts={"speakers_failed": sum(row.n_speakers for row in task.rows)})
         yield from task.missed(error, SEPARATE_STAGE, tuple(self._names(task, turns).values()))
+
+    def _turns(self, fields: dict[str, Any]) -> TurnsOfRow:
+        return turns_of_row(fields, self._rules.diar_segments_key, strict=self._rules.strict)
 
     def _names(self, task: TrackTask, turns: Sequence[SpeakerTurn]) -> dict[str, str]:
         speakers = sorted({turn.speaker for turn in turns})
@@ -127,6 +132,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
             source_audio_filepath=row.recording if in_tar else fields[self._rules.audio_filepath_key],
             recording_id=task.recording_id,
             num_speakers=len(plan.tracks),
+            bad_segments=row.n_bad,
             files=(file.written,),
         )
         child = child_row(

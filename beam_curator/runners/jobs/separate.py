@@ -74,6 +74,10 @@ class SeparateJob(Job):
                   seconds=counts["separate.spans_us"] / 1e6),
             Stage(name="write", what_in="tracks", n_in=counts["separate.tracks"], what_out="files", n_out=n_files),
         ]  # fmt: skip
+        if n_bad := counts["plan.bad_segments"]:
+            n_turns = counts["plan.turns"]
+            stages.insert(2, Stage(name="turns", what_in="turns", n_in=n_turns + n_bad, what_out="turns", n_out=n_turns,
+                                   dropped={"bad_segments": n_bad}))  # fmt: skip
         return with_times(stages, times)
 
     @staticmethod
@@ -96,7 +100,7 @@ class SeparateJob(Job):
         )
 
     def result(self, stages: Sequence[Stage]) -> str:
-        separated, tracks = stages[2], stages[3]
+        separated, tracks = stages[-3], stages[-2]
         return (
             f"{number_of(separated.n_out, 'recordings')}, {number_of(tracks.n_out, 'tracks')}, "
             f"{tracks.seconds or 0:,.1f} s"

@@ -51,8 +51,9 @@ class WindowsJob(Job):
     @staticmethod
     def stages(counts: Counter[str], n_files: int, times: Times) -> list[Stage]:
         read_failures = counts["read.failures"] + counts["file.failures"]
-        lost = {reason: counts[f"build.{reason}"] for reason in LOSSES if counts[f"build.{reason}"]}
+        lost = {reason: n for reason in ("bad_segments", *LOSSES) if (n := counts[f"build.{reason}"])}
         dropped = {"overlap": counts["overlap.dropped"]} if counts["overlap.dropped"] else {}
+        starts = counts["build.segments"] + counts["build.bad_segments"]
         rows, n_windows, n_kept = counts["read.rows"], counts["build.windows"], counts["overlap.windows"]
         entries, audio, kept_audio = (
             counts["build.rows"],
@@ -63,8 +64,7 @@ class WindowsJob(Job):
             read_stage(counts),
             Stage(name="build", what_in="rows", n_in=rows, what_out="entries", n_out=entries,
                   failures=failures_of(counts, "build"), seconds=audio),
-            Stage(name="windows", what_in="starts", n_in=counts["build.segments"], what_out="windows", n_out=n_windows,
-                  dropped=lost),
+            Stage(name="windows", what_in="starts", n_in=starts, what_out="windows", n_out=n_windows, dropped=lost),
             Stage(name="overlap", what_in="windows", n_in=n_windows, what_out="kept", n_out=n_kept,
                   dropped=dropped, seconds=kept_audio),
             Stage(name="write", what_in="rows", n_in=entries + read_failures + counts["build.failures"],

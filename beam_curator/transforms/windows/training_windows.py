@@ -53,7 +53,7 @@ def _build(
 
 def build_block(block: LineBlock, rules: WindowRules) -> tuple[EntryBlock, list[Failure]]:
     """Parse and plan the rows of one block; those that cannot be processed become failures."""
-    parsed: list[Entry | EntryError] = [_parse(line.raw) for line in block.lines]
+    parsed: list[Entry | EntryError] = [_parse(line.raw, rules) for line in block.lines]
     plans = iter(plan_block([entry for entry in parsed if isinstance(entry, Entry)], rules))
     rows: list[PlannedEntry] = []
     failures: list[Failure] = []
@@ -67,8 +67,8 @@ def build_block(block: LineBlock, rules: WindowRules) -> tuple[EntryBlock, list[
     return EntryBlock(ref=block.ref, part=block.part, rules=rules, rows=tuple(rows)), failures
 
 
-def _parse(line: bytes) -> Entry | EntryError:
+def _parse(line: bytes, rules: WindowRules) -> Entry | EntryError:
     try:
-        return Entry.from_json(line)
+        return Entry.from_json(line, strict=rules.strict)
     except EntryError as err:
         return err
