@@ -55,17 +55,18 @@ def cut_of(request: ClipRequest, info: AudioInfo, rules: CutRules) -> Cut:
       Cut(first=4000, stop=8000, clamped=True, channel=None)
     """
     check_channel(request.channel, info.n_channels)
-    first, stop = request.sample_range(info.sample_rate)
-    if first == stop:
+    first, stop = request.sample_range(info.sample_rate, info.n_samples)
+    if first == stop and request.end is not None:
         raise EntryError(
             FailureCode.EMPTY_AUDIO,
             f"{_said(request)} holds no sample at {info.sample_rate} Hz",
             "ask for a longer piece",
         )
-    if first >= 0 and stop <= info.n_samples:
+    is_lost = info.truncated and (request.end is None or stop > info.n_samples)
+    if 0 <= first < stop <= info.n_samples and not is_lost:
         return Cut(first=first, stop=stop, channel=request.channel)
     lasts = f"the recording lasts {info.n_samples / info.sample_rate:.3f} s"
-    if info.truncated and stop > info.n_samples:
+    if is_lost:
         raise EntryError(
             FailureCode.TRUNCATED_AUDIO, f"{_said(request)}, but {lasts} and was cut off", "restore the recording"
         )
@@ -79,6 +80,8 @@ def cut_of(request: ClipRequest, info: AudioInfo, rules: CutRules) -> Cut:
 
 
 def _said(request: ClipRequest) -> str:
+    if request.end is None:
+        return f"{request.start:.12g} {request.unit} to the end"
     return f"{request.start:.12g}-{request.end:.12g} {request.unit}"
 
 

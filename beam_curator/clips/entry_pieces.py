@@ -14,13 +14,13 @@ from beam_curator.clips.interval_lists import (
     in_time_order,
     span_of,
     start_of,
-    time_at,
 )
 from beam_curator.clips.records import BadInterval, ClipRequest, Fields, Interval
 from beam_curator.entries.channel_key import CHANNEL_KEY, channel_in
 from beam_curator.entries.json_lines import kind_of
 from beam_curator.failures import EntryError, FailureCode
-from beam_curator.intervals import Seconds, Span
+from beam_curator.intervals import Seconds
+from beam_curator.recordings.asked import piece_of
 
 _LISTS = frozenset(
     {"segments", "diar_segments", "windows", "filtered_windows", "filtered", "stats", "words", "filtered_dur_list"}
@@ -58,17 +58,19 @@ class EntryKeys:
     own: tuple[str, ...] = ()
 
 
+_OpenSpan = tuple[Seconds, Seconds | None]
+"""Begin and end of a piece in seconds; None for the end of its recording."""
+
+
 def request_of_manifest_row(row: Fields, path: str, keys: EntryKeys) -> ClipRequest:
-    """Ask for the piece that a row of a NeMo manifest is: `duration` seconds from `offset`, 0 where there is none.
+    """Ask for the piece that a row of a NeMo manifest is: see `piece_of`.
 
     Fields are as those of a segment; `speaker` becomes `speaker_id`.
 
     Raises:
-      EntryError: `duration` is no time, or not above 0.
+      EntryError: `offset` or `duration` is no time.
     """
-    offset = time_at(row["offset"] if row.get("offset") is not None else 0, "offset", "s")
-    span = offset, offset + time_at(row.get("duration"), "duration", "s")
-    check_forward(*span, "the row", "s")
+    span = piece_of(row)
     item = {key: value for key, value in row.items() if key not in _ABOUT_THE_ROW or key in keys.kept + keys.own}
     return _request_of_span(_times(path, span), item, {}, keys, Interval(index=0, where="the row", item=item), span)
 
@@ -166,17 +168,17 @@ def _common_fields(entry: Fields, keys: EntryKeys) -> Fields:
     return _values(entry, _ABOUT_THE_ENTRY | {keys.audio, *keys.own}, keys.kept)
 
 
-def _times(path: str, span: Span) -> Fields:
+def _times(path: str, span: _OpenSpan) -> Fields:
     start, end = span
     return {
         "original_file": path,
         "original_start_ms": milliseconds(start),
-        "original_end_ms": milliseconds(end),
-        "duration": end - start,
+        "original_end_ms": None if end is None else milliseconds(end),
+        "duration": None if end is None else end - start,
     }
 
 
-def _request(fields: Fields, combo: int, piece: Interval, span: Span) -> ClipRequest:
+def _request(fields: Fields, combo: int, piece: Interval, span: _OpenSpan) -> ClipRequest:
     return ClipRequest(
         fields=fields,
         combo=combo,
@@ -197,7 +199,7 @@ def _request_of_item(path: str, common: Fields, entry_speaker: Any, keys: EntryK
 
 
 def _request_of_span(
-    fields: Fields, item: Fields, common: Fields, keys: EntryKeys, piece: Interval, span: Span
+    fields: Fields, item: Fields, common: Fields, keys: EntryKeys, piece: Interval, span: _OpenSpan
 ) -> ClipRequest:
     """Make the request for a piece with its speaker and text, its other values, its metrics, and the common fields."""
     speaker = _first_known(item.get("speaker"), item.get("speaker_id"))

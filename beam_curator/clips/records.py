@@ -23,7 +23,7 @@ class ClipRequest:
       combo: 2 pieces by time, 3 turns of a speaker, 4 pieces of a speaker, as the reference numbers them.
       index: position of the piece among those of its row, in time order; 0 where a row is one piece.
       start: begin of the piece as it was given, in `unit`.
-      end: end of the piece as it was given, in `unit`; after `start`.
+      end: end of the piece as it was given, in `unit`; after `start`; None for the end of the recording.
       channel: to cut from, counted from 0; None where that is left to the rules. `fields` name it, too.
       unit: "ms" where times are milliseconds, as in the reference's rows; "s" where they are an entry's seconds.
     """
@@ -32,15 +32,15 @@ class ClipRequest:
     combo: int
     index: int
     start: float
-    end: float
+    end: float | None
     unit: Unit
     channel: int | None = None
 
-    def sample_range(self, sample_rate: int) -> tuple[int, int]:
+    def sample_range(self, sample_rate: int, n_samples: int = 0) -> tuple[int, int]:
         """Return `[first, stop)` in samples at a rate in Hz, as asked for: it may lie outside of the recording.
 
         Milliseconds are truncated toward zero, as in the reference; seconds go to the nearest sample. A piece shorter
-        than a sample may come out empty.
+        than a sample may come out empty; one without an end stops at `n_samples`.
 
         Example:
           >>> request = ClipRequest(fields={}, combo=2, index=0, start=1.5, end=2.25, unit="s")
@@ -49,9 +49,11 @@ class ClipRequest:
           >>> ClipRequest(fields={}, combo=2, index=0, start=1, end=999, unit="ms").sample_range(22050)
           (22, 22027)
         """
-        if self.unit == "ms":
-            return int(self.start * sample_rate / 1000), int(self.end * sample_rate / 1000)
-        return round(self.start * sample_rate), round(self.end * sample_rate)
+        first = self._sample(self.start, sample_rate)
+        return first, n_samples if self.end is None else self._sample(self.end, sample_rate)
+
+    def _sample(self, time: float, sample_rate: int) -> int:
+        return int(time * sample_rate / 1000) if self.unit == "ms" else round(time * sample_rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,13 +70,13 @@ def requests_of_row(
     A row of combo 2 or 4 is one piece. A row of combo 3 has one for each of its turns, an entry one for each item of
     the list that is cut; these may be none, and one that is wrong stands as a `BadInterval` beside the others. Times
     are checked for being times, not against the recording, which is not known here. A row that this extraction wrote
-    is taken as it was before: what its cut added is left out. A row of a NeMo manifest, with `audio_filepath`,
-    `duration` and perhaps `offset`, is one piece, too.
+    is taken as it was before: what its cut added is left out. A row of a NeMo manifest, with `audio_filepath` and
+    `duration` or `offset`, is one piece, too.
 
     Args:
       row: a row of the reference or of a NeMo manifest, or an entry.
       what: what is cut. "auto" takes rows where there is the key `original_file`, else the first that is there of
-        `filtered_windows`, `segments` and `diar_segments`, else `duration` for a row of a NeMo manifest.
+        `filtered_windows`, `segments` and `diar_segments`, else `duration` or `offset` for a row of a NeMo manifest.
       keys: names of keys from the user. `keys.audio` names the recording; "" means `original_file` in rows and
         `audio_filepath` in entries. With another key "auto" also takes a row for one that has it beside
         `original_end_ms`. `original_file` of the clips is always the recording they were cut from.
@@ -109,18 +109,18 @@ def _what_of(row: Mapping[str, Any], audio_key: str) -> str:
     for key in _ENTRY_REQUESTS:
         if key in row:
             return key
-    if "duration" in row:
+    if "duration" in row or "offset" in row:
         return "rows"
     raise EntryError(
         FailureCode.MISSING_KEY,
-        "the row has none of 'original_file', 'filtered_windows', 'segments', 'diar_segments' and 'duration'",
+        "the row has none of 'original_file', 'filtered_windows', 'segments', 'diar_segments', 'duration' and 'offset'",
         "write rows of clips with original_file, rows of a NeMo manifest, or entries with one of these lists",
     )
 
 
 def _is_manifest_row(row: Mapping[str, Any], audio_key: str) -> bool:
     is_clip = "original_file" in row or "original_end_ms" in row
-    return not is_clip and (audio_key or "audio_filepath") in row and "duration" in row
+    return not is_clip and (audio_key or "audio_filepath") in row and ("duration" in row or "offset" in row)
 
 
 def _requests_of_plain_row(row: Fields, audio_key: str) -> list[ClipRequest | BadInterval]:
@@ -133,10 +133,12 @@ def _requests_of_plain_row(row: Fields, audio_key: str) -> list[ClipRequest | Ba
     if "original_end_ms" not in row:
         raise EntryError(FailureCode.MISSING_KEY, "key 'original_end_ms' is absent", "add the end time in milliseconds")
     start = time_at(row.get("original_start_ms", 0), "original_start_ms", "ms")
-    end = time_at(row["original_end_ms"], "original_end_ms", "ms")
+    end = None
+    if row["original_end_ms"] is not None or "duration" not in row or row["duration"] is not None:
+        end = time_at(row["original_end_ms"], "original_end_ms", "ms")
+        check_forward(start, end, "the row", "ms")
     if row.get("duration") is not None:
         time_at(row["duration"], "duration", "s")
-    check_forward(start, end, "the row", "ms")
     channel = channel_in(row)
     return [ClipRequest(fields=row, combo=combo, index=0, start=start, end=end, unit="ms", channel=channel)]
 

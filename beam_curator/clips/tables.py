@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from beam_curator.clips.entry_pieces import milliseconds
 from beam_curator.clips.records import Fields
 from beam_curator.entries.own_keys import ORIGIN_KEY, moved_aside, moved_back
 from beam_curator.intervals import Seconds
@@ -78,7 +79,8 @@ def clip_row(fields: Mapping[str, Any], index: int, cut: CutFacts) -> Fields:
     """Return the row of a clip: the fields of its request, then those that the cut adds.
 
     An input's own value under one of `CUT_KEYS` (rows of the reference carry the recording's `sample_rate`) moves, in
-    its place, to the same key with `input_` before it: nothing is lost, and `fields_before_cut` brings it back.
+    its place, to the same key with `input_` before it: nothing is lost, and `fields_before_cut` brings it back. The
+    end of a piece that reaches to the end of its recording is filled in.
 
     Args:
       fields: of the request.
@@ -94,6 +96,9 @@ def clip_row(fields: Mapping[str, Any], index: int, cut: CutFacts) -> Fields:
        'n_samples': 16, 'real_start_sec': 0.5, 'real_end_sec': 0.501}
     """
     row = moved_aside(fields, _CUT)
+    if row.get("original_end_ms", 0) is None:
+        row["original_end_ms"] = milliseconds(cut.real_end_sec)
+        row["duration"] = (row["original_end_ms"] - row.get("original_start_ms", 0)) / 1000
     row["extracted_path"], row["segment_index"] = cut.extracted_path, index
     for key in _FACTS:
         row[key] = getattr(cut, key)

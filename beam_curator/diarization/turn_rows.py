@@ -54,7 +54,8 @@ def count_entry(row: dict[str, Any]) -> Iterator[Count]:
 
 def _seconds_heard(row: dict[str, Any]) -> Seconds:
     """Return the length in seconds of the piece that the row of an entry asked for, or of its whole recording."""
-    start, end = piece_of({"offset": row.get("input_offset"), "duration": row.get("input_duration")})
+    asked = {"offset": row.get("input_offset"), "duration": row.get("input_duration")}
+    start, end = piece_of(asked | {"track_duration": row.get("track_duration")})
     duration: Seconds = row["duration"]
     return (duration if end is None else min(end, duration)) - start
 

@@ -39,8 +39,7 @@ class Asked:
 def asked_by(row: Mapping[str, Any], filepath_key: str, *, member: str | None = None) -> Asked:
     """Return the recording, or the piece of one, that a row asks for.
 
-    A row with `offset` is one piece of its recording, as in manifests of NeMo: `duration` says how long, and null or
-    no `duration` means to the end. Without `offset` it is the whole recording, whatever `duration` says.
+    A row with `offset` or `duration` may be a piece of its recording: see `piece_of`.
 
     Args:
       row: of a manifest.
@@ -63,28 +62,36 @@ def asked_by(row: Mapping[str, Any], filepath_key: str, *, member: str | None = 
             "write the name as a string, or leave the key out",
         )
     start, end = piece_of(row)
-    name = session if session is not None else stem_of(path)
-    return Asked(path=path, name=name, start=start, end=end, channel=channel_of_row(row, filepath_key))
+    return Asked(
+        path=path,
+        name=session if session is not None else stem_of(path),
+        start=float(start),
+        end=None if end is None else float(end),
+        channel=channel_of_row(row, filepath_key),
+    )
 
 
 def piece_of(row: Mapping[str, Any]) -> tuple[Seconds, Seconds | None]:
     """Return where the piece that a row asks for begins and ends; None for the end of the recording.
+
+    As in manifests of NeMo it is `duration` seconds long from `offset` on. Where one of them is null or absent, it
+    begins with the recording, or ends with it. In the row of a track `duration` says how long its speaker talks, and
+    `track_duration` how long it is.
 
     Raises:
       EntryError: it is none.
 
     Example:
       >>> piece_of({"offset": 1.5, "duration": 2}), piece_of({"offset": 1.5}), piece_of({"duration": 2})
-      ((1.5, 3.5), (1.5, None), (0.0, None))
+      ((1.5, 3.5), (1.5, None), (0, 2))
     """
-    if row.get("offset") is None:
-        return 0.0, None
-    start = _seconds(row["offset"], "offset")
-    if row.get("duration") is None:
+    start = 0 if row.get("offset") is None else _seconds(row["offset"], "offset")
+    key = "track_duration" if row.get("track_duration") is not None else "duration"
+    if row.get(key) is None:
         return start, None
-    duration = _seconds(row["duration"], "duration")
+    duration = _seconds(row[key], key)
     if duration == 0:
-        raise EntryError(FailureCode.BAD_TIME, "duration is 0, expected seconds above it", "leave the row out")
+        raise EntryError(FailureCode.BAD_TIME, f"{key} is 0, expected seconds above it", "leave the row out")
     return start, start + duration
 
 
@@ -98,7 +105,7 @@ def _seconds(value: Any, key: str) -> Seconds:
     if not 0 <= value <= _LONGEST:
         found = "of hundreds of digits" if abs(value) > _LARGEST else f"{value:g}"
         raise EntryError(FailureCode.BAD_TIME, f"{key} {found} s is no time in a recording", "write seconds from 0 on")
-    return float(value)
+    return value
 
 
 _LONGEST = 1e9

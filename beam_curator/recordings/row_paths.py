@@ -34,6 +34,12 @@ def path_in(row: Mapping[str, Any], key: str, cure: str) -> str:
             f"add '{key}', or {cure}",
         )
     path = row[key]
+    if isinstance(path, (list, tuple)) and path:
+        raise EntryError(
+            FailureCode.BAD_TYPE,
+            f"{key} is an array of {len(path)}, expected the path of one recording",
+            "join files that hold a channel each into one, as `sox -M left.wav right.wav joined.wav` does, and name it",
+        )
     if not isinstance(path, str) or not path:
         found = "empty" if path == "" else kind_of(path)
         raise EntryError(

@@ -76,10 +76,10 @@ def member_locator(archive: str, member: str) -> str:
 def nemo_member(manifest_source: str, row: Mapping[str, object]) -> str | None:
     """Name the recording of a row of a NeMo tarred dataset, None where the row or its manifest is not of that form.
 
-    Of that form is a row of `FOLDER/sharded_manifests/manifest_3.json` (or `.jsonl`) with `"shard_id": 3` and an
-    `audio_filepath` without a slash; its audio is in `FOLDER/audio_3.tar`, which is named from the manifest's folder
-    as any relative path of a row is. A name that ends in `-sub1`, `-sub2`, … before its extension stands for the same
-    member without that ending, cut by the row's `offset` and `duration`.
+    Of that form is a row of `FOLDER/sharded_manifests/manifest_3.json` (or `.jsonl`) with `"shard_id": 3` and a
+    relative `audio_filepath`, which may lie in a folder of the tar; its audio is in `FOLDER/audio_3.tar`, which is
+    named from the manifest's folder as any relative path of a row is. A name that ends in `-sub1`, `-sub2`, … before
+    its extension stands for the same member without that ending, cut by the row's `offset` and `duration`.
 
     The form is that of NeMo's scripts/speech_recognition/convert_to_tarred_audio_dataset.py and of the readers
     beside it (`is_tarred_dataset`, `LazyNeMoTarredIterator`).
@@ -94,7 +94,7 @@ def nemo_member(manifest_source: str, row: Mapping[str, object]) -> str | None:
     name, shard = row.get("audio_filepath"), row.get("shard_id")
     if source is None or type(name) is not str or type(shard) is not int or str(shard) != source["shard"]:
         return None
-    if not name or "/" in name:
+    if not name or name.startswith("/") or "://" in name or split_locator(name)[1] is not None:
         return None
     piece = _NEMO_PIECE.fullmatch(name)
     member = name if piece is None else piece["stem"] + (piece["extension"] or "")

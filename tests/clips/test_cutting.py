@@ -66,6 +66,17 @@ def test_what_lies_outside_is_refused_always(start: float, end: float) -> None:
         assert caught.value.cure == "mend the times; rows are in milliseconds, entries in seconds"
 
 
+def test_a_piece_without_an_end_reaches_to_that_of_its_recording() -> None:
+    info = replace(INFO, sample_rate=8000, n_samples=16000)
+    for rules in (CLAMPED, FAILING):
+        assert cut_of(request(0.5, None, "s"), info, rules) == Cut(first=4000, stop=16000)
+        assert cut_of(request(500, None, "ms"), info, rules) == Cut(first=4000, stop=16000)
+    for start, recording, code in ((2, info, "out_of_range"), (0.5, replace(info, truncated=True), "truncated_audio")):
+        with pytest.raises(EntryError) as caught:
+            cut_of(request(start, None, "s"), recording, CLAMPED)
+        assert caught.value.code == code
+
+
 def test_less_than_a_sample_is_empty() -> None:
     with pytest.raises(
         EntryError, match=r"empty_audio: 0\.01-0\.02 ms holds no sample at 8000 Hz: ask for a longer piece"
@@ -163,9 +174,14 @@ def test_pieces_of_a_clip_are_the_clip(mono: str, sample_rate: int | None, monke
 
 @pytest.mark.parametrize(
     ("start", "end", "unit", "said"),
-    [(2.5, 3, "s", "2.5-3 s"), (3600123, 3601000, "ms", "3600123-3601000 ms"), (0.1 + 0.2, 5, "ms", "0.3-5 ms")],
+    [
+        (2.5, 3, "s", "2.5-3 s"),
+        (2.5, None, "s", "2.5 s to the end"),
+        (3600123, 3601000, "ms", "3600123-3601000 ms"),
+        (0.1 + 0.2, 5, "ms", "0.3-5 ms"),
+    ],
 )
-def test_a_request_says_what_it_asked_for(start: float, end: float, unit: Any, said: str) -> None:
+def test_a_request_says_what_it_asked_for(start: float, end: float | None, unit: Any, said: str) -> None:
     with pytest.raises(EntryError) as caught:
         cut_of(request(start, end, unit), replace(INFO, n_samples=1), FAILING)
     assert caught.value.message == f"{said}, but the recording lasts 0.000 s"

@@ -13,6 +13,7 @@ from beam_curator.clips.entry_pieces import EntryKeys
 from beam_curator.clips.records import BadInterval, ClipRequest
 from beam_curator.clips.requests import WHATS, What, combo_of, detect_combo, requests_of_row
 from beam_curator.failures import EntryError, FailureCode
+from beam_curator.recordings.asked import asked_by
 from beam_curator.recordings.row_paths import resolve_recording
 
 ROW = {"original_file": "talks/a.wav", "original_start_ms": 500, "original_end_ms": 1250, "duration": 0.75, "mos": 3.5}
@@ -130,7 +131,7 @@ def test_a_bad_turn_leaves_the_others_alone() -> None:
     [
         ({"original_file": ""}, "bad_type", "original_file is empty, expected the path of the recording"),
         ({"original_file": None}, "bad_type", "original_file is null, expected the path of the recording"),
-        ({"original_file": ["a"]}, "bad_type", "original_file is an array, expected the path of the recording"),
+        ({"original_file": ["a"]}, "bad_type", "original_file is an array of 1, expected the path of one recording"),
         ({"original_start_ms": None}, "bad_time", "original_start_ms is null, expected milliseconds"),
         ({"original_end_ms": "1250"}, "bad_time", "original_end_ms is a string, expected milliseconds"),
         ({"original_end_ms": True}, "bad_time", "original_end_ms is a boolean, expected milliseconds"),
@@ -147,12 +148,43 @@ def test_a_row_that_cannot_be_cut_says_why(change: dict[str, Any], code: str, me
     assert (error.code, error.message[: len(message)]) == (code, message)
 
 
+@pytest.mark.parametrize(
+    ("times", "start", "end"),
+    [
+        ({"duration": 5.0}, 0, 5.0),
+        ({"offset": None, "duration": 5}, 0, 5),
+        ({"offset": 1.5, "duration": 2}, 1.5, 3.5),
+        ({"offset": 2.0, "duration": None}, 2.0, None),
+        ({"offset": 2.0}, 2.0, None),
+        ({"duration": None}, 0, None),
+    ],
+)
+def test_a_row_of_nemo_is_a_piece_to_every_job(times: dict[str, Any], start: float, end: float | None) -> None:
+    row = {"audio_filepath": "a.wav", "text": "hi", **times}
+    [request] = requests_of_row(row, "auto")
+    assert isinstance(request, ClipRequest)
+    assert (request.start, request.end, request.fields["text"]) == (start, end, "hi")
+    wanted = asked_by(row, "audio_filepath")
+    assert (wanted.start, wanted.end) == (start, end)
+    [again] = requests_of_row(request.fields, "auto")
+    assert isinstance(again, ClipRequest)
+    assert (again.start, again.end) == (start * 1000, None if end is None else end * 1000)
+
+
+@pytest.mark.parametrize("times", [{"duration": "5"}, {"duration": 0}, {"offset": -1}, {"offset": 1, "duration": -2}])
+def test_a_row_of_nemo_with_other_times_is_refused_by_every_job(times: dict[str, Any]) -> None:
+    row = {"audio_filepath": "a.wav", **times}
+    with pytest.raises(EntryError) as caught:
+        asked_by(row, "audio_filepath")
+    assert str(error_of(row)) == str(caught.value)
+
+
 def test_missing_keys_are_named() -> None:
     assert error_of({"original_file": "a.wav"}).message == "key 'original_end_ms' is absent"
     assert error_of({"segments": []}).message == "key 'audio_filepath' is absent, expected the path of the recording"
     assert error_of(ROW, "segments").message == "key 'audio_filepath' is absent, expected the path of the recording"
     assert error_of({"audio_filepath": "a.wav"}).message == (
-        "the row has none of 'original_file', 'filtered_windows', 'segments', 'diar_segments' and 'duration'"
+        "the row has none of 'original_file', 'filtered_windows', 'segments', 'diar_segments', 'duration' and 'offset'"
     )
     assert {error_of({}).code, error_of({}, "rows").code} == {FailureCode.MISSING_KEY}
     with pytest.raises(ValueError, match="what 'windows' is not known"):

@@ -110,6 +110,12 @@ def test_a_claimed_duration_goes_before_the_times(fields: dict[str, Any], durati
     assert claimed_duration(fields) == duration
 
 
+def test_the_end_of_a_piece_without_one_is_filled_in() -> None:
+    fields = {"original_file": "a.wav", "original_start_ms": 500, "original_end_ms": None, "duration": None, "mos": 3}
+    row = clip_row(fields, 0, CUT)
+    assert list(row.items())[:5] == [*(fields | {"original_end_ms": 1250, "duration": 0.75}).items()]
+
+
 def test_a_clips_row_is_its_fields_and_then_the_cut() -> None:
     row = clip_row(ROW, 4, CUT)
     assert list(row.items()) == [

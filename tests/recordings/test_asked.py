@@ -11,8 +11,10 @@ from beam_curator.recordings.recording_ids import identity_of, ids_of
 ROWS: list[tuple[dict[str, Any], Asked]] = [
     ({"audio_filepath": "x/a.b.wav"}, Asked(path="x/a.b.wav", name="a.b")),
     ({"audio_filepath": "a.wav", "session_name": "s 1"}, Asked(path="a.wav", name="s 1")),
-    ({"audio_filepath": "a.wav", "session_name": None, "duration": 5}, Asked(path="a.wav", name="a")),
-    ({"audio_filepath": "a.wav", "offset": None, "duration": "?"}, Asked(path="a.wav", name="a")),
+    ({"audio_filepath": "a.wav", "session_name": None, "duration": 5}, Asked(path="a.wav", name="a", end=5.0)),
+    ({"audio_filepath": "a.wav", "offset": None, "duration": None}, Asked(path="a.wav", name="a")),
+    ({"audio_filepath": "a.wav", "offset": 2}, Asked(path="a.wav", name="a", start=2.0)),
+    ({"audio_filepath": "a.wav", "duration": 1.5, "track_duration": 4}, Asked(path="a.wav", name="a", end=4.0)),
     ({"audio_filepath": "a.wav", "offset": 2, "duration": None}, Asked(path="a.wav", name="a", start=2.0)),
     ({"audio_filepath": "a.wav", "offset": 0, "duration": 1.5}, Asked(path="a.wav", name="a", end=1.5)),
 ]
@@ -26,7 +28,10 @@ def test_what_a_row_asks_for(row: dict[str, Any], asked: Asked) -> None:
 BAD: list[tuple[dict[str, Any], FailureCode, str]] = [
     ({}, FailureCode.MISSING_KEY, "key 'audio_filepath' is absent"),
     ({"audio_filepath": ""}, FailureCode.BAD_TYPE, "audio_filepath is empty"),
-    ({"audio_filepath": ["a.wav"]}, FailureCode.BAD_TYPE, "audio_filepath is an array"),
+    ({"audio_filepath": ["a.wav"]}, FailureCode.BAD_TYPE, "audio_filepath is an array of 1, expected the path of one"),
+    ({"audio_filepath": []}, FailureCode.BAD_TYPE, "audio_filepath is an array, expected the path"),
+    ({"audio_filepath": "a", "duration": "?"}, FailureCode.BAD_TYPE, "duration is a string"),
+    ({"audio_filepath": "a", "duration": 0}, FailureCode.BAD_TIME, "duration is 0"),
     ({"audio_filepath": "a", "session_name": 7}, FailureCode.BAD_TYPE, "session_name is a number"),
     ({"audio_filepath": "a", "session_name": ""}, FailureCode.BAD_TYPE, "session_name is empty"),
     ({"audio_filepath": "a", "offset": "1"}, FailureCode.BAD_TYPE, "offset is a string"),

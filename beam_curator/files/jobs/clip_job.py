@@ -113,8 +113,8 @@ class ClipJob(RequestJob):
         recording = task.unpacked()
         names = self._names(recording)
         requests = [request for _, request in recording.requests]
-        rate = reader.info.sample_rate
-        for index in sorted(range(len(requests)), key=lambda index: requests[index].sample_range(rate)):
+        rate, n_samples = reader.info.sample_rate, reader.info.n_samples
+        for index in sorted(range(len(requests)), key=lambda index: requests[index].sample_range(rate, n_samples)):
             cut = cut_clip(reader, requests[index], self._rules, self._output_format)
             if isinstance(cut, EntryError):
                 yield missed_clip(cut, recording, index, names[index])

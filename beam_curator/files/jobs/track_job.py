@@ -33,6 +33,9 @@ from beam_curator.sets.set_options import InputOptions, output_config
 
 TrackTask = RowsTask[TurnsRow]
 
+_OF_A_PIECE = ("offset", "duration", "track_duration")
+"""Keys by which a row asks for a piece: turns are those of the whole recording."""
+
 
 class TrackJob(OpenedJob[TurnsRow, TrackTask]):
     """Rows with turns to tracks and their rows.
@@ -59,7 +62,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
 
     def _plan_line(self, plan: BlockPlan[TurnsRow], raw: bytes, place: LinePlace) -> None:
         fields = parse_object(raw)
-        whole = {key: value for key, value in fields.items() if key != "offset"}
+        whole = {key: value for key, value in fields.items() if key not in _OF_A_PIECE}
         asked = asked_by(whole, self._rules.audio_filepath_key, member=nemo_member(place.source, fields))
         found = self._turns(fields)
         n_speakers = len({turn.speaker for turn in found.turns})

@@ -275,6 +275,19 @@ class TestNeMoManifest:
         ]
         assert metadata_of(out)[0]["text"] == "hi"
 
+    @pytest.mark.parametrize("pack", [[], ["--pack", "nemo-tar"]])
+    def test_rows_without_duration_reach_to_the_end(self, folder: Path, tmp_path: Path, pack: list[str]) -> None:
+        rows = [{"audio_filepath": "meet.wav", "offset": 1.0}, {"audio_filepath": "gone.wav", "duration": None}]
+        out = extract(write_rows(folder / "m.json", rows), tmp_path / "out", *pack, code=3)
+        (row,) = clip_rows(out)
+        end = row["real_end_sec"]
+        assert end == row["original_end_ms"] / 1000 > 1.0
+        assert (row["real_start_sec"], row["duration"], row.get("clamped")) == (1.0, end - 1, None)
+        (letter,) = failures_in(out)
+        assert json.loads(letter["payload"])["original_end_ms"] is None
+        again = write_rows(folder / "again.jsonl", [json.loads(letter["payload"]) | {"original_file": "meet.wav"}])
+        assert [row["real_end_sec"] for row in clip_rows(extract(again, tmp_path / "again"))] == [end]
+
 
 class TestChained:
     @pytest.mark.parametrize("layout", ["full", "spans"])

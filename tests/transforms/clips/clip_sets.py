@@ -33,7 +33,7 @@ def piece(path: object, start_ms: float, end_ms: float, **fields: Any) -> dict[s
     return {"original_file": str(path), "original_start_ms": start_ms, "original_end_ms": end_ms} | fields
 
 
-def request(start: float, end: float, unit: Any = "ms", combo: int = 2, **fields: Any) -> ClipRequest:
+def request(start: float, end: float | None, unit: Any = "ms", combo: int = 2, **fields: Any) -> ClipRequest:
     """Make the request of a piece."""
     return ClipRequest(fields=fields, combo=combo, index=0, start=start, end=end, unit=unit)
 
