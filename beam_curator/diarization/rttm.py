@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from beam_curator.diarization.turns import Overlap, Turn
 from beam_curator.intervals import Seconds, Span, united
 
 LATEST: Seconds = 1e9
 """Latest time that is read, 31 years: a sum of times beyond it has no milliseconds left, or is no number."""
+
+T = TypeVar("T")
+
+_MOST_TOLD = 20
+"""Lines that one error names; further ones are counted."""
 
 _EMPTY = "%"
 """Stands for an empty field: no other text is escaped to it."""
@@ -43,9 +49,25 @@ class LineError(ValueError):
         return f"line {number}: {message}: {cure}"
 
 
+class LinesError(LineError):
+    """Several lines that cannot be read, as one error, which stands at the first of them."""
+
+    def __init__(self, errors: Sequence[LineError]) -> None:
+        super().__init__(*errors[0].args)
+        self.args = (tuple(errors),)
+
+    def __str__(self) -> str:
+        (errors,) = self.args
+        told = [f"\n  {error}" for error in errors[:_MOST_TOLD]]
+        more = len(errors) - len(told)
+        return f"{len(errors):,} lines cannot be read:{''.join(told)}" + (f"\n  and {more:,} more" if more else "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RttmTurn:
     """A SPEAKER line: who speaks in which recording, half-open, in seconds; names are unescaped.
+
+    `end` is `start` where a line has no duration: such a turn says nothing, and no scorer counts it.
 
     Attributes:
       channel: as the line has it, commonly a number from 1.
@@ -155,20 +177,23 @@ def parse_rttm(text: str) -> list[RttmTurn]:
     Blank lines, comments (`;;`) and the other line types of the format are skipped.
 
     Raises:
-      LineError: a line has another type or number of fields (9 or 10), a time that is no number of seconds, no positive
-        duration, or an end behind `LATEST`.
+      LineError: a line has another type or number of fields (8 to 10), a time that is no number of seconds, or an end
+        behind `LATEST`; a LinesError where there are several such lines.
 
     Example:
       >>> parse_rttm("SPEAKER a 1 0.500 1.500 <NA> <NA> bob <NA> <NA>")
       [RttmTurn(recording_id='a', start=0.5, end=2.0, speaker='bob')]
     """
-    return [_parsed(fields, number) for number, fields in _lines_of(text) if not _OTHER_TYPES.fullmatch(fields[0])]
+    return [turn for turn in _parsed_lines(text, _turn) if turn is not None]
 
 
-def _parsed(fields: list[str], number: int) -> RttmTurn:
+def _turn(fields: list[str], number: int) -> RttmTurn | None:
+    """Read a line; None where it is of a type that has no turn."""
+    if _OTHER_TYPES.fullmatch(fields[0]):
+        return None
     if fields[0] != "SPEAKER":
         raise LineError(number, f"type {fields[0][:40]!r}, expected SPEAKER", "give an RTTM, or start comments with ;;")
-    if len(fields) not in (9, 10):
+    if not 8 <= len(fields) <= 10:
         cure = "escape blanks in names as %20" if len(fields) > 10 else "mend the line"
         raise LineError(number, f"{len(fields)} fields, expected 10", cure)
     start = _seconds_in(fields[3], "start", number)
@@ -176,8 +201,6 @@ def _parsed(fields: list[str], number: int) -> RttmTurn:
     if not start + duration <= LATEST:
         what = f"start {fields[3][:40]} and duration {fields[4][:40]}, expected an end at {LATEST:g} s or before"
         raise LineError(number, what, "mend the line")
-    if duration == 0:
-        raise LineError(number, f"duration {fields[4]}, expected more than 0", "remove the line")
     return RttmTurn(
         recording_id=unescape_field(fields[1]),
         start=start,
@@ -212,21 +235,20 @@ def parse_uem(text: str, *, by_channel: bool = False) -> dict[str, tuple[Span, .
 
     Raises:
       LineError: a line has not four fields, a time that is no number of seconds, an end not behind its start, or one
-        behind `LATEST`.
+        behind `LATEST`; a LinesError where there are several such lines.
 
     Example:
       >>> parse_uem(";; two parts\\na 1 8.000 12.500\\na 1 0.000 5.000")
       {'a': ((0.0, 5.0), (8.0, 12.5))}
     """
     parts: dict[str, list[Span]] = {}
-    for number, fields in _lines_of(text):
-        span = _uem_span(fields, number)
-        name = name_of(unescape_field(fields[0]), fields[1], by_channel=by_channel)
+    for (recording_id, channel), span in _parsed_lines(text, _uem_part):
+        name = name_of(recording_id, channel, by_channel=by_channel)
         parts.setdefault(name, []).append(span)
     return {name: tuple(united(spans)) for name, spans in parts.items()}
 
 
-def _uem_span(fields: list[str], number: int) -> Span:
+def _uem_part(fields: list[str], number: int) -> tuple[tuple[str, str], Span]:
     if len(fields) != 4:
         what = f"{len(fields)} fields, expected 4: recording, channel, start, end"
         cure = "mend the line, and escape blanks in names as %20" if len(fields) > 4 else "mend the line"
@@ -236,15 +258,27 @@ def _uem_span(fields: list[str], number: int) -> Span:
         raise LineError(number, f"end {fields[3]}, expected more than the start {fields[2]}", "mend the line")
     if end > LATEST:
         raise LineError(number, f"end {fields[3][:40]}, expected {LATEST:g} s or less", "mend the line")
-    return start, end
+    return (unescape_field(fields[0]), fields[1]), (start, end)
 
 
-def _lines_of(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number, from 1, and the fields of each line that is neither blank nor a comment."""
+def _parsed_lines(text: str, parse: Callable[[list[str], int], T]) -> list[T]:
+    """Parse the fields of each line that is neither blank nor a comment; `parse` takes its number, from 1, too.
+
+    Raises:
+      LineError: that of the one line that cannot be read, or a LinesError of all of them.
+    """
+    parsed: list[T] = []
+    errors: list[LineError] = []
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         fields = line.split()
-        if fields and not fields[0].startswith(";;"):
-            yield number, fields
+        try:
+            if fields and not fields[0].startswith(";;"):
+                parsed.append(parse(fields, number))
+        except LineError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0] if len(errors) == 1 else LinesError(errors)
+    return parsed
 
 
 def _seconds_in(field: str, what: str, number: int) -> Seconds:

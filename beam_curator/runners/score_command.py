@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from beam_curator.files import storage
@@ -41,8 +42,8 @@ def run_score_command(arguments: argparse.Namespace) -> int:
       OSError: the report cannot be written.
     """
     by_channel = arguments.by_channel
-    reference, reference_files = read_turns(arguments.reference, by_channel=by_channel)
-    hypothesis, hypothesis_files = read_turns(arguments.hypothesis, by_channel=by_channel)
+    reference, reference_files, n_empty = read_turns(arguments.reference, by_channel=by_channel)
+    hypothesis, hypothesis_files, n_empty_hypothesis = read_turns(arguments.hypothesis, by_channel=by_channel)
     uem, uem_files = (None, []) if arguments.uem is None else read_uem(arguments.uem, by_channel=by_channel)
     if by_channel:
         heard = hypothesis if uem is None else {name: turns for name, turns in hypothesis.items() if name in uem}
@@ -53,6 +54,7 @@ def run_score_command(arguments: argparse.Namespace) -> int:
         pairing = pair_recordings(reference, hypothesis)
         _speak_of(pairing, strict=arguments.strict)
         report = _scored(arguments, pairing, reference, hypothesis, uem)
+        report = replace(report, empty_turns=(n_empty, n_empty_hypothesis))
     except ModuleNotFoundError as err:
         package = err.name or "something of it"
         raise UsageError(f"score needs pyannote.metrics, and {package} is not installed: {_EVAL}") from err

@@ -2,9 +2,10 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
@@ -60,25 +61,33 @@ class _Row(msgspec.Struct, frozen=True):
     rttm_filepath: str | None = None
 
 
-def read_turns(given: str, *, by_channel: bool = False) -> tuple[dict[str, Speakers], list[str]]:
+class Turns(NamedTuple):
+    """The turns of one side: speakers of each recording or channel, by `name_of`, the files, and lines of no length."""
+
+    recordings: dict[str, Speakers]
+    files: list[str]
+    n_empty: int
+
+
+def read_turns(given: str, *, by_channel: bool = False) -> Turns:
     """Read who speaks when in the recordings of one side.
 
     Args:
       given: an RTTM, a glob, a directory tree with .rttm files, or an output set of `diarize`.
       by_channel: tell the channels of a recording apart; one without turns has a first channel.
 
-    Returns:
-      Speakers of each recording or channel, by `name_of`, and the files that were read.
-
     Raises:
       UsageError: something is missing or broken, or two files have the same recording.
     """
     given = storage.plain_path(given)
     _check(given)
+    n_empty: Counter[str] = Counter()
     if is_output_set(given):
-        return _gathered(_turns_of_set(given, by_channel=by_channel), "turns")
-    files = ((path, _turns_of(path, by_channel=by_channel)) for path in _listed(given, RTTM))
-    return _gathered(files, "turns")
+        recordings, files = _gathered(_turns_of_set(given, n_empty, by_channel=by_channel), "turns")
+    else:
+        found = ((path, _turns_of(path, n_empty, by_channel=by_channel)) for path in _listed(given, RTTM))
+        recordings, files = _gathered(found, "turns")
+    return Turns(recordings, files, n_empty.total())
 
 
 def read_uem(given: str, *, by_channel: bool = False) -> tuple[dict[str, tuple[Span, ...]], list[str]]:
@@ -188,10 +197,11 @@ def _file_name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _turns_of(path: str, *, by_channel: bool) -> dict[str, Speakers]:
+def _turns_of(path: str, n_empty: Counter[str], name: str = "", *, by_channel: bool) -> dict[str, Speakers]:
     """Read an RTTM; one without turns is that of a recording of its own name, in which nobody talks."""
-    name = _file_name(path)
-    return _recordings(_read(path, parse_rttm), name.rpartition(".")[0] or name, by_channel=by_channel)
+    turns = _read(path, parse_rttm)
+    n_empty[path] = sum(turn.start == turn.end for turn in turns)
+    return _recordings(turns, name or _file_name(path).rpartition(".")[0] or _file_name(path), by_channel=by_channel)
 
 
 def _recordings(turns: Iterable[RttmTurn], name: str, *, by_channel: bool) -> dict[str, Speakers]:
@@ -200,7 +210,7 @@ def _recordings(turns: Iterable[RttmTurn], name: str, *, by_channel: bool) -> di
     return found or {name_of(name, channel_field(None), by_channel=by_channel): {}}
 
 
-def _turns_of_set(directory: str, *, by_channel: bool) -> Iterator[File[Speakers]]:
+def _turns_of_set(directory: str, n_empty: Counter[str], *, by_channel: bool) -> Iterator[File[Speakers]]:
     """Yield the turns of each recording of a set: from its RTTM, or from its segments where it has none."""
     seen = set()
     for row in _rows_of_set(directory):
@@ -210,7 +220,7 @@ def _turns_of_set(directory: str, *, by_channel: bool) -> Iterator[File[Speakers
         seen.add(name)
         if row.rttm_filepath is not None:
             path = storage.join(directory, row.rttm_filepath)
-            yield path, _recordings(_read(path, parse_rttm), name, by_channel=by_channel)
+            yield path, _turns_of(path, n_empty, name, by_channel=by_channel)
         else:
             turns = (
                 RttmTurn(

@@ -19,7 +19,7 @@ Recordings = Mapping[str, Speakers]
 
 
 def recordings_of(turns: Iterable[RttmTurn], *, by_channel: bool = False) -> dict[str, Speakers]:
-    """Group turns by recording, or by channel, and by speaker; turns of one speaker that overlap are united.
+    """Group turns by recording or channel, and by speaker; those of a speaker that overlap are united, empty ones gone.
 
     Example:
       >>> turns = [("a", 0.0, 2.0), ("a", 1.0, 3.0), ("b", 5.0, 6.0)]
@@ -29,7 +29,9 @@ def recordings_of(turns: Iterable[RttmTurn], *, by_channel: bool = False) -> dic
     found: dict[str, dict[str, list[Span]]] = {}
     for turn in turns:
         name = name_of(turn.recording_id, turn.channel, by_channel=by_channel)
-        found.setdefault(name, {}).setdefault(turn.speaker, []).append((turn.start, turn.end))
+        speakers = found.setdefault(name, {})
+        if turn.start < turn.end:
+            speakers.setdefault(turn.speaker, []).append((turn.start, turn.end))
     return {
         name: {speaker: tuple(united(spans)) for speaker, spans in speakers.items()} for name, speakers in found.items()
     }

@@ -58,6 +58,7 @@ class ScoreReport:
       uem: what says which parts are scored; None for all of each recording.
       pairing: which recordings there are.
       tables: one for each of several conditions.
+      empty_turns: turns without length that were left out of reference and hypothesis.
     """
 
     reference: str
@@ -65,6 +66,7 @@ class ScoreReport:
     uem: str | None
     pairing: Pairing
     tables: tuple[ScoreTable, ...]
+    empty_turns: tuple[int, int] = (0, 0)
 
 
 def in_order(scores: Iterable[RecordingScore], order: str) -> tuple[RecordingScore, ...]:
@@ -82,6 +84,8 @@ def render_report_table(report: ScoreReport) -> str:
     and for a rate where the reference has no speech.
     """
     head = f"reference {_in_a_line(report.reference)}, hypothesis {_in_a_line(report.hypothesis)}\n"
+    for side, n in zip(("reference", "hypothesis"), report.empty_turns, strict=True):
+        head += f"left out of the {side}: {n:,} turn{'s' if n != 1 else ''} without length\n" if n else ""
     return head + "\n\n".join(_table_text(table, report.uem) for table in report.tables) + "\n"
 
 
@@ -230,6 +234,7 @@ def render_report_json(report: ScoreReport) -> str:
         "n_recordings": len(report.pairing.scored),
         "without_hypothesis": list(report.pairing.without_hypothesis),
         "without_reference": list(report.pairing.without_reference),
+        "empty_turns": dict(zip(("reference", "hypothesis"), report.empty_turns, strict=True)),
         "tables": [_table_fields(table) for table in report.tables],
     }
     text = json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from beam_curator.diarization.rttm import (
     LATEST,
     LineError,
+    LinesError,
     RttmTurn,
     escape_field,
     parse_rttm,
@@ -199,7 +200,7 @@ def test_other_lines_are_skipped() -> None:
     ("line", "message"),
     [
         ("hello", "line 2: type 'hello', expected SPEAKER: give an RTTM, or start comments with ;;"),
-        ("SPEAKER a 1 0 1 <NA> <NA> b", "line 2: 8 fields, expected 10: mend the line"),
+        ("SPEAKER a 1 0 1 <NA> <NA>", "line 2: 7 fields, expected 10: mend the line"),
         ("SPEAKER my talk 1 0 1 <NA> <NA> b <NA> <NA>", "line 2: 11 fields, expected 10: escape blanks"),
         ("SPEAKER a 1 x 1 <NA> <NA> b <NA> <NA>", "line 2: start 'x', expected seconds, 0 or more: mend the line"),
         ("SPEAKER a 1 -1 1 <NA> <NA> b <NA> <NA>", "line 2: start '-1', expected"),
@@ -211,7 +212,6 @@ def test_other_lines_are_skipped() -> None:
             "line 2: start 1e308 and duration 1e308, expected an end at 1e+09 s or before: mend the line",
         ),
         ("SPEAKER a 1 999999999 1.001 <NA> <NA> b <NA> <NA>", "line 2: start 999999999 and duration 1.001, expected"),
-        ("SPEAKER a 1 0 0.000 <NA> <NA> b <NA> <NA>", "line 2: duration 0.000, expected more than 0: remove the line"),
     ],
 )
 def test_bad_lines_are_named(line: str, message: str) -> None:
@@ -219,6 +219,27 @@ def test_bad_lines_are_named(line: str, message: str) -> None:
         parse_rttm(f"SPEAKER a 1 0 1 <NA> <NA> b <NA> <NA>\n{line}\n")
     assert str(caught.value).startswith(message)
     assert caught.value.line_number == 2
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_lines_of_8_to_10_fields_and_without_duration_are_read() -> None:
+    found = parse_rttm("SPEAKER a 1 0 1 <NA> <NA> b\nSPEAKER a 1 2 0.00 <NA> <NA> c <NA>\n")
+    assert [(turn.start, turn.end, turn.speaker) for turn in found] == [(0.0, 1.0, "b"), (2.0, 2.0, "c")]
+
+
+def test_all_lines_of_a_file_are_told_at_once() -> None:
+    with pytest.raises(LinesError) as caught:
+        parse_rttm(
+            "hello\nSPEAKER a 1 0 1 <NA> <NA> b <NA> <NA>\nSPEAKER a 1 x 1 <NA> <NA> b <NA> <NA>\n" + "no\n" * 30
+        )
+    told = str(caught.value).splitlines()
+    assert told[:3] == [
+        "32 lines cannot be read:",
+        "  line 1: type 'hello', expected SPEAKER: give an RTTM, or start comments with ;;",
+        "  line 3: start 'x', expected seconds, 0 or more: mend the line",
+    ]
+    assert (len(told), told[-1]) == (22, "  and 12 more")
+    assert caught.value.line_number == 1
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 

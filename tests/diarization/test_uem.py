@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_curator.diarization.rttm import LineError, parse_uem, render_uem
+from beam_curator.diarization.rttm import LineError, LinesError, parse_uem, render_uem
 
 MILLISECONDS = st.integers(0, 10_000_000)
 
@@ -47,6 +47,11 @@ def test_what_is_no_uem(line: str, said: str) -> None:
         parse_uem(f"good 1 0 5\n{line}\n")
     assert str(caught.value).startswith(said)
     assert caught.value.line_number == 2
+
+
+def test_all_lines_are_told_at_once() -> None:
+    with pytest.raises(LinesError, match=r"^2 lines cannot be read:\n  line 1: 3 fields.*\n  line 3: start 'x'"):
+        parse_uem("a 1 0\na 1 0 5\na 1 x 5\n")
 
 
 @given(

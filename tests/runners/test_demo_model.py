@@ -86,7 +86,7 @@ def disordered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def scores_of(out: Path) -> tuple[RecordingScore, ...]:
     """Return the scores of the held-out recordings, collar 0, overlaps scored."""
-    (reference, _), (hypothesis, _) = read_turns(str(HELD_OUT / "rttm")), read_turns(str(out))
+    reference, hypothesis = (read_turns(str(side)).recordings for side in (HELD_OUT / "rttm", out))
     pairing = pair_recordings(reference, hypothesis)
     assert (len(pairing.scored), pairing.without_hypothesis, pairing.without_reference) == (8, (), ())
     return score_recordings(pairing, reference, hypothesis, Conditions())
@@ -137,7 +137,7 @@ class TestEmbeddings:
         """Yield the turns of each recording by the reference: who talks, and the embedding."""
         handler = SortformerModelHandler(keeps_frames=True, parameters=LATENCY_PRESETS["very-high"])
         model = handler.load_model()
-        reference, _ = read_turns(str(HELD_OUT / "rttm"))
+        reference = read_turns(str(HELD_OUT / "rttm")).recordings
         for name, speakers in reference.items():
             samples, _rate = soundfile.read(HELD_OUT / "audio" / f"{name}.opus", dtype="float32")
             (result,) = handler.run_inference([samples], model)

@@ -223,8 +223,23 @@ class TestSetsOfDiarize:
 class TestBadInput:
     def test_a_broken_line_is_named(self, sides: Path) -> None:
         with open("hyp/a.rttm", "a", encoding="utf-8") as stream:
-            stream.write("SPEAKER a 1 12.0 0.000 <NA> <NA> speaker_0 <NA> <NA>\n")
-        assert refused("ref", "hyp") == "hyp/a.rttm, line 3: duration 0.000, expected more than 0: remove the line"
+            stream.write("SPEAKER a 1 12.0 -1 <NA> <NA> speaker_0 <NA> <NA>\n")
+        said = "line 3: duration '-1', expected seconds, 0 or more: mend the line"
+        assert refused("ref", "hyp") == f"hyp/a.rttm, {said}"
+        with open("hyp/a.rttm", "a", encoding="utf-8") as stream:
+            stream.write("SPEAKER a\n")
+        more = "line 4: 2 fields, expected 10: mend the line"
+        assert refused("ref", "hyp") == f"hyp/a.rttm, 2 lines cannot be read:\n  {said}\n  {more}"
+
+    def test_turns_without_length_change_nothing_and_are_said(
+        self, sides: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before = scores(capsys, "ref", "hyp")
+        for side, times in (("ref", ("0.0", "9.0")), ("hyp", ("500.0",))):
+            with open(f"{side}/a.rttm", "a", encoding="utf-8") as stream:
+                stream.writelines(f"SPEAKER a 1 {time} 0.00 <NA> <NA> nobody\n" for time in times)
+        after = scores(capsys, "ref", "hyp")
+        assert after == before | {"empty_turns": {"reference": 2, "hypothesis": 1}}
 
     def test_a_broken_line_of_a_uem_is_named(self, sides: Path) -> None:
         (sides / "a.uem").write_text("a 1 0 5\nb 1 7 5\n")

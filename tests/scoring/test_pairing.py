@@ -8,6 +8,12 @@ from beam_curator.scoring.pairing import extent_of, named, pair_recordings, reco
 TALK = {"x": ((0.0, 1.0),)}
 
 
+def test_a_recording_of_empty_turns_alone_is_one_in_which_nobody_talks() -> None:
+    turns = [("a", 1.0, 1.0, "x"), ("b", 0.0, 2.0, "y"), ("b", 3.0, 3.0, "z")]
+    found = recordings_of(RttmTurn(recording_id=name, start=s, end=e, speaker=who) for name, s, e, who in turns)
+    assert found == {"a": {}, "b": {"y": ((0.0, 2.0),)}}
+
+
 def test_a_speaker_who_talks_twice_at_a_time_talks_once() -> None:
     turns = [
         RttmTurn(recording_id="a", start=start, end=end, speaker=speaker)

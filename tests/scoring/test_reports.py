@@ -75,6 +75,15 @@ def test_the_table() -> None:
     assert render_report_table(report(*THREE)) == TABLE
 
 
+def test_turns_that_were_left_out_are_said() -> None:
+    left = replace(report(*THREE), empty_turns=(1, 1200))
+    assert render_report_table(left).splitlines()[1:3] == [
+        "left out of the reference: 1 turn without length",
+        "left out of the hypothesis: 1,200 turns without length",
+    ]
+    assert json.loads(render_report_json(left))["empty_turns"] == {"reference": 1, "hypothesis": 1200}
+
+
 def test_a_table_for_each_condition() -> None:
     text = render_report_table(report(score("a"), uem="all.uem", collars=(0.0, 0.25)))
     head, _, rest = text.partition("\n")
@@ -126,6 +135,7 @@ def test_json_has_everything() -> None:
         "n_recordings": 3,
         "without_hypothesis": ["lost"],
         "without_reference": ["extra"],
+        "empty_turns": {"reference": 0, "hypothesis": 0},
     }
     first, second = fields["tables"]
     assert (first["collar_seconds"], second["collar_seconds"], first["skip_overlap"]) == (0.0, 0.25, False)
