@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -25,6 +26,8 @@ _CONTAINERS = {"WAVEX": "wav"}
 # SF_COUNT_MAX, which libsndfile reports where a header does not say
 _UNKNOWN_LENGTH = (1 << 63) - 1
 _PROBE_VALUES = 1 << 22
+_NIST_HEADER_BYTES = 1024
+_PACKED_NIST = re.compile(rb"^sample_coding\s+-\S+\s+(\S*embedded-\S+)", re.MULTILINE)
 _NEVER = 1 << 63
 _UNIT_16 = np.float32(2.0**-15)
 
@@ -113,6 +116,8 @@ def open_sound_file(source: SourceFile, container: str) -> tuple[AudioInfo, Span
         return _open_mp3(source)
     if container == "ogg":
         return _open_ogg(source)
+    if container == "nist":
+        _refuse_packed(source)
     source, claim = with_real_length(source, container)
     decoder = _open_unless_cut(source, claim)
     # a view may be that of another container, which holds a longer length
@@ -136,6 +141,16 @@ def open_sound_file(source: SourceFile, container: str) -> tuple[AudioInfo, Span
     if not 0 <= info.n_samples < _UNKNOWN_LENGTH:
         return _counted(info, spans, source)
     return info, spans
+
+
+def _refuse_packed(source: SourceFile) -> None:
+    """Name the program that unpacks a NIST SPHERE file, where its samples are compressed, as in corpora of the LDC."""
+    coding = _PACKED_NIST.search(source.read_at(0, _NIST_HEADER_BYTES))
+    if coding is not None:
+        raise not_audio(
+            f"the samples of this SPHERE file are compressed ({coding[1].decode('ascii', 'replace')})",
+            "unpack it with the LDC's sph2pipe: sph2pipe -f wav FILE OUT.wav",
+        )
 
 
 def _open_unless_cut(source: SourceFile, claim: DataClaim | None) -> SoundDecoder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -19,6 +20,8 @@ CACHE_BYTES = 8 << 20
 _ID_BATCH_ROWS = 1 << 13
 _COLUMNS = ["id", "embedding"]
 _NO_IDS: Any = ()
+_MAGIC = b"PAR1"
+_TAIL_BYTES = 8
 
 
 class EmbeddingTable:
@@ -26,8 +29,8 @@ class EmbeddingTable:
 
     The ids are read once into an index of 12 bytes a row (a 64-bit hash and a row number; the id itself is compared
     when its row is read). Rows are read on demand, the last row group stays at hand, so lookups in the order of the
-    file are fast. Of rows with one id the first counts. A vector may be null where the column is a list; pyarrow cannot
-    read a null in a fixed-size list. Not for several threads at a time, nor to be pickled.
+    file are fast. Of rows with one id the first counts. A vector may be null. Not for several threads at a time, nor
+    to be pickled.
 
     Args:
       file: the Parquet file, open for reading and seekable; it stays the caller's to close.
@@ -46,7 +49,13 @@ class EmbeddingTable:
         self._batch: Any = None
         self._batches: Iterator[Any] = iter(())
         with self._readable():
-            self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
+            self._parquet = pq.ParquetFile(
+                file,
+                metadata=_plain_metadata(file),
+                pre_buffer=False,
+                buffer_size=1 << 20,
+                page_checksum_verification=True,
+            )
             self._check_schema()
             metadata = self._parquet.metadata
             n_rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
@@ -174,3 +183,24 @@ class EmbeddingTable:
                 f"{self._name} cannot be read as Parquet: {' '.join(str(err).split())[:300]}",
                 "write the file again, with the columns id and embedding",
             ) from err
+
+
+def _plain_metadata(file: BinaryIO) -> Any:
+    """Return the metadata of a Parquet file without its Arrow schema; None where it is not a Parquet file.
+
+    By that schema pyarrow would read lists as lists of a fixed size, in which it cannot read a null that it wrote
+    (apache/arrow#35692).
+    """
+    import pyarrow.parquet as pq
+
+    n_bytes = file.seek(0, io.SEEK_END)
+    if n_bytes < _TAIL_BYTES:
+        return None
+    file.seek(n_bytes - _TAIL_BYTES)
+    tail = file.read(_TAIL_BYTES)
+    n_footer = int.from_bytes(tail[:4], "little")
+    if tail[4:] != _MAGIC or n_footer > n_bytes - _TAIL_BYTES:
+        return None
+    file.seek(n_bytes - _TAIL_BYTES - n_footer)
+    footer = file.read(n_footer).replace(b"ARROW:schema", b"arrow:schema")
+    return pq.ParquetFile(io.BytesIO(_MAGIC + footer + tail)).metadata

@@ -204,7 +204,7 @@ def word_ends(segment: dict[str, Any]) -> list[Seconds]:
 
 
 def _usable_time(word: Any, key: str) -> Seconds | None:
-    time = word.get(key) if isinstance(word, dict) else None
+    time: Any = word.get(key) if isinstance(word, dict) else None
     return time if type(time) in _TIMES and time >= -MAX_SECONDS else None
 
 

@@ -166,3 +166,18 @@ def test_damage_anywhere_is_an_error_of_the_entry_or_no_error(
 def test_bytes_of_any_kind_are_refused(data: bytes) -> None:
     with pytest.raises(EntryError):
         decode_audio(data)
+
+
+@pytest.mark.parametrize("coding", ["pcm,embedded-shorten-v2.00", "ulaw,embedded-shorten-v1.09"])
+def test_compressed_sphere_files_name_the_program_that_unpacks_them(coding: str) -> None:
+    header = (
+        "NIST_1A\n   1024\nchannel_count -i 2\nsample_rate -i 8000\nsample_count -i 4000\nsample_n_bytes -i 2\n"
+        f"sample_byte_format -s2 01\nsample_sig_bits -i 16\nsample_coding -s{len(coding)} {coding}\nend_head\n"
+    )
+    with pytest.raises(EntryError) as caught:
+        open_audio(header.encode().ljust(1024) + bytes(16000))
+    assert caught.value.code == NOT_AUDIO
+    assert coding in caught.value.message
+    assert "sph2pipe -f wav" in caught.value.cure
+    plain = header.replace(coding, "pcm").encode().ljust(1024) + bytes(16000)
+    assert open_audio(plain).info.n_samples == 4000
