@@ -234,6 +234,7 @@ def test_the_defaults_are_the_reference_s() -> None:
         "truncation": True,
         "drop_fields": ("words",),
         "drop_fields_top_level": ("words", "segments"),
+        "strict": False,
     }
     assert (WindowRules().min_duration, WindowRules().max_duration) == (108.0, 132.0)
     expected = {"overlap_percentage": 50, "target_duration": 120.0, "scope": "row"}

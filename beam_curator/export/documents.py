@@ -17,7 +17,15 @@ from beam_curator.intervals import Seconds, Span, sum_left_to_right
 
 RESERVED_KEYS = frozenset(
     (
-        *("span_uuid", "source_audio", "duration_span", "sample_rate_source", "channels_source", "codec_source"),
+        *(
+            "span_uuid",
+            "source_audio",
+            "speaker_id",
+            "duration_span",
+            "sample_rate_source",
+            "channels_source",
+            "codec_source",
+        ),
         *("clip_location", "sample_rate", "channels", "num_samples", "num_bytes", "audio_codec"),
         *("errors", "windows", "valid"),
     )
@@ -66,6 +74,7 @@ class ClipMeta:
     Attributes:
       span_uuid: id of the clip; see `clip_uuid`.
       source_audio: path or URI of the recording, as the entry writes it.
+      speaker_id: of the row, as it writes it; the key is absent where that is None.
       duration_span: where the clip lies in the recording.
       sample_rate_source: of the recording, in Hz.
       channels_source: number of channels of the recording.
@@ -82,6 +91,7 @@ class ClipMeta:
 
     span_uuid: str
     source_audio: str
+    speaker_id: Any = None
     duration_span: Span
     sample_rate_source: int
     channels_source: int
@@ -176,6 +186,7 @@ def render_clip_meta(meta: ClipMeta) -> bytes:
     document: dict[str, Any] = {
         "span_uuid": meta.span_uuid,
         "source_audio": readable_name(meta.source_audio),
+        **({} if meta.speaker_id is None else {"speaker_id": meta.speaker_id}),
         "duration_span": list(meta.duration_span),
         "sample_rate_source": meta.sample_rate_source,
         "channels_source": meta.channels_source,

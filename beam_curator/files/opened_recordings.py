@@ -79,12 +79,8 @@ def _place_of(name: str) -> tuple[str, str | None]:
 
 
 def _check_place(path: str, allowed_root: Sequence[str]) -> None:
-    try:
+    with _known_scheme(path):
         storage.check_store(path)
-    except UnknownSchemeError as err:
-        plain = path.removeprefix("file://")
-        cure = f"write the path alone: {plain}" if plain != path else "copy the recording to such a place"
-        raise EntryError(FailureCode.SCHEME_NOT_ALLOWED, str(err), cure) from err
     if not allowed_root:
         return
     remote = storage.is_remote(path)
@@ -103,6 +99,16 @@ def _check_place(path: str, allowed_root: Sequence[str]) -> None:
 
 def _local(path: str) -> str:
     return storage.as_on_disk(storage.plain_path(path))
+
+
+@contextmanager
+def _known_scheme(path: str) -> Iterator[None]:
+    try:
+        yield
+    except UnknownSchemeError as err:
+        plain = path.removeprefix("file://")
+        cure = f"write the path alone: {plain}" if plain != path else "copy the recording to such a place"
+        raise EntryError(FailureCode.SCHEME_NOT_ALLOWED, str(err), cure) from err
 
 
 @contextmanager
@@ -193,8 +199,15 @@ def base_of(source: str) -> str:
 
 
 def recording_of(path: str, source: str, audio_root: str = "") -> str:
-    """Return the full name of a recording of a row; relative names begin at `audio_root`, or where `base_of` says."""
+    """Return the full name of a recording of a row; relative names begin at `audio_root`, or where `base_of` says.
+
+    Raises:
+      EntryError: its scheme is not read (`scheme_not_allowed`): a recording that can never be opened takes no name
+        from another.
+    """
     if os.path.isabs(path):
         return path
+    with _known_scheme(path):
+        storage.scheme_of(split_locator(path)[0])
     root = storage.plain_path(audio_root)
     return resolve_recording(path, storage.join(root, "_") if root else base_of(source))

@@ -47,7 +47,15 @@ SILENT = entry({"audio_filepath": "b.wav"}, (), recording_id="b")
             {"audio_us": 9_000_000, "segments": 0, "speech_us": 0, "speakers": 0, "silent": 1},
         ),
         (
-            entry({"offset": None, "duration": "long"}, ()),
+            entry({"offset": None, "duration": 4}, ()),
+            {"audio_us": 4_000_000, "segments": 0, "speech_us": 0, "speakers": 0, "silent": 1},
+        ),
+        (
+            entry({"offset": 0.5, "duration": 4, "track_duration": 9}, ()),
+            {"audio_us": 9_000_000, "segments": 0, "speech_us": 0, "speakers": 0, "silent": 1},
+        ),
+        (
+            entry({"offset": None, "duration": None}, ()),
             {"audio_us": 10_500_000, "segments": 0, "speech_us": 0, "speakers": 0, "silent": 1},
         ),
     ],

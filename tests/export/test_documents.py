@@ -130,6 +130,13 @@ def test_a_clip_with_nothing_but_its_place() -> None:
     ]
 
 
+@pytest.mark.parametrize("speaker", ["ana", 3, ["a", "b"]])
+def test_a_clip_names_its_speaker_behind_its_recording(speaker: Any) -> None:
+    document = json.loads(render_clip_meta(replace(CLIP, speaker_id=speaker)))
+    assert list(document)[:4] == ["span_uuid", "source_audio", "speaker_id", "duration_span"]
+    assert document["speaker_id"] == speaker
+
+
 @pytest.mark.parametrize(
     ("changes", "valid"), [({}, True), ({"windows": ()}, False), ({"encoded": None}, False), ({"errors": ("x",)}, True)]
 )

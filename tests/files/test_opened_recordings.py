@@ -166,6 +166,11 @@ class TestPaths:
         assert recording_of("/a.wav", "gs://b/m.jsonl") == "/a.wav"
         assert recording_of("gs://c/a.wav", "/data/m.jsonl") == "gs://c/a.wav"
 
+    @pytest.mark.parametrize("name", ["file:///a.wav", "http://h/a.wav", "x://y.tar::z"])
+    def test_of_other_schemes_are_refused_before_they_take_a_name(self, name: str) -> None:
+        with pytest.raises(EntryError, match=r"^scheme_not_allowed: "):
+            recording_of(name, "/data/m.jsonl")
+
     def test_of_a_set_begin_where_its_inputs_lie(self, tmp_path: Path) -> None:
         manifest = write_rows(tmp_path / "in" / "m.jsonl", [speech(4)])
         run("windows", manifest, "--output", tmp_path / "one")

@@ -188,7 +188,7 @@ def test_bad_rows_and_recordings_have_their_dead_letters(tmp_path: Path) -> None
     assert {letter["stage"] for letter in letters.values()} == {"plan", "separate"}
     assert all(letter["message"] and letter["cure"] for letter in letters.values())
     assert names_of_tracks(out) == {"tracks/a_speaker_0.wav"}
-    assert manifest_of(out)["counts"]["separate.speakers_failed"] == 10
+    assert manifest_of(out)["counts"]["separate.speakers_failed"] == 9
 
 
 def test_odd_turns_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

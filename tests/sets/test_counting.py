@@ -59,12 +59,13 @@ def test_failures_by_stage_and_code() -> None:
 def test_windows_and_losses_of_a_block() -> None:
     block = block_of(
         {"segments": DIALOGUE},
-        {"segments": [segment(0, 9), segment(9, 10)]},
+        {"segments": [segment(0, 9), None, segment(9, 10)]},
         {"segments": [segment(0.0, 1.5), segment(1.0, 2.0)], "audio_sample_rate": 8000},
     )
     assert count_windows(block) == {
         "build.rows": 3,
         "build.segments": 7,
+        "build.bad_segments": 1,
         "build.windows": 2,
         "build.truncation_events": 1,
         "build.audio_us": 29_500_000,
@@ -125,12 +126,5 @@ def test_an_empty_block_counts_nothing() -> None:
 
 
 def test_every_reason_has_a_text() -> None:
-    assert set(DROP_TEXTS) == {
-        *LOSSES,
-        "overlap",
-        "no_pieces",
-        "duplicate",
-        "outside",
-        "never_alone",
-        *get_args(Reason),
-    }
+    others = {"bad_segments", "overlap", "no_pieces", "duplicate", "outside", "never_alone"}
+    assert set(DROP_TEXTS) == {*LOSSES, *others, *get_args(Reason)}

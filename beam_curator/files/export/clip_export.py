@@ -143,6 +143,7 @@ class ClipExport:
         return ClipMeta(
             span_uuid=clip.plan.span_uuid,
             source_audio=clip.plan.request.fields["original_file"],
+            speaker_id=clip.plan.request.fields.get("speaker_id"),
             duration_span=clip.span,
             sample_rate_source=info.sample_rate,
             channels_source=info.n_channels,

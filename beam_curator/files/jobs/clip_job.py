@@ -73,14 +73,15 @@ class RequestJob(OpenedJob[Pack, AskedClips]):
             plan.counts["plan.dropped"] += 1
             plan.counts["plan.dropped.no_pieces"] += 1
             return
+        paths = {item.fields["original_file"] for item in items if isinstance(item, ClipRequest)}
+        recordings = {path: recording_of(path, place.source, self._rules.audio_root) for path in paths}
         plan.counts["plan.rows"] += 1
         for item in items:
             if isinstance(item, BadInterval):
                 payload = encode(item.fields)
                 plan.fail(item.error, source=place.source, offset=offset, payload=payload, stage=INTERVAL_STAGE)
             else:
-                recording = recording_of(item.fields["original_file"], place.source, self._rules.audio_root)
-                requests.setdefault(recording, []).append((offset, item))
+                requests.setdefault(recordings[item.fields["original_file"]], []).append((offset, item))
 
     def key(self, asked: Pack) -> str:
         return asked.claim.recording

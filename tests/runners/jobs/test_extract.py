@@ -289,6 +289,15 @@ class TestNeMoManifest:
         assert [row["real_end_sec"] for row in clip_rows(extract(again, tmp_path / "again"))] == [end]
 
 
+def test_a_recording_that_can_never_be_opened_renames_no_other(folder: Path, tmp_path: Path) -> None:
+    rows = [piece("meet.wav", 0, 500), piece("file:///elsewhere/meet.wav", 0, 500), piece("http://h/meet.wav", 0, 500)]
+    out = extract(write_rows(folder / "m.jsonl", rows), tmp_path / "out", code=3)
+    assert clip_names(out) == ["meet_segment_000.wav"]
+    assert [(letter["code"], letter["stage"]) for letter in failures_in(out)] == [("scheme_not_allowed", "plan")] * 2
+    counts = manifest_of(out)["counts"]
+    assert (counts["read.rows"], counts["plan.rows"], counts["plan.failures"], counts["cut.clips"]) == (3, 1, 2, 1)
+
+
 class TestChained:
     @pytest.mark.parametrize("layout", ["full", "spans"])
     def test_windows_go_straight_in(self, tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:

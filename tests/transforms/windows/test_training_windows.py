@@ -49,10 +49,12 @@ def test_a_row_that_cannot_be_planned_is_a_failure_and_its_neighbours_keep_their
     bad = speech(4)
     bad["segments"][3]["words"] = [{"word": "no end"}]
     good = line_of(speech(6))
-    built, (failure,) = build_block(block_of(good, line_of(bad), good), WindowRules())
+    built, (failure,) = build_block(block_of(good, line_of(bad), good), WindowRules(strict=True))
     assert [len(row.plan.firsts) for row in built.rows] == [4, 4]
     assert (failure.code, failure.offset, failure.payload) == (FailureCode.MISSING_KEY, 1000, line_of(bad))
     assert failure.message == "segments[3].words[0].end is absent"
+    built, failures = build_block(block_of(good, line_of(bad), good), WindowRules())
+    assert ([len(row.plan.firsts) for row in built.rows], failures) == ([4, 2, 4], [])
 
 
 def test_blocks_and_failures_come_apart(tmp_path: Path) -> None:
