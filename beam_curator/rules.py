@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, get_type_hints
+
+from beam_curator.option_names import is_optional, plain_type
 
 
 def option(
@@ -56,15 +59,63 @@ def same_option(options: type[Any], name: str, *, note: str = "", **changes: Any
 
 
 def option_problems(options: Any) -> list[str]:
-    """Check that options with choices have one of them, and switches are true or false; return the problems."""
+    """Check that options are of their types, and those with choices have one of them; return the problems."""
     problems = []
     for field in dataclasses.fields(options):
         value, choices = getattr(options, field.name), field.metadata["choices"]
         if choices and value not in choices:
             problems.append(f"{field.name} {value!r} is not known: use one of {', '.join(choices)}")
-        elif isinstance(field.default, bool) and not isinstance(value, bool):
-            problems.append(f"{field.name} {value!r} is neither true nor false: give one of them")
+        elif not choices:
+            problems += type_problems(field.name, value, hints_of(type(options))[field.name])
     return problems
+
+
+def check_types(subject: str, options: Any) -> None:
+    """Check that options are of their types, before checks that need them to be.
+
+    Raises:
+      ValueError: all that are not.
+    """
+    fields = [field for field in dataclasses.fields(options) if not field.metadata["choices"]]
+    hints = hints_of(type(options))
+    problems = [type_problems(field.name, getattr(options, field.name), hints[field.name]) for field in fields]
+    raise_problems(subject, [problem for of_field in problems for problem in of_field])
+
+
+hints_of = cache(get_type_hints)
+"""Return the types of a class's fields, by name."""
+
+
+def type_problems(name: str, value: Any, hint: Any) -> list[str]:
+    """Check that the value of an option is of its type; return the problem, if there is one.
+
+    Example:
+      >>> type_problems("score_keys", "mos", tuple[str, ...])
+      ["score_keys 'mos' is one text, expected a list of texts: write ['mos']"]
+      >>> type_problems("shards", 2.5, int), type_problems("sample_rate", None, int | None)
+      (['shards 2.5 is not a whole number: give one'], [])
+    """
+    if value is None and is_optional(hint):
+        return []
+    kind = plain_type(hint)
+    if kind is bool:
+        wrong = "" if isinstance(value, bool) else "is neither true nor false: give one of them"
+    elif kind is str:
+        wrong = "" if isinstance(value, str) else "is not a text: write it in quotes"
+    elif kind in (int, float):
+        wrong = _number_problem(value, whole=kind is int)
+    elif isinstance(value, str):
+        wrong = f"is one text, expected a list of texts: write [{value!r}]"
+    else:
+        is_list = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+        wrong = "" if is_list else "is not a list of texts: write [] for none"
+    return [f"{name} {value!r} {wrong}"] if wrong else []
+
+
+def _number_problem(value: Any, *, whole: bool) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "is not a number: give a number"
+    return "is not a whole number: give one" if whole and isinstance(value, float) else ""
 
 
 def raise_problems(subject: str, problems: Sequence[str]) -> None:
@@ -76,7 +127,7 @@ def raise_problems(subject: str, problems: Sequence[str]) -> None:
       ValueError: window rules: min_speakers 5 exceeds max_speakers 3: lower min_speakers
     """
     if problems:
-        raise ValueError(f"{subject}: " + "; ".join(problems))
+        raise ValueError(f"{subject}: " + "; ".join(dict.fromkeys(problems)))
 
 
 def number_problems(rules: object, limits: dict[str, tuple[float, float]]) -> list[str]:
@@ -108,6 +159,6 @@ def _expectation(low: float, high: float) -> str:
 
 def config_of(rules: Any) -> dict[str, Any]:
     """Return the options of a rule class as plain values; 50 and 50.0 are the same number where one is asked for."""
-    hints = get_type_hints(type(rules))
+    hints = hints_of(type(rules))
     values = {field.name: getattr(rules, field.name) for field in dataclasses.fields(rules)}
     return {name: float(value) if hints[name] is float else value for name, value in values.items()}

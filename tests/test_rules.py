@@ -9,8 +9,9 @@ import pytest
 from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.diarization.diarize_rules import StreamingOptions
 from beam_curator.export.export_rules import ExportRules
-from beam_curator.rules import config_of, number_problems, option, raise_problems, same_option
-from beam_curator.runners.job_options import JOBS
+from beam_curator.option_names import plain_type
+from beam_curator.rules import config_of, hints_of, number_problems, option, raise_problems, same_option
+from beam_curator.runners.job_options import JOBS, RunOptions
 from beam_curator.separation.separate_rules import TrackOutputOptions
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.windows.overlap import OverlapRules
@@ -120,6 +121,28 @@ def test_the_options_of_every_job_refuse_what_is_no_choice_and_no_switch(job: st
                 assert f"{field.name} 'perhaps' is not known: use one of" in message(options, **{field.name: "perhaps"})
             elif isinstance(field.default, bool):
                 assert f"{field.name} 'no' is neither true nor false" in message(options, **{field.name: "no"})
+
+
+def wrong_value(hint: Any) -> tuple[Any, str]:
+    """Return a value that an option of this type may not have, and the problem."""
+    kind = plain_type(hint)
+    if kind is bool:
+        return 1, "is neither true nor false"
+    if kind is str:
+        return 7, "is not a text"
+    if kind is int:
+        return 2.5, "is not a whole number"
+    return ("1", "is not a number") if kind is float else ("a", "is one ")
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_the_options_of_every_job_refuse_values_of_other_types_in_python_too(job: str) -> None:
+    for options in JOBS[job].sections.values():
+        for field in dataclasses.fields(options):
+            value, problem = wrong_value(hints_of(options)[field.name])
+            # a channel may be a number
+            if not field.metadata["choices"] and options is not RunOptions and field.name != "channels":
+                assert problem in message(options, **{field.name: value}), field.name
 
 
 @pytest.mark.parametrize("rules", [WindowRules, OverlapRules])

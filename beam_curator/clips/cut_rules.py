@@ -8,7 +8,7 @@ from beam_curator.audio_formats import MONO
 from beam_curator.clips.requests import WHATS
 from beam_curator.option_names import accepts_former_names
 from beam_curator.recordings.recording_options import RecordingOptions
-from beam_curator.rules import option, option_problems, raise_problems, same_option
+from beam_curator.rules import check_types, option, option_problems, raise_problems, same_option
 
 OVERRUNS = ("clamp", "fail")
 MAX_SAMPLE_RATE = 384_000
@@ -44,6 +44,7 @@ class CutRules:
 
     def __post_init__(self) -> None:
         rate = self.sample_rate
+        check_types("clips", self)
         problems = option_problems(self)
         if rate is not None and not 1000 <= rate <= MAX_SAMPLE_RATE:
             problems.append(f"sample_rate {rate} must be 1000-{MAX_SAMPLE_RATE}: choose a rate between them")

@@ -12,7 +12,7 @@ from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.model_records import DEFAULT_MODEL, name_problem
 from beam_curator.option_names import accepts_former_names
 from beam_curator.recordings.recording_options import RecordingOptions
-from beam_curator.rules import number_problems, option, option_problems, raise_problems, same_option
+from beam_curator.rules import check_types, number_problems, option, option_problems, raise_problems, same_option
 from beam_curator.sets.set_kinds import DIARIZE
 
 BACKENDS = ("auto", "onnx", "nemo")
@@ -63,6 +63,7 @@ class ModelOptions:
     autocast: str = option("none", "reduced precision on a GPU (nemo)", choices=AUTOCASTS)
 
     def __post_init__(self) -> None:
+        check_types("model", self)
         problems = option_problems(self)
         bad_name = None if self.model_path else name_problem(self.model_name)
         problems += [] if bad_name is None else [bad_name]
@@ -153,7 +154,7 @@ class InferenceOptions:
             "timeout": (0, far),
             "max_offline_seconds": (0, far),
         }
-        raise_problems("inference", number_problems(self, limits))
+        raise_problems("inference", [*number_problems(self, limits), *option_problems(self)])
 
 
 @accepts_former_names
@@ -189,6 +190,7 @@ class DiarizeRules:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", str(self.channels))
+        check_types("diarization", self)
         problems = option_problems(self)
         if self.channels not in CHANNELS and not _NUMBER.fullmatch(self.channels):
             ways = ", ".join(CHANNELS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from beam_curator.export.documents import RESERVED_KEYS
 from beam_curator.export.row_keys import CLIPS_PER_CHUNK
-from beam_curator.rules import option, option_problems, raise_problems
+from beam_curator.rules import check_types, option, option_problems, raise_problems
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -38,6 +38,7 @@ class ExportRules:
     max_workers: int = option(6, "parallel uploads per worker (object stores)")
 
     def __post_init__(self) -> None:
+        check_types("export", self)
         problems = option_problems(self)
         if not _NAME.fullmatch(self.embedding_algorithm):
             problems.append(

@@ -8,8 +8,9 @@ import hashlib
 import io
 import os
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +22,17 @@ from beam_curator.sets.output_set import temp_name
 _HANDOVER_BYTES = 8 << 20
 """How much is handed to the writing thread at once: enough that waiting for the interpreter does not matter."""
 _WRITE_BYTES = 1 << 20
+
+
+@contextmanager
+def errors_with_path(path: str) -> Iterator[None]:
+    """Give errors of the system that name no file, as that of a full disk, the path of the one that is written."""
+    try:
+        yield
+    except OSError as err:
+        if err.errno is None or err.filename is not None:
+            raise
+        raise OSError(err.errno, err.strerror, path) from err
 
 
 class ForeignRunError(RuntimeError):
@@ -126,7 +138,7 @@ class AtomicFile:
     def _flush(self, buffer: io.BytesIO) -> None:
         """Hash and write a buffer; its memory is used again."""
         # the buffer keeps its old length when used again: only the bytes before its position are new
-        with buffer.getbuffer() as whole, whole[: buffer.tell()] as view:
+        with self._named(), buffer.getbuffer() as whole, whole[: buffer.tell()] as view:
             if self._hashed:
                 self._digest.update(view)
             self.n_bytes += len(view)
@@ -154,16 +166,21 @@ class AtomicFile:
         if error is not None:
             self._abort()
 
+    def _named(self) -> AbstractContextManager[None]:
+        return errors_with_path(join(self._directory, self._name))
+
     def _finish(self) -> None:
         self._flush(self._buffer)
         if self._sync and not self._remote:
             # before the rename: after a crash the name may otherwise stand for a file without its bytes
-            os.fsync(self._stream.fileno())
+            with self._named():
+                os.fsync(self._stream.fileno())
         # after the sync, which may take long: the less time between check and rename, the better
         if self._check is not None:
             self._check()
         # in an object store this completes the upload, and the object appears
-        self._stream.close()
+        with self._named():
+            self._stream.close()
         if not self._remote:
             os.replace(self._temp, join(self._directory, self._name))
 

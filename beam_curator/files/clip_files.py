@@ -12,6 +12,7 @@ from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import Cut, is_long, n_channels_of, pieces_of, rate_of, samples_of
 from beam_curator.clips.tables import CutFacts
+from beam_curator.files.atomic_files import errors_with_path
 
 _COPY_BYTES = 1 << 20
 _SPOOL_BYTES = 32 << 20
@@ -176,7 +177,8 @@ class SpooledEncoder:
         Raises:
           EntryError: the format cannot hold them.
         """
-        self._encoder.write(samples)
+        with errors_with_path(tempfile.gettempdir()):
+            self._encoder.write(samples)
 
     def finish(self) -> EncodedClip:
         """Return the whole clip, which has the temporary file now.
@@ -184,7 +186,8 @@ class SpooledEncoder:
         Raises:
           EntryError: no samples were written, or the format cannot hold them.
         """
-        n_samples = self._encoder.finish()
+        with errors_with_path(tempfile.gettempdir()):
+            n_samples = self._encoder.finish()
         digest, n_bytes = hashlib.sha256(), 0
         clip = EncodedClip(body=self._file, n_bytes=0, sha256="", n_samples=n_samples)
         for chunk in clip.chunks():

@@ -20,9 +20,12 @@ def paths_of(inputs: Sequence[str]) -> tuple[str, ...]:
 
     Raises:
       TypeError: it is one string, which would be taken for a list of characters.
+      ValueError: it is empty, or holds something else than paths.
     """
     if isinstance(inputs, str):
         raise TypeError(f"inputs {inputs!r} is one string, expected a list of paths: write [{inputs!r}]")
+    if not inputs or not all(isinstance(path, str) and path for path in inputs):
+        raise ValueError(f"inputs {inputs!r} is not a list of paths: name a manifest, a glob or a directory")
     return tuple(map(storage.plain_path, inputs))
 
 

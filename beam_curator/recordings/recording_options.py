@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from beam_curator.rules import option, raise_problems
+from beam_curator.rules import check_types, option, raise_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,4 +16,5 @@ class RecordingOptions:
     allowed_root: tuple[str, ...] = option((), "the only directories to read recordings from (default: anywhere)")
 
     def __post_init__(self) -> None:
+        check_types("recordings", self)
         raise_problems("recordings", [] if self.audio_filepath_key else ["audio_filepath_key is empty: name a key"])

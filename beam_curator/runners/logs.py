@@ -10,6 +10,7 @@ NOISE = (
     "This output type hint will be ignored",
     "direct_num_workers is not equal to 1",
     "No session file found",
+    "Resource module is not available",
     "No semi_persistent_directory",
     "Discarding unparseable args",
     "Discarding invalid overrides",

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, TextIO, get_type_hints
 
 import yaml
 
@@ -199,7 +199,9 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals or "." not in path:
         raise UsageError(f"--set {text!r} is not SECTION.KEY=VALUE: write for example windows.min_speakers=3")
     try:
-        return path, yaml.safe_load(value) if value else ""
+        return path, load_yaml(value) if value else ""
+    except RepeatedKeyError as err:
+        raise UsageError(f"--set {text!r}: {err}") from err
     except yaml.YAMLError as err:
         raise UsageError(f"the value of --set {text!r} is not YAML: quote it") from err
 
@@ -244,6 +246,45 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f": known are {', '.join(names)}" if len(names) <= 12 else ""
 
 
+class RepeatedKeyError(yaml.MarkedYAMLError):
+    """A mapping of YAML has a key twice: which of the values is meant cannot be told."""
+
+    def __str__(self) -> str:
+        line = self.problem_mark.line + 1 if self.problem_mark is not None else 0
+        return f"line {line}: {self.problem} is there twice: leave one of them out"
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Loads plain YAML, and refuses a mapping that has a key twice; PyYAML takes the last value in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
+            if name in seen:
+                raise RepeatedKeyError(problem=f"key {key.value!r}", problem_mark=key.start_mark)
+            if name is not None and key.tag != _MERGE:
+                seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+def load_yaml(source: str | TextIO) -> Any:
+    """Load plain YAML.
+
+    Raises:
+      RepeatedKeyError: a mapping has a key twice.
+      yaml.YAMLError: it is not YAML.
+
+    Example:
+      >>> load_yaml("{a: 1, b: [2]}")
+      {'a': 1, 'b': [2]}
+    """
+    return yaml.load(source, _StrictLoader)  # a SafeLoader
+
+
 def read_config(path: str) -> dict[str, Any]:
     """Read a YAML file of options.
 
@@ -252,7 +293,9 @@ def read_config(path: str) -> dict[str, Any]:
     """
     try:
         with open(path, encoding="utf-8") as stream:
-            config = yaml.safe_load(stream)
+            config = load_yaml(stream)
+    except RepeatedKeyError as err:
+        raise UsageError(f"config {path}, {err}") from err
     except OSError as err:
         raise UsageError(f"config {path} cannot be read: {os.strerror(err.errno or 0)}") from err
     except (yaml.YAMLError, UnicodeDecodeError) as err:

@@ -9,7 +9,7 @@ from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.entries.segment_options import SegmentOptions
 from beam_curator.option_names import accepts_former_names
 from beam_curator.recordings.recording_options import RecordingOptions
-from beam_curator.rules import option, option_problems, raise_problems, same_option
+from beam_curator.rules import check_types, option, raise_problems, same_option
 from beam_curator.sets.set_options import RowOutputOptions
 
 TRACKS_FOLDER = "tracks"
@@ -30,11 +30,12 @@ class SeparateRules:
     strict: bool = same_option(SegmentOptions, "strict")
 
     def __post_init__(self) -> None:
+        check_types("separate", self)
         key = self.audio_filepath_key
         problems = [] if key else ["audio_filepath_key is empty: name a key"]
         if self.diar_segments_key and self.diar_segments_key == key:
             problems.append(f"diar_segments_key and audio_filepath_key are both {key!r}: name the key of the turns")
-        raise_problems("separate", [*problems, *option_problems(self)])
+        raise_problems("separate", problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,11 +52,6 @@ class WindowRules:
                 "lower min_speakers or raise max_speakers"
             )
         problems += option_problems(self)
-        problems += [
-            f"{name} {value:g} is not a whole number: give one"
-            for name, value in (("min_speakers", self.min_speakers), ("max_speakers", self.max_speakers))
-            if isinstance(value, float)
-        ]
         needed = sorted({"start", "end"} & set(self.drop_fields))
         if needed:
             problems.append(f"drop_fields {', '.join(needed)} would leave windows without times: keep them")

@@ -51,7 +51,7 @@ def test_a_full_disk_fails_the_job_and_leaves_no_manifest(talks: Path, small_dis
     output = small_disk / "out"
     code, text = finish(start("windows", talks, output))
     assert code == 1
-    assert "No space left on device" in text
+    assert f"No space left on device: '{output}/windows-" in text
     assert "Traceback" not in text
     assert "_MANIFEST.json" not in names_in(output)
 
@@ -99,7 +99,7 @@ def test_a_full_disk_for_a_long_clip_is_no_fault_of_the_clip(tmp_path: Path, sma
     manifest.write_text('{"original_file": "long.wav", "original_end_ms": 1125000}\n')
     elsewhere = {**os.environ, "TMPDIR": str(small_disk)}
     code, text = finish(start("extract", manifest, output, env=elsewhere))
-    assert (code, "No space left on device" in text) == (1, True), text
+    assert (code, f"No space left on device: '{small_disk}'" in text) == (1, True), text
     assert not list(output.glob("*failures*"))
     assert "_MANIFEST.json" not in names_in(output)
 

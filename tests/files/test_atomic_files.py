@@ -32,6 +32,15 @@ class TestAtomicFile:
             raise KeyError
         assert os.listdir(tmp_path) == []
 
+    @pytest.mark.parametrize("n_bytes", [1, 20 << 20])
+    def test_tells_which_file_a_full_disk_has_no_room_for(self, tmp_path: Path, n_bytes: int) -> None:
+        said = r"No space left on device: '.*/a\.flac'"
+        with pytest.raises(OSError, match=said), AtomicFile(str(tmp_path), "a.flac", sync=False) as file:
+            file._stream.close()
+            file._stream = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+            file.write_pieces([bytes(n_bytes)])
+        assert os.listdir(tmp_path) == []
+
     def test_keeps_the_old_file_where_the_check_refuses(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_bytes(b"old")
         taken_over = False

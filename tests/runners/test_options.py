@@ -292,6 +292,18 @@ class TestReadConfig:
         with pytest.raises(UsageError, match=f"config .*a.yaml {message}"):
             read_config(str(tmp_path / "a.yaml"))
 
+    @pytest.mark.parametrize(
+        ("text", "line"), [("windows: {tolerance: 0.1}\nwindows: {}\n", 2), ("windows:\n  a: 1\n  b: 2\n  'a': 3\n", 4)]
+    )
+    def test_refuses_a_key_that_is_there_twice(self, tmp_path: Path, text: str, line: int) -> None:
+        (tmp_path / "a.yaml").write_text(text)
+        with pytest.raises(UsageError, match=rf"config .*a\.yaml, line {line}: key '\w+' is there twice: leave one"):
+            read_config(str(tmp_path / "a.yaml"))
+
+    def test_a_key_may_differ_from_the_one_that_it_is_merged_with(self, tmp_path: Path) -> None:
+        (tmp_path / "a.yaml").write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n")
+        assert read_config(str(tmp_path / "a.yaml"))["b"] == {"x": 3, "y": 2}
+
     def test_refuses_a_file_that_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"none\.yaml cannot be read: No such file or directory"):
             read_config(str(tmp_path / "none.yaml"))

@@ -9,6 +9,7 @@ import numpy as np
 from beam_curator.audio import Samples
 from beam_curator.export.envelopes import Envelope
 from beam_curator.export.previews import PreviewSound, Turn, draw_envelope
+from beam_curator.files.atomic_files import errors_with_path
 from beam_curator.files.clip_files import EncodedClip, encode_long, in_memory
 
 _SPOOL_BYTES = 8 << 20
@@ -41,7 +42,8 @@ class PreviewRecorder:
           EntryError: a sample is NaN or infinite.
         """
         self._envelope.add(samples)
-        self._file.write(self._sound.add(samples).tobytes())
+        with errors_with_path(tempfile.gettempdir()):
+            self._file.write(self._sound.add(samples).tobytes())
 
     def image(self, turns: Sequence[Turn], title: str) -> EncodedClip:
         """Return the picture, once the clip is complete."""
@@ -54,7 +56,8 @@ class PreviewRecorder:
           EntryError: it cannot be encoded.
         """
         rest = np.zeros((0, self._n_channels), np.float32)
-        self._file.write(self._sound.add(rest, last=True).tobytes())
+        with errors_with_path(tempfile.gettempdir()):
+            self._file.write(self._sound.add(rest, last=True).tobytes())
         return encode_long(self._pieces(), self._sound.sample_rate, 1, "ogg")
 
     def close(self) -> None:

@@ -129,6 +129,13 @@ def test_inputs_are_a_list(transform: Callable[[str], object]) -> None:
         transform("a.jsonl")
 
 
+@pytest.mark.parametrize("inputs", [[], ["a.jsonl", ""]])
+def test_inputs_name_something(inputs: list[str]) -> None:
+    for transform in (ReadManifests, HashInputs, ChooseWindows):
+        with pytest.raises(ValueError, match="is not a list of paths: name a manifest, a glob or a directory"):
+            transform(inputs)
+
+
 def test_every_row_of_small_blocks_is_read_once(tmp_path: Path) -> None:
     a = write_lines(tmp_path / "a.jsonl", LINES[:100])
     b = write_lines(tmp_path / "b.jsonl", [LINES[0], b"x" * 60, LINES[1]])
