@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, get_type_hints
 
 from beam_curator.option_names import is_optional, plain_type
@@ -66,7 +65,7 @@ def option_problems(options: Any) -> list[str]:
         if choices and value not in choices:
             problems.append(f"{field.name} {value!r} is not known: use one of {', '.join(choices)}")
         elif not choices:
-            problems += type_problems(field.name, value, hints_of(type(options))[field.name])
+            problems += type_problems(field.name, value, get_type_hints(type(options))[field.name])
     return problems
 
 
@@ -77,13 +76,9 @@ def check_types(subject: str, options: Any) -> None:
       ValueError: all that are not.
     """
     fields = [field for field in dataclasses.fields(options) if not field.metadata["choices"]]
-    hints = hints_of(type(options))
+    hints = get_type_hints(type(options))
     problems = [type_problems(field.name, getattr(options, field.name), hints[field.name]) for field in fields]
     raise_problems(subject, [problem for of_field in problems for problem in of_field])
-
-
-hints_of = cache(get_type_hints)
-"""Return the types of a class's fields, by name."""
 
 
 def type_problems(name: str, value: Any, hint: Any) -> list[str]:
@@ -159,6 +154,6 @@ def _expectation(low: float, high: float) -> str:
 
 def config_of(rules: Any) -> dict[str, Any]:
     """Return the options of a rule class as plain values; 50 and 50.0 are the same number where one is asked for."""
-    hints = hints_of(type(rules))
+    hints = get_type_hints(type(rules))
     values = {field.name: getattr(rules, field.name) for field in dataclasses.fields(rules)}
     return {name: float(value) if hints[name] is float else value for name, value in values.items()}

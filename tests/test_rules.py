@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -10,7 +10,7 @@ from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.diarization.diarize_rules import StreamingOptions
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.option_names import plain_type
-from beam_curator.rules import config_of, hints_of, number_problems, option, raise_problems, same_option
+from beam_curator.rules import config_of, number_problems, option, raise_problems, same_option
 from beam_curator.runners.job_options import JOBS, RunOptions
 from beam_curator.separation.separate_rules import TrackOutputOptions
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
@@ -139,7 +139,7 @@ def wrong_value(hint: Any) -> tuple[Any, str]:
 def test_the_options_of_every_job_refuse_values_of_other_types_in_python_too(job: str) -> None:
     for options in JOBS[job].sections.values():
         for field in dataclasses.fields(options):
-            value, problem = wrong_value(hints_of(options)[field.name])
+            value, problem = wrong_value(get_type_hints(options)[field.name])
             # a channel may be a number
             if not field.metadata["choices"] and options is not RunOptions and field.name != "channels":
                 assert problem in message(options, **{field.name: value}), field.name

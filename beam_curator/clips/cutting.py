@@ -40,8 +40,7 @@ def cut_of(request: ClipRequest, info: AudioInfo, rules: CutRules) -> Cut:
     """Find the samples that a request means.
 
     Args:
-      request: the piece asked for.
-      info: properties of the recording.
+      request, info: the piece asked for, and its recording.
       rules: whether a piece that is partly outside is cut short or refused.
 
     Raises:

@@ -64,15 +64,10 @@ class Entry:
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any], *, strict: bool = False) -> Entry:
-        """Check a row that is already a dict.
-
-        Args:
-          fields: the row.
-          strict: refuse the row for one bad segment, and a null in place of an absent value.
+        """Check a row that is already a dict; `strict` refuses it for one bad segment, or a null for an absent value.
 
         Raises:
-          EntryError: what is wrong with the row, where, and what to do; a row that has only bad segments is refused
-            for the first of them.
+          EntryError: what is wrong with the row, where, and what to do; with the first segment, where all are bad.
         """
         try:
             segments = fields["segments"]

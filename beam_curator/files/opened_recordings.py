@@ -208,6 +208,6 @@ def recording_of(path: str, source: str, audio_root: str = "") -> str:
     if os.path.isabs(path):
         return path
     with _known_scheme(path):
-        storage.scheme_of(split_locator(path)[0])
+        storage.is_remote(split_locator(path)[0])
     root = storage.plain_path(audio_root)
     return resolve_recording(path, storage.join(root, "_") if root else base_of(source))

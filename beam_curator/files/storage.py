@@ -42,24 +42,12 @@ def is_remote(path: str) -> bool:
     Raises:
       UnknownSchemeError: it has a scheme, but none that is allowed.
     """
-    scheme = scheme_of(path)
-    if scheme is None:
-        return False
-    return True
-
-
-def scheme_of(path: str) -> str | None:
-    """Return the scheme of a path in an object store, None for a local path.
-
-    Raises:
-      UnknownSchemeError: it has a scheme, but none that is allowed.
-    """
     scheme, separator, _ = path.partition("://")
     if not separator:
-        return None
+        return False
     if scheme not in SCHEMES:
         raise UnknownSchemeError(f"scheme {scheme}:// in {path} is not allowed: use a local path, gs:// or s3://")
-    return scheme
+    return True
 
 
 def check_store(path: str) -> None:

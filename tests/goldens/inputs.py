@@ -27,15 +27,16 @@ def write_inputs(folder: Path) -> None:
 
 
 def write_manifests(folder: Path) -> None:
-    """Write two manifests, one compressed, whose entries name three recordings."""
+    """Write two manifests, one compressed, whose entries name five recordings."""
     words = [{"word": "yes", "start": 1.0, "end": 1.5}]
     entries = [speech(3 + number, f"{number % 3}.wav", id=number) for number in range(5)]
     entries[1]["segments"][0] |= {"words": words, "text": "yes ✓"}
     entries[2]["segments"][1]["metrics"] = {"bandwidth": 4000}
-    entries[3]["segments"][1]["metrics"] = None
-    entries[4]["segments"][2]["end"] = None
+    odd = [speech(5, f"odd{number}.wav", id=f"odd {number}") for number in range(2)]
+    odd[0]["segments"][1] |= {"metrics": None, "words": None}
+    odd[1]["segments"][1]["end"] = None
     bad = [BAD_LINES[name][0] for name in BAD]
-    lines = [*map(line_of, entries), *bad, line_of(speech(4, audio_sample_rate=8000))]
+    lines = [*map(line_of, entries), *bad, line_of(speech(4, audio_sample_rate=8000)), *map(line_of, odd)]
     write_lines(folder / "a.jsonl", lines)
     (folder / "b.jsonl.gz").write_bytes(gzip.compress(line_of(speech(6, "1.wav")) + b"\n\n", mtime=0))
 

@@ -130,7 +130,6 @@ def test_what_would_not_be_split_again_is_no_locator(path: str, member: str) -> 
         (NEMO, "x/y/a-sub2.wav", 3, "../audio_3.tar::x/y/a.wav"),
         (NEMO, "/x/a.wav", 3, None),
         (NEMO, "gs://x/a.wav", 3, None),
-        (NEMO, "x.tar::a.wav", 3, None),
         (NEMO, "", 3, None),
         (NEMO, None, 3, None),
         ("d/manifest_3.json", "a.wav", 3, None),

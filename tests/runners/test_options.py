@@ -33,6 +33,7 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
     "windows.truncation": (["--no-truncation"], False),
     "windows.drop_fields": (["--drop-fields", " words, text,"], ("words", "text")),
     "windows.drop_fields_top_level": (["--drop-fields-top-level", ""], ()),
+    "windows.strict": (["--strict"], True),
     "overlap.overlap_percentage": (["--overlap-percentage", "1e1"], 10.0),
     "overlap.target_duration": (["--overlap-target-duration", "90"], 90),
     "overlap.scope": (["--overlap-scope", "audio_file"], "audio_file"),

@@ -76,7 +76,7 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
         self._rules = rules
         self._inference = inference
         self._output = output
-        self._beside = tuple(beside)
+        self._beside = paths_of(beside) if beside else ()
         self._handler = handler
         self._given_embedding_handler = embedding_handler
         self._warns = warns

@@ -141,7 +141,7 @@ class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
     def __init__(self, inputs: Sequence[str], *, beside: Sequence[str] = (), list_files: Lister = list_inputs) -> None:
         super().__init__()
         self._inputs = paths_of(inputs)
-        self._beside = tuple(beside)
+        self._beside = paths_of(beside) if beside else ()
         self._list_files = list_files
 
     def expand(self, begin: PBegin) -> PCollection[InputRecord]:
