@@ -21,6 +21,7 @@ from beam_curator.files.manifest_files import read_rows
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Shard
 from beam_curator.files.row_tables import read_row_file, write_parquet
+from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock, plan_blocks
 from beam_curator.sets.columns import ColumnKinds, Kind
 from beam_curator.sets.output_set import FileRecord
@@ -47,11 +48,13 @@ class IndexOptions:
       inputs: of the job, as given.
       output_format: of the clips.
       parquet: whether metadata.parquet is written besides metadata.csv.
+      audio_root: directory below which recordings of RTTM are found.
     """
 
     inputs: tuple[str, ...]
     output_format: str
     parquet: bool = False
+    audio_root: str = ""
 
 
 def write_index(target: OutputTarget, given: Iterable[Shard], options: IndexOptions) -> Iterator[FileRecord]:
@@ -116,20 +119,20 @@ def _cell(value: Any, kind: Kind | None) -> Any:
     return value if isinstance(value, str) else str(value)
 
 
-def write_combined(target: OutputTarget, directories: Sequence[str]) -> FileRecord:
+def write_combined(target: OutputTarget, directories: Sequence[str], audio_root: str = "") -> FileRecord:
     """Write the rows of directories of manifests into one file, as the reference does; other lines are left out."""
     n_rows = 0
     with AtomicFile(target.directory, COMBINED_NAME, target.check) as file:
-        for line in _lines_of(directories):
+        for line in _lines_of(directories, RttmReading(audio_root=audio_root)):
             file.write_pieces([line, b"\n"])
             n_rows += 1
     return FileRecord(name=COMBINED_NAME, n_bytes=file.n_bytes, sha256=file.sha256, n_rows=n_rows, kind=COMBINED_KIND)
 
 
-def _lines_of(directories: Sequence[str]) -> Iterator[bytes]:
+def _lines_of(directories: Sequence[str], rttm: RttmReading) -> Iterator[bytes]:
     files, _ = list_inputs(directories)
     for ref in plan_blocks([with_form(file) for file in files]):
-        for item in read_rows(ref, MAX_LINE_BYTES):
+        for item in read_rows(ref, MAX_LINE_BYTES, rttm):
             for line in item.lines if isinstance(item, LineBlock) else ():
                 if is_object(line.raw):
                     yield line.raw.replace(b"\n", b" ")

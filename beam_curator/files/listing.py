@@ -18,11 +18,16 @@ from beam_curator.files.searching import (
     remote_file,
     remote_matches,
 )
+from beam_curator.recordings.safe_names import stem_of
 from beam_curator.sets.blocks import CHUNK_BYTES, InputFile, sniff_form
 from beam_curator.sets.output_set import MANIFEST_NAME, Manifest, NotAnOutputSetError
 from beam_curator.sets.set_kinds import SET_KINDS
 
 EXTENSIONS = tuple(f"{kind}{packed}" for kind in (".jsonl", ".json") for packed in ("", ".gz", ".zst"))
+RTTM_EXTENSION = ".rttm"
+MANIFEST_EXTENSIONS = (*EXTENSIONS, RTTM_EXTENSION)
+"""Of the files that a job reads as manifests."""
+
 _KINDS_SAID = 8
 
 
@@ -44,9 +49,11 @@ def list_inputs(
     *,
     keep_duplicates: bool = False,
     left_out: Counter[str] | None = None,
-    extensions: tuple[str, ...] = EXTENSIONS,
+    extensions: tuple[str, ...] = MANIFEST_EXTENSIONS,
 ) -> tuple[list[InputFile], list[str]]:
     """List the files that the inputs mean, in order of their names.
+
+    Of a directory or glob that holds other manifests RTTM is left out, as these may have its turns.
 
     Args:
       inputs: files, globs, directories (searched as trees), local or in an object store.
@@ -138,8 +145,13 @@ def is_output_set(directory: str) -> bool:
 
 
 def with_form(file: InputFile) -> InputFile:
-    """Look into a `.json` file and tell whether it holds lines or one document; unreadable files count as lines."""
+    """Tell whether a file holds lines, RTTM or, after a look into a `.json` file, one document.
+
+    Unreadable files count as lines.
+    """
     name = file.name.rpartition("/")[2].lower()
+    if name.endswith(RTTM_EXTENSION):
+        return replace(file, form="rttm")
     if ".json" not in name or ".jsonl" in name:
         return file
     try:
@@ -155,6 +167,10 @@ def _files_of(given: str, extensions: tuple[str, ...], left_out: Counter[str]) -
         files = [file for found in _found(given, search) for file in _expanded(found)]
     except (OSError, NotAnOutputSetError) as err:
         raise NoInputError(f"{given} cannot be listed: {err}") from err
+    others = [file for file in files if not file.name.lower().endswith(RTTM_EXTENSION)]
+    if others:
+        search.left_out.update({RTTM_EXTENSION: len(files) - len(others)} if len(others) < len(files) else {})
+        files = others
     left_out.update(search.left_out)
     if not files:
         kind = "glob" if GLOB_CHARACTERS & set(given) else "directory"
@@ -176,9 +192,33 @@ def said_left_out(left_out: Mapping[str, int]) -> str:
     return "left out: " + ", ".join([*named, *([f"{more:,} of other endings"] if more else [])])
 
 
+def recordings_below(directory: str) -> dict[str, list[str]]:
+    """List the recordings below a directory by their stems and by their names, as paths relative to it.
+
+    Output sets below it are left out: their files were made from other recordings.
+
+    Raises:
+      NoInputError: the directory is not there, or cannot be listed.
+      UnknownSchemeError: it has a scheme that is not allowed.
+    """
+    storage.check_store(directory)
+    search, prefix = Search(AUDIO_EXTENSIONS), directory.rstrip("/") + "/"
+    try:
+        found = list(search.objects(prefix) if storage.is_remote(directory) else search.local(directory))
+    except OSError as err:
+        raise NoInputError(f"{directory} cannot be listed: {err.strerror or err}") from err
+    by_name: dict[str, list[str]] = {}
+    for file in found:
+        if isinstance(file, InputFile):
+            path = file.name.removeprefix(prefix)
+            for name in dict.fromkeys((stem_of(path), path.rpartition("/")[2])):
+                by_name.setdefault(name, []).append(path)
+    return by_name
+
+
 def _what(extensions: tuple[str, ...]) -> str:
-    if extensions == EXTENSIONS:
-        return f"manifest: expected files ending in {', '.join(EXTENSIONS)}"
+    if extensions == MANIFEST_EXTENSIONS:
+        return f"manifest: expected files ending in {', '.join(extensions)}"
     return "recording, and no manifest: expected files such as .wav, .flac, .mp3, .m4a, or .jsonl"
 
 

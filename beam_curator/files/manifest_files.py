@@ -1,9 +1,11 @@
 """Manifests as files: their rows in blocks, and their hashes."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from beam_curator.failures import Failure, FailureCode
 from beam_curator.files import storage
+from beam_curator.files.rttm_manifests import RttmReading, rttm_rows
 from beam_curator.sets.blocks import (
     BlockRef,
     InputFile,
@@ -29,13 +31,20 @@ def paths_of(inputs: Sequence[str]) -> tuple[str, ...]:
     return tuple(map(storage.plain_path, inputs))
 
 
-def read_rows(ref: BlockRef, max_line_bytes: int) -> Iterator[LineBlock | Failure]:
+def read_rows(ref: BlockRef, max_line_bytes: int, rttm: RttmReading = RttmReading()) -> Iterator[LineBlock | Failure]:
     """Read the rows of a block from its file; an error that stops the reading is yielded last, as a failure."""
     compressed = InputFile(name=ref.source, size=0).compressed
     behind = ref.start
     try:
         with storage.open_text(ref.source) as stream:
-            for item in read_parts(stream, ref, compressed=compressed, max_line_bytes=max_line_bytes):
+            parts = read_parts(
+                stream,
+                ref,
+                compressed=compressed,
+                max_line_bytes=max_line_bytes,
+                entries_of=partial(rttm_rows, source=ref.source, reading=rttm),
+            )
+            for item in parts:
                 if isinstance(item, LineBlock):
                     behind = item.lines[-1].offset + len(item.lines[-1].raw)
                 yield item

@@ -20,6 +20,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_curator.files import atomic_files, storage
 from beam_curator.files.listing import with_form
+from beam_curator.files.manifest_files import read_rows
+from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.runners import cli, exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.opening import find_engine
@@ -29,7 +31,15 @@ from beam_curator.runners.jobs.windows import WindowsJob
 from beam_curator.runners.options import UsageError, nearest, read_config
 from beam_curator.runners.run_directory import locked, prepare
 from beam_curator.runners.summary import peak_memory_mb
-from beam_curator.sets.blocks import CHUNK_BYTES, MAX_DOCUMENT_BYTES, InputFile, split_document
+from beam_curator.sets.blocks import (
+    CHUNK_BYTES,
+    MAX_DOCUMENT_BYTES,
+    InputFile,
+    LineBlock,
+    plan_blocks,
+    split_document,
+)
+from beam_curator.sets.set_options import InputOptions
 
 DEFAULT_RESULTS = "./benchmark"
 _COMPARISONS = {"min_value": operator.ge, "max_value": operator.le, "exact_value": operator.eq}
@@ -95,17 +105,22 @@ def _repeated(job: WindowsJob, factor: int) -> Iterator[tuple[str, int]]:
             for _ in range(factor):
                 for file in files:
                     try:
-                        _append(with_form(file), target)
+                        _append(with_form(file), target, job.options["input"])
                     except (OSError, *storage.DAMAGED) as err:
                         raise UsageError(f"{file.name} cannot be read: {err}") from err
         yield path, os.path.getsize(path)
 
 
-def _append(file: InputFile, target: Any) -> None:
+def _append(file: InputFile, target: Any, reading: InputOptions) -> None:
     if file.form == "document":
         with storage.open_text(file.name) as source:
             text = source.read(MAX_DOCUMENT_BYTES)
         target.writelines(line.raw.replace(b"\n", b" ") + b"\n" for line in split_document(text))
+        return
+    if file.form == "rttm":
+        for ref in plan_blocks([file]):
+            for item in read_rows(ref, reading.max_line_bytes, RttmReading.for_windows(reading)):
+                target.writelines(line.raw + b"\n" for line in (item.lines if isinstance(item, LineBlock) else ()))
         return
     last = b"\n"
     with storage.open_text(file.name) as source:

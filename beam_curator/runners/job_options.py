@@ -21,7 +21,7 @@ from beam_curator.runners.options import Sections
 from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
-from beam_curator.windows.window_options import OverlapOptions, WindowOutputOptions
+from beam_curator.windows.window_options import OverlapOptions, WindowInputOptions, WindowOutputOptions
 from beam_curator.windows.window_rules import WindowRules
 
 
@@ -83,14 +83,14 @@ class JobOptions:
     help: str
 
 
-_PLACES = "glob, directory tree or output set; .jsonl and .json, plain, .gz or .zst; local, gs:// or s3://"
+_PLACES = "glob, directory tree or output set; .jsonl and .json, plain, .gz or .zst, or .rttm; local, gs:// or s3://"
 
 JOBS: Mapping[str, JobOptions] = {
     "windows": JobOptions(
         sections={
             "windows": WindowRules,
             "overlap": OverlapOptions,
-            "input": InputOptions,
+            "input": WindowInputOptions,
             "output": WindowOutputOptions,
             "run": RunOptions,
         },

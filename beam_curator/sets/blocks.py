@@ -1,14 +1,14 @@
 """Blocks: consecutive rows of one manifest, the unit of work, of retry and of output files.
 
 A block is a byte range of about four megabytes; a line belongs to the block in which it begins. Compressed files and
-pretty-printed documents cannot be entered in the middle and are one block each; what they hold is passed on in parts
-of a block's usual size, so that memory stays flat.
+pretty-printed documents cannot be entered in the middle and are one block each, as is an RTTM, whose lines come in any
+order; what they hold is passed on in parts of a block's usual size, so that memory stays flat.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal
 
@@ -23,7 +23,7 @@ PAYLOAD_BYTES = 64 << 10
 """How much of a line that is too long is kept for the dead letter."""
 MAX_DOCUMENT_BYTES = 256 << 20
 
-Form = Literal["lines", "document"]
+Form = Literal["lines", "document", "rttm"]
 
 Position = tuple[int, int, int]
 """Where a row stands among all: ordinal and part of its block, and its byte offset."""
@@ -66,7 +66,7 @@ class BlockRef:
       n_blocks: number of blocks of the job.
       start: first byte of the range.
       stop: byte after the range; lines that begin before it belong to the block.
-      form: lines, or one JSON document (an object or an array of objects).
+      form: lines, one JSON document (an object or an array of objects), or RTTM.
     """
 
     source: str
@@ -84,6 +84,10 @@ class Line:
 
     offset: int
     raw: bytes
+
+
+Rows = Iterator[Line | Failure]
+"""Rows as they are read, and failures in the places of those that cannot be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +119,7 @@ def plan_blocks(files: Sequence[InputFile], block_bytes: int = BLOCK_BYTES) -> l
     ranges = [
         (file, start, min(start + step, file.size))
         for file in files
-        for step in [max(file.size, 1) if file.compressed or file.form == "document" else block_bytes]
+        for step in [max(file.size, 1) if file.compressed or file.form != "lines" else block_bytes]
         for start in range(0, file.size, step)
     ]
     return [
@@ -156,7 +160,12 @@ def sniff_form(name: str, head: bytes) -> Form:
 
 
 def read_parts(
-    stream: BinaryIO, ref: BlockRef, *, compressed: bool, max_line_bytes: int
+    stream: BinaryIO,
+    ref: BlockRef,
+    *,
+    compressed: bool,
+    max_line_bytes: int,
+    entries_of: Callable[[Rows], Rows] = iter,
 ) -> Iterator[LineBlock | Failure]:
     """Read the rows of a block from its open file.
 
@@ -165,17 +174,13 @@ def read_parts(
       ref: which part of it.
       compressed: read from the beginning to the end instead of a byte range.
       max_line_bytes: longer lines become failures, and are never held whole.
+      entries_of: makes rows of the lines of an RTTM.
 
     Yields:
-      Parts with all their lines, in order, and a failure for each line that is too long. Where the stream raises, what
-      was read before comes first.
+      Parts with all their lines, in order, and a failure for each line that is too long; also before the stream raises.
     """
-    if ref.form == "document":
-        rows = _document_rows(stream, ref, max_line_bytes)
-    elif compressed:
-        rows = _lines(stream, ref, 0, None, max_line_bytes)
-    else:
-        rows = _range_lines(stream, ref, max_line_bytes)
+    found = _rows(stream, ref, max_line_bytes, compressed=compressed)
+    rows = entries_of(found) if ref.form == "rttm" else found
     lines: list[Line] = []
     n_bytes = part = 0
     try:
@@ -185,7 +190,7 @@ def read_parts(
                 continue
             lines.append(row)
             n_bytes += len(row.raw)
-            if n_bytes >= BLOCK_BYTES and (compressed or ref.form == "document"):
+            if n_bytes >= BLOCK_BYTES and (compressed or ref.form != "lines"):
                 yield LineBlock(ref=ref, part=part, lines=tuple(lines))
                 lines, n_bytes, part = [], 0, part + 1
     except Exception:
@@ -194,6 +199,14 @@ def read_parts(
         raise
     if lines:
         yield LineBlock(ref=ref, part=part, lines=tuple(lines))
+
+
+def _rows(stream: BinaryIO, ref: BlockRef, max_line_bytes: int, *, compressed: bool) -> Rows:
+    if ref.form == "document":
+        return _document_rows(stream, ref, max_line_bytes)
+    if compressed or ref.form == "rttm":
+        return _lines(stream, ref, 0, None, max_line_bytes)
+    return _range_lines(stream, ref, max_line_bytes)
 
 
 def _range_lines(stream: BinaryIO, ref: BlockRef, max_line_bytes: int) -> Iterator[Line | Failure]:
@@ -272,13 +285,13 @@ def _too_long(raw: bytes, ref: BlockRef, offset: int, max_line_bytes: int, *, wh
         offset=offset,
         message=f"the line is longer than {max_line_bytes} bytes",
         cure="split the entry, or raise --max-line-bytes",
-        payload=_beginning(raw),
+        payload=beginning_of(raw),
         payload_truncated=not whole or len(raw) > PAYLOAD_BYTES,
     )
 
 
-def _beginning(raw: bytes) -> bytes:
-    """Cut a line down, between two characters if it is UTF-8."""
+def beginning_of(raw: bytes) -> bytes:
+    """Cut the text of a dead letter down, between two characters if it is UTF-8."""
     end = min(len(raw), PAYLOAD_BYTES)
     # a character of UTF-8 has at most three continuation bytes
     while PAYLOAD_BYTES - 4 < end < len(raw) and raw[end] & 0xC0 == 0x80:

@@ -186,6 +186,7 @@ class RecordingJob(ABC, Generic[AskedT, TaskT]):
     Attributes:
       kind: of its sets, with the equations of their books.
       rows: that it makes.
+      audio_root: directory for relative names of recordings; "" for that of their manifest.
       allowed_root: directories below which recordings must lie; none for anywhere.
       n_uploads: files that a worker puts into an object store at a time.
       key_of_recordings: key of the rows that stand for recordings which are named by themselves.
@@ -196,6 +197,7 @@ class RecordingJob(ABC, Generic[AskedT, TaskT]):
 
     kind: ClassVar[SetKind]
     rows: RowKind
+    audio_root: str = ""
     allowed_root: tuple[str, ...] = ()
     n_uploads: int = 8
     key_of_recordings: str = "audio_filepath"

@@ -15,6 +15,9 @@ from beam_curator.sets.output_set import ROW_EXTENSIONS, RowFormat
 class InputOptions:
     """How the inputs are read."""
 
+    audio_root = ""
+    """Where relative names of recordings begin; an option of jobs that have no others on recordings."""
+
     max_line_bytes: int = option(MAX_LINE_BYTES, "longest line to read, in bytes; a longer one is a failure")
     keep_duplicates: bool = option(False, "read a file as often as the inputs name it")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from beam_curator.recordings.recording_options import RecordingOptions
 from beam_curator.rules import config_of, option, same_option
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions, output_config
@@ -33,6 +34,13 @@ class OverlapOptions:
         """Return the rules, with the target of the window rules where none was given."""
         target = self.target_duration if self.target_duration is not None else windows.target_window_duration
         return OverlapRules(overlap_percentage=self.overlap_percentage, target_duration=target, scope=self.scope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowInputOptions(InputOptions):
+    """How the inputs are read, and where the recordings of an RTTM are."""
+
+    audio_root: str = same_option(RecordingOptions, "audio_root")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

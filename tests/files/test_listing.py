@@ -1,6 +1,7 @@
 import gzip
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,17 @@ def test_a_tree_gives_its_manifests_in_order_of_their_names(tmp_path: Path) -> N
         tmp_path, "b.jsonl", "a/c.json", "a/b/x.jsonl.gz", "a.json.zst", "Z.JSONL", "notes.txt", "a/x.jsonl.bak", "a/y"
     )
     assert listed(tmp_path, "") == ["Z.JSONL", "a.json.zst", "a/b/x.jsonl.gz", "a/c.json", "b.jsonl"]
+
+
+def test_rttm_beside_manifests_is_left_out_and_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "both/a.jsonl", "both/rttm/a.rttm", "only/b.RTTM", "only/c/d.rttm", "e.rttm")
+    assert listed(tmp_path, "only") == ["only/b.RTTM", "only/c/d.rttm"]
+    left_out: Counter[str] = Counter()
+    files, _ = list_inputs([str(tmp_path / "both")], left_out=left_out)
+    assert ([file.name for file in files], left_out) == ([f"{tmp_path}/both/a.jsonl"], {".rttm": 1})
+    assert listed(tmp_path, "*") == ["both/a.jsonl"]
+    assert listed(tmp_path, "both/rttm/a.rttm", "e.rttm") == ["both/rttm/a.rttm", "e.rttm"]
+    assert [with_form(InputFile(name=name, size=3)).form for name in ("e.rttm", "x/E.RTTM")] == ["rttm", "rttm"]
 
 
 def test_hidden_names_are_left_out_of_trees_and_underscores_are_not(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
     "overlap.scope": (["--overlap-scope", "audio_file"], "audio_file"),
     "input.max_line_bytes": (["--max-line-bytes", "1000"], 1000),
     "input.keep_duplicates": (["--keep-duplicates"], True),
+    "input.audio_root": (["--audio-root", "recordings"], "recordings"),
     "output.row_format": (["--row-format", "avro"], "avro"),
     "output.shards": (["--shards", "4"], 4),
     "output.layout": (["--layout", "spans"], "spans"),

@@ -55,6 +55,7 @@ class RequestJob(OpenedJob[Pack, AskedClips]):
     def __init__(self, rules: CutRules, keys: EntryKeys | None = None) -> None:
         self._rules = rules
         self._keys = keys if keys is not None else EntryKeys(audio=rules.audio_filepath_key)
+        self.audio_root = rules.audio_root
         self.allowed_root = rules.allowed_root
 
     def plan(self, block: LineBlock) -> BlockPlan[Pack]:

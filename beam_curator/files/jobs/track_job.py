@@ -54,6 +54,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
         self._separation = separation
         self._rules = rules
         self._output_format: AudioFormat = output_format
+        self.audio_root = rules.audio_root
         self.allowed_root = rules.allowed_root
         self.key_of_recordings = rules.audio_filepath_key
 
@@ -69,7 +70,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
         plan.asked.append(
             TurnsRow(
                 wanted_id=wanted_id(fields, asked.name),
-                recording=recording_of(asked.path, place.source, self._rules.audio_root),
+                recording=recording_of(asked.path, place.source, self.audio_root),
                 turns_hash=hash_of(found.turns),
                 n_speakers=n_speakers,
                 n_bad=found.n_bad,

@@ -71,6 +71,7 @@ class ExtractClips(beam.PTransform[PBegin, JobSet]):
             inputs=self._reading.inputs,
             output_format=self._output.output_format,
             parquet=self._output.index == "parquet",
+            audio_root=self._rules.audio_root,
         )
         index = merged.rows | "Index" >> WriteIndex(self._target, options)
         return begin | "Commit" >> CommitJob(

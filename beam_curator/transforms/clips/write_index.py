@@ -38,4 +38,4 @@ def _write(_: None, target: OutputTarget, options: IndexOptions, *, shards: Iter
         directories = [given for given in options.inputs if storage.is_directory(given)]
         manifests = [given for given in directories if not is_output_set(given)]
         if manifests:
-            yield write_combined(target, manifests)
+            yield write_combined(target, manifests, options.audio_root)

@@ -10,6 +10,7 @@ from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 from beam_curator.failures import Failure
 from beam_curator.files.listing import Lister, list_inputs, with_form
 from beam_curator.files.manifest_files import FILE_STAGE, hash_input, paths_of, read_rows
+from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import (
     BLOCK_BYTES,
     BlockRef,
@@ -38,6 +39,7 @@ class ReadManifests(beam.PTransform[PBegin, tuple[PCollection[LineBlock], PColle
       reading: how they are read; lines that are too long are never held whole.
       block_bytes: about how much one block holds.
       list_files: tells which files the inputs mean.
+      rttm: how recordings that RTTM files name become rows.
 
     Returns:
       Blocks of rows, and blocks of failures: files that cannot be read, lines that are too long.
@@ -56,10 +58,12 @@ class ReadManifests(beam.PTransform[PBegin, tuple[PCollection[LineBlock], PColle
         reading: InputOptions = InputOptions(),
         block_bytes: int = BLOCK_BYTES,
         list_files: Lister = list_inputs,
+        rttm: RttmReading = RttmReading(),
     ) -> None:
         super().__init__()
         self._inputs = paths_of(inputs)
         self._reading = reading
+        self._rttm = rttm
         self._block_bytes = block_bytes
         self._list_files = list_files
 
@@ -71,7 +75,7 @@ class ReadManifests(beam.PTransform[PBegin, tuple[PCollection[LineBlock], PColle
             >> beam.FlatMap(_blocks, self._inputs, self._reading.keep_duplicates, self._block_bytes, self._list_files)
             | "Spread blocks" >> _Spread()
         )
-        read = refs | "Read rows" >> beam.FlatMap(read_block, self._reading.max_line_bytes).with_outputs(
+        read = refs | "Read rows" >> beam.FlatMap(read_block, self._reading.max_line_bytes, self._rttm).with_outputs(
             FAILURES, BROKEN_FILES, main=BLOCKS
         )
         broken: PCollection[FailureBlock] = (
@@ -99,10 +103,12 @@ def _blocks(
     return plan_blocks([with_form(file) for file in files], block_bytes)
 
 
-def read_block(ref: BlockRef, max_line_bytes: int) -> Iterator[LineBlock | _Failed | _Broken]:
+def read_block(
+    ref: BlockRef, max_line_bytes: int, rttm: RttmReading = RttmReading()
+) -> Iterator[LineBlock | _Failed | _Broken]:
     """Yield the rows that one range holds; lines that fail as one block, and a file that does by itself."""
     failures: list[Failure] = []
-    items = read_rows(ref, max_line_bytes)
+    items = read_rows(ref, max_line_bytes, rttm)
     while True:
         # around next() alone: the time of the steps behind this one must not count as reading
         with timed("read"):

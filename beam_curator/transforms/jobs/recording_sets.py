@@ -11,6 +11,7 @@ from beam_curator.entries.json_lines import encode
 from beam_curator.files import storage
 from beam_curator.files.listing import Lister, list_either, list_inputs, list_manifests_of, list_recordings
 from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import BlockRef, Line, LineBlock
 from beam_curator.sets.counting import Count, count_failures, count_lines
 from beam_curator.sets.output_set import Config, FileRecord, RowFormat
@@ -64,6 +65,7 @@ class ReadAsked(beam.PTransform[PBegin, ReadRows[AskedT]], Generic[AskedT, TaskT
             self._reading.inputs,
             reading=self._reading.options,
             list_files=lister,
+            rttm=RttmReading(audio_root=self._job.audio_root),
         )
         counts = [
             blocks | "Count rows read" >> CountBlocks(count_lines),

@@ -9,6 +9,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from beam_curator.files.manifest_files import read_rows
+from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.intervals import Seconds
 from beam_curator.sets.blocks import BlockRef, LineBlock
 from beam_curator.sets.set_options import InputOptions
@@ -41,14 +42,15 @@ class FilterOverlaps(beam.PTransform[PCollection[EntryBlock], PCollection[EntryB
     def __init__(self, rules: OverlapRules, *, reading: InputOptions = InputOptions()) -> None:
         super().__init__()
         self._rules = rules
-        self._max_line_bytes = reading.max_line_bytes
+        self._reading = reading
 
     def expand(self, blocks: PCollection[EntryBlock]) -> PCollection[EntryBlock]:
         if self._rules.scope == "row":
             return blocks | "Choose in row" >> beam.Map(_choose_in_rows, self._rules)
         choices = (
             blocks
-            | "Take spans" >> beam.FlatMap(spans_by_audio_file).with_output_types(tuple[str, RowSpans])
+            | "Take spans"
+            >> beam.FlatMap(spans_by_audio_file, self._reading.audio_root).with_output_types(tuple[str, RowSpans])
             | "Group by audio file" >> beam.GroupByKey()
             | "Choose in file" >> beam.FlatMap(choose_in_file, self._rules).with_output_types(Choices)
         )
@@ -58,7 +60,7 @@ class FilterOverlaps(beam.PTransform[PCollection[EntryBlock], PCollection[EntryB
         return (
             {"refs": refs, "choices": choices}
             | "Group by block" >> beam.CoGroupByKey()
-            | "Read again" >> beam.FlatMap(read_again, self._rules, self._max_line_bytes)
+            | "Read again" >> beam.FlatMap(read_again, self._rules, self._reading)
         )
 
 
@@ -72,22 +74,22 @@ def _chosen(row: PlannedEntry, choice: OverlapChoice) -> PlannedEntry:
     return PlannedEntry(offset=row.offset, entry=row.entry, plan=row.plan, choice=choice)
 
 
-def audio_file_of(row: PlannedEntry, source: str) -> str | None:
-    """Return the recording of a row, a relative path taken from its manifest's folder; None where it has no path."""
+def audio_file_of(row: PlannedEntry, source: str, audio_root: str = "") -> str | None:
+    """Return the recording of a row, a relative path taken from `audio_root` or its manifest's folder; None without."""
     path = row.entry.fields["audio_filepath"]
     if not isinstance(path, str) or not path:
         return None
     if "://" in path or os.path.isabs(path):
         return path
-    folder = source.rpartition("/")[0]
+    folder = audio_root or source.rpartition("/")[0]
     return os.path.abspath(os.path.join(folder, path)) if "://" not in folder else f"{folder}/{path}"
 
 
-def spans_by_audio_file(block: EntryBlock) -> Iterator[tuple[str, RowSpans]]:
+def spans_by_audio_file(block: EntryBlock, audio_root: str = "") -> Iterator[tuple[str, RowSpans]]:
     """Yield the times of each row's windows under its recording; rows without a path take no part."""
     ref = block.ref
     for row in block.rows:
-        key = audio_file_of(row, ref.source)
+        key = audio_file_of(row, ref.source, audio_root)
         if key is not None and row.plan.firsts:
             row_id = (ref.source, ref.occurrence, row.offset)
             yield key, (row_id, ref.ordinal, tuple(row.plan.starts), tuple(row.plan.ends))
@@ -113,13 +115,13 @@ def _ref_and_rules(block: EntryBlock) -> tuple[int, tuple[BlockRef, WindowRules]
 
 
 def read_again(
-    group: tuple[int, dict[str, Iterable[Any]]], overlap: OverlapRules, max_line_bytes: int
+    group: tuple[int, dict[str, Iterable[Any]]], overlap: OverlapRules, reading: InputOptions
 ) -> Iterator[EntryBlock]:
     """Read and plan a block once more, and attach the windows chosen for its rows."""
     (ref, rules), *_ = group[1]["refs"]
     # only the times of windows were grouped: reading rows again costs less than shuffling them
     choices = dict(group[1]["choices"])
-    for item in read_rows(ref, max_line_bytes):
+    for item in read_rows(ref, reading.max_line_bytes, RttmReading.for_windows(reading)):
         if isinstance(item, LineBlock):
             with timed("overlap"), collector_paused():
                 # the first reading reported these failures already

@@ -10,6 +10,7 @@ from apache_beam.pvalue import PBegin, PCollection
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.files.row_files import row_pieces
+from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import FailureBlock, LineBlock
 from beam_curator.sets.counting import Count, count_failures, count_lines
 from beam_curator.sets.output_set import Config
@@ -24,7 +25,7 @@ from beam_curator.transforms.windows.training_windows import BuildTrainingWindow
 from beam_curator.windows.entry_blocks import EntryBlock
 from beam_curator.windows.rendering import Layout
 from beam_curator.windows.window_counts import count_kept, count_windows
-from beam_curator.windows.window_options import OverlapOptions, WindowOutputOptions, window_config
+from beam_curator.windows.window_options import OverlapOptions, WindowInputOptions, WindowOutputOptions, window_config
 from beam_curator.windows.window_rules import WindowRules
 
 
@@ -46,7 +47,7 @@ class ChooseWindows(beam.PTransform[PBegin, ChosenWindows]):
       inputs: files, globs, directory trees or output sets, local or in an object store.
       rules: the conditions for a window.
       overlap: which windows stay; by default nearest to the window target, at most half shared.
-      reading: how the inputs are read.
+      reading: how the inputs are read; `WindowInputOptions` for recordings of RTTM that are elsewhere.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class ChooseWindows(beam.PTransform[PBegin, ChosenWindows]):
         *,
         rules: WindowRules = WindowRules(),
         overlap: OverlapOptions = OverlapOptions(),
-        reading: InputOptions = InputOptions(),
+        reading: InputOptions = WindowInputOptions(),
     ) -> None:
         super().__init__()
         self.inputs = paths_of(inputs)
@@ -64,7 +65,8 @@ class ChooseWindows(beam.PTransform[PBegin, ChosenWindows]):
         self.reading = reading
 
     def expand(self, begin: PBegin) -> "ChosenWindows":
-        blocks, unreadable = begin | "Read manifests" >> ReadManifests(self.inputs, reading=self.reading)
+        rttm = RttmReading.for_windows(self.reading)
+        blocks, unreadable = begin | "Read manifests" >> ReadManifests(self.inputs, reading=self.reading, rttm=rttm)
         windows, failed = blocks | "Build training windows" >> BuildTrainingWindows(self.window_rules)
         kept = windows | "Filter overlaps" >> FilterOverlaps(self.overlap_rules, reading=self.reading)
         counts = (

@@ -7,17 +7,16 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
 from beam_curator.option_names import Chosen, FlatOptions
-from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs import manifests
 from beam_curator.transforms.jobs.without_files import failures_of
 from beam_curator.transforms.windows import window_set
 from beam_curator.transforms.yaml.set_jobs import SetStep
 from beam_curator.transforms.yaml.steps import ErrorHandling, Outputs, error_output, paths_of, with_errors
 from beam_curator.transforms.yaml.yaml_rows import CountRow, InputRow, input_row, windows_rows
-from beam_curator.windows.window_options import OverlapOptions, WindowOutputOptions
+from beam_curator.windows.window_options import OverlapOptions, WindowInputOptions, WindowOutputOptions
 from beam_curator.windows.window_rules import WindowRules
 
-_KINDS = (WindowRules, OverlapOptions, WindowOutputOptions, InputOptions)
+_KINDS = (WindowRules, OverlapOptions, WindowOutputOptions, WindowInputOptions)
 _BUILD = FlatOptions(*_KINDS)
 _CHOOSE = FlatOptions(*_KINDS, left_out=("row_format", "shards"))
 
@@ -81,7 +80,7 @@ class BuildWindowSet(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
 
 def _choice(inputs: Sequence[str], chosen: Chosen) -> window_set.ChooseWindows:
     return window_set.ChooseWindows(
-        paths_of(inputs), rules=chosen[WindowRules], overlap=chosen[OverlapOptions], reading=chosen[InputOptions]
+        paths_of(inputs), rules=chosen[WindowRules], overlap=chosen[OverlapOptions], reading=chosen[WindowInputOptions]
     )
 
 

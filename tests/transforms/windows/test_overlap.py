@@ -7,7 +7,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_curator.entries.entry import Entry
-from beam_curator.sets.blocks import MAX_LINE_BYTES
+from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs.manifests import ReadManifests
 from beam_curator.transforms.windows.overlap import (
     FilterOverlaps,
@@ -89,7 +89,7 @@ def test_a_row_that_changed_before_the_second_reading_stops_the_job(tmp_path: Pa
     with pytest.raises(
         RuntimeError, match=r"no choice for the row at byte 0 of .*a\.jsonl: it changed while it was read"
     ):
-        list(read_again(group, OverlapRules(), MAX_LINE_BYTES))
+        list(read_again(group, OverlapRules(), InputOptions()))
 
 
 def kept(block: EntryBlock) -> list[tuple[str, int, list[int], list[int]]]:

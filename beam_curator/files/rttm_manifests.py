@@ -1,0 +1,117 @@
+"""RTTM as manifests: each recording that one names becomes a row, once its file has been found."""
+
+from __future__ import annotations
+
+import os.path
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+
+from beam_curator.diarization.rttm_entries import RttmRecording, recordings_of_rttm
+from beam_curator.entries.json_lines import encode
+from beam_curator.failures import EntryError, Failure, FailureCode
+from beam_curator.files import storage
+from beam_curator.files.listing import NoInputError, recordings_below
+from beam_curator.files.opened_recordings import base_of, open_recording
+from beam_curator.files.storage import UnknownSchemeError
+from beam_curator.sets.blocks import Line, Rows
+from beam_curator.sets.set_options import InputOptions
+
+READ_STAGE = "read"
+_LISTED_FOR = 60
+"""Seconds for which a worker takes a listing to be true, while the folder itself is not changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RttmReading:
+    """How the recordings of an RTTM become rows.
+
+    Attributes:
+      audio_root: directory below which they are found; "" for that of the RTTM.
+      sample_rates: whether rows have `audio_sample_rate`, for which each recording is opened.
+    """
+
+    audio_root: str = ""
+    sample_rates: bool = False
+
+    @classmethod
+    def for_windows(cls, reading: InputOptions) -> RttmReading:
+        """Return the reading of a job that makes windows, which needs the sample rate of each recording."""
+        return cls(audio_root=reading.audio_root, sample_rates=True)
+
+
+def rttm_rows(rows: Rows, source: str, reading: RttmReading) -> Rows:
+    """Turn the lines of an RTTM into rows, each with the offset of its recording's first line.
+
+    A recording that is not found, or has a line that cannot be read, is a failure.
+    """
+    lines = []
+    for row in rows:
+        if isinstance(row, Failure):
+            yield row
+        else:
+            lines.append(row)
+    for recording in recordings_of_rttm(lines):
+        try:
+            yield Line(offset=recording.offset, raw=_row_of(recording, source, reading))
+        except EntryError as err:
+            yield recording.failure(err, stage=READ_STAGE, source=source)
+
+
+def _row_of(recording: RttmRecording, source: str, reading: RttmReading) -> bytes:
+    if recording.error is not None:
+        raise recording.error
+    directory = reading.audio_root or os.path.dirname(base_of(source)) or "."
+    path = find_recording(recording.name, directory)
+    entry = recording.entry(path)
+    if reading.sample_rates:
+        with open_recording(storage.join(directory, path)) as reader:
+            entry["audio_sample_rate"] = reader.info.sample_rate
+    try:
+        return encode(entry)
+    except UnicodeEncodeError as err:
+        raise EntryError(
+            FailureCode.BAD_UNICODE,
+            f"the name of a speaker of {recording.name!r} is no text: {err}",
+            "rename the speaker",
+        ) from err
+
+
+def find_recording(name: str, directory: str) -> str:
+    """Return the path, relative to a directory, of the recording below it whose stem or file name is the given name.
+
+    Raises:
+      EntryError: there is none, or more than one.
+    """
+    try:
+        found = _listed(directory, *_state_of(directory)).get(name, [])
+    except (NoInputError, UnknownSchemeError, OSError) as err:
+        raise EntryError(
+            FailureCode.NOT_FOUND, f"no recording {name!r}: {err}", "name the directory of the recordings: --audio-root"
+        ) from err
+    if not found:
+        raise EntryError(
+            FailureCode.NOT_FOUND,
+            f"no recording {name!r} below {directory}: expected {name}.wav or another kind of audio file",
+            "name the directory of the recordings with --audio-root, or the files as the RTTM names them",
+        )
+    if len(found) > 1:
+        shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
+        raise EntryError(
+            FailureCode.AMBIGUOUS,
+            f"{len(found)} recordings {name!r} below {directory}: {shown}",
+            "narrow --audio-root, or move the others away",
+        )
+    return found[0]
+
+
+def _state_of(directory: str) -> tuple[str, int]:
+    version = "" if storage.is_remote(directory) else storage.identity_of(directory)
+    return version, int(time.monotonic() // _LISTED_FOR)
+
+
+@lru_cache(maxsize=4)
+def _listed(directory: str, version: str, moment: int) -> dict[str, list[str]]:
+    """Return the recordings below a directory, which many files of one job ask for."""
+    del version, moment
+    return recordings_below(directory)
