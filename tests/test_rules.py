@@ -82,7 +82,7 @@ def test_an_option_of_another_class_is_as_it_is_stated_there_but_for_what_is_cha
         (RowOutputOptions, {"shards": -1}, "output: shards -1 is below 0: raise it"),
         (RowOutputOptions, {"shards": "2"}, "output: shards '2' is not a number: give a number"),
         (ClipOutputOptions, {"pack": "zip"}, "output: pack 'zip' is not known: use one of none, webdataset, nemo-tar"),
-        (ClipOutputOptions, {"index": "xml"}, "output: index 'xml' is not known: use one of csv, parquet"),
+        (ClipOutputOptions, {"index": "xml"}, "output: index 'xml' is not known: use one of csv, parquet, huggingface"),
         (
             ClipOutputOptions,
             {"output_format": "mp3", "shards": -1},
@@ -95,6 +95,11 @@ def test_an_option_of_another_class_is_as_it_is_stated_there_but_for_what_is_cha
         ),
         (WindowOutputOptions, {"layout": "wide"}, "output: layout 'wide' is not known: use one of full, spans"),
         (OverlapOptions, {"scope": "file"}, "overlap rules: scope 'file' is not known: use one of row, audio_file"),
+        (
+            ClipOutputOptions,
+            {"index": "huggingface", "pack": "nemo-tar"},
+            "output: index huggingface and pack nemo-tar exclude each other: leave one out",
+        ),
         (InputOptions, {"max_line_bytes": 0}, "input: max_line_bytes 0 is below 1: raise it"),
         (
             InputOptions,

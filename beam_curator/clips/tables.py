@@ -172,6 +172,25 @@ def metadata_of_clip_row(row: Mapping[str, Any]) -> Fields:
     return metadata_row(filename, row, row["segment_index"])
 
 
+def audiofolder_names(columns: Iterable[str]) -> dict[str, str]:
+    """Return the names that columns have for Hugging Face `audiofolder`, in which `file_name` names the clip.
+
+    It reads columns named `file_name`, `file_names` or with such an end as paths of audio, and makes a column `audio`;
+    of a row's own keys of that kind, the names get `_input` behind them.
+
+    Example:
+      >>> audiofolder_names(["filename", "audio", "file_name", "ref_file_name", "text"])
+      {'filename': 'file_name', 'audio': 'audio_input', 'file_name': 'file_name_input',
+       'ref_file_name': 'ref_file_name_input', 'text': 'text'}
+    """
+    names = {name: "file_name" if name == "filename" else name for name in columns}
+    for name in names.keys() - {"filename"}:
+        if name == "audio" or f"_{name}".endswith(("_file_name", "_file_names")):
+            while names[name] in names or names[name] == "file_name":
+                names[name] += "_input"
+    return names
+
+
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
     r"""Yield a table as CSV in UTF-8, a piece at a time: as Python's csv module writes it, as the reference does.
 

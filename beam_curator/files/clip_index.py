@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from beam_curator.clips.tables import (
     ExtractionTotals,
+    audiofolder_names,
     csv_text,
     extraction_summary,
     metadata_of_clip_row,
@@ -47,13 +48,13 @@ class IndexOptions:
     Attributes:
       inputs: of the job, as given.
       output_format: of the clips.
-      parquet: whether metadata.parquet is written besides metadata.csv.
+      index: one of `INDEXES`.
       audio_root: directory below which recordings of RTTM are found.
     """
 
     inputs: tuple[str, ...]
     output_format: str
-    parquet: bool = False
+    index: str = "csv"
     audio_root: str = ""
 
 
@@ -74,11 +75,15 @@ def write_index(target: OutputTarget, given: Iterable[Shard], options: IndexOpti
     totals = ExtractionTotals()
     if columns:
         rows = map(metadata_of_clip_row, totals.of(_rows(target, shards)))
+        names = {name: name for name, _ in columns}
+        if options.index == "huggingface":
+            names = audiofolder_names(names)
+        named = ({names[key]: value for key, value in row.items()} for row in rows)
         with AtomicFile(target.directory, CSV_NAME, target.check) as file:
-            for text in csv_text([name for name, _ in columns], rows):
+            for text in csv_text([*names.values()], named):
                 file.write_pieces([text])
         yield _record(CSV_NAME, file, totals.n_clips)
-    if columns and options.parquet:
+    if columns and options.index == "parquet":
         with AtomicFile(target.directory, PARQUET_NAME, target.check) as file:
             _write_parquet(file, columns, map(metadata_of_clip_row, _rows(target, shards)))
         yield _record(PARQUET_NAME, file, totals.n_clips)

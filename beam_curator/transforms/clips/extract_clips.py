@@ -70,7 +70,7 @@ class ExtractClips(beam.PTransform[PBegin, JobSet]):
         options = IndexOptions(
             inputs=self._reading.inputs,
             output_format=self._output.output_format,
-            parquet=self._output.index == "parquet",
+            index=self._output.index,
             audio_root=self._rules.audio_root,
         )
         index = merged.rows | "Index" >> WriteIndex(self._target, options)

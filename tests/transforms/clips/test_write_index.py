@@ -49,7 +49,7 @@ def shard(directory: Path, number: int, *rows: dict[str, Any]) -> Shard:
 
 
 HEAD = ["filename", "original_file", "segment_index", "start_sec", "end_sec", "duration"]
-OPTIONS = IndexOptions(inputs=("m.jsonl",), output_format="wav", parquet=True)
+OPTIONS = IndexOptions(inputs=("m.jsonl",), output_format="wav", index="parquet")
 
 
 class TestWriteIndex:
@@ -68,6 +68,19 @@ class TestWriteIndex:
         assert parquet.column("b").to_pylist() == [1.0, 0.5, None]
         summary = json.loads((tmp_path / "extraction_summary.json").read_bytes())
         assert (summary["total_segments"], summary["total_duration_sec"]) == (3, 3.0)
+
+    def test_audiofolder_finds_the_clip_under_file_name_and_no_other_audio(self, tmp_path: Path) -> None:
+        rows = [row(0, audio="x", text="hi"), row(1, noise_file_name="n.wav", file_name="f")]
+        options = IndexOptions(inputs=("m.jsonl",), output_format="wav", index="huggingface")
+        (record,) = write_index(OutputTarget(directory=str(tmp_path)), [shard(tmp_path, 0, *rows)], options)
+        assert record.name == "metadata.csv"
+        first, second = csv.DictReader((tmp_path / "metadata.csv").open())
+        added = {"audio_input": "", "text": "", "noise_file_name_input": "", "file_name_input": ""}
+        assert list(first) == ["file_name", *HEAD[1:], *added]
+        given = {"file_name": "a_segment_000.wav", "audio_input": "x", "text": "hi"}
+        assert {name: first[name] for name in ("file_name", *added)} == added | given
+        given = {"file_name": "a_segment_001.wav", "noise_file_name_input": "n.wav", "file_name_input": "f"}
+        assert {name: second[name] for name in ("file_name", *added)} == added | given
 
     def test_without_clips_there_is_a_summary_only(self, tmp_path: Path) -> None:
         out = tmp_path / "new"
