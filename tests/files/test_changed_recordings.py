@@ -63,13 +63,14 @@ def test_an_error_that_comes_of_the_change_is_told_as_that(recording: Path) -> N
     assert caught.value.code == CHANGED
 
 
-def test_objects_are_compared_by_their_contents(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["gs", "s3"])
+def test_an_object_that_is_replaced_has_changed(store: str) -> None:
     one, other = (encode_audio(speech_like(8000, 8000, seed=seed), 8000, "wav") for seed in (0, 1))
-    fakes_filesystem.put("gs://store/a.wav", one)
-    stamp = fakes_filesystem.OBJECTS["gs://store/a.wav"][1]
-    with pytest.raises(EntryError) as caught, open_recording("gs://store/a.wav") as reader:
+    path = f"{fakes_filesystem.start(f'{store}://store')}/changed.wav"
+    fakes_filesystem.put(path, one)
+    with pytest.raises(EntryError) as caught, open_recording(path) as reader:
         reader.read()
-        fakes_filesystem.OBJECTS["gs://store/a.wav"] = (other, stamp)
+        fakes_filesystem.put(path, other)
     assert caught.value.code == CHANGED
 
 
