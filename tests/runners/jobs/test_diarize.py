@@ -125,7 +125,7 @@ def test_a_line_says_how_far_a_job_is() -> None:
         "progress.diarize.failures": 8,
         "progress.diarize.audio_us": 7_200_000_000,
     }
-    expected = "1,007 of 1,200 recordings  2.0 h heard  15 failures  720x real time"
+    expected = "1,007 of 1,200 recordings  2.0 h heard  15 failures  720x real time  about 2 s left"
     assert DiarizeJob.progress(Counter(counts), 0.5, 10.0) == expected
 
 
