@@ -58,9 +58,9 @@ class LinesError(LineError):
 
     def __str__(self) -> str:
         (errors,) = self.args
-        told = [f"\n  {error}" for error in errors[:_MOST_TOLD]]
-        more = len(errors) - len(told)
-        return f"{len(errors):,} lines cannot be read:{''.join(told)}" + (f"\n  and {more:,} more" if more else "")
+        told = [str(error) for error in errors[:_MOST_TOLD]]
+        more = [f"and {len(errors) - len(told):,} more"] if len(errors) > len(told) else []
+        return f"{len(errors):,} lines cannot be read: {'; '.join([*told, *more])}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,7 +50,7 @@ def test_what_is_no_uem(line: str, said: str) -> None:
 
 
 def test_all_lines_are_told_at_once() -> None:
-    with pytest.raises(LinesError, match=r"^2 lines cannot be read:\n  line 1: 3 fields.*\n  line 3: start 'x'"):
+    with pytest.raises(LinesError, match=r"^2 lines cannot be read: line 1: 3 fields.*; line 3: start 'x'"):
         parse_uem("a 1 0\na 1 0 5\na 1 x 5\n")
 
 

@@ -229,14 +229,14 @@ class TestBadInput:
         with open("hyp/a.rttm", "a", encoding="utf-8") as stream:
             stream.write("SPEAKER a\n")
         more = "line 4: 2 fields, expected 10: mend the line"
-        assert refused("ref", "hyp") == f"hyp/a.rttm, 2 lines cannot be read:\n  {said}\n  {more}"
+        assert refused("ref", "hyp") == f"hyp/a.rttm, 2 lines cannot be read: {said}; {more}"
 
     def test_turns_without_length_change_nothing_and_are_said(
         self, sides: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         before = scores(capsys, "ref", "hyp")
-        for side, times in (("ref", ("0.0", "9.0")), ("hyp", ("500.0",))):
-            with open(f"{side}/a.rttm", "a", encoding="utf-8") as stream:
+        for file, times in (("ref/one/a.rttm", ("0.0", "9.0")), ("hyp/a.rttm", ("500.0",))):
+            with open(file, "a", encoding="utf-8") as stream:
                 stream.writelines(f"SPEAKER a 1 {time} 0.00 <NA> <NA> nobody\n" for time in times)
         after = scores(capsys, "ref", "hyp")
         assert after == before | {"empty_turns": {"reference": 2, "hypothesis": 1}}

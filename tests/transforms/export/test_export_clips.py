@@ -77,6 +77,7 @@ class TestTree:
                 "{",
                 f'    "span_uuid": "{one}",',
                 '    "source_audio": "talks/a.wav",',
+                '    "speaker_id": "ana",',
                 '    "duration_span": [',
                 "        0.0,",
                 "        0.5",
