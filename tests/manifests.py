@@ -50,6 +50,13 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> Path:
     return path
 
 
+def zstd_bomb(n_blocks: int, fill: bytes = b"0") -> bytes:
+    """Make a Zstandard file that holds one character 128 KiB times `n_blocks`, in 4 bytes a block."""
+    header = bytes.fromhex("28b52ffd 00 38")  # no checksum, no size, a window of 128 KiB
+    sizes = [(128 << 10) << 3 | 1 << 1 | (block == n_blocks - 1) for block in range(n_blocks)]
+    return header + b"".join(size.to_bytes(3, "little") + fill for size in sizes)
+
+
 def write_speech(path: Path, *n_segments: int) -> Path:
     """Write a manifest with one entry of each number of segments."""
     return write_lines(path, [line_of(speech(n, f"{path.stem}-{k}.wav")) for k, n in enumerate(n_segments)])

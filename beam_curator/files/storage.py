@@ -28,6 +28,9 @@ DAMAGED = (EOFError, zlib.error, zstandard.ZstdError)
 
 _BUFFER_BYTES = 1 << 20
 _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+# packed bytes given to a decompressor at a time, which become 8 MiB at most: 1 byte of gzip becomes 1,032, and the 4
+# bytes of a Zstandard block 128 KiB
+_GZIP_STEP, _ZSTD_STEP = 8 << 10, 256
 # zlib takes a gzip header and trailer where 16 is added
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -196,9 +199,10 @@ def open_text(path: str) -> Iterator[BinaryIO]:
     """Open the decompressed bytes of a `.gz`, `.zst` or plain file; seekable only where it is plain."""
     with open_raw(path) as raw:
         if path.lower().endswith(".gz"):
-            yield cast(BinaryIO, _Decompressed(raw, lambda: zlib.decompressobj(wbits=_GZIP)))
+            yield cast(BinaryIO, _Decompressed(raw, lambda: zlib.decompressobj(wbits=_GZIP), _GZIP_STEP))
         elif path.lower().endswith(".zst"):
-            yield cast(BinaryIO, _Decompressed(raw, lambda: zstandard.ZstdDecompressor().decompressobj()))
+            unpacker = zstandard.ZstdDecompressor()
+            yield cast(BinaryIO, _Decompressed(raw, unpacker.decompressobj, _ZSTD_STEP))
         else:
             yield raw
 
@@ -207,20 +211,34 @@ class _Decompressed:
     """Reads gzip members or Zstandard frames one after the other; notices when the last one is cut short.
 
     What precedes the damage is returned first; the next read raises. (The libraries' own readers lose the last piece,
-    or, for Zstandard, end without a word.)
+    or, for Zstandard, end without a word.) Decompressors get a few bytes at a time: a small file may hold very much.
     """
 
-    def __init__(self, raw: BinaryIO, new_frame: Callable[[], Any]) -> None:
+    def __init__(self, raw: BinaryIO, new_frame: Callable[[], Any], step: int) -> None:
         self._raw = raw
         self._new_frame = new_frame
+        self._step = step
         self._frame: Any = None
-        self._packed = b""
-        self._text = b""
+        self._packed = memoryview(b"")
+        self._text = memoryview(b"")
         self._error: Exception | None = None
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer only at the end or before damage."""
-        while len(self._text) < size and self._error is None:
+        pieces: list[memoryview] = []
+        missing = size
+        while missing and (self._text or self._fill()):
+            piece = self._text[:missing]
+            self._text = self._text[len(piece) :]
+            pieces.append(piece)
+            missing -= len(piece)
+        if self._error is not None and not pieces and size:
+            raise self._error
+        return b"".join(pieces)
+
+    def _fill(self) -> bool:
+        """Decompress the next bytes; return whether there are any."""
+        while not self._text and self._error is None:
             try:
                 more = self._decompress()
             except DAMAGED as err:
@@ -228,26 +246,27 @@ class _Decompressed:
                 break
             if more is None:
                 break
-            self._text += more
-        if self._error is not None and not self._text:
-            raise self._error
-        data, self._text = self._text[:size], self._text[size:]
-        return data
+            self._text = memoryview(more)
+        return bool(self._text)
 
     def _decompress(self) -> bytes | None:
         if not self._packed:
-            self._packed = self._raw.read(_BUFFER_BYTES // 8)
+            self._packed = memoryview(self._raw.read(_BUFFER_BYTES // 8))
         if self._frame is None:
-            self._packed = self._packed.lstrip(b"\0")  # tape padding between members
+            # tape padding between members
+            padding = len(self._packed) - len(bytes(self._packed).lstrip(b"\0"))
+            self._packed = self._packed[padding:]
             if not self._packed:
                 return None
             self._frame = self._new_frame()
         if not self._packed:
             raise EOFError("the compressed data ends early")
-        text: bytes = self._frame.decompress(self._packed)
-        # what lies behind the end of a member belongs to the next one
-        self._packed = self._frame.unused_data
+        step, self._packed = self._packed[: self._step], self._packed[self._step :]
+        text: bytes = self._frame.decompress(step)
         if self._frame.eof:
+            # what lies behind the end of a member belongs to the next one
+            left = self._frame.unused_data
+            self._packed = memoryview(left + bytes(self._packed))
             self._frame = None
         return text
 

@@ -21,6 +21,8 @@ MAX_LINE_BYTES = 32 << 20
 """The default of how long a line may be."""
 PAYLOAD_BYTES = 64 << 10
 """How much of a line that is too long is kept for the dead letter."""
+MAX_LINES_A_PART = 1 << 18
+"""Lines as short as this makes them take far more room as records than as bytes."""
 MAX_DOCUMENT_BYTES = 256 << 20
 
 Form = Literal["lines", "document", "rttm"]
@@ -190,7 +192,8 @@ def read_parts(
                 continue
             lines.append(row)
             n_bytes += len(row.raw)
-            if n_bytes >= BLOCK_BYTES and (compressed or ref.form != "lines"):
+            crowded = len(lines) >= MAX_LINES_A_PART
+            if crowded or (n_bytes >= BLOCK_BYTES and (compressed or ref.form != "lines")):
                 yield LineBlock(ref=ref, part=part, lines=tuple(lines))
                 lines, n_bytes, part = [], 0, part + 1
     except Exception:
@@ -235,24 +238,31 @@ def _lines(
     """Split a stream that stands at a line's beginning into lines, up to the last one that begins before `stop`."""
     # a whole range at once; what follows it is only the rest of its last line
     size = CHUNK_BYTES if stop is None else stop - offset
-    pending = b""
+    # the line that is still open, in pieces: joined once, or long lines would take quadratic time
+    held: list[bytes] = []
+    n_held, ahead = 0, b""
     while stop is None or offset < stop:
-        chunk = stream.read(size)
-        size = CHUNK_BYTES
-        pieces = (pending + chunk).split(b"\n")
-        pending = pieces.pop()
+        chunk = ahead or stream.read(size)
+        size, ahead = CHUNK_BYTES, b""
+        *pieces, rest = chunk.split(b"\n")
+        if pieces:
+            pieces[0] = b"".join([*held, pieces[0]])
+            held, n_held = [], 0
         for piece in pieces:
             if stop is not None and offset >= stop:
                 return
             yield from _checked(piece, ref, offset, max_line_bytes)
             offset += len(piece) + 1
+        held.append(rest)
+        n_held += len(rest)
         if not chunk:
-            if pending and (stop is None or offset < stop):
-                yield from _checked(pending, ref, offset, max_line_bytes)
+            if n_held and (stop is None or offset < stop):
+                yield from _checked(b"".join(held), ref, offset, max_line_bytes)
             return
-        if len(pending) > max_line_bytes and (stop is None or offset < stop):
-            yield _too_long(pending, ref, offset, max_line_bytes, whole=False)
-            offset, pending = _skip_line(stream, offset + len(pending))
+        if n_held > max_line_bytes and (stop is None or offset < stop):
+            yield _too_long(b"".join(held), ref, offset, max_line_bytes, whole=False)
+            offset, ahead = _skip_line(stream, offset + n_held)
+            held, n_held = [], 0
 
 
 def _skip_line(stream: BinaryIO, offset: int) -> tuple[int, bytes]:

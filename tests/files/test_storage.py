@@ -2,6 +2,8 @@ import gzip
 import hashlib
 import os
 import random
+import time
+import tracemalloc
 import unicodedata
 import zlib
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import zstandard
 from beam_curator.files import storage
 from beam_curator.files.storage import UnknownSchemeError
 from tests import fakes_filesystem as store
+from tests.manifests import zstd_bomb
 
 TEXT = b"".join(b'{"line": %d}\n' % number for number in range(40))
 
@@ -226,6 +229,45 @@ class TestCompressedText:
         file = tmp_path / f"a{extension}"
         file.write_bytes(packed(extension, TEXT) + b"not compressed")
         assert read_until_damage(file) == (TEXT, True)
+
+
+@pytest.mark.parametrize("extension", [".gz", ".zst"])
+def test_a_small_file_that_holds_very_much_is_read_in_flat_memory(tmp_path: Path, extension: str) -> None:
+    file = write_zeros(tmp_path / f"a{extension}", 256)
+    assert file.stat().st_size < 300_000
+    tracemalloc.start()
+    n_bytes = count_bytes(file)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert n_bytes == 256 << 20
+    assert peak < 48 << 20
+
+
+@pytest.mark.parametrize("extension", [".gz", ".zst"])
+def test_time_to_read_grows_with_the_text_alone(tmp_path: Path, extension: str) -> None:
+    seconds = []
+    for megabytes in (64, 512):
+        file = write_zeros(tmp_path / f"{megabytes}{extension}", megabytes)
+        started = time.process_time()
+        count_bytes(file)
+        seconds.append(time.process_time() - started)
+    # 8 times as much; quadratic time would be 64 times
+    assert seconds[1] < 24 * seconds[0]
+
+
+def write_zeros(path: Path, megabytes: int) -> Path:
+    packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)  # gzip, without making the whole text
+    gzipped = [packer.compress(b"0" * (1 << 20)) for _ in range(megabytes)] if path.suffix == ".gz" else []
+    path.write_bytes(b"".join([*gzipped, packer.flush()]) if gzipped else zstd_bomb(8 * megabytes))
+    return path
+
+
+def count_bytes(path: Path) -> int:
+    n_bytes = 0
+    with storage.open_text(str(path)) as stream:
+        while chunk := stream.read(1 << 20):
+            n_bytes += len(chunk)
+    return n_bytes
 
 
 def test_zero_bytes_after_gzip_members_are_padding(tmp_path: Path) -> None:

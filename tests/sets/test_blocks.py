@@ -255,6 +255,15 @@ def test_a_long_document_is_passed_on_in_parts_and_a_range_of_lines_is_not(monke
 
 
 @pytest.mark.parametrize("name", ["a", "a.gz"])
+def test_very_short_lines_make_a_part_by_their_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "MAX_LINES_A_PART", 4)
+    (block,) = plan_blocks([InputFile(name=name, size=20)])
+    parts = list(read_parts(io.BytesIO(b"1\n" * 10), block, compressed=name == "a.gz", max_line_bytes=ENDLESS))
+    found = [(part.part, [line.offset for line in part.lines]) for part in parts if isinstance(part, LineBlock)]
+    assert found == [(0, [0, 2, 4, 6]), (1, [8, 10, 12, 14]), (2, [16, 18])]
+
+
+@pytest.mark.parametrize("name", ["a", "a.gz"])
 def test_what_was_read_before_the_stream_broke_comes_first(name: str) -> None:
     (block,) = plan_blocks([InputFile(name=name, size=100)])
     parts = read_parts(Breaks(b"{}\n[]\n{"), block, compressed=name == "a.gz", max_line_bytes=ENDLESS)

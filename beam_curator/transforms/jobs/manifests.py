@@ -24,6 +24,8 @@ from beam_curator.transforms import coders as _coders  # noqa: F401  registers h
 from beam_curator.transforms.metrics import timed
 
 BLOCKS, FAILURES, BROKEN_FILES = "blocks", "failures", "broken_files"
+_FAILURE_BYTES = 256
+"""About what a dead letter takes besides its payload."""
 
 _Failed = TaggedOutput[Literal["failures"], FailureBlock]
 _Broken = TaggedOutput[Literal["broken_files"], tuple[tuple[str, int], FailureBlock]]
@@ -106,13 +108,20 @@ def _blocks(
 def read_block(
     ref: BlockRef, max_line_bytes: int, rttm: RttmReading = RttmReading()
 ) -> Iterator[LineBlock | _Failed | _Broken]:
-    """Yield the rows that one range holds; lines that fail as one block, and a file that does by itself."""
+    """Yield the rows that one range holds; lines that fail as blocks, and a file that does by itself."""
     failures: list[Failure] = []
+    part = n_bytes = 0
     items = read_rows(ref, max_line_bytes, rttm)
     while True:
         # around next() alone: the time of the steps behind this one must not count as reading
         with timed("read"):
             item = next(items, None)
+        # a compressed file may hold any number of lines that fail
+        if failures and (item is None or n_bytes >= BLOCK_BYTES):
+            block = FailureBlock(ref=ref, part=part, stage="read", failures=tuple(failures))
+            failed: _Failed = TaggedOutput("failures", block)
+            yield failed
+            failures, n_bytes, part = [], 0, part + 1
         if item is None:
             break
         if isinstance(item, LineBlock):
@@ -123,10 +132,7 @@ def read_block(
             yield broken
         else:
             failures.append(item)
-    if failures:
-        block = FailureBlock(ref=ref, part=0, stage="read", failures=tuple(failures))
-        failed: _Failed = TaggedOutput("failures", block)
-        yield failed
+            n_bytes += len(item.payload) + _FAILURE_BYTES
 
 
 def first_of_file(group: tuple[tuple[str, int], Iterable[FailureBlock]]) -> FailureBlock:

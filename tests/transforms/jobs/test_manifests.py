@@ -1,11 +1,13 @@
 import gzip
 import hashlib
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
 import zstandard
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_curator.failures import Failure, FailureCode
@@ -14,9 +16,10 @@ from beam_curator.sets import blocks as blocks_module
 from beam_curator.sets.blocks import MAX_LINE_BYTES, FailureBlock, InputFile, LineBlock, plan_blocks
 from beam_curator.sets.output_set import InputRecord
 from beam_curator.sets.set_options import InputOptions
+from beam_curator.transforms.jobs import manifests as manifests_module
 from beam_curator.transforms.jobs.manifests import HashInputs, ReadManifests, first_of_file, read_block
 from beam_curator.transforms.windows.window_set import ChooseWindows
-from tests.manifests import whole_file, write_lines
+from tests.manifests import whole_file, write_lines, zstd_bomb
 
 LINES = [b'{"line":%d}' % number for number in range(20_000)]
 Rows = list[tuple[int, bytes]]
@@ -111,6 +114,29 @@ def test_a_line_as_long_as_allowed_is_read(tmp_path: Path) -> None:
     rows, (failure,) = read(path, max_line_bytes=5)
     assert rows == [(0, b"12345")]
     assert (failure.offset, failure.payload) == (6, b"123456")
+
+
+def test_a_bomb_is_one_line_too_long_and_the_rest_of_the_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.zst"
+    path.write_bytes(pack(".zst", b'{"a":1}\n') + zstd_bomb(2048) + pack(".zst", b'\n{"b":2}\n'))
+    assert path.stat().st_size < 9000
+    tracemalloc.start()
+    rows, (failure,) = read(path, max_line_bytes=1 << 20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rows == [(0, b'{"a":1}'), (8 + (256 << 20) + 1, b'{"b":2}')]
+    assert (failure.code, failure.offset, len(failure.payload)) == (FailureCode.LINE_TOO_LONG, 8, 64 << 10)
+    assert peak < 48 << 20
+
+
+def test_very_many_lines_that_are_too_long_fail_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifests_module, "BLOCK_BYTES", 1000)
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(b"123456\n" * 10))
+    blocks = [item.value for item in read_block(whole_file(path), 5) if isinstance(item, TaggedOutput)]
+    # a failure counts 6 + 256 bytes: four reach 1000
+    found = [(block.part, [failure.offset for failure in block.failures]) for block in blocks]
+    assert found == [(0, [0, 7, 14, 21]), (1, [28, 35, 42, 49]), (2, [56, 63])]
 
 
 def test_large_compressed_files_come_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
