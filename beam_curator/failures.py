@@ -22,6 +22,10 @@ class FailureCode(StrEnum):
     NOT_AN_OBJECT = ("not_an_object", "The line is valid JSON, but not an object.")
     LINE_TOO_LONG = ("line_too_long", "The line exceeds --max-line-bytes; it was skipped without being held.")
     BAD_RTTM = ("bad_rttm", "A line of an RTTM cannot be read: its recording is left out, as its turns are not known.")
+    ROW_TOO_LARGE = (
+        "row_too_large",
+        "The windows of the row exceed 8 times --max-line-bytes (256 MiB at least).",
+    )
     MISSING_KEY = ("missing_key", "A required key is absent.")
     BAD_TYPE = ("bad_type", "A value has a type that the rules cannot work with.")
     BAD_TIME = ("bad_time", "A start or end time is no time, or the end does not come after the start.")

@@ -19,6 +19,7 @@ from beam_curator.entries.entry import Entry
 from beam_curator.failures import EntryError
 from beam_curator.intervals import sum_left_to_right
 from beam_curator.windows.block_scan import Bools, Floats, Ints, Scans, SegmentArrays, first_barred, first_crossing
+from beam_curator.windows.row_limit import too_many_steps
 from beam_curator.windows.training_windows import (
     MIN_SEGMENTS_PER_WINDOW,
     N_SPEAKER_DURATIONS,
@@ -74,8 +75,13 @@ def _plan_plain(entries: Sequence[Entry], rules: WindowRules) -> list[WindowPlan
     # no entry is empty here: for an empty range, `reduceat` would return the element behind it
     unplanned = scans.failed.union(np.flatnonzero(np.logical_or.reduceat(unsure, segments.offsets[:-1])).tolist())
     columns = _Columns.of(segments, scans, windows)
+    crowded = scans.crowded[segments.offsets[:-1]].tolist()
     return [
-        _plan_or_error(entry, rules) if i in unplanned else columns.plan(i, entry, rules)
+        _plan_or_error(entry, rules)
+        if i in unplanned
+        else too_many_steps()
+        if crowded[i]
+        else columns.plan(i, entry, rules)
         for i, entry in enumerate(entries)
     ]
 
@@ -106,7 +112,7 @@ class _Windows:
         n_members = scans.stops - every + (scans.cuts != NOT_CUT)
         fits = (rules.min_duration <= lengths) & (lengths <= rules.max_duration)
         fits &= n_members >= MIN_SEGMENTS_PER_WINDOW
-        tried = ~segments.narrow
+        tried = ~segments.narrow & ~scans.crowded
         candidates = np.flatnonzero(fits & tried)
         seconds, present = _speaker_seconds(segments, scans, candidates)
         n_speakers = present.sum(axis=1)

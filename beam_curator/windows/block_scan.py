@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from beam_curator.entries.entry import MAX_SECONDS, Entry
 from beam_curator.failures import EntryError
+from beam_curator.windows import row_limit
 from beam_curator.windows.training_windows import NO_SPEAKER, NOT_CUT, cut_words, word_ends
 from beam_curator.windows.window_rules import WindowRules
 
@@ -30,7 +31,7 @@ class SegmentArrays:
       starts, ends, durations: seconds; float64 [n_segments].
       last: index after the last segment of the same entry; int64 [n_segments].
       narrow: bandwidth below the limit; bool [n_segments].
-      worded: has word timestamps; bool [n_segments].
+      n_words: number of words with timestamps; int64 [n_segments].
       speakers: number of the speaker within the entry, -1 for none; int64 [n_segments].
       n_columns: most speakers of any entry.
     """
@@ -41,7 +42,7 @@ class SegmentArrays:
     durations: Floats
     last: Ints
     narrow: Bools
-    worded: Bools
+    n_words: Ints
     speakers: Ints
     n_columns: int
 
@@ -66,7 +67,9 @@ class SegmentArrays:
             durations=ends - starts,
             last=np.repeat(np.array(offsets[1:], dtype=np.int64), lengths),
             narrow=np.array([width < limit for entry in entries for width in entry.bandwidths], dtype=np.bool_),
-            worded=np.array([bool(item.get("words")) for entry in entries for item in entry.segments], dtype=np.bool_),
+            n_words=np.array(
+                [len(item.get("words") or ()) for entry in entries for item in entry.segments], dtype=np.int64
+            ),
             speakers=np.array(numbers, dtype=np.int64),
             n_columns=n_columns,
         )
@@ -164,6 +167,7 @@ class Scans:
       window_ends: end of the last segment added, in seconds.
       events: whether a segment was cut, added or not.
       failed: numbers of the entries in which a word has no usable end, or an integer one.
+      crowded: whether the segment's entry has more to look at than MAX_STEPS.
     """
 
     stops: Ints
@@ -171,6 +175,7 @@ class Scans:
     window_ends: Floats
     events: Bools
     failed: frozenset[int]
+    crowded: Bools
 
     @classmethod
     def of(
@@ -191,9 +196,19 @@ class Scans:
         events = crosses & (segments.starts[at] < cut_times) & ~segments.narrow
         if not rules.truncation:
             events[:] = False
+        crowded = _crowded(segments, stops, np.where(events, segments.n_words[at], 0))
+        events &= ~crowded
         cuts = np.full(len(stops), NOT_CUT, dtype=np.int64)
         failed = _cut(entries, segments, stops, cut_times, events, cuts, window_ends, stops == barred)
-        return cls(stops=stops, cuts=cuts, window_ends=window_ends, events=events, failed=failed)
+        return cls(stops=stops, cuts=cuts, window_ends=window_ends, events=events, failed=failed, crowded=crowded)
+
+
+def _crowded(segments: SegmentArrays, stops: Ints, n_words: Ints) -> Bools:
+    """Tell of each segment whether the attempts of its entry have too many segments and words to look at."""
+    offsets = segments.offsets
+    # no entry is empty here: for an empty range, `reduceat` would return the element behind it
+    n_steps = np.add.reduceat(stops - np.arange(len(stops)) + n_words, offsets[:-1])
+    return np.repeat(n_steps > row_limit.MAX_STEPS, np.diff(offsets))
 
 
 def _cut(
@@ -214,7 +229,7 @@ def _cut(
     cutters: dict[int, _Cutter] = {}
     failed: set[int] = set()
     # rejected ones, too: a bad word fails the entry in either case
-    positions = np.flatnonzero(events & segments.worded[np.minimum(stops, len(stops) - 1)])
+    positions = np.flatnonzero(events & (segments.n_words[np.minimum(stops, len(stops) - 1)] > 0))
     owners = np.searchsorted(np.array(segments.offsets), positions, side="right") - 1
     for position, owner, stop, time in zip(
         positions.tolist(), owners.tolist(), stops[positions].tolist(), cut_times[positions].tolist(), strict=True

@@ -7,6 +7,7 @@ import warnings
 from beam_curator.entries.entry import Entry
 from beam_curator.windows.overlap import OverlapRules, same_times, survivors
 from beam_curator.windows.rendering import OverlapChoice, render_row, spans_of
+from beam_curator.windows.row_limit import DEFAULT_LIMIT, check_row_size
 from beam_curator.windows.training_windows import WindowPlan, plan_entry
 from beam_curator.windows.window_rules import WindowRules
 
@@ -39,6 +40,7 @@ def windows_of_line(line: bytes, window_rules: WindowRules, overlap_rules: Overl
     """
     entry = Entry.from_json(line, strict=window_rules.strict)
     plan = plan_entry(entry, window_rules)
+    check_row_size(entry, plan, window_rules.drop_fields, DEFAULT_LIMIT, len(line))
     return render_row(entry, plan, choose_in_row(plan, overlap_rules), window_rules, "full")
 
 

@@ -122,13 +122,9 @@ def _overlap_parts(
 def _stats(entry: Entry, plan: WindowPlan, text: _FullText | _SpanText) -> list[Piece]:
     losses = [
         (
-            b'{"index":%d,"window_segs":%b,"next_seg":%b,"prev_seg":%b},'
-            % (
-                entry.positions[first],
-                text.segments(first, stop, cut),
-                text.segment(following),
-                text.segment(max(first - 1, 0)),
-            ),
+            b'{"index":%d,"window_segs":' % entry.positions[first],
+            *text.segments(first, stop, cut),
+            b',"next_seg":%b,"prev_seg":%b},' % (text.segment(following), text.segment(max(first - 1, 0))),
         )
         for first, stop, cut, following in plan.losses
     ]
@@ -167,11 +163,11 @@ class _FullText:
             )
         ]
 
-    def segments(self, first: int, stop: int, cut: int) -> bytes:
+    def segments(self, first: int, stop: int, cut: int) -> Pieces:
         begin, end = self._offsets[first], self._offsets[stop]
         if cut != NOT_CUT:
-            return b"[%b%b]" % (bytes(self._joined[begin:end]), self._cut[stop, cut])
-        return b"[%b]" % bytes(self._joined[begin : max(begin, end - 1)])
+            return b"[", self._joined[begin:end], self._cut[stop, cut], b"]"
+        return b"[", self._joined[begin : max(begin, end - 1)], b"]"
 
     def segment(self, index: int) -> bytes:
         return self._texts[index]
@@ -185,17 +181,17 @@ class _SpanText:
 
     def windows(self, plan: WindowPlan) -> list[Pieces]:
         return [
-            (b'{"segments":', self.segments(first, stop, cut), b',"speaker_durations":[', durations, _CLOSE)
+            (b'{"segments":', *self.segments(first, stop, cut), b',"speaker_durations":[', durations, _CLOSE)
             for first, stop, cut, durations in zip(
                 plan.firsts, plan.stops, plan.cuts, _encode_each(plan.speaker_durations), strict=True
             )
         ]
 
-    def segments(self, first: int, stop: int, cut: int) -> bytes:
+    def segments(self, first: int, stop: int, cut: int) -> Pieces:
         begin = self._positions[first]
         if cut != NOT_CUT:
-            return b'[%d,%d],"cut_words":%d' % (begin, self._positions[stop], cut)
-        return b"[%d,%d]" % (begin, self._positions[stop - 1] + 1 if stop > first else begin)
+            return (b'[%d,%d],"cut_words":%d' % (begin, self._positions[stop], cut),)
+        return (b"[%d,%d]" % (begin, self._positions[stop - 1] + 1 if stop > first else begin),)
 
     def segment(self, index: int) -> bytes:
         return b"%d" % self._positions[index]

@@ -8,7 +8,7 @@ until the upper limit of the duration, a segment of low bandwidth, one speaker t
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -17,6 +17,8 @@ from beam_curator.entries.json_lines import kind_of
 from beam_curator.entries.segment_options import BAD_SEGMENTS_KEY
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds, sum_left_to_right
+from beam_curator.windows import row_limit
+from beam_curator.windows.row_limit import DEFAULT_LIMIT, check_row_size, too_many_steps
 from beam_curator.windows.window_rules import WindowRules
 
 NO_SPEAKER = "no-speaker"
@@ -83,13 +85,20 @@ class WindowPlan:
     total_dur: Seconds = 0
     truncation_events: int = 0
 
+    def attempts(self) -> Iterator[tuple[int, int, int]]:
+        """Yield first, stop and cut of each window, and of each attempt in `losses`."""
+        yield from zip(self.firsts, self.stops, self.cuts, strict=True)
+        yield from ((first, stop, cut) for first, stop, cut, _ in self.losses)
+
 
 def plan_entry(entry: Entry, rules: WindowRules) -> WindowPlan:
     """Plan the training windows of one entry: the definition of the algorithm, in time linear in the windows.
 
     Raises:
-      EntryError: a word of a segment that has to be cut lacks its end, or is not an object.
+      EntryError: a word of a segment that has to be cut lacks its end, or is not an object; or the windows are so
+        many and long that they would take minutes.
     """
+    n_steps = 0
     durations = [end - start for start, end in zip(entry.starts, entry.ends, strict=True)]
     plan = WindowPlan(total_dur=sum_left_to_right(durations))
     if entry.sample_rate < rules.min_sample_rate:
@@ -101,12 +110,15 @@ def plan_entry(entry: Entry, rules: WindowRules) -> WindowPlan:
             plan.counts.lost_bw += 1
             plan.counts.dur_lost_bw += duration
         else:
-            _attempt(plan, entry, rules, first)
+            n_steps += _attempt(plan, entry, rules, first)
+            if n_steps > row_limit.MAX_STEPS:
+                raise too_many_steps()
     return plan
 
 
-def _attempt(plan: WindowPlan, entry: Entry, rules: WindowRules, first: int) -> None:
-    """Try to make a window that starts with segment `first`; record it or its loss."""
+def _attempt(plan: WindowPlan, entry: Entry, rules: WindowRules, first: int) -> int:
+    """Try to make a window that starts with segment `first`; record it or its loss; return segments and words seen."""
+    n_cut_before = plan.truncation_events
     stop, cut, end, speakers = _scan(plan, entry, rules, first)
     duration = end - entry.starts[first]
     fits = rules.min_duration <= duration <= rules.max_duration
@@ -126,6 +138,8 @@ def _attempt(plan: WindowPlan, entry: Entry, rules: WindowRules, first: int) -> 
         plan.starts.append(entry.starts[first])
         plan.ends.append(end)
         plan.speaker_durations.append(longest + [0.0] * (N_SPEAKER_DURATIONS - len(longest)))
+    n_words = len(entry.segments[stop].get("words") or ()) if plan.truncation_events > n_cut_before else 0
+    return stop - first + n_words
 
 
 def _scan(
@@ -316,6 +330,7 @@ def build_training_windows(entry: dict[str, Any], rules: WindowRules) -> dict[st
     """
     checked = Entry.from_fields(entry, strict=rules.strict)
     plan = plan_entry(checked, rules)
+    check_row_size(checked, plan, rules.drop_fields, DEFAULT_LIMIT)
     made: dict[str, Any] = {
         "windows": [
             {"segments": segments_of(checked, rules, *window), "speaker_durations": durations}

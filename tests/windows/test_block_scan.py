@@ -27,7 +27,7 @@ def test_segments_of_all_entries_lie_behind_one_another() -> None:
     assert arrays.durations.tolist() == [2.0, 0.5, 1.5, 1.0]
     assert arrays.last.tolist() == [3, 3, 3, 4]
     assert arrays.narrow.tolist() == [False, True, False, True]
-    assert arrays.worded.tolist() == [False, False, False, True]
+    assert arrays.n_words.tolist() == [0, 0, 0, 1]
     assert arrays.speakers.tolist() == [0, -1, 1, 0]
 
 

@@ -19,6 +19,7 @@ from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
 from beam_curator.windows.line_windows import choose_in_row
 from beam_curator.windows.overlap import OverlapRules, survivors
 from beam_curator.windows.rendering import OverlapChoice
+from beam_curator.windows.row_limit import RowLimit
 from beam_curator.windows.window_rules import WindowRules
 
 RowId = tuple[str, int, int]
@@ -55,7 +56,7 @@ class FilterOverlaps(beam.PTransform[PCollection[EntryBlock], PCollection[EntryB
             | "Choose in file" >> beam.FlatMap(choose_in_file, self._rules).with_output_types(Choices)
         )
         refs = blocks | "Take refs" >> beam.Map(_ref_and_rules).with_output_types(
-            tuple[int, tuple[BlockRef, WindowRules]]
+            tuple[int, tuple[BlockRef, WindowRules, RowLimit]]
         )
         return (
             {"refs": refs, "choices": choices}
@@ -110,22 +111,22 @@ def choose_in_file(group: tuple[str, Iterable[RowSpans]], rules: OverlapRules) -
         yield ordinal, (row_id[2], tuple(kept.get(number, ())))
 
 
-def _ref_and_rules(block: EntryBlock) -> tuple[int, tuple[BlockRef, WindowRules]]:
-    return block.ref.ordinal, (block.ref, block.rules)
+def _ref_and_rules(block: EntryBlock) -> tuple[int, tuple[BlockRef, WindowRules, RowLimit]]:
+    return block.ref.ordinal, (block.ref, block.rules, block.limit)
 
 
 def read_again(
     group: tuple[int, dict[str, Iterable[Any]]], overlap: OverlapRules, reading: InputOptions
 ) -> Iterator[EntryBlock]:
     """Read and plan a block once more, and attach the windows chosen for its rows."""
-    (ref, rules), *_ = group[1]["refs"]
+    (ref, rules, limit), *_ = group[1]["refs"]
     # only the times of windows were grouped: reading rows again costs less than shuffling them
     choices = dict(group[1]["choices"])
     for item in read_rows(ref, reading.max_line_bytes, RttmReading.for_windows(reading)):
         if isinstance(item, LineBlock):
             with timed("overlap"), collector_paused():
                 # the first reading reported these failures already
-                built, _failed_before = build_block(item, rules)
+                built, _failed_before = build_block(item, rules, limit)
                 rows = tuple(_with_choice(row, ref.source, choices, overlap) for row in built.rows)
             if rows:
                 yield replace(built, rows=rows)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -24,6 +25,7 @@ from beam_curator.transforms.windows.overlap import FilterOverlaps
 from beam_curator.transforms.windows.training_windows import BuildTrainingWindows
 from beam_curator.windows.entry_blocks import EntryBlock
 from beam_curator.windows.rendering import Layout
+from beam_curator.windows.row_limit import RowLimit
 from beam_curator.windows.window_counts import count_kept, count_windows
 from beam_curator.windows.window_options import OverlapOptions, WindowInputOptions, WindowOutputOptions, window_config
 from beam_curator.windows.window_rules import WindowRules
@@ -48,6 +50,7 @@ class ChooseWindows(beam.PTransform[PBegin, ChosenWindows]):
       rules: the conditions for a window.
       overlap: which windows stay; by default nearest to the window target, at most half shared.
       reading: how the inputs are read; `WindowInputOptions` for recordings of RTTM that are elsewhere.
+      output: layout of the rows to be made, which decides how large they become.
     """
 
     def __init__(
@@ -57,17 +60,20 @@ class ChooseWindows(beam.PTransform[PBegin, ChosenWindows]):
         rules: WindowRules = WindowRules(),
         overlap: OverlapOptions = OverlapOptions(),
         reading: InputOptions = WindowInputOptions(),
+        output: WindowOutputOptions = WindowOutputOptions(),
     ) -> None:
         super().__init__()
         self.inputs = paths_of(inputs)
+        self.output = output
         self.window_rules = rules
         self.overlap_rules = overlap.rules(rules)
         self.reading = reading
 
     def expand(self, begin: PBegin) -> "ChosenWindows":
         rttm = RttmReading.for_windows(self.reading)
+        limit = RowLimit.of(self.output.layout, self.reading.max_line_bytes)
         blocks, unreadable = begin | "Read manifests" >> ReadManifests(self.inputs, reading=self.reading, rttm=rttm)
-        windows, failed = blocks | "Build training windows" >> BuildTrainingWindows(self.window_rules)
+        windows, failed = blocks | "Build training windows" >> BuildTrainingWindows(self.window_rules, limit)
         kept = windows | "Filter overlaps" >> FilterOverlaps(self.overlap_rules, reading=self.reading)
         counts = (
             blocks | "Count rows read" >> CountBlocks(count_lines),
@@ -106,7 +112,8 @@ class BuildWindowSet(beam.PTransform[PBegin, JobSet]):
         output: WindowOutputOptions = WindowOutputOptions(),
     ) -> None:
         super().__init__()
-        self._choose = chosen if isinstance(chosen, ChooseWindows) else ChooseWindows(chosen)
+        self._choose = copy(chosen) if isinstance(chosen, ChooseWindows) else ChooseWindows(chosen)
+        self._choose.output = output
         self._target = target_beside(self._choose.inputs, target, WINDOWS, output.shards)
         self._output = output
 

@@ -80,7 +80,11 @@ class BuildWindowSet(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
 
 def _choice(inputs: Sequence[str], chosen: Chosen) -> window_set.ChooseWindows:
     return window_set.ChooseWindows(
-        paths_of(inputs), rules=chosen[WindowRules], overlap=chosen[OverlapOptions], reading=chosen[WindowInputOptions]
+        paths_of(inputs),
+        rules=chosen[WindowRules],
+        overlap=chosen[OverlapOptions],
+        reading=chosen[WindowInputOptions],
+        output=chosen[WindowOutputOptions],
     )
 
 

@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import apache_beam as beam
@@ -5,13 +6,15 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from beam_curator.entries.entry import Entry
 from beam_curator.failures import Failure, FailureCode
-from beam_curator.sets.blocks import FailureBlock, Line, LineBlock
+from beam_curator.sets.blocks import MAX_LINE_BYTES, FailureBlock, Line, LineBlock
 from beam_curator.transforms.jobs.manifests import ReadManifests
 from beam_curator.transforms.windows.training_windows import BuildTrainingWindows, build_block
 from beam_curator.windows.entry_blocks import EntryBlock
+from beam_curator.windows.row_limit import RowLimit
 from beam_curator.windows.training_windows import plan_entry
 from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import BAD_LINES, line_of, speech, whole_file, write_lines
+from tests.talks import segment, talk
 
 
 def block_of(*lines: bytes) -> LineBlock:
@@ -55,6 +58,21 @@ def test_a_row_that_cannot_be_planned_is_a_failure_and_its_neighbours_keep_their
     assert failure.message == "segments[3].words[0].end is absent"
     built, failures = build_block(block_of(good, line_of(bad), good), WindowRules())
     assert ([len(row.plan.firsts) for row in built.rows], failures) == ([4, 2, 4], [])
+
+
+def test_a_row_that_would_become_too_large_is_a_failure_and_never_built() -> None:
+    tiny = [segment(k / 100, (k + 1) / 100, "ab"[k % 2]) for k in range(3000)]
+    hostile, good = line_of(talk(*tiny)), line_of(speech(4))
+    tracemalloc.start()
+    built, (failure,) = build_block(block_of(good, hostile, good), WindowRules())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # each start loses the rest of the row: 3000 * 3000 / 2 segments of about 75 bytes
+    assert [row.offset for row in built.rows] == [0, 2000]
+    assert (failure.code, failure.offset, failure.payload) == (FailureCode.ROW_TOO_LARGE, 1000, hostile)
+    assert peak < 32 << 20
+    spans, failures = build_block(block_of(hostile), WindowRules(), RowLimit.of("spans", MAX_LINE_BYTES))
+    assert (len(spans.rows[0].plan.losses), failures) == (3000, [])
 
 
 def test_blocks_and_failures_come_apart(tmp_path: Path) -> None:
