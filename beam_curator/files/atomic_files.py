@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +23,7 @@ from beam_curator.sets.output_set import temp_name
 _HANDOVER_BYTES = 8 << 20
 """How much is handed to the writing thread at once: enough that waiting for the interpreter does not matter."""
 _WRITE_BYTES = 1 << 20
+_PIECES_AT_ONCE = 64
 
 
 @contextmanager
@@ -117,9 +119,12 @@ class AtomicFile:
 
     def write_pieces(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Write pieces one after the other."""
-        self._buffer.writelines(pieces)
-        if self._buffer.tell() >= _HANDOVER_BYTES:
-            self._hand_over()
+        remaining = iter(pieces)
+        # a few at a time: a row of windows may have pieces of hundreds of megabytes
+        while some := list(islice(remaining, _PIECES_AT_ONCE)):
+            self._buffer.writelines(some)
+            if self._buffer.tell() >= _HANDOVER_BYTES:
+                self._hand_over()
 
     def _hand_over(self) -> None:
         """Let the second thread have the full buffer, and go on with the other one once that is written."""

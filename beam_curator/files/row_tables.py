@@ -8,7 +8,6 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from typing import IO, Any, cast
 
 import fastavro
@@ -22,6 +21,8 @@ from beam_curator.sets.columns import Column, Table
 from beam_curator.sets.output_set import PART_SUFFIX
 
 ROWS_A_GROUP = 256
+BYTES_A_GROUP = 256 << 20
+"""A group of rows is held whole, so it ends early where rows are large."""
 
 _ARROW_TYPES = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "text": pa.string()}
 _AVRO_TYPES = {"string": "string", "int64": "long", "double": "double", "bool": "boolean", "large_string": "string"}
@@ -72,10 +73,23 @@ class RowTable:
 
 def write_parquet(file: AtomicFile, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows, as columns by name, with equal bytes each time."""
-    remaining = iter(rows)
     with pq.ParquetWriter(StreamOf(file), schema, compression="zstd") as writer:
-        while group := list(islice(remaining, ROWS_A_GROUP)):
+        for group in _groups(rows):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
+
+
+def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    group: list[dict[str, Any]] = []
+    n_bytes = 0
+    for row in rows:
+        size = len(row.get("row", ""))
+        if group and (len(group) == ROWS_A_GROUP or n_bytes + size > BYTES_A_GROUP):
+            yield group
+            group, n_bytes = [], 0
+        group.append(row)
+        n_bytes += size
+    if group:
+        yield group
 
 
 @cache
@@ -124,8 +138,10 @@ def read_table(path: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of a finished `.parquet` or `.avro` file, as columns by name."""
     with storage.open_raw(path) as stream:
         if row_format_of(path) == "parquet":
-            for batch in pq.ParquetFile(stream).iter_batches(batch_size=ROWS_A_GROUP):
-                yield from batch.to_pylist()
+            table = pq.ParquetFile(stream)
+            for group in range(table.num_row_groups):
+                for batch in table.iter_batches(batch_size=ROWS_A_GROUP, row_groups=[group]):
+                    yield from batch.to_pylist()
         else:
             yield from cast(Iterator[dict[str, Any]], fastavro.reader(stream))
 

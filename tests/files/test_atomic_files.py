@@ -1,5 +1,6 @@
 import hashlib
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,16 @@ class TestAtomicFile:
         whole = b"".join(pieces)
         assert (tmp_path / "a").read_bytes() == whole
         assert (file.n_bytes, file.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
+
+    def test_of_pieces_that_repeat_the_same_bytes_is_written_in_flat_memory(self, tmp_path: Path) -> None:
+        text = memoryview(b"x" * (256 << 10))
+        tracemalloc.start()
+        with AtomicFile(str(tmp_path), "a") as file:
+            file.write_pieces([text] * 512)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (tmp_path / "a").stat().st_size == file.n_bytes == 128 << 20
+        assert peak < 64 << 20  # two buffers of 64 pieces, 16 MiB each, while a buffer is copied to grow
 
     def test_leaves_nothing_after_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(KeyError), AtomicFile(str(tmp_path), "a") as file:

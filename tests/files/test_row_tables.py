@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from beam_curator.clips.clip_rows import CLIPS_TABLE
 from beam_curator.diarization.turn_rows import TURNS_TABLE
+from beam_curator.files import row_tables
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.row_files import WINDOWS_TABLE
 from beam_curator.files.row_tables import (
@@ -103,6 +104,15 @@ def test_groups_are_of_a_fixed_number_of_rows(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", ROWS, "parquet")
     metadata = pq.ParquetFile(tmp_path / "a.parquet").metadata
     assert [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)] == [ROWS_A_GROUP, ROWS_A_GROUP, 7]
+
+
+def test_a_group_ends_early_where_rows_are_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_tables, "BYTES_A_GROUP", 10)
+    rows = [ROWS[k] | {"row": "x" * n_bytes} for k, n_bytes in enumerate((4, 6, 1, 30, 2, 2))]
+    write(tmp_path / "a.parquet", rows, "parquet")
+    metadata = pq.ParquetFile(tmp_path / "a.parquet").metadata
+    assert [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)] == [2, 1, 1, 2]
+    assert list(read_table(str(tmp_path / "a.parquet"))) == rows
 
 
 def test_a_stream_counts_what_passes(tmp_path: Path) -> None:

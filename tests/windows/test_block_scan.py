@@ -78,9 +78,9 @@ def too_many(labels: list[str | None]) -> bool:
     return "no-speaker" in labels or len({label for label in labels if label}) > RULES.max_speakers
 
 
-@pytest.mark.parametrize("name", ["starts", "ends", "durations", "last", "narrow", "worded", "speakers"])
+@pytest.mark.parametrize("name", ["starts", "ends", "durations", "last", "narrow", "n_words", "speakers"])
 def test_columns_are_as_long_as_there_are_segments(name: str) -> None:
     arrays = SegmentArrays.of([labelled(["a", None]), labelled(["b"])], RULES)
-    kind = {"narrow": np.bool_, "worded": np.bool_, "last": np.int64, "speakers": np.int64}.get(name, np.float64)
+    kind = {"narrow": np.bool_, "n_words": np.int64, "last": np.int64, "speakers": np.int64}.get(name, np.float64)
     assert getattr(arrays, name).shape == (3,)
     assert getattr(arrays, name).dtype == kind

@@ -162,7 +162,7 @@ def test_pieces_join_to_the_row_and_share_the_text_of_segments() -> None:
     assert b"".join(pieces) == render_row(parsed, plan, choice, RULES, "full")
     views = [piece for piece in pieces if isinstance(piece, memoryview)]
     assert len({id(view.obj) for view in views}) == 1
-    assert len(views) == len(plan.firsts) + len(choice.kept)
+    assert len(views) == len(plan.firsts) + len(choice.kept) + len(plan.losses)
 
 
 def test_spans_are_those_of_the_windows() -> None:

@@ -21,6 +21,7 @@ from beam_curator.transforms.windows.training_windows import BuildTrainingWindow
 from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
 from beam_curator.windows.line_windows import choose_in_row
 from beam_curator.windows.overlap import OverlapRules
+from beam_curator.windows.row_limit import RowLimit
 from beam_curator.windows.training_windows import plan_entry
 from beam_curator.windows.window_rules import WindowRules
 from tests.manifests import line_of, speech, whole_file, write_lines
@@ -85,7 +86,7 @@ def test_the_nearer_to_the_target_stays_whichever_row_it_is_in() -> None:
 
 def test_a_row_that_changed_before_the_second_reading_stops_the_job(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.jsonl", [line_of(speech(4))])
-    group = (0, {"refs": [(whole_file(path), WindowRules())], "choices": []})
+    group = (0, {"refs": [(whole_file(path), WindowRules(), RowLimit())], "choices": []})
     with pytest.raises(
         RuntimeError, match=r"no choice for the row at byte 0 of .*a\.jsonl: it changed while it was read"
     ):
