@@ -33,6 +33,7 @@ ENTRY_KEYS = (
     "num_speakers",
     "speakers_saturated",
     "crosstalk_seconds",
+    "dead_air_seconds",
     "recording_id",
     "rttm_filepath",
     "files",
@@ -185,6 +186,7 @@ class DiarizeRules:
         "split: each by itself, as for a call with a speaker on each; or the number of one, from 0",
         formerly="mono",
     )
+    dead_air_gate: bool = option(True, "leave out turns where nothing moves: digital silence, or a constant (DC)")
     audio_root: str = same_option(RecordingOptions, "audio_root")
     allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_curator.diarization.models import Floats
-from beam_curator.intervals import Seconds
+from beam_curator.intervals import Seconds, Span
 
 
 class ModelIdentity(NamedTuple):
@@ -38,12 +38,14 @@ class Probabilities:
       encoder_frames: float16 [n_frames, width], what embeddings are pooled from; None where nobody asked for them, and
         where there are no frames.
       model: which one said it; None where that is not told.
+      dead_air: stretches in seconds where nothing moves; a handler of your own may leave it out.
     """
 
     frames: Floats
     frame_step: Seconds
     encoder_frames: NDArray[np.float16] | None = None
     model: ModelIdentity | None = None
+    dead_air: tuple[Span, ...] = ()
 
     @property
     def n_speakers(self) -> int:

@@ -29,6 +29,7 @@ class EntryFacts:
       turns: in order of time.
       saturated: all speakers that the model has slots for talk: there may be more.
       bandwidths: of each turn, Hz; None where they were not asked for.
+      dead_air: seconds of turns that were left out as nothing moves there.
       rttm: name of the .rttm file below the output; None where none was written.
       files: all files of the recording.
       crosstalk: seconds of turns that were left to a louder channel; None where channels were not heard one by one.
@@ -41,6 +42,7 @@ class EntryFacts:
     turns: tuple[Turn, ...]
     saturated: bool
     bandwidths: tuple[int, ...] | None = None
+    dead_air: Seconds = 0.0
     rttm: str | None = None
     files: tuple[WrittenFile, ...] = ()
     crosstalk: Seconds | None = None
@@ -81,6 +83,7 @@ def diarized_entry(
     entry["exclusive_segments"] = _listed(exclusive_turns(facts.turns), "dicts")
     entry["num_speakers"] = len(speakers_of(facts.turns))
     entry["speakers_saturated"] = facts.saturated
+    entry |= {"dead_air_seconds": facts.dead_air} if facts.dead_air else {}
     entry |= {} if facts.crosstalk is None else {"crosstalk_seconds": facts.crosstalk}
     entry["recording_id"] = facts.recording_id
     entry |= {} if facts.rttm is None else {"rttm_filepath": facts.rttm}

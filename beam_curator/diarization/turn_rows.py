@@ -46,6 +46,8 @@ def count_entry(row: dict[str, Any]) -> Iterator[Count]:
     yield "speakers", row["num_speakers"]
     if row.get("crosstalk_seconds"):
         yield "crosstalk_us", round(row["crosstalk_seconds"] * 1e6)
+    if "dead_air_seconds" in row:
+        yield "dead_air_us", microseconds(row["dead_air_seconds"])
     if row["speakers_saturated"]:
         yield "saturated", 1
     if not segments:

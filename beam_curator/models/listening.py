@@ -17,6 +17,7 @@ from beam_curator.diarization.sortformer_offline import OfflineSortformer
 from beam_curator.diarization.sortformer_streaming import StreamingSortformer, StreamState
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.failures import EntryError, FailureCode
+from beam_curator.intervals import Span
 from beam_curator.models.sources import PiecesAhead, Source, too_slow
 
 Frames = NDArray[np.float16]
@@ -29,10 +30,12 @@ class Heard(NamedTuple):
     Attributes:
       probabilities: float32 [n_frames, n_speakers].
       frames: of the encoder; None where they are not kept, and where there are none.
+      dead_air: stretches in seconds where nothing moves.
     """
 
     probabilities: Floats
     frames: Frames | None = None
+    dead_air: tuple[Span, ...] = ()
 
 
 Samples = Floats | EntryError
@@ -113,9 +116,13 @@ class OfflineListener:
         )
 
     def _hear_batch(self, sources: Sequence[Source]) -> list[Heard | EntryError]:
-        waveforms = [whole(PiecesAhead(source, deadline(self._timeout))) for source in sources]
+        pieces = [PiecesAhead(source, deadline(self._timeout)) for source in sources]
+        waveforms = [whole(each) for each in pieces]
         found = iter(self._engine.hear([item for item in waveforms if not isinstance(item, EntryError)]))
-        return [item if isinstance(item, EntryError) else _result(next(found)) for item in waveforms]
+        return [
+            item if isinstance(item, EntryError) else _result(next(found), each)
+            for item, each in zip(waveforms, pieces, strict=True)
+        ]
 
 
 def deadline(timeout: float) -> float | None:
@@ -123,10 +130,11 @@ def deadline(timeout: float) -> float | None:
     return time.monotonic() + timeout if timeout else None
 
 
-def _result(found: Encoded | Exception) -> Heard | EntryError:
+def _result(found: Encoded | Exception, pieces: PiecesAhead) -> Heard | EntryError:
     if isinstance(found, Exception):
         return failed(found)
-    return Heard(found.probabilities, halved(found.frames) if found.frames is not None else None)
+    frames = halved(found.frames) if found.frames is not None else None
+    return Heard(found.probabilities, frames, pieces.dead_air())
 
 
 def halved(frames: Floats) -> Frames:
@@ -214,7 +222,7 @@ class _Stream:
 
     def finish(self) -> None:
         frames = np.concatenate(self.frames) if self.frames else None
-        self.result = Heard(np.concatenate(self.decided), frames)
+        self.result = Heard(np.concatenate(self.decided), frames, self.pieces.dead_air())
         self.decided, self.frames = [], []
 
     def fail(self, err: Exception) -> None:

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_curator.audio_formats import Channels
+from beam_curator.diarization.dead_air import DeadAirMeter
 from beam_curator.diarization.hearing import PIECE_SECONDS, heard_pieces
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.files.opened_recordings import open_recording
+from beam_curator.intervals import Span
 
 PIECES_AHEAD = 2
 
@@ -133,6 +135,7 @@ class PiecesAhead:
         self._deadline = deadline
         self._closed = threading.Event()
         self._next: Floats | None = None
+        self._dead_air = DeadAirMeter()
         # a daemon: a decoder that hangs must not keep the process alive
         self._thread = threading.Thread(target=self._fill, args=(source,), name="beam_curator_decode", daemon=True)
         self._thread.start()
@@ -155,6 +158,10 @@ class PiecesAhead:
     def is_late(self) -> bool:
         """Whether it took longer than it may."""
         return self._deadline is not None and time.monotonic() > self._deadline
+
+    def dead_air(self) -> tuple[Span, ...]:
+        """Return the dead air among all pieces, in seconds, once the last one is taken."""
+        return self._dead_air.spans()
 
     def wait_longer(self, seconds: float) -> None:
         """Put the deadline off by the time spent waiting for others."""
@@ -194,6 +201,8 @@ class PiecesAhead:
             raise too_slow() from None
         if isinstance(item, Exception):
             raise item
+        if item is not None:
+            self._dead_air.add(item)
         return item
 
 

@@ -9,6 +9,7 @@ from beam_curator.clips.cutting import readable
 from beam_curator.diarization.bandwidth import BandwidthMeter
 from beam_curator.diarization.channel_turns import joined_channels, named_by_channel, turns_on
 from beam_curator.diarization.crosstalk import LevelMeter, seconds_of, without_crosstalk
+from beam_curator.diarization.dead_air import without_dead_air
 from beam_curator.diarization.diarize_rules import DiarizeRules
 from beam_curator.diarization.hearing import samples_asked
 from beam_curator.diarization.models import Floats
@@ -69,6 +70,7 @@ class Diarized:
       bandwidths: of each turn, Hz; None where they were not asked for.
       embeddings: of speakers and turns; None where they were not asked for, and before another model makes them.
       crosstalk: seconds of turns that were left to a louder channel; None where channels were not heard one by one.
+      dead_air: seconds of turns that were left out as nothing moves there.
     """
 
     ready: Ready
@@ -77,6 +79,7 @@ class Diarized:
     bandwidths: tuple[int, ...] | None
     embeddings: SpeakerEmbeddings | None = None
     crosstalk: Seconds | None = None
+    dead_air: Seconds = 0.0
 
     @property
     def streams(self) -> "tuple[Diarized, ...]":
@@ -140,7 +143,12 @@ def diarized_of(
         if isinstance(result, EntryError):
             raise result
         streams.append(_Stream(ready=stream, heard=result))
-    found = [turn for stream in streams for turn in _turns_of(stream, turns, of_several=bool(ready.split))]
+    found = _all_turns(streams, turns, of_several=bool(ready.split))
+    dead_air = 0.0
+    if rules.dead_air_gate and any(stream.heard.dead_air for stream in streams):
+        gated = _all_turns([stream.gated() for stream in streams], turns, of_several=bool(ready.split))
+        dead_air = round(max(0.0, seconds_of(found) - seconds_of(gated)), 6)
+        found = gated
     crosstalk = None
     if ready.split:
         with timed("crosstalk"):
@@ -161,6 +169,7 @@ def diarized_of(
         bandwidths=bandwidths,
         embeddings=embeddings,
         crosstalk=crosstalk,
+        dead_air=dead_air,
     )
 
 
@@ -174,6 +183,15 @@ class _Stream:
     def among(self, turns: Sequence[Turn]) -> Sequence[Turn]:
         """Return those of a recording's turns that are of this stream, in their order."""
         return [turn for turn in turns if turn.channel == self.ready.channel]
+
+    def gated(self) -> "_Stream":
+        """Return the stream with nobody talking in dead air."""
+        frames = without_dead_air(self.heard.frames, self.heard.frame_step, self.heard.dead_air)
+        return replace(self, heard=replace(self.heard, frames=frames))
+
+
+def _all_turns(streams: Sequence[_Stream], rules: TurnRules, *, of_several: bool) -> list[Turn]:
+    return [turn for stream in streams for turn in _turns_of(stream, rules, of_several=of_several)]
 
 
 def _without_crosstalk(ready: Ready, turns: Sequence[Turn]) -> Sequence[Turn]:

@@ -168,6 +168,7 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
             turns=diarized.turns,
             saturated=diarized.saturated,
             bandwidths=diarized.bandwidths,
+            dead_air=diarized.dead_air,
             rttm=files[0].name if self._rules.rttm_out_dir else None,
             files=tuple(file.written for file in files) if self._rules.rttm_out_dir else (),
             crosstalk=diarized.crosstalk,

@@ -27,6 +27,15 @@ from tests.transforms.clips.clip_sets import write_recording
 PIECE = 30 * 16000
 
 
+def test_dead_air_is_found_on_the_way() -> None:
+    samples = np.concatenate([np.full(40 * 16000, 0.25, np.float32), np.tile(np.float32([0.5, -0.5]), 8000)])
+    pieces = PiecesAhead(WaveformSource(samples))
+    while not pieces.take()[1]:
+        pass
+    # the edge beside sound stays: 0.24 s
+    assert pieces.dead_air() == ((0.0, pytest.approx(39.76)),)
+
+
 def decoding_threads() -> int:
     return sum(thread.name == "beam_curator_decode" for thread in threading.enumerate())
 

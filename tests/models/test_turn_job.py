@@ -292,6 +292,19 @@ class TestMade:
         assert (out / "rttm" / "talk.rttm").read_bytes() == b""
         assert dict(part.counts)["diarize.silent"] == 1
 
+    def test_turns_where_nothing_moves_are_left_out(self, talk: Path, out: Path) -> None:
+        # the model hears somebody all the time, and nothing moves from 1 s on
+        heard = replace(said(4.0, [(0.0, 4.0, 0)]), dead_air=((1.04, 4.0),))
+        (row,) = rows_in(out, part := write(out, talk, heard))
+        assert row["segments"] == [{"start": 0.0, "end": 1.04, "speaker": "speaker_0"}]
+        assert (row["dead_air_seconds"], dict(part.counts)["diarize.dead_air_us"]) == (2.96, 2_960_000)
+        (row,) = rows_in(out / "off", write(out / "off", talk, heard, dead_air_gate=False))
+        assert (row["segments"][0]["end"], "dead_air_seconds" in row) == (4.0, False)
+
+    def test_dead_air_without_turns_is_not_said(self, talk: Path, out: Path) -> None:
+        (row,) = rows_in(out, write(out, talk, replace(said(4.0, [(0.0, 0.8, 0)]), dead_air=((1.04, 4.0),))))
+        assert "dead_air_seconds" not in row
+
     def test_all_slots_taken_is_said(self, talk: Path, out: Path) -> None:
         part = write(out, talk, said(4.0, TALK, n_speakers=2))
         assert rows_in(out, part)[0]["speakers_saturated"] is True

@@ -183,15 +183,23 @@ class DiarizeJob(Job):
         return windows_command(self.output, names)
 
     def hint(self, counts: Counter[str]) -> str | None:
+        hints = []
         n_saturated, n_silent = counts["diarize.saturated"], counts["diarize.silent"]
+        dead_air = counts["diarize.dead_air_us"] / 1e6
+        if dead_air:
+            hints.append(
+                f"{dead_air:,.1f} s of turns were left out, as nothing moves there; --no-dead-air-gate keeps them."
+            )
         if n_saturated:
-            return (
+            hints.append(
                 f"{number_of(n_saturated, 'recordings')} with speech from as many speakers as the model can tell apart "
                 "(speakers_saturated): there may be more; a model with more speakers would tell."
             )
         crosstalk = counts["diarize.crosstalk_us"] / 1e6
-        if crosstalk:
-            return f"{crosstalk:,.1f} s of turns were the same speech as on a louder channel, and were left to it."
+        if crosstalk and not n_saturated:
+            hints.append(
+                f"{crosstalk:,.1f} s of turns were the same speech as on a louder channel, and were left to it."
+            )
         if n_silent and n_silent == counts["diarize.turns"]:
-            return "No recording has a turn: look whether they hold speech, or lower --onset."
-        return None
+            hints.append("No recording has a turn: look whether they hold speech, or lower --onset.")
+        return " ".join(hints) or None

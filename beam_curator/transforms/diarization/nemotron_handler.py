@@ -90,7 +90,7 @@ class NemotronModelHandler(RecordingHandler[Waveform, NemotronModel]):
     ) -> list[PredictionResult]:
         """Return the results of a batch, in its order."""
         sources = [source_of(item) for item in batch]
-        heard: dict[int, Samples] = {}
+        heard: dict[int, Probabilities | EntryError] = {}
         with timed("listen"):
             seconds = [source.seconds for source in sources]
             for positions in plan_batches(seconds, self._max_batch_seconds, self._max_batch_size):
@@ -98,13 +98,19 @@ class NemotronModelHandler(RecordingHandler[Waveform, NemotronModel]):
         return [
             PredictionResult(
                 example=item,
-                inference=found if isinstance(found, EntryError) else Probabilities(found, FRAME_STEP),
+                inference=found,
                 model_id=self._model_path or self._model_name,
             )
             for item, found in ((batch[position], heard[position]) for position in range(len(batch)))
         ]
 
-    def _hear(self, sources: dict[int, Source], model: NemotronModel) -> dict[int, Samples]:
-        read = {position: whole(PiecesAhead(source, deadline(self._timeout))) for position, source in sources.items()}
+    def _hear(self, sources: dict[int, Source], model: NemotronModel) -> dict[int, Probabilities | EntryError]:
+        pieces = {position: PiecesAhead(source, deadline(self._timeout)) for position, source in sources.items()}
+        read = {position: whole(each) for position, each in pieces.items()}
         waveforms = {position: samples for position, samples in read.items() if not isinstance(samples, EntryError)}
-        return read | dict(zip(waveforms, model.infer(list(waveforms.values())), strict=True))
+        heard = read | dict(zip(waveforms, model.infer(list(waveforms.values())), strict=True))
+        return {position: _result(found, pieces[position]) for position, found in heard.items()}
+
+
+def _result(found: Samples, pieces: PiecesAhead) -> Probabilities | EntryError:
+    return found if isinstance(found, EntryError) else Probabilities(found, FRAME_STEP, dead_air=pieces.dead_air())

@@ -105,7 +105,7 @@ class SortformerModelHandler(RecordingHandler[Waveform, SortformerModel]):
                 example=item,
                 inference=found
                 if isinstance(found, EntryError)
-                else Probabilities(found[0], frame_step, found[1], made_by),
+                else Probabilities(found.probabilities, frame_step, found.frames, made_by, found.dead_air),
                 model_id=self._model.model_path or self._model.model_name,
             )
             for item, found in zip(batch, heard, strict=True)
