@@ -172,7 +172,7 @@ def open_audio(source: bytes | BinaryIO) -> AudioReader:
       ...     open_audio(b"<html>")
       ... except EntryError as err:
       ...     err.message
-      "a file that begins with b'<html>' is no audio format that is known here"
+      'a file of 6 bytes that begins like no audio format known here'
     """
     file = as_source(source)
     if file.size == 0:
@@ -183,7 +183,8 @@ def open_audio(source: bytes | BinaryIO) -> AudioReader:
     # padding may separate an ID3 tag from the first frame
     container = container_of(head) or ("mp3" if tag else None)
     if container is None:
-        raise not_audio(f"a file that begins with {head[:16]!r} is no audio format that is known here")
+        # none of its bytes: a row may name any file, and dead letters are read by others
+        raise not_audio(f"a file of {file.size} bytes that begins like no audio format known here")
     info, spans = _open(body, container)
     try:
         _check_information(info)

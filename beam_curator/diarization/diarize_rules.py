@@ -11,7 +11,7 @@ from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.model_records import DEFAULT_MODEL, name_problem
 from beam_curator.option_names import accepts_former_names
-from beam_curator.recordings.recording_options import RecordingOptions
+from beam_curator.recordings.recording_options import RecordingOptions, limit_problems
 from beam_curator.rules import check_types, number_problems, option, option_problems, raise_problems, same_option
 from beam_curator.sets.set_kinds import DIARIZE
 
@@ -189,11 +189,13 @@ class DiarizeRules:
     dead_air_gate: bool = option(True, "leave out turns where nothing moves: digital silence, or a constant (DC)")
     audio_root: str = same_option(RecordingOptions, "audio_root")
     allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
+    max_duration: float = same_option(RecordingOptions, "max_duration")
+    max_decoded_bytes: int = same_option(RecordingOptions, "max_decoded_bytes")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", str(self.channels))
         check_types("diarization", self)
-        problems = option_problems(self)
+        problems = option_problems(self) + limit_problems(self)
         if self.channels not in CHANNELS and not _NUMBER.fullmatch(self.channels):
             ways = ", ".join(CHANNELS)
             problems.append(f"channels {self.channels!r} is not known: use one of {ways}, or the number of one, from 0")

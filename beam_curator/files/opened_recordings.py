@@ -12,6 +12,7 @@ from beam_curator.failures import EntryError, FailureCode, readable_name
 from beam_curator.files import storage
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.files.store_patience import StoreError
+from beam_curator.recordings.recording_options import DecodedLimits
 from beam_curator.recordings.row_paths import resolve_recording
 from beam_curator.recordings.tar_members import MemberFile, MemberSpan, find_member, read_index, split_locator
 from beam_curator.sets.output_set import MANIFEST_NAME, Manifest, NotAnOutputSetError
@@ -21,7 +22,9 @@ _MAX_LINEAGE = 16
 
 
 @contextmanager
-def open_recording(name: str, allowed_root: Sequence[str] = (), version: str = "") -> Iterator[AudioReader]:
+def open_recording(
+    name: str, allowed_root: Sequence[str] = (), version: str = "", limits: DecodedLimits | None = None
+) -> Iterator[AudioReader]:
     """Open a recording for reading.
 
     Whoever keeps a part of what was read although the recording may fail later reads it in `AudioReader.part`.
@@ -29,10 +32,11 @@ def open_recording(name: str, allowed_root: Sequence[str] = (), version: str = "
     Args:
       name: a path, local or in an object store, or `PATH.tar::MEMBER`.
       allowed_root: directories below which it must lie, links followed; none for anywhere.
+      limits: the most that it may decode to; None where that was checked before.
       version: of an earlier reading, whose recording it must be still; "" for any.
 
     Raises:
-      EntryError: it may not be read, is not there, is not audio, or has changed in the meantime.
+      EntryError: it may not be read, is not there, is not audio, is too long or large, or has changed meanwhile.
     """
     path, member = _place_of(name)
     _check_place(path, allowed_root)
@@ -47,6 +51,8 @@ def open_recording(name: str, allowed_root: Sequence[str] = (), version: str = "
             span = find_member(index, member)
             source = cast(BinaryIO, MemberFile(stream, span.offset, span.size))
         with open_audio(source) as reader:
+            if limits is not None:
+                limits.check(reader.info)
             reader.watch(version, lambda: _check_version(path, version, _version_now(path)))
             with reader.part():
                 yield reader

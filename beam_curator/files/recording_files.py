@@ -21,7 +21,7 @@ def events_of(job: OpenedJob[AskedT, TaskT], task: TaskT) -> Iterator[Event]:
       EntryError: it cannot be opened, or fails as a whole.
     """
     job.check(task)
-    with open_recording(task.recording, job.allowed_root) as reader:
+    with open_recording(task.recording, job.allowed_root, limits=job.limits) as reader:
         yield from job.work(task, reader)
 
 
@@ -32,7 +32,7 @@ def look_into(job: ModelJob[Any, TaskT, ReadyT], task: TaskT) -> ReadyT:
       EntryError: it cannot be opened, or there is nothing to hear.
     """
     job.check(task)
-    with open_recording(task.recording, job.allowed_root) as reader:
+    with open_recording(task.recording, job.allowed_root, limits=job.limits) as reader:
         return job.ready(task, reader)
 
 

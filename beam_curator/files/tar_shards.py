@@ -16,6 +16,7 @@ from beam_curator.failures import EntryError
 from beam_curator.files.clip_files import CutClip
 from beam_curator.files.jobs.clip_job import Outcome, cut_clip, progress_of, row_of
 from beam_curator.files.opened_recordings import open_recording
+from beam_curator.recordings.recording_options import limits_of
 from beam_curator.recordings.tar_members import member_locator
 from beam_curator.sets.counting import Count
 
@@ -79,7 +80,8 @@ class TarShard:
 
     def _opened(self, recording: Recording, stack: ExitStack) -> AudioReader | EntryError:
         try:
-            return stack.enter_context(open_recording(recording.name, self._rules.allowed_root))
+            opened = open_recording(recording.name, self._rules.allowed_root, limits=limits_of(self._rules))
+            return stack.enter_context(opened)
         except EntryError as err:
             return err
 

@@ -33,6 +33,7 @@ from beam_curator.files.clip_files import in_memory
 from beam_curator.files.embedding_tables import hidden_row
 from beam_curator.models.model_checks import config_of_model, embedding_path
 from beam_curator.models.turn_finding import Diarized, Ready, TurnTask, diarized_of
+from beam_curator.recordings.recording_options import limits_of
 from beam_curator.recordings.tar_members import split_locator
 from beam_curator.rules import config_of
 from beam_curator.sets.asked_rows import AskedRow, key_of, tasks_of
@@ -68,6 +69,7 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
         self._makes_rttm = always_rttm or bool(rules.rttm_out_dir)
         self.rows = TURNS_WITH_EMBEDDINGS if rules.embeddings else TURNS
         self.allowed_root = rules.allowed_root
+        self.limits = limits_of(rules)
         self.key_of_recordings = rules.audio_filepath_key
 
     def plan(self, block: LineBlock) -> BlockPlan[AskedRow]:

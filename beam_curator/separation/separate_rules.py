@@ -8,7 +8,7 @@ from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.entries.segment_options import SegmentOptions
 from beam_curator.option_names import accepts_former_names
-from beam_curator.recordings.recording_options import RecordingOptions
+from beam_curator.recordings.recording_options import RecordingOptions, limit_problems
 from beam_curator.rules import check_types, option, raise_problems, same_option
 from beam_curator.sets.set_options import RowOutputOptions
 
@@ -28,6 +28,8 @@ class SeparateRules:
     audio_root: str = same_option(RecordingOptions, "audio_root")
     allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
     strict: bool = same_option(SegmentOptions, "strict")
+    max_duration: float = same_option(RecordingOptions, "max_duration")
+    max_decoded_bytes: int = same_option(RecordingOptions, "max_decoded_bytes")
 
     def __post_init__(self) -> None:
         check_types("separate", self)
@@ -35,7 +37,7 @@ class SeparateRules:
         problems = [] if key else ["audio_filepath_key is empty: name a key"]
         if self.diar_segments_key and self.diar_segments_key == key:
             problems.append(f"diar_segments_key and audio_filepath_key are both {key!r}: name the key of the turns")
-        raise_problems("separate", problems)
+        raise_problems("separate", problems + limit_problems(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

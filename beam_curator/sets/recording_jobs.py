@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from beam_curator.failures import EntryError, Failure
+from beam_curator.recordings.recording_options import DecodedLimits
 from beam_curator.sets.blocks import LineBlock, Position
 from beam_curator.sets.columns import RowColumns, Table
 from beam_curator.sets.counting import Count
@@ -188,6 +189,7 @@ class RecordingJob(ABC, Generic[AskedT, TaskT]):
       rows: that it makes.
       audio_root: directory for relative names of recordings; "" for that of their manifest.
       allowed_root: directories below which recordings must lie; none for anywhere.
+      limits: the most that a recording may decode to.
       n_uploads: files that a worker puts into an object store at a time.
       key_of_recordings: key of the rows that stand for recordings which are named by themselves.
       have_marks: whether names of recordings are compared by `claim` and `collisions`.
@@ -199,6 +201,7 @@ class RecordingJob(ABC, Generic[AskedT, TaskT]):
     rows: RowKind
     audio_root: str = ""
     allowed_root: tuple[str, ...] = ()
+    limits: DecodedLimits = DecodedLimits()
     n_uploads: int = 8
     key_of_recordings: str = "audio_filepath"
     have_marks: ClassVar[bool] = False

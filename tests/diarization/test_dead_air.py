@@ -40,7 +40,8 @@ def test_a_pause_below_a_second_is_speech_s_own() -> None:
 
 
 def test_a_frame_of_two_levels_moves() -> None:
-    assert spans(np.repeat(np.float32([0.0, 0.5]), RATE)) == (pytest.approx((0.0, 0.72)), pytest.approx((1.28, 2.0)))
+    # 25 frames and a half of each
+    assert spans(np.repeat(np.float32([0.0, 0.5]), 32_640)) == (pytest.approx((0.0, 1.76)), pytest.approx((2.32, 4.08)))
 
 
 def test_noise_of_a_room_is_no_dead_air_and_that_of_16_bits_is() -> None:

@@ -21,6 +21,7 @@ from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.failures import EntryError, Failure
 from beam_curator.files.clip_files import CutClip, encode_clip
 from beam_curator.files.opened_recordings import recording_of
+from beam_curator.recordings.recording_options import limits_of
 from beam_curator.recordings.tar_members import nemo_member
 from beam_curator.rules import config_of
 from beam_curator.sets.blocks import LineBlock, Position
@@ -57,6 +58,7 @@ class RequestJob(OpenedJob[Pack, AskedClips]):
         self._keys = keys if keys is not None else EntryKeys(audio=rules.audio_filepath_key)
         self.audio_root = rules.audio_root
         self.allowed_root = rules.allowed_root
+        self.limits = limits_of(rules)
 
     def plan(self, block: LineBlock) -> BlockPlan[Pack]:
         requests: _Requests = {}

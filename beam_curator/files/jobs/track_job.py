@@ -13,6 +13,7 @@ from beam_curator.files.opened_recordings import recording_of
 from beam_curator.files.track_files import encode_tracks
 from beam_curator.recordings.asked import asked_by
 from beam_curator.recordings.recording_ids import id_key, wanted_id
+from beam_curator.recordings.recording_options import limits_of
 from beam_curator.recordings.tar_members import nemo_member, split_locator
 from beam_curator.rules import config_of
 from beam_curator.separation.asked_tracks import TurnsRow, hash_of, tasks_of
@@ -56,6 +57,7 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
         self._output_format: AudioFormat = output_format
         self.audio_root = rules.audio_root
         self.allowed_root = rules.allowed_root
+        self.limits = limits_of(rules)
         self.key_of_recordings = rules.audio_filepath_key
 
     def plan(self, block: LineBlock) -> BlockPlan[TurnsRow]:

@@ -109,6 +109,10 @@ def test_a_plan_names_the_files_and_the_latency(arguments: tuple[str, ...], late
         ({"diarize.turns": 3, "diarize.silent": 2}, None),
         ({"diarize.turns": 3, "diarize.silent": 3}, "No recording has a turn: look whether they hold speech"),
         ({"diarize.turns": 3, "diarize.crosstalk_us": 1_600_000}, "1.6 s of turns were the same speech as on a louder"),
+        (
+            {"diarize.dead_air_us": 2_500_000},
+            "2.5 s of turns were left out, as nothing moves there; --no-dead-air-gate",
+        ),
         ({"diarize.turns": 3, "diarize.saturated": 1}, "1 recording with speech from as many speakers as the model"),
     ],
 )
