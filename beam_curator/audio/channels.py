@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beam_curator.audio.spans import Samples
 from beam_curator.audio_formats import Channels
 
 _QUALITY = "HQ"
+_FRAME_SAMPLES = 1024
+# shares: of the power that the mean of unrelated channels has, and of the energy of a recording
+_CANCELLED_POWER, _CANCELLED_ENERGY = 0.02, 0.1
+# energies are added as whole numbers, so that a sum does not depend on its order
+_ENERGY_UNITS, _MOST_ENERGY = 1 << 20, 1 << 30
 
 
 def mix_channels(samples: Samples, how: Channels) -> Samples:
@@ -39,6 +45,63 @@ def mix_channels(samples: Samples, how: Channels) -> Samples:
     if how == "first":
         return mix_channels(samples, 0)
     return samples.mean(axis=1, dtype=np.float32, keepdims=True)
+
+
+class MixMeter:
+    """Finds out whether the mean of several channels cancels their sound, as where one of them is upside down.
+
+    Frames of 1024 samples are compared, counted from the first sample. The mean cancels a frame where it keeps less
+    than a fiftieth of the power that it would have if the channels had nothing to do with each other; `cancels` says
+    whether such frames hold a tenth of the energy or more. The result does not depend on how the samples are cut.
+
+    Args:
+      n_channels: number of channels.
+
+    Example:
+      >>> meter = MixMeter(2)
+      >>> meter.add(np.float32([[0.5, -0.25], [-0.5, 0.25]]))
+      >>> meter.cancels, meter.loudest
+      (False, 0)
+    """
+
+    def __init__(self, n_channels: int) -> None:
+        self._rest = np.empty((0, n_channels), np.float32)
+        self._energies = [0] * n_channels
+        self._n_cancelled = 0
+
+    def add(self, samples: Samples) -> None:
+        """Take the next samples, float32 [n, n_channels]."""
+        held = np.concatenate([self._rest, samples])
+        stop = len(held) // _FRAME_SAMPLES * _FRAME_SAMPLES
+        self._rest = held[stop:]
+        self._measure(held[:stop].reshape(-1, _FRAME_SAMPLES, held.shape[1]))
+
+    def _measure(self, frames: NDArray[np.float32]) -> None:
+        n_channels = frames.shape[2]
+        each = np.square(frames, dtype=np.float64).sum(axis=1)
+        mixed = np.square(frames.mean(axis=2, dtype=np.float64)).sum(axis=1)
+        cancelled = mixed * n_channels**2 < _CANCELLED_POWER * each.sum(axis=1)
+        units = np.rint(np.minimum(each, _MOST_ENERGY) * _ENERGY_UNITS).astype(np.int64)
+        self._energies = [before + int(more) for before, more in zip(self._energies, units.sum(axis=0), strict=True)]
+        self._n_cancelled += int(units[cancelled].sum())
+
+    def _finish(self) -> None:
+        """Measure the samples behind the last whole frame."""
+        rest, self._rest = self._rest, self._rest[:0]
+        if len(rest):
+            self._measure(rest[np.newaxis])
+
+    @property
+    def cancels(self) -> bool:
+        """Whether the mean of the channels loses sound."""
+        self._finish()
+        return self._n_cancelled > 0 and self._n_cancelled >= _CANCELLED_ENERGY * sum(self._energies)
+
+    @property
+    def loudest(self) -> int:
+        """The channel with the most energy, of equal ones the first."""
+        self._finish()
+        return self._energies.index(max(self._energies))
 
 
 def n_resampled(n_samples: int, sample_rate: int, new_sample_rate: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from beam_curator.clips.tables import claimed_duration, metadata_of_clip_row
+from beam_curator.entries.own_keys import UNMIXED_KEY
 from beam_curator.recordings.safe_names import speaker_text
 from beam_curator.sets.columns import Column, Table
 from beam_curator.sets.counting import Count
@@ -53,11 +54,13 @@ def clip_file(row: dict[str, Any]) -> tuple[WrittenFile, ...]:
 
 
 def count_clip(row: dict[str, Any]) -> Iterator[Count]:
-    """Yield the counts of a clip's row: microseconds of audio, bytes, and whether it was clamped."""
+    """Yield the counts of a clip's row: microseconds of audio, bytes, whether it was clamped or not mixed."""
     yield "audio_us", round(row["n_samples"] * 1e6 / row["sample_rate"])
     yield "bytes", row["n_bytes"]
     if row.get("clamped"):
         yield "clamped", 1
+    if UNMIXED_KEY in row:
+        yield "unmixed", 1
 
 
 CLIPS = RowKind(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
-from beam_curator.audio import AudioInfo, AudioReader, Resampler, Samples, mix_channels, resample
+from beam_curator.audio import AudioInfo, AudioReader, MixMeter, Resampler, Samples, mix_channels, resample
 from beam_curator.audio_formats import Channels, Mono
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.records import ClipRequest
@@ -28,12 +28,14 @@ class Cut:
       stop: sample behind the last one.
       clamped: whether less than asked for.
       channel: to cut, counted from 0; None where the rules say it.
+      unmixed: the channel stands for the mean of all, which loses sound.
     """
 
     first: int
     stop: int
     clamped: bool = False
     channel: int | None = None
+    unmixed: bool = False
 
 
 def cut_of(request: ClipRequest, info: AudioInfo, rules: CutRules) -> Cut:
@@ -87,6 +89,20 @@ def _said(request: ClipRequest) -> str:
 def is_long(cut: Cut, info: AudioInfo) -> bool:
     """Tell whether a clip should be worked on in pieces."""
     return (cut.stop - cut.first) * info.n_channels > LONG_CLIP
+
+
+def unmixed(reader: AudioReader, cut: Cut, rules: CutRules) -> Cut:
+    """Return a cut whose channels cancel each other in their mean as one of the loudest channel alone; others as given.
+
+    Raises:
+      EntryError: it cannot be read.
+    """
+    if _channels_of(cut, rules) != "mix" or reader.info.n_channels == 1:
+        return cut
+    meter = MixMeter(reader.info.n_channels)
+    for piece in _pieces(reader, cut):
+        meter.add(piece)
+    return replace(cut, channel=meter.loudest, unmixed=True) if meter.cancels else cut
 
 
 def samples_of(reader: AudioReader, cut: Cut, rules: CutRules) -> Samples:

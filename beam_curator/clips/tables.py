@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from beam_curator.clips.entry_pieces import milliseconds
 from beam_curator.clips.records import Fields
-from beam_curator.entries.own_keys import ORIGIN_KEY, moved_aside, moved_back
+from beam_curator.entries.own_keys import ORIGIN_KEY, UNMIXED_KEY, moved_aside, moved_back
 from beam_curator.intervals import Seconds
 from beam_curator.recordings.safe_names import speaker_text
 from beam_curator.recordings.tar_members import split_locator
@@ -33,6 +33,7 @@ CUT_KEYS = (
     "real_start_sec",
     "real_end_sec",
     "clamped",
+    UNMIXED_KEY,
 )
 """What the cut adds to a row, at its end."""
 
@@ -43,8 +44,8 @@ TURNS_KEY = "turns"
 Row = TypeVar("Row", bound=Mapping[str, Any])
 
 _CUT = frozenset(CUT_KEYS)
-_ALWAYS_THERE = _CUT - {"clamped"}
-_FACTS = tuple(key for key in CUT_KEYS if key not in {"segment_index", "clamped"})
+_ALWAYS_THERE = _CUT - {"clamped", UNMIXED_KEY}
+_FACTS = tuple(key for key in CUT_KEYS if key in _ALWAYS_THERE - {"segment_index"})
 _CHUNK_BYTES = 1 << 16
 
 
@@ -62,6 +63,7 @@ class CutFacts:
       real_start_sec: where in the recording the clip begins, seconds.
       real_end_sec: where in the recording it ends, seconds.
       clamped: whether more was asked for than the recording holds.
+      unmixed_channel: the channel taken in place of the mean, which loses sound; None where none was.
     """
 
     extracted_path: str
@@ -73,6 +75,7 @@ class CutFacts:
     real_start_sec: Seconds
     real_end_sec: Seconds
     clamped: bool = False
+    unmixed_channel: int | None = None
 
 
 def clip_row(fields: Mapping[str, Any], index: int, cut: CutFacts) -> Fields:
@@ -104,6 +107,8 @@ def clip_row(fields: Mapping[str, Any], index: int, cut: CutFacts) -> Fields:
         row[key] = getattr(cut, key)
     if cut.clamped:
         row["clamped"] = True
+    if cut.unmixed_channel is not None:
+        row[UNMIXED_KEY] = cut.unmixed_channel
     return row
 
 

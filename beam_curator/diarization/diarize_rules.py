@@ -8,7 +8,7 @@ from typing import Any
 
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS, StreamingParameters
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
-from beam_curator.entries.own_keys import ORIGIN_KEY
+from beam_curator.entries.own_keys import ORIGIN_KEY, UNMIXED_KEY
 from beam_curator.model_records import DEFAULT_MODEL, name_problem
 from beam_curator.option_names import accepts_former_names
 from beam_curator.recordings.recording_options import RecordingOptions, limit_problems
@@ -34,6 +34,7 @@ ENTRY_KEYS = (
     "speakers_saturated",
     "crosstalk_seconds",
     "dead_air_seconds",
+    UNMIXED_KEY,
     "recording_id",
     "rttm_filepath",
     "files",

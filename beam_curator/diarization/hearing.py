@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from beam_curator.audio import AudioInfo, AudioReader, Resampler, mix_channels
+from beam_curator.audio import AudioInfo, AudioReader, MixMeter, Resampler, mix_channels
 from beam_curator.audio_formats import Channels
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.failures import EntryError, FailureCode
@@ -46,16 +46,16 @@ def samples_asked(info: AudioInfo, start: Seconds, end: Seconds | None) -> tuple
     return first, stop
 
 
-def loudest_channel(reader: AudioReader, first: int, stop: int) -> int:
-    """Return the channel with the most power in samples `[first, stop)`, which are read; of equal ones the first.
+def measured_channels(reader: AudioReader, first: int, stop: int) -> MixMeter:
+    """Compare the channels in samples `[first, stop)`, which are read.
 
     Raises:
       EntryError, OSError: as `AudioReader.read`.
     """
-    power = np.zeros(reader.info.n_channels)
+    meter = MixMeter(reader.info.n_channels)
     for samples in reader.pieces(first, stop):
-        power += np.square(samples, dtype=np.float64).sum(axis=0)
-    return int(power.argmax())
+        meter.add(samples)
+    return meter
 
 
 def heard_pieces(reader: AudioReader, first: int, stop: int, channels: Channels = "mix") -> Iterator[Floats]:

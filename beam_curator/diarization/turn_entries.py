@@ -9,7 +9,7 @@ from typing import Any
 from beam_curator.diarization.diarize_rules import ENTRY_KEYS
 from beam_curator.diarization.turns import Turn, exclusive_turns, speakers_of
 from beam_curator.entries.channel_key import CHANNEL_KEY, CLIP_PATH_KEY
-from beam_curator.entries.own_keys import ORIGIN_KEY, PIECE_KEYS, moved_aside, moved_back
+from beam_curator.entries.own_keys import ORIGIN_KEY, PIECE_KEYS, UNMIXED_KEY, moved_aside, moved_back
 from beam_curator.intervals import Seconds
 from beam_curator.sets.output_set import WrittenFile
 
@@ -32,6 +32,7 @@ class EntryFacts:
       dead_air: seconds of turns that were left out as nothing moves there.
       rttm: name of the .rttm file below the output; None where none was written.
       files: all files of the recording.
+      unmixed: the channel that was heard in place of the mean, which loses sound; None where the mean was.
       crosstalk: seconds of turns that were left to a louder channel; None where channels were not heard one by one.
     """
 
@@ -46,6 +47,7 @@ class EntryFacts:
     rttm: str | None = None
     files: tuple[WrittenFile, ...] = ()
     crosstalk: Seconds | None = None
+    unmixed: int | None = None
 
 
 def diarized_entry(
@@ -85,6 +87,8 @@ def diarized_entry(
     entry["speakers_saturated"] = facts.saturated
     entry |= {"dead_air_seconds": facts.dead_air} if facts.dead_air else {}
     entry |= {} if facts.crosstalk is None else {"crosstalk_seconds": facts.crosstalk}
+    if facts.unmixed is not None:
+        entry[UNMIXED_KEY] = facts.unmixed
     entry["recording_id"] = facts.recording_id
     entry |= {} if facts.rttm is None else {"rttm_filepath": facts.rttm}
     entry["files"] = [list(file) for file in facts.files]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from beam_curator.diarization.turn_entries import files_of_entry
+from beam_curator.entries.own_keys import UNMIXED_KEY
 from beam_curator.intervals import Seconds
 from beam_curator.recordings.asked import piece_of
 from beam_curator.sets.columns import Column, Table
@@ -48,6 +49,8 @@ def count_entry(row: dict[str, Any]) -> Iterator[Count]:
         yield "crosstalk_us", round(row["crosstalk_seconds"] * 1e6)
     if "dead_air_seconds" in row:
         yield "dead_air_us", microseconds(row["dead_air_seconds"])
+    if UNMIXED_KEY in row:
+        yield "unmixed", 1
     if row["speakers_saturated"]:
         yield "saturated", 1
     if not segments:

@@ -11,6 +11,9 @@ ORIGIN_KEY = "_origin"
 GIVEN = "input_"
 """What stands before a key of the input that a job has a value of its own for."""
 
+UNMIXED_KEY = "unmixed_channel"
+"""Key of the channel that was taken in place of the mean of all, in which the channels cancel each other."""
+
 PIECE_KEYS = ("original_file", "original_start_ms", "original_end_ms")
 """Make of a row a piece of another recording, for `extract`: what a job writes as an entry may not have them."""
 

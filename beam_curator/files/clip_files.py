@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 from beam_curator.audio import AudioEncoder, AudioReader, Samples, encode_audio
 from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.cut_rules import CutRules
-from beam_curator.clips.cutting import Cut, is_long, n_channels_of, pieces_of, rate_of, samples_of
+from beam_curator.clips.cutting import Cut, is_long, n_channels_of, pieces_of, rate_of, samples_of, unmixed
 from beam_curator.clips.tables import CutFacts
 from beam_curator.files.atomic_files import errors_with_path
 
@@ -71,6 +71,7 @@ class CutClip:
             real_start_sec=self.cut.first / self.source_rate,
             real_end_sec=self.cut.stop / self.source_rate,
             clamped=self.cut.clamped,
+            unmixed_channel=self.cut.channel if self.cut.unmixed else None,
         )
 
 
@@ -96,6 +97,7 @@ def encode_clip(
     rate, n_channels = rate_of(reader.info, rules), n_channels_of(reader.info, cut, rules)
     with ExitStack() as undone:
         with reader.part():
+            cut = unmixed(reader, cut, rules)
             clip = _encoded(reader, cut, rules, output_format, listen)
             undone.callback(clip.close)
         undone.pop_all()

@@ -42,11 +42,13 @@ class Ready(RecordingSource):
       task: the recording, and the rows that request it.
       duration: seconds of the whole recording.
       split: channels that are heard one by one; none where there is only one stream.
+      unmixed: one channel is heard, since the mean of all would lose sound.
     """
 
     task: TurnTask
     duration: Seconds
     split: tuple[int, ...] = ()
+    unmixed: bool = False
 
     @property
     def channel(self) -> int | None:

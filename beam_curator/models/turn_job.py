@@ -10,7 +10,7 @@ from beam_curator.audio_formats import Channels
 from beam_curator.clips.cutting import readable
 from beam_curator.diarization.channel_turns import joined_channels
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
-from beam_curator.diarization.hearing import loudest_channel, samples_asked
+from beam_curator.diarization.hearing import measured_channels, samples_asked
 from beam_curator.diarization.rttm import render_overlap_ctm, render_rttm, render_uem
 from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings
 from beam_curator.diarization.streaming_parameters import StreamingParameters
@@ -99,12 +99,14 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
         asked, info = task.rows[0], reader.info
         first, stop = samples_asked(info, asked.start, asked.end)
         splits = asked.channel is None and self._rules.splits
+        channels = "mix" if splits else self._channels(asked.channel, reader, first, stop)
         return Ready(
             name=asked.recording,
             first=first,
             stop=stop,
             sample_rate=info.sample_rate,
-            channels="mix" if splits else self._channels(asked.channel, reader, first, stop),
+            channels=channels,
+            unmixed=asked.channel is None and self._rules.channels == "mix" and channels != "mix",
             split=tuple(range(info.n_channels)) if splits else (),
             allowed_root=self._rules.allowed_root,
             version=reader.version,
@@ -113,18 +115,22 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
         )
 
     def _channels(self, named: int | None, reader: AudioReader, first: int, stop: int) -> Channels:
-        """Return the one channel that is heard, or "mix": that of the row, or else that of the rules."""
+        """Return the one channel that is heard, or "mix": that of the row, or else that of the rules.
+
+        Where the channels cancel each other in their mean, the loudest is heard instead.
+        """
         rules, n_channels = self._rules, reader.info.n_channels
         channel = rules.channel if named is None else named
         check_channel(channel, n_channels)
         if channel is not None:
             return channel
-        if n_channels == 1 or rules.channels == "mix":
+        if n_channels == 1:
             return "mix"
         if rules.channels == "first":
             return 0
         with readable():
-            return loudest_channel(reader, first, stop)
+            measured = measured_channels(reader, first, stop)
+        return measured.loudest if rules.channels == "loudest" or measured.cancels else "mix"
 
     def task_of(self, ready: Ready | Diarized) -> TurnTask:
         return ready.ready.task if isinstance(ready, Diarized) else ready.task
@@ -174,6 +180,7 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
             rttm=files[0].name if self._rules.rttm_out_dir else None,
             files=tuple(file.written for file in files) if self._rules.rttm_out_dir else (),
             crosstalk=diarized.crosstalk,
+            unmixed=ready.channel if ready.unmixed else None,
         )
         fields = row.fields()
         if split_locator(row.recording)[1] is not None:  # rows of a tarred dataset name the member alone

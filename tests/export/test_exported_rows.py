@@ -24,7 +24,7 @@ EXPORT = ExportFacts(span_uuid="60c3", filtered_by=("snr",), files=(META,))
 
 def test_the_row_of_a_clip() -> None:
     row = export_row({"original_file": "a.wav", "text": "hi"}, 3, CUT, EXPORT)
-    assert list(row) == ["original_file", "text", *CUT_KEYS[:-1], *EXPORT_KEYS]
+    assert list(row) == ["original_file", "text", *CUT_KEYS[:-2], *EXPORT_KEYS]
     assert [row[key] for key in EXPORT_KEYS] == ["60c3", True, ["snr"], [["metas/v0/60c3.json", 9, "ff"]]]
     assert list(files_of_row(row)) == [WrittenFile("clips/60c3.flac", 76, "00"), META]
 

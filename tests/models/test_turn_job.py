@@ -212,15 +212,16 @@ class _BrokenReader:
 
 
 class TestChannels:
-    @pytest.mark.parametrize(("channels", "expected"), [("mix", "mix"), ("first", 0), ("1", 1), ("split", "mix")])
-    def test_only_the_loudest_has_to_be_looked_for(self, channels: str, expected: Any) -> None:
+    @pytest.mark.parametrize(("channels", "expected"), [("first", 0), ("1", 1), ("split", "mix")])
+    def test_only_for_the_loudest_and_the_mean_the_recording_is_read_before(self, channels: str, expected: Any) -> None:
         job, reader = TurnJob(DiarizeRules(channels=channels), TurnRules()), cast(AudioReader, _BrokenReader())
         ready = job.ready(task_of(Path("/a.wav")), reader)
         assert (ready.channels, ready.split) == (expected, (0, 1) if channels == "split" else ())
         assert [stream.channels for stream in ready.streams] == ([0, 1] if channels == "split" else [expected])
 
-    def test_a_disk_that_fails_is_a_failure_of_the_recording(self) -> None:
-        job = TurnJob(DiarizeRules(channels="loudest"), TurnRules())
+    @pytest.mark.parametrize("channels", ["loudest", "mix"])
+    def test_a_disk_that_fails_is_a_failure_of_the_recording(self, channels: str) -> None:
+        job = TurnJob(DiarizeRules(channels=channels), TurnRules())
         with pytest.raises(EntryError, match="not_readable: the recording cannot be read: Input/output error"):
             job.ready(task_of(Path("/a.wav")), cast(AudioReader, _BrokenReader()))
 

@@ -59,13 +59,35 @@ class ClipsJob(Job):
         return f"{number_of(rows, 'rows')}, {number_of(clips, 'clips')}, {audio:,.1f} s"
 
     def hint(self, counts: Counter[str]) -> str | None:
-        """Say how many clips are shorter than asked for; None where none is."""
-        n = counts["cut.clamped"]
-        if not n:
-            return None
-        verb = "is" if n == 1 else "are"
-        what = f"{number_of(n, 'clips')} {verb} shorter than asked for, as their recordings are"
-        return f"{what}; --on-overrun fail makes them failures."
+        """Say how many clips are shorter than asked for, and how many were not mixed; None where none is."""
+        return joined_hints(_clamped_hint(counts["cut.clamped"]), unmixed_hint(counts["cut.unmixed"], "clips"))
+
+
+def _clamped_hint(n: int) -> str | None:
+    if not n:
+        return None
+    verb = "is" if n == 1 else "are"
+    what = f"{number_of(n, 'clips')} {verb} shorter than asked for, as their recordings are"
+    return f"{what}; --on-overrun fail makes them failures."
+
+
+def unmixed_hint(n: int, what: str) -> str | None:
+    """Say how many recordings or clips have channels that cancel each other in their mean; None where none has.
+
+    Example:
+      >>> unmixed_hint(2, "clips")
+      '2 clips have channels of opposite phase, which cancel in their mean: the loudest was taken (unmixed_channel).'
+    """
+    if not n:
+        return None
+    verb = "has" if n == 1 else "have"
+    cancelled = f"{number_of(n, what)} {verb} channels of opposite phase, which cancel in their mean"
+    return f"{cancelled}: the loudest was taken (unmixed_channel)."
+
+
+def joined_hints(*hints: str | None) -> str | None:
+    """Return several remarks as one, None where there is none."""
+    return " ".join(hint for hint in hints if hint is not None) or None
 
 
 def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

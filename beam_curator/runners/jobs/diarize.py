@@ -20,6 +20,7 @@ from beam_curator.models.model_checks import (
 )
 from beam_curator.models.turn_job import turn_config
 from beam_curator.runners.jobs.base import Job
+from beam_curator.runners.jobs.clips import unmixed_hint
 from beam_curator.runners.next_windows import windows_command
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import Stage, Times, failures_of, number_of, pace, read_stage, time_left, with_times
@@ -183,7 +184,8 @@ class DiarizeJob(Job):
         return windows_command(self.output, names)
 
     def hint(self, counts: Counter[str]) -> str | None:
-        hints = []
+        unmixed = unmixed_hint(counts["diarize.unmixed"], "recordings")
+        hints = [] if unmixed is None else [unmixed]
         n_saturated, n_silent = counts["diarize.saturated"], counts["diarize.silent"]
         dead_air = counts["diarize.dead_air_us"] / 1e6
         if dead_air:

@@ -11,7 +11,7 @@ from beam_curator.export.export_rules import ExportRules
 from beam_curator.files import storage
 from beam_curator.files.jobs.export_job import embeddings_beside, export_config
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.runners.jobs.clips import ClipsJob
+from beam_curator.runners.jobs.clips import ClipsJob, joined_hints
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import Stage, Times, number_of
 from beam_curator.sets.output_set import MANIFEST_NAME, Config
@@ -105,8 +105,7 @@ class ExportJob(ClipsJob):
         return ", ".join(parts)
 
     def hint(self, counts: Counter[str]) -> str | None:
-        hints = [super().hint(counts), self._missing_hint(counts)]
-        return " ".join(hint for hint in hints if hint is not None) or None
+        return joined_hints(super().hint(counts), self._missing_hint(counts))
 
     def _missing_hint(self, counts: Counter[str]) -> str | None:
         n_passed = counts["cut.clips"] - counts["cut.filtered"]

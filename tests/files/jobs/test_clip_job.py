@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from beam_curator.audio import encode_audio
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.entry_pieces import EntryKeys
 from beam_curator.clips.packs import AskedClips, Pack, pack, unpack
@@ -69,6 +70,25 @@ class TestWork:
         ]
         (line,) = lines_in(tmp_path / "out", ".failures-cut*")
         assert b'"source":"2.jsonl","offset":20' in line
+
+    @pytest.mark.parametrize("long", [1 << 23, 1])
+    def test_channels_of_opposite_phase_are_not_mixed(
+        self, tmp_path: Path, long: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("beam_curator.clips.cutting.LONG_CLIP", long)
+        voice = write_recording(tmp_path / "a.wav")
+        quiet, zero = np.float32(-0.5) * voice, np.zeros_like(voice)
+        stereo = np.hstack([np.concatenate([-voice, quiet]), np.concatenate([voice, zero])])
+        (tmp_path / "a.wav").write_bytes(encode_audio(stereo, 8000, "wav"))
+        requests = [(0, asked(0, 3000)), (1, asked(3000, 6000))]
+        clips = clips_of(tmp_path / "a.wav", (whole_file("1.jsonl"), requests))
+        part = cut(clips, tmp_path / "out", CutRules(mono="mix"))
+        rows = rows_of(part, tmp_path / "out")
+        assert [row.get("unmixed_channel") for row in rows] == [0, None]
+        assert dict(part.counts)["cut.unmixed"] == 1
+        np.testing.assert_array_equal(samples_in(tmp_path / "out" / rows[0]["extracted_path"]), -voice)
+        mean = samples_in(tmp_path / "out" / rows[1]["extracted_path"])
+        assert 0.24 < np.abs(mean).max() / np.abs(voice).max() < 0.26
 
     def test_a_recording_that_is_gone_fails_each_of_its_clips(self, clips: AskedClips, tmp_path: Path) -> None:
         (tmp_path / "a.wav").unlink()

@@ -232,6 +232,19 @@ class TestOneChannel:
         )
         assert {turn["channel"] for turn in entry["segments"]} == {0}
 
+    def test_of_channels_that_cancel_each_other_the_loudest_is_heard(self, tmp_path: Path) -> None:
+        voice = call_of()[:, :1]
+        samples = np.hstack([np.float32(-0.9) * voice, voice])
+        (tmp_path / "call.wav").write_bytes(encode_audio(samples, 8000, "wav"))
+        out = diarize_here([tmp_path / "call.wav"], tmp_path / "out")
+        (entry,) = entries_in(out)
+        assert entry["segments"] == segments(*((start, end, "speaker_3", 1) for start, end, _ in ANA))
+        assert (entry["unmixed_channel"], manifest_of(out)["counts"]["diarize.unmixed"]) == (1, 1)
+        # a job that reads its rows again begins anew
+        (again,) = entries_in(diarize_here([out], tmp_path / "again", rules=DiarizeRules(channels="first")))
+        assert {turn["channel"] for turn in again["segments"]} == {0}
+        assert "unmixed_channel" not in again
+
     def test_rows_of_two_channels_of_one_recording_are_two_tasks(self, calls: Path, tmp_path: Path) -> None:
         rows = [{"audio_filepath": "call.wav", "channel": channel} for channel in (0, 1, 0, 2, "1")]
         out = diarize_here([write_rows(calls / "m.jsonl", rows)], tmp_path / "out")
