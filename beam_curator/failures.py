@@ -24,7 +24,7 @@ class FailureCode(StrEnum):
     BAD_RTTM = ("bad_rttm", "A line of an RTTM cannot be read: its recording is left out, as its turns are not known.")
     ROW_TOO_LARGE = (
         "row_too_large",
-        "The windows of the row exceed 8 times --max-line-bytes (256 MiB at least).",
+        "The windows of the row exceed 16 times --max-line-bytes (512 MiB at least).",
     )
     MISSING_KEY = ("missing_key", "A required key is absent.")
     BAD_TYPE = ("bad_type", "A value has a type that the rules cannot work with.")

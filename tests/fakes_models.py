@@ -13,6 +13,7 @@ import numpy as np
 from beam_curator.audio import Samples, encode_audio
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
 from beam_curator.diarization.models import Encoded, Floats, Lengths, MelRules, ModelConfig, OutOfMemoryError
+from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.diarization.turns import Turn
 from beam_curator.models.onnx_backend import CHECKSUMS, checksums_of
@@ -150,6 +151,14 @@ def turns_of(speech: Iterable[Speech]) -> list[Turn]:
 def segments_of(speech: Iterable[Speech]) -> list[dict[str, Any]]:
     """Return the turns that such a model finds as segments of an entry."""
     return [{"start": turn.start, "end": turn.end, "speaker": turn.label} for turn in turns_of(speech)]
+
+
+def said(seconds: float, speech: Iterable[Speech], n_speakers: int = 4) -> Probabilities:
+    """Return probabilities of 1 where speakers talk, and of 0 elsewhere."""
+    frames = np.zeros((-(-round(seconds * 1000) // 80), n_speakers), np.float32)
+    for start, end, speaker in speech:
+        frames[round(start / 0.08) : round(end / 0.08), speaker] = 1.0
+    return Probabilities(frames, 0.08)
 
 
 def write_band_model(directory: Path, *, streaming: bool = True) -> Path:

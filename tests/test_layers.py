@@ -36,7 +36,8 @@ print(json.dumps(found))
 
 
 ROOMS = (
-    ("intervals", "failures", "rules", "option_names", "audio_formats"),
+    ("option_names",),
+    ("intervals", "failures", "rules", "audio_formats"),
     ("audio", "model_records"),
     ("entries",),
     ("recordings",),

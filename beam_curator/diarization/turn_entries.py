@@ -85,14 +85,21 @@ def diarized_entry(
     entry["exclusive_segments"] = _listed(exclusive_turns(facts.turns), "dicts")
     entry["num_speakers"] = len(speakers_of(facts.turns))
     entry["speakers_saturated"] = facts.saturated
-    entry |= {"dead_air_seconds": facts.dead_air} if facts.dead_air else {}
-    entry |= {} if facts.crosstalk is None else {"crosstalk_seconds": facts.crosstalk}
-    if facts.unmixed is not None:
-        entry[UNMIXED_KEY] = facts.unmixed
+    entry |= _findings(facts)
     entry["recording_id"] = facts.recording_id
     entry |= {} if facts.rttm is None else {"rttm_filepath": facts.rttm}
     entry["files"] = [list(file) for file in facts.files]
     return entry
+
+
+def _findings(facts: EntryFacts) -> dict[str, Any]:
+    """Return what was noticed of the sound, where there was something to notice."""
+    found = {
+        "dead_air_seconds": facts.dead_air or None,
+        "crosstalk_seconds": facts.crosstalk,
+        UNMIXED_KEY: facts.unmixed,
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def row_before(fields: Mapping[str, Any], turns_key: str, filepath_key: str = "audio_filepath") -> Mapping[str, Any]:

@@ -139,18 +139,12 @@ def diarized_of(
     Raises:
       EntryError: the model failed or gave no frames for embeddings, or the recording cannot be read any more.
     """
-    results = heard if isinstance(heard, Sequence) else (heard,)
-    streams = []
-    for stream, result in zip(ready.streams, results, strict=True):
-        if isinstance(result, EntryError):
-            raise result
-        streams.append(_Stream(ready=stream, heard=result))
+    streams = _streams_of(ready, heard if isinstance(heard, Sequence) else (heard,))
     found = _all_turns(streams, turns, of_several=bool(ready.split))
     dead_air = 0.0
     if rules.dead_air_gate and any(stream.heard.dead_air for stream in streams):
-        gated = _all_turns([stream.gated() for stream in streams], turns, of_several=bool(ready.split))
-        dead_air = round(max(0.0, seconds_of(found) - seconds_of(gated)), 6)
-        found = gated
+        ungated, found = found, _all_turns([each.gated() for each in streams], turns, of_several=bool(ready.split))
+        dead_air = round(max(0.0, seconds_of(ungated) - seconds_of(found)), 6)
     crosstalk = None
     if ready.split:
         with timed("crosstalk"):
@@ -190,6 +184,15 @@ class _Stream:
         """Return the stream with nobody talking in dead air."""
         frames = without_dead_air(self.heard.frames, self.heard.frame_step, self.heard.dead_air)
         return replace(self, heard=replace(self.heard, frames=frames))
+
+
+def _streams_of(ready: Ready, results: Sequence[Probabilities | EntryError]) -> list[_Stream]:
+    streams = []
+    for stream, result in zip(ready.streams, results, strict=True):
+        if isinstance(result, EntryError):
+            raise result
+        streams.append(_Stream(ready=stream, heard=result))
+    return streams
 
 
 def _all_turns(streams: Sequence[_Stream], rules: TurnRules, *, of_several: bool) -> list[Turn]:

@@ -1,4 +1,4 @@
-"""The failures of a set by their cure: what a person can do about them, and about how many at once."""
+"""The failures of a set by their cure, which often helps with many of them at once."""
 
 from __future__ import annotations
 

@@ -179,21 +179,20 @@ def read_parts(
       entries_of: makes rows of the lines of an RTTM.
 
     Yields:
-      Parts with all their lines, in order, and a failure for each line that is too long; also before the stream raises.
+      Parts with all their lines, in order, and a failure for each too long line; also before the stream raises.
     """
-    found = _rows(stream, ref, max_line_bytes, compressed=compressed)
-    rows = entries_of(found) if ref.form == "rttm" else found
+    rows = _rows(stream, ref, max_line_bytes, compressed=compressed)
     lines: list[Line] = []
     n_bytes = part = 0
     try:
-        for row in rows:
+        for row in entries_of(rows) if ref.form == "rttm" else rows:
             if isinstance(row, Failure):
                 yield row
                 continue
             lines.append(row)
             n_bytes += len(row.raw)
-            crowded = len(lines) >= MAX_LINES_A_PART
-            if crowded or (n_bytes >= BLOCK_BYTES and (compressed or ref.form != "lines")):
+            large = n_bytes >= BLOCK_BYTES and (compressed or ref.form != "lines")
+            if large or len(lines) >= MAX_LINES_A_PART:
                 yield LineBlock(ref=ref, part=part, lines=tuple(lines))
                 lines, n_bytes, part = [], 0, part + 1
     except Exception:

@@ -17,7 +17,7 @@ from beam_curator.failures import EntryError, FailureCode
 if TYPE_CHECKING:  # plans are checked where they are made
     from beam_curator.windows.training_windows import WindowPlan
 
-MAX_ROW_BYTES = 256 << 20
+MAX_ROW_BYTES = 512 << 20
 """The limit of a row, where --max-line-bytes asks for no more."""
 MAX_STEPS = 1 << 26
 """How many segments and words the windows of one entry may be tried with, together."""
@@ -38,8 +38,8 @@ class RowLimit:
 
     @classmethod
     def of(cls, layout: str, max_line_bytes: int) -> RowLimit:
-        """Return the limit of a job: 8 times the longest line, and 256 MiB at least."""
-        return cls(n_bytes=max(MAX_ROW_BYTES, 8 * max_line_bytes), repeats=layout == "full")
+        """Return the limit of a job: 16 times the longest line, and 512 MiB at least."""
+        return cls(n_bytes=max(MAX_ROW_BYTES, 16 * max_line_bytes), repeats=layout == "full")
 
 
 DEFAULT_LIMIT = RowLimit()
@@ -72,7 +72,7 @@ def check_row_size(
         raise EntryError(
             FailureCode.ROW_TOO_LARGE,
             f"{len(entry.segments)} segments would make a row of {n_bytes} bytes, expected {limit.n_bytes} at most",
-            "split the entry, join segments, use --layout spans, or raise --max-line-bytes (rows may take 8 times)",
+            "split the entry, join segments, use --layout spans, or raise --max-line-bytes (rows may take 16 times)",
         )
 
 

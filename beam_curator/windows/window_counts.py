@@ -56,7 +56,7 @@ def _met_values(row: PlannedEntry, rules: WindowRules) -> Counter[str]:
 
 
 def _class_of(value: float, classes: Sequence[int]) -> int:
-    """Return the lower end of the class that a value lies in; the first class takes what is lower.
+    """Return the lower end of the class that a value lies in; the first class takes all lower values.
 
     Example:
       >>> _class_of(3999.5, BANDWIDTHS), _class_of(11025, SAMPLE_RATES), _class_of(-1, LENGTHS)

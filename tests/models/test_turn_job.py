@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -28,7 +28,7 @@ from beam_curator.sets.asked_rows import AskedRow
 from beam_curator.sets.recording_events import Event
 from beam_curator.sets.recording_jobs import LinePlace, RowsTask
 from beam_curator.transforms.jobs.model_steps import look_into
-from tests.fakes_models import Speech, segments_of, write_sound
+from tests.fakes_models import Speech, said, segments_of, write_sound
 from tests.files.parts import written
 from tests.manifests import line_of
 from tests.transforms.clips.clip_sets import mark_run, samples_in
@@ -67,17 +67,8 @@ def task_of(path: Path, *rows: dict[str, Any], name: str = "talk") -> TurnTask:
     return RowsTask(recording_id=name, identity=made[0].identity, rows=tuple(made))
 
 
-def said(seconds: float, speech: Iterable[Speech], n_speakers: int = 4) -> Probabilities:
-    """Return probabilities of 1 where speakers talk, and of 0 elsewhere."""
-    frames = np.zeros((-(-round(seconds * 1000) // 80), n_speakers), np.float32)
-    for start, end, speaker in speech:
-        frames[round(start / 0.08) : round(end / 0.08), speaker] = 1.0
-    return Probabilities(frames, 0.08)
-
-
 def ready_of(path: Path, *rows: dict[str, Any], rules: DiarizeRules | None = None) -> Ready:
-    job = TurnJob(rules if rules is not None else DiarizeRules(), TurnRules())
-    return look_into(job, task_of(path, *rows))
+    return look_into(TurnJob(rules if rules is not None else DiarizeRules(), TurnRules()), task_of(path, *rows))
 
 
 @pytest.fixture

@@ -35,9 +35,9 @@ def fits(checked: Entry, plan: WindowPlan, rules: WindowRules, limit: RowLimit, 
     return True
 
 
-def test_the_limit_is_eight_lines_and_a_quarter_of_a_gigabyte_at_least() -> None:
-    assert RowLimit.of("full", 32 << 20) == RowLimit(n_bytes=256 << 20, repeats=True)
-    assert RowLimit.of("spans", 64 << 20) == RowLimit(n_bytes=512 << 20, repeats=False)
+def test_the_limit_is_sixteen_lines_and_half_a_gigabyte_at_least() -> None:
+    assert RowLimit.of("full", 32 << 20) == RowLimit(n_bytes=512 << 20, repeats=True)
+    assert RowLimit.of("spans", 64 << 20) == RowLimit(n_bytes=1 << 30, repeats=False)
     assert RowLimit.of("full", 1).n_bytes == MAX_ROW_BYTES
 
 
@@ -108,10 +108,10 @@ def planned(checked: Entry, rules: WindowRules) -> WindowPlan | EntryError:
 
 
 def test_rows_on_their_own_have_the_limit_too() -> None:
-    fields = tiny(3000)
-    with pytest.raises(EntryError, match="3000 segments would make a row of"):
+    fields = tiny(4500)
+    with pytest.raises(EntryError, match="4500 segments would make a row of"):
         windows_of_line(line(fields), WindowRules(), OverlapRules())
-    with pytest.raises(EntryError, match="3000 segments would make a row of"):
+    with pytest.raises(EntryError, match="4500 segments would make a row of"):
         build_training_windows(fields, WindowRules())
 
 
