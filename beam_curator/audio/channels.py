@@ -105,14 +105,14 @@ class MixMeter:
 
 
 def n_resampled(n_samples: int, sample_rate: int, new_sample_rate: int) -> int:
-    """Return how many samples `resample` makes of `n_samples`: n * new / old, halves rounded up, as soxr does.
+    """Return how many samples `resample` makes of `n_samples`: n / (old / new) in double precision, rounded as by soxr.
 
     Example:
-      >>> n_resampled(1001, 16000, 8000), n_resampled(48000, 48000, 16000)
-      (501, 16000)
+      >>> n_resampled(1001, 16000, 8000), n_resampled(48000, 48000, 16000), n_resampled(240, 48000, 44100)
+      (501, 16000, 220)
     """
-    # not round(): it takes halves to the even neighbour
-    return (2 * n_samples * new_sample_rate + sample_rate) // (2 * sample_rate)
+    # the quotient of the rates is rounded first, so that 220.5 may be a little less: soxr.c, soxr_output
+    return int(n_samples / (sample_rate / new_sample_rate) + 0.5)
 
 
 def resample(samples: Samples, sample_rate: int, new_sample_rate: int) -> Samples:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soxr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from beam_curator.audio import Resampler, mix_channels, n_resampled, resample
@@ -52,6 +52,7 @@ RATES = st.sampled_from([8000, 11025, 12345, 16000, 22050, 44100, 48000, 192000]
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 5000), RATES, RATES)
+@example(240, 48000, 44100)
 def test_the_length_is_known_beforehand(n_samples: int, old: int, new: int) -> None:
     made = resample(np.ones((n_samples, 1), np.float32), old, new)
     assert made.shape == (n_resampled(n_samples, old, new), 1)
