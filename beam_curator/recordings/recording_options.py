@@ -27,6 +27,10 @@ class DecodedLimits:
     max_duration: float = _MAX_DURATION
     max_bytes: int = _MAX_BYTES
 
+    def most_samples(self, info: AudioInfo) -> int:
+        """Return how many samples a recording of this rate and so many channels may have."""
+        return int(min(self.max_duration * info.sample_rate, self.max_bytes // (4 * info.n_channels)))
+
     def check(self, info: AudioInfo) -> None:
         """Refuse a recording beyond them.
 

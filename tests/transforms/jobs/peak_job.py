@@ -33,7 +33,7 @@ class PeakJob(OpenedJob[AskedRow, PeakTask]):
     """Rows, or recordings, to their peak levels in dB of full scale; silence is a failure."""
 
     kind = SetKind(command="peaks", rows="peaks", balances=recording_books("peaks", STAGE))
-    rows = RowKind(rows="peaks", stage=STAGE, table=Table(name="PeakRow", columns=COLUMNS))
+    rows = RowKind(rows="peaks", stage=STAGE, table=Table(name="PeakRow", columns=COLUMNS, computed=lambda row: {}))
     shown = frozenset({f"{STAGE}.peaks"})
 
     def plan(self, block: LineBlock) -> BlockPlan[AskedRow]:
