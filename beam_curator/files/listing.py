@@ -168,7 +168,7 @@ def _files_of(given: str, extensions: tuple[str, ...], left_out: Counter[str]) -
     except (OSError, NotAnOutputSetError) as err:
         raise NoInputError(f"{given} cannot be listed: {err}") from err
     others = [file for file in files if not file.name.lower().endswith(RTTM_EXTENSION)]
-    if others:
+    if others and set(EXTENSIONS).issubset(extensions):
         search.left_out.update({RTTM_EXTENSION: len(files) - len(others)} if len(others) < len(files) else {})
         files = others
     left_out.update(search.left_out)
