@@ -91,7 +91,8 @@ class TestComposite:
             "pack": "webdataset",
         }
         assert [*config["clips"]] == [
-            *("what", "audio_filepath_key", "audio_root", "on_overrun", "mono", "sample_rate", "allowed_root")
+            *("what", "audio_filepath_key", "audio_root", "on_overrun", "mono", "sample_rate", "allowed_root"),
+            *("max_duration", "max_decoded_bytes"),
         ]
         assert config["input"] == {"max_line_bytes": 32 << 20, "keep_duplicates": False}
 
