@@ -163,11 +163,12 @@ class TestManifests:
         moved = {key: value for key, value in entries[0].items() if key.startswith("input_")}
         assert moved == {"input_segments": [1], "input_duration": 4.0, "input_num_speakers": 9}
         ids = {number: entry["recording_id"] for number, entry in entries.items()}
-        assert ids[0] == ids[2]
+        # the first four seconds are a piece, which may be less than the whole
+        assert ids[0] != ids[2]
         assert [ids[number].partition("~")[0] for number in (0, 3, 4, 6, 7)] == [
             "talk", "phone", "phone", "talk", "my session_1"
         ]  # fmt: skip
-        assert len(set(ids.values())) == 5
+        assert len(set(ids.values())) == 6
         assert names_below(out / "rttm") == sorted(f"{name}.rttm" for name in set(ids.values()))
         assert (out / "rttm" / f"{ids[3]}.rttm").read_text().split()[3:5] == ["1.200", "0.400"]
         assert entries[6]["rttm_filepath"] == f"rttm/{ids[6]}.rttm"
