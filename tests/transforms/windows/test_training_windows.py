@@ -61,18 +61,18 @@ def test_a_row_that_cannot_be_planned_is_a_failure_and_its_neighbours_keep_their
 
 
 def test_a_row_that_would_become_too_large_is_a_failure_and_never_built() -> None:
-    tiny = [segment(k / 100, (k + 1) / 100, "ab"[k % 2]) for k in range(3000)]
+    tiny = [segment(k / 100, (k + 1) / 100, "ab"[k % 2]) for k in range(4500)]
     hostile, good = line_of(talk(*tiny)), line_of(speech(4))
     tracemalloc.start()
     built, (failure,) = build_block(block_of(good, hostile, good), WindowRules())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # each start loses the rest of the row: 3000 * 3000 / 2 segments of about 75 bytes
+    # each start loses the rest of the row: 4500 * 4500 / 2 segments of about 75 bytes
     assert [row.offset for row in built.rows] == [0, 2000]
     assert (failure.code, failure.offset, failure.payload) == (FailureCode.ROW_TOO_LARGE, 1000, hostile)
     assert peak < 32 << 20
     spans, failures = build_block(block_of(hostile), WindowRules(), RowLimit.of("spans", MAX_LINE_BYTES))
-    assert (len(spans.rows[0].plan.losses), failures) == (3000, [])
+    assert (len(spans.rows[0].plan.losses), failures) == (4500, [])
 
 
 def test_blocks_and_failures_come_apart(tmp_path: Path) -> None:
