@@ -163,8 +163,7 @@ class TestManifests:
         moved = {key: value for key, value in entries[0].items() if key.startswith("input_")}
         assert moved == {"input_segments": [1], "input_duration": 4.0, "input_num_speakers": 9}
         ids = {number: entry["recording_id"] for number, entry in entries.items()}
-        # the first four seconds are a piece, which may be less than the whole
-        assert ids[0] != ids[2]
+        assert ids[0] != ids[2]  # the first four seconds are a piece, which may be less than the whole
         assert [ids[number].partition("~")[0] for number in (0, 3, 4, 6, 7)] == [
             "talk", "phone", "phone", "talk", "my session_1"
         ]  # fmt: skip
