@@ -41,8 +41,7 @@ def bench_format(report: Report, folder: Path, manifest: Path, output_format: st
         taken.setdefault(name, []).append(action())
 
     def job(*more: str) -> float:
-        summary, _, _ = run_job(manifest, folder / "out", *flags, *more, command="extract")
-        return float(summary["timing_s"]["run"])
+        return run_job(manifest, folder / "out", *flags, *more, command="extract").work
 
     for _ in range(n_runs):
         run("floor", lambda: run_floor("open", manifest, output_format, folder / "floor"))
@@ -77,11 +76,11 @@ def bench_memory(report: Report, folder: Path) -> None:
     write_recording(long, 3 * 3600, 44_100, 2)
     manifest = folder / "memory.jsonl"
     write_rows(manifest, [small], 2, 1000)
-    _, _, idle = run_job(manifest, folder / "out", command="extract")
+    idle = run_job(manifest, folder / "out", command="extract").peak
     report.line("two clips of a minute: peak memory", idle, "MB", None)
     for name, n_rows, milliseconds in (("clips of 5 s", 2160, 5000), ("one clip", 1, 3 * 3600 * 1000)):
         write_rows(manifest, [long], n_rows, milliseconds)
-        _, _, peak = run_job(manifest, folder / "out", "--output-format", "flac", command="extract")
+        peak = run_job(manifest, folder / "out", "--output-format", "flac", command="extract").peak
         report.line(f"three hours, stereo, 44.1 kHz, {name}: above that", peak - idle, "MB", 300)
     long.unlink()
 
@@ -98,8 +97,8 @@ def bench_rows(report: Report, folder: Path) -> None:
         manifest = folder / "tiny.jsonl"
         n_rows = write_rows(manifest, recordings, 100, 50, step=100)
         floors[n_rows] = run_floor("open", manifest, "wav", folder / "floor")
-        summary, _, peaks[n_rows] = run_job(manifest, folder / "out", command="extract")
-        times[n_rows] = summary["timing_s"]["run"]
+        job = run_job(manifest, folder / "out", command="extract")
+        times[n_rows], peaks[n_rows] = job.work, job.peak
         report.line(f"{n_rows:,} clips of 50 ms from {n_files:,} files", times[n_rows], "s", None)
         report.line("  libsndfile alone / job", floors[n_rows] / times[n_rows], "x", None)
         report.line("  peak memory", peaks[n_rows], "MB", None)

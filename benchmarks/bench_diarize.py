@@ -74,12 +74,9 @@ def run_floor(way: str, model: Path, recordings: Sequence[Path]) -> dict[str, fl
 
 def run_diarize(model: Path, recordings: Path, output: Path, *flags: str) -> dict[str, float]:
     """Run the job; return seconds of loading, of the work without it, and what the process took besides."""
-    summary, seconds, peak = run_job(
-        recordings, output, "--model-path", str(model), "--threads", str(THREADS), *flags, command="diarize"
-    )
-    load = sum(stage["time_total"] for stage in summary["stages"] if stage["name"] == "load")
-    run = summary["timing_s"]["run"]
-    return {"load": load, "work": run - load, "startup": seconds - run, "peak": peak}
+    job = run_job(recordings, output, "--model-path", str(model), "--threads", str(THREADS), *flags, command="diarize")
+    load = sum(stage["time_total"] for stage in job.summary["stages"] if stage["name"] == "load")
+    return {"load": load, "work": job.work - load, "startup": job.seconds - job.work, "peak": job.peak}
 
 
 def bench_long(report: Report, folder: Path, models: Path, size: str, n_runs: int) -> None:

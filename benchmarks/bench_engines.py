@@ -34,7 +34,7 @@ def measure(folder: Path, n_runs: int) -> dict[str, tuple[float, float, float]]:
     for _ in range(n_runs):
         for name, flags in ENGINES.items():
             options = ["--keep-duplicates", "--layout", "spans", *flags]
-            summary, _, _ = run_job([manifest] * N_TIMES, folder / "out", *options)
+            summary = run_job([manifest] * N_TIMES, folder / "out", *options).summary
             stages = sum(stage["time_total"] or 0.0 for stage in summary["stages"])
             runs[name].append((summary["timing_s"]["run"], summary["timing_s"]["startup"], stages))
     return {

@@ -46,8 +46,7 @@ def bench_format(report: Report, folder: Path, manifest: Path, output_format: st
     floors, jobs = [], []
     for _ in range(n_runs):
         floors.append(run_floor(manifest, output_format, folder / "floor"))
-        summary, _, _ = run_job(manifest, folder / "out", "--output-format", output_format, command="separate")
-        jobs.append(float(summary["timing_s"]["run"]))
+        jobs.append(run_job(manifest, folder / "out", "--output-format", output_format, command="separate").work)
     hours = N_RECORDINGS * HALF_HOUR / 3600
     report.line(
         f"{hours:g} hours into {N_SPEAKERS} tracks each, {output_format}: libsndfile alone",
@@ -68,8 +67,7 @@ def bench_memory(report: Report, folder: Path) -> None:
         write_recording(recording, seconds)
         manifest = folder / f"{name}.jsonl"
         write_manifest(manifest, [recording], seconds)
-        _, _, peak = run_job(manifest, folder / "out", "--output-format", "flac", command="separate")
-        peaks.append(peak)
+        peaks.append(run_job(manifest, folder / "out", "--output-format", "flac", command="separate").peak)
         recording.unlink()
     report.line("four tracks of a minute: peak memory", peaks[0], "MB", None)
     report.line("  of three hours: above that", peaks[1] - peaks[0], "MB", 300)

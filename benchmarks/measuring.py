@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,23 @@ class Report:
         print(f"{name:<66} {value:9.2f} {unit:<6} {sign} {target:g}  {'holds' if good else 'MISSED'}", flush=True)
 
 
-def run_job(
-    manifest: Path | list[Path], output: Path, *flags: str, command: str = "windows"
-) -> tuple[dict[str, Any], float, float]:
-    """Run the command afresh; return its summary, the seconds of the whole process and its peak memory in MB."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRun:
+    """One run of a job: its summary, and the seconds, CPU seconds and peak memory in MB of the whole process."""
+
+    summary: dict[str, Any]
+    seconds: float
+    cpu_seconds: float
+    peak: float
+
+    @property
+    def work(self) -> float:
+        """The seconds from the first row on."""
+        return float(self.summary["timing_s"]["run"])
+
+
+def run_job(manifest: Path | list[Path], output: Path, *flags: str, command: str = "windows") -> JobRun:
+    """Run the command afresh."""
     shutil.rmtree(output, ignore_errors=True)
     os.sync()
     begin = time.perf_counter()
@@ -44,4 +58,9 @@ def run_job(
     seconds = time.perf_counter() - begin
     if process.returncode:
         raise SystemExit(f"the job failed with exit code {process.returncode}")
-    return json.loads((output / "summary.json").read_text()), seconds, usage.ru_maxrss / 1024
+    return JobRun(
+        summary=json.loads((output / "summary.json").read_text()),
+        seconds=seconds,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        peak=usage.ru_maxrss / 1024,
+    )

@@ -58,9 +58,9 @@ def run_benchmark_command(arguments: argparse.Namespace, beam_arguments: list[st
     os.makedirs(results, exist_ok=True)
     given = WindowsJob.of(arguments, beam_arguments, os.path.join(results, "rows"))
     with _repeated(given, factor) as (manifest, n_bytes):
-        job = replace(given, inputs=(manifest,))
+        job = replace(given, inputs=(manifest,)).sized([InputFile(name=manifest, size=n_bytes)])
         metrics = _measure(job, arguments, n_bytes)
-    _merge_json(os.path.join(results, "params.json"), _params(given, factor, metrics))
+    _merge_json(os.path.join(results, "params.json"), _params(replace(job, inputs=given.inputs), factor, metrics))
     _merge_json(os.path.join(results, "metrics.json"), metrics)
     for name, value in metrics.items():
         print(f"{name:<28} {value}")
@@ -202,7 +202,7 @@ def _params(job: WindowsJob, factor: int, metrics: Mapping[str, Any]) -> dict[st
         "overlap_scope": overlap.scope,
         "layout": job.options["output"].layout,
         "row_format": job.options["output"].row_format,
-        "jobs": job.run.jobs,
+        "jobs": job.run.n_jobs,
     }
 
 

@@ -48,6 +48,7 @@ def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_argumen
     if any("://" in path for path in (*job.inputs, job.output)):
         _found(job)  # its options say how to sign in
     files = listed(job)
+    job = job.sized(files)
     if job.run.plan:
         print(plan_text(job, files))
         return exit_codes.DONE

@@ -32,7 +32,11 @@ class RunOptions:
     runner: str = option(
         "direct", "where to run the job: direct, prism, flink, dataflow, or the name of another Beam runner"
     )
-    jobs: int = option(1, "number of worker processes; on flink also the parallelism")
+    jobs: str = option(
+        "auto",
+        "number of worker processes, on flink also the parallelism; auto: one, or on runner direct as many as there "
+        "are cores where the input is large",
+    )
     gpu: str | None = option(None, "GPU of each Dataflow worker, such as nvidia-l4")
     wait: bool = option(True, "wait for the job to end (dataflow)")
     tolerate: str = option("0", "failures to accept as success: a number, or a percentage of the rows and of the clips")
@@ -42,10 +46,17 @@ class RunOptions:
     verbose: bool = option(False, "show the engine's log")
 
     def __post_init__(self) -> None:
-        problems = [] if self.jobs >= 1 else [f"jobs {self.jobs} is below 1: raise it"]
+        is_number = self.jobs.isascii() and self.jobs.isdigit() and int(self.jobs) > 0
+        is_known = is_number or self.jobs == AUTO
+        problems = [] if is_known else [f"jobs {self.jobs!r} is neither auto nor a number above 0: give one of them"]
         if not _TOLERATE.fullmatch(self.tolerate):
             problems.append(f"tolerate {self.tolerate!r} is neither a number nor a percentage: write 10 or 0.5%")
         raise_problems("run", [*problems, *option_problems(self)])
+
+    @property
+    def n_jobs(self) -> int:
+        """The number of worker processes; 1 as long as it is not decided."""
+        return 1 if self.jobs == AUTO else int(self.jobs)
 
     def tolerates(self, failures: Sequence[tuple[int, int]]) -> bool:
         """Tell whether failures still count as success.
@@ -62,6 +73,9 @@ class RunOptions:
             return all(n_failed * 100 <= float(self.tolerate[:-1]) * n for n_failed, n in failures)
         return sum(n_failed for n_failed, _ in failures) <= int(self.tolerate)
 
+
+AUTO = "auto"
+"""The number of worker processes that follows from the size of the input."""
 
 _TOLERATE = re.compile(r"[0-9]+|([0-9]*\.)?[0-9]+%")
 

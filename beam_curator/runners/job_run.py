@@ -86,7 +86,7 @@ def run_job(
         progress = Progress(scratch, sum(file.size for file in files), job.progress)
         begin = time.time()
         with found.opened(
-            scratch, jobs=job.run.jobs, verbose=job.run.verbose, run=prepared.token, earlier=prepared.earlier
+            scratch, jobs=job.run.n_jobs, verbose=job.run.verbose, run=prepared.token, earlier=prepared.earlier
         ) as runner:
             work = instead or job.transform(_target(job, prepared))
             pipeline = _pipeline(runner, found, job.label >> work, scratch)

@@ -205,7 +205,7 @@ def resolve_engine(run: RunOptions, beam_arguments: Sequence[str], command: str 
     streaming = any(option.name == "streaming" for option in given)
     offered = _offered(run, given, command, streaming=streaming)
     chosen = list(given)
-    known = {"jobs": str(run.jobs), "gpu": str(run.gpu)} | {option.name: option.value for option in given}
+    known = {"jobs": str(run.n_jobs), "gpu": str(run.gpu)} | {option.name: option.value for option in given}
     for name, (template, why) in offered.items():
         if not _is_set(name, template, given):
             known[name] = template.format(**known)
@@ -289,7 +289,7 @@ def _refuse(run: RunOptions) -> None:
       UsageError: names the option, and what to give instead.
     """
     problems = []
-    if run.jobs > 1 and run.runner not in ("direct", "flink"):
+    if run.n_jobs > 1 and run.runner not in ("direct", "flink"):
         cure = "give --max_num_workers" if run.runner == "dataflow" else "use --runner direct or flink"
         problems.append(f"--jobs {run.jobs}: runner {run.runner} has no worker processes of ours: {cure}")
     if not run.wait and run.runner != "dataflow":

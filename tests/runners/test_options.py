@@ -44,7 +44,7 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
     "output.shards": (["--shards", "4"], 4),
     "output.layout": (["--layout", "spans"], "spans"),
     "run.runner": (["--runner", "PortableRunner"], "PortableRunner"),
-    "run.jobs": (["--jobs", "2"], 2),
+    "run.jobs": (["--jobs", "2"], "2"),
     "run.gpu": (["--gpu", "nvidia-l4"], "nvidia-l4"),
     "run.wait": (["--no-wait"], False),
     "run.tolerate": (["--tolerate", "5%"], "5%"),
@@ -200,7 +200,7 @@ def test_all_problems_come_in_one_message() -> None:
         "min_speakers 5 exceeds max_speakers 3: lower min_speakers or raise max_speakers",
         "drop_fields start would leave windows without times: keep them",
         "shards -1 is below 0: raise it",
-        "jobs 0 is below 1: raise it",
+        "jobs '0' is neither auto nor a number above 0",
         "max_line_bytes 0 is below 1: raise it",
         "tolerate 'many' is neither a number nor a percentage: write 10 or 0.5%",
     ):
@@ -208,7 +208,7 @@ def test_all_problems_come_in_one_message() -> None:
 
 
 def test_problems_of_the_overlap_come_in_the_same_message() -> None:
-    with pytest.raises(UsageError, match=r"jobs 0 is below 1.*overlap_percentage 150|overlap_percentage 150.*jobs 0"):
+    with pytest.raises(UsageError, match=r"jobs '0' is.*overlap_percentage 150|overlap_percentage 150.*jobs '0'"):
         resolved({"overlap": {"overlap_percentage": 150}, "run": {"jobs": 0}})
 
 

@@ -51,7 +51,7 @@ def test_what_the_user_sets_wins() -> None:
 
 
 def test_jobs_are_the_parallelism_of_flink_and_its_worker_processes_follow() -> None:
-    flink = engine(runner="flink", jobs=3)
+    flink = engine(runner="flink", jobs="3")
     assert (flink.value("parallelism"), flink.value("sdk_worker_parallelism")) == ("3", "3")
     flink = engine("--parallelism=2", runner="flink")
     assert (flink.value("parallelism"), flink.value("sdk_worker_parallelism")) == ("2", "2")
@@ -66,7 +66,7 @@ def test_workers_are_kept_between_stages_only_where_no_task_is_started_again() -
 
 
 def test_jobs_are_the_workers_of_the_direct_runner() -> None:
-    assert engine(jobs=4).arguments() == ["--direct_num_workers=4"]
+    assert engine(jobs="4").arguments() == ["--direct_num_workers=4"]
 
 
 def test_a_flag_without_a_value_stays_one() -> None:
@@ -100,8 +100,11 @@ class TestStreamingOnFlink:
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        ({"runner": "prism", "jobs": 2}, "--jobs 2: runner prism has no worker processes of ours: use --runner direct"),
-        ({"runner": "dataflow", "jobs": 2}, "--jobs 2: runner dataflow .*: give --max_num_workers"),
+        (
+            {"runner": "prism", "jobs": "2"},
+            "--jobs 2: runner prism has no worker processes of ours: use --runner direct",
+        ),
+        ({"runner": "dataflow", "jobs": "2"}, "--jobs 2: runner dataflow .*: give --max_num_workers"),
         ({"runner": "flink", "wait": False}, "--no-wait: runner flink ends with this process: leave it out"),
         ({"runner": "direct", "gpu": "nvidia-l4"}, "--gpu nvidia-l4: only runner dataflow rents machines"),
         ({"runner": "dataflow", "gpu": "nvidia-l5"}, "--gpu nvidia-l5: did you mean nvidia-l4"),

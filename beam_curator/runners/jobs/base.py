@@ -5,19 +5,20 @@ import sys
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from beam_curator.files import storage
-from beam_curator.files.listing import Lister, NoInputError, list_inputs, said_left_out
+from beam_curator.files.listing import Lister, NoInputError, list_inputs, said_left_out, with_form
 from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.files.storage import UnknownSchemeError
-from beam_curator.runners.job_options import JOBS, RunOptions
+from beam_curator.runners.cores import worker_processes
+from beam_curator.runners.job_options import AUTO, JOBS, RunOptions
 from beam_curator.runners.options import UsageError, given_options, nearest, origins, read_config, resolve
 from beam_curator.runners.presets import Engine, resolve_engine
 from beam_curator.runners.run_directory import refuse_overlap
 from beam_curator.runners.stages import Stage, Times
-from beam_curator.sets.blocks import InputFile
+from beam_curator.sets.blocks import InputFile, plan_blocks
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import SetKind
 
@@ -34,10 +35,12 @@ class Job(ABC):
       engine: where it runs, with the options of that engine.
       kind: what its sets hold.
       label: of the composite in the pipeline.
+      shares_cores: one process of it keeps one core busy, so that several are faster.
     """
 
     kind: ClassVar[SetKind]
     label: ClassVar[str]
+    shares_cores: ClassVar[bool] = True
 
     inputs: tuple[str, ...]
     output: str
@@ -50,6 +53,13 @@ class Job(ABC):
         """How the job runs."""
         options: RunOptions = self.options["run"]
         return options
+
+    def sized(self, files: Sequence[InputFile]) -> Self:
+        """Return the job with the number of worker processes that `--jobs auto` stands for with these inputs."""
+        if self.run.jobs != AUTO or self.engine.name != "direct" or not self.shares_cores:
+            return self
+        run = replace(self.run, jobs=str(worker_processes(len(plan_blocks([with_form(file) for file in files])))))
+        return replace(self, options=self.options | {"run": run})
 
     def target(self) -> OutputTarget:
         """Return where the job writes, before it is prepared.

@@ -36,6 +36,7 @@ class DiarizeJob(Job):
 
     kind = DIARIZE
     label = "Diarize"
+    shares_cores = False  # the model's threads use all of them
 
     @property
     def lister(self) -> Lister:
@@ -115,9 +116,9 @@ class DiarizeJob(Job):
             return given
         if self.engine.name == "dataflow" and self.engine.accelerator is None:
             return replace(given, threads=1)
-        if self.run.jobs == 1:
+        if self.run.n_jobs == 1:
             return given
-        return replace(given, threads=max(1, (os.cpu_count() or 1) // self.run.jobs))
+        return replace(given, threads=max(1, (os.cpu_count() or 1) // self.run.n_jobs))
 
     def plan_lines(self) -> list[str]:
         rules = self.options["diarization"]
