@@ -53,7 +53,7 @@ def cut_of(request: ClipRequest, info: AudioInfo, rules: CutRules) -> Cut:
       >>> info = AudioInfo(sample_rate=8000, n_samples=8000, n_channels=1, container="wav", codec="pcm_16")
       >>> request = ClipRequest(fields={}, combo=2, index=0, start=500, end=1500, unit="ms")
       >>> cut_of(request, info, CutRules())
-      Cut(first=4000, stop=8000, clamped=True, channel=None)
+      Cut(first=4000, stop=8000, clamped=True, channel=None, unmixed=False)
     """
     check_channel(request.channel, info.n_channels)
     first, stop = request.sample_range(info.sample_rate, info.n_samples)
