@@ -31,7 +31,10 @@ def took(stage: str, seconds: float) -> None:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Keep the cyclic garbage collector still: parsed JSON has no cycles, and walking it takes as long as parsing."""
+    """Keep the cyclic garbage collector still: parsed JSON has no cycles, and walking it takes as long as parsing.
+
+    What was made meanwhile counts as old when it goes on: as young, it would be walked at once.
+    """
     # where it is off already, it stays off: pauses may nest
     enabled = gc.isenabled()
     gc.disable()
@@ -39,6 +42,9 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            if not gc.get_freeze_count():  # a program may have frozen objects of its own
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

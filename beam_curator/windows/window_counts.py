@@ -22,10 +22,10 @@ LENGTHS = (0, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 
 def count_windows(block: EntryBlock) -> dict[str, int]:
     """Count planned windows, and start segments lost by reason."""
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter({"build.rows": len(block.rows)})
+    met: Counter[tuple[str, int]] = Counter()
     for row in block.rows:
         plan = row.plan
-        counts["build.rows"] += 1
         counts["build.segments"] += len(row.entry.starts)
         counts["build.bad_segments"] += row.entry.bad_segments
         counts["build.windows"] += len(plan.firsts)
@@ -33,26 +33,29 @@ def count_windows(block: EntryBlock) -> dict[str, int]:
         counts["build.audio_us"] += microseconds(plan.total_dur)
         for reason in LOSSES:
             counts[f"build.{reason}"] += getattr(plan.counts, reason)
-        counts.update({f"build.{name}": n for name, n in _met_values(row, block.rules).items()})
+        met.update(_met_values(row, block.rules))
         counts["build.rows_without_bandwidth"] += bool(row.entry.starts) and not any(row.entry.bandwidths)
         counts["build.unsorted_rows"] += _is_unsorted(row.entry)
         counts["build.reversed_segments"] += _count_reversed(row.entry)
+    counts.update({f"build.{reason}.at.{low}": n for (reason, low), n in met.items()})
     return dict(counts)
 
 
-def _met_values(row: PlannedEntry, rules: WindowRules) -> Counter[str]:
-    """Count the starts that each rule rejected by the value that it met, in classes: `REASON.at.LOWER_END`."""
+def _met_values(row: PlannedEntry, rules: WindowRules) -> Counter[tuple[str, int]]:
+    """Count the starts that each rule rejected by the value that it met: the reason, and the lower end of its class."""
     entry, lost = row.entry, row.plan.counts
-    met: Counter[str] = Counter()
+    met: Counter[tuple[str, int]] = Counter()
     if lost.lost_bw:
-        low = [width for width in entry.bandwidths if width < rules.min_bandwidth]
-        met.update(f"lost_bw.at.{_class_of(width, BANDWIDTHS)}" for width in low)
-    met[f"lost_sr.at.{_class_of(entry.sample_rate, SAMPLE_RATES)}"] += lost.lost_sr
-    met[f"lost_spk.at.{_class_of(len({*filter(None, entry.speakers)}), SPEAKERS)}"] += lost.lost_spk
+        low = Counter(width for width in entry.bandwidths if width < rules.min_bandwidth)
+        for width, n in low.items():
+            met["lost_bw", _class_of(width, BANDWIDTHS)] += n
+    if lost.lost_sr:
+        met["lost_sr", _class_of(entry.sample_rate, SAMPLE_RATES)] = lost.lost_sr
+    if lost.lost_spk:
+        met["lost_spk", _class_of(len({*filter(None, entry.speakers)}), SPEAKERS)] = lost.lost_spk
     if lost.lost_win:
-        length = max(entry.ends) - min(entry.starts)
-        met[f"lost_win.at.{_class_of(length, LENGTHS)}"] += lost.lost_win
-    return +met
+        met["lost_win", _class_of(max(entry.ends) - min(entry.starts), LENGTHS)] = lost.lost_win
+    return met
 
 
 def _class_of(value: float, classes: Sequence[int]) -> int:
