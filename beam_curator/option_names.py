@@ -73,16 +73,46 @@ def under_present_names(
 
 def accepts_former_names(options: type[_Options]) -> type[_Options]:
     """Let options be made by former names as well, with a warning, as `option(…, formerly=…)` says."""
-    made = options.__init__
 
     def warn(former: str, present: str) -> None:
-        warnings.warn(f"{former} is now called {present}", DeprecationWarning, stacklevel=4)
+        warnings.warn(f"{former} is now called {present}", DeprecationWarning, stacklevel=5)
+
+    return _made_with(options, lambda given: under_present_names(options, given, warn))
+
+
+def takes_presets(options: type[_Options]) -> type[_Options]:
+    """Let a preset among the given options decide those that are not given, as `option(…, presets=…)` says."""
+
+    def chosen(given: Mapping[str, Any]) -> dict[str, Any]:
+        return {**{name: value for name, (_, value) in values_of_presets(options, given).items()}, **given}
+
+    return _made_with(options, chosen)
+
+
+def values_of_presets(options: type[Any], given: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Return the options that a preset among the given ones decides: its name and the value, by option.
+
+    Args:
+      options: the class.
+      given: values by present name; they win over the preset.
+    """
+    decided: dict[str, tuple[str, Any]] = {}
+    for field in dataclasses.fields(options):
+        for preset, values in field.metadata["presets"].items():
+            if given.get(field.name) == preset:
+                decided |= {name: (preset, value) for name, value in values.items() if name not in given}
+    return decided
+
+
+def _made_with(options: type[_Options], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> type[_Options]:
+    """Let a class of options change the arguments that it is made with."""
+    made = options.__init__
 
     @functools.wraps(made)
     def init(self: _Options, **given: Any) -> None:
-        made(self, **under_present_names(options, given, warn))
+        made(self, **change(given))
 
-    options.__init__ = init  # type: ignore[method-assign,assignment]  # the same arguments, and former names
+    options.__init__ = init  # type: ignore[method-assign,assignment]  # the same arguments, and those that it changes
     return options
 
 

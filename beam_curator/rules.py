@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
 from beam_curator.option_names import is_optional, plain_type
@@ -18,6 +18,7 @@ def option(
     choices: Sequence[str] = (),
     also: str | None = None,
     formerly: str | None = None,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Any:
     """Declare a dataclass field that is also a flag, a YAML key, and a row of the help tables.
 
@@ -29,9 +30,12 @@ def option(
       also: another, shorter name of the flag.
       formerly: the field's name before this release, which goes on working with a warning: put
         `option_names.accepts_former_names` on the class, too.
+      presets: for an option that chooses values of others by one name: those values, by name. Options count as equal
+        by the values; put `option_names.takes_presets` on the class, too.
     """
-    metadata = {"help": help_text, "flag": flag, "choices": tuple(choices), "also": also, "formerly": formerly}
-    return dataclasses.field(default=default, metadata=metadata)
+    metadata: dict[str, Any] = {"help": help_text, "flag": flag, "also": also, "formerly": formerly}
+    metadata |= {"choices": tuple(presets or choices), "presets": presets or {}}
+    return dataclasses.field(default=default, metadata=metadata, compare=not presets)
 
 
 def same_option(options: type[Any], name: str, *, note: str = "", **changes: Any) -> Any:
@@ -59,13 +63,13 @@ def same_option(options: type[Any], name: str, *, note: str = "", **changes: Any
 
 def option_problems(options: Any) -> list[str]:
     """Check that options are of their types, and those with choices have one of them; return the problems."""
-    problems = []
+    problems, hints = [], get_type_hints(type(options))
     for field in dataclasses.fields(options):
         value, choices = getattr(options, field.name), field.metadata["choices"]
-        if choices and value not in choices:
+        if not choices:
+            problems += type_problems(field.name, value, hints[field.name])
+        elif value not in choices and not (value is None and is_optional(hints[field.name])):
             problems.append(f"{field.name} {value!r} is not known: use one of {', '.join(choices)}")
-        elif not choices:
-            problems += type_problems(field.name, value, get_type_hints(type(options))[field.name])
     return problems
 
 
@@ -153,7 +157,10 @@ def _expectation(low: float, high: float) -> str:
 
 
 def config_of(rules: Any) -> dict[str, Any]:
-    """Return the options of a rule class as plain values; 50 and 50.0 are the same number where one is asked for."""
+    """Return the options of a rule class as plain values; 50 and 50.0 are the same number where one is asked for.
+
+    A preset is in the values that it stands for.
+    """
     hints = get_type_hints(type(rules))
-    values = {field.name: getattr(rules, field.name) for field in dataclasses.fields(rules)}
+    values = {field.name: getattr(rules, field.name) for field in dataclasses.fields(rules) if field.compare}
     return {name: float(value) if hints[name] is float else value for name, value in values.items()}

@@ -45,7 +45,7 @@ def test_tables_are_those_of_the_code(name: str) -> None:
 
 
 def test_the_tutorial_has_its_customisation_runs() -> None:
-    assert len(CUSTOMISED) == 7
+    assert len(CUSTOMISED) == 8
 
 
 @pytest.mark.parametrize(("flags", "figures"), CUSTOMISED)

@@ -19,9 +19,11 @@ from beam_curator.option_names import (
     former_names,
     is_optional,
     plain_type,
+    takes_presets,
     under_present_names,
+    values_of_presets,
 )
-from beam_curator.rules import option, raise_problems
+from beam_curator.rules import config_of, option, option_problems, raise_problems
 from beam_curator.runners.job_options import JOBS
 from beam_curator.separation.separate_rules import SeparateRules
 
@@ -172,3 +174,35 @@ class TestSignature:
         assert (made.house, made.ladder, made.chosen[Brush].width) == ("ours", True, 3.0)
         with pytest.raises(TypeError, match="unexpected keyword argument 'roller'"):
             Painter("ours", roller=1)
+
+
+@takes_presets
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Oven:
+    """An oven."""
+
+    dish: str | None = option(None, "decides the others", presets={"cake": {"heat": 180.0}, "pizza": {"heat": 250.0}})
+    heat: float = option(200.0, "degrees")
+
+    def __post_init__(self) -> None:
+        raise_problems("oven", option_problems(self))
+
+
+class TestPresets:
+    def test_decide_what_is_not_given(self) -> None:
+        assert [Oven().heat, Oven(dish="pizza").heat, Oven(dish="pizza", heat=200.0).heat] == [200.0, 250.0, 200.0]
+        assert values_of_presets(Oven, {"dish": "cake"}) == {"heat": ("cake", 180.0)}
+        assert values_of_presets(Oven, {"dish": "cake", "heat": 9.0}) == values_of_presets(Oven, {}) == {}
+
+    def test_are_the_values_that_they_stand_for(self) -> None:
+        assert (Oven(dish="cake"), config_of(Oven(dish="cake"))) == (Oven(heat=180.0), {"heat": 180.0})
+        changed = dataclasses.replace(pickle.loads(pickle.dumps(Oven(dish="cake"))), heat=150.0)
+        assert (changed.dish, changed.heat) == ("cake", 150.0)
+
+    @pytest.mark.parametrize("dish", ["soup", 3, ["cake"]])
+    def test_of_other_names_are_refused(self, dish: Any) -> None:
+        with pytest.raises(ValueError, match=r"oven: dish .* is not known: use one of cake, pizza"):
+            Oven(dish=dish)
+
+    def test_are_flat_options(self) -> None:
+        assert FlatOptions(Oven).chosen({"dish": "pizza"})[Oven].heat == 250.0

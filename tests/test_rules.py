@@ -40,6 +40,7 @@ def test_an_option_documents_itself() -> None:
         "choices": ("41", "42"),
         "also": None,
         "formerly": None,
+        "presets": {},
     }
     assert dict(laces.metadata) == {
         "help": "length, metres",
@@ -47,6 +48,7 @@ def test_an_option_documents_itself() -> None:
         "choices": (),
         "also": "laces-metres",
         "formerly": None,
+        "presets": {},
     }
 
 
@@ -68,6 +70,7 @@ def test_an_option_of_another_class_is_as_it_is_stated_there_but_for_what_is_cha
         "choices": (),
         "also": "laces-metres",
         "formerly": "strings",
+        "presets": {},
     }
 
 
@@ -255,6 +258,7 @@ def test_the_defaults_are_the_reference_s() -> None:
     assert dataclasses.asdict(WindowRules()) == {
         "target_window_duration": 120.0,
         "tolerance": 0.1,
+        "preset": None,
         "min_bandwidth": 8000,
         "min_sample_rate": 16000,
         "min_speakers": 2,

@@ -13,7 +13,7 @@ from typing import Any, TextIO, get_type_hints
 
 import yaml
 
-from beam_curator.option_names import former_names, is_optional, plain_type
+from beam_curator.option_names import former_names, is_optional, plain_type, values_of_presets
 
 
 class UsageError(ValueError):
@@ -54,7 +54,7 @@ def add_flags(parser: argparse.ArgumentParser, sections: Sections) -> None:
                 continue
             default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
             settings |= {
-                "type": _Converter(kind),
+                "type": _Converter(kind, field.metadata["choices"]),
                 "choices": field.metadata["choices"] or None,
                 "metavar": None if field.metadata["choices"] else _metavar(kind),
             }
@@ -76,13 +76,15 @@ def _metavar(kind: Any) -> str:
 class _Converter:
     """A converter from the text of a flag to an option's value; argparse shows its `__name__` in messages."""
 
-    def __init__(self, kind: Any) -> None:
-        self._kind = kind
+    def __init__(self, kind: Any, choices: Sequence[str] = ()) -> None:
+        self._kind, self._choices = kind, choices
         self.__name__ = {int: "whole number", str: "text"}.get(kind, "number")
 
     def __call__(self, text: str) -> Any:
         if self._kind == tuple[str, ...]:
             return tuple(part.strip() for part in text.split(",") if part.strip())
+        if self._choices and text not in self._choices:
+            raise argparse.ArgumentTypeError(f"invalid choice: {text!r}{nearest(text, self._choices)}")
         if self._kind is str:
             return text
         if self._kind is int:
@@ -169,15 +171,22 @@ def resolve(sections: Sections, given: Given) -> dict[str, Any]:
     return options
 
 
-def origins(given: Given) -> dict[str, str]:
-    """Tell where each option that is not at its default was set: the one that wins.
+def origins(sections: Sections, given: Given) -> dict[str, str]:
+    """Tell where each option that is not at its default was set: the one that wins, or the preset that sets it.
 
     Example:
-      >>> origins(Given(config={"run.jobs": 2}, settings=[("run.jobs", 3)], flags={"run.verbose": True}))
+      >>> given = Given(config={"run.jobs": 2}, settings=[("run.jobs", 3)], flags={"run.verbose": True})
+      >>> origins({}, given)
       {'run.jobs': '--set', 'run.verbose': 'flag'}
     """
-    from_settings = dict.fromkeys((path for path, _ in given.settings), "--set")
-    return dict.fromkeys(given.config, "config") | from_settings | dict.fromkeys(given.flags, "flag")
+    found = dict.fromkeys(given.config, "config")
+    found |= dict.fromkeys((path for path, _ in given.settings), "--set") | dict.fromkeys(given.flags, "flag")
+    winning = {**given.config, **dict(given.settings), **given.flags}
+    for section, options in sections.items():
+        values = {path.partition(".")[2]: value for path, value in winning.items() if path.startswith(f"{section}.")}
+        decided = values_of_presets(options, values).items()
+        found |= {f"{section}.{name}": f"preset {preset}" for name, (preset, _) in decided}
+    return found
 
 
 def _refuse_unknown_sections(sections: Sections, config: Mapping[str, Any]) -> None:

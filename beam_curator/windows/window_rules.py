@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from beam_curator.entries.segment_options import SegmentOptions
 from beam_curator.intervals import Seconds
+from beam_curator.option_names import takes_presets
 from beam_curator.rules import number_problems, option, option_problems, raise_problems, same_option
 
+BANDS: Mapping[str, Mapping[str, float]] = {
+    "phone": {"min_sample_rate": 8000, "min_bandwidth": 3000},
+    "wideband": {"min_sample_rate": 16000, "min_bandwidth": 5500},
+    "studio": {"min_sample_rate": 44100, "min_bandwidth": 8000},
+}
+"""Kinds of recordings, and the limits that their speech passes; docs/windows.md has the measurements."""
 
+
+@takes_presets
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowRules:
-    """The rules for training windows. Names and defaults are the reference's, but for `strict`.
+    """The rules for training windows. Names and defaults are the reference's, but for `preset` and `strict`.
 
     Raises:
       ValueError: all rules that cannot hold, each with value, limit and cure.
@@ -21,6 +30,9 @@ class WindowRules:
 
     target_window_duration: float = option(120.0, "duration to aim at, in seconds")
     tolerance: float = option(0.1, "how far a window may be off the target, as a fraction of it")
+    preset: str | None = option(
+        None, "kind of recordings, which sets min_sample_rate and min_bandwidth where they are not given", presets=BANDS
+    )
     min_bandwidth: float = option(8000, "minimum metrics.bandwidth of a segment, in Hz")
     min_sample_rate: float = option(16000, "minimum audio_sample_rate of an entry, in Hz")
     min_speakers: int = option(2, "minimum number of speakers in a window")

@@ -26,6 +26,7 @@ SECTIONS = JOBS["windows"].sections
 FLAGS: dict[str, tuple[list[str], Any]] = {
     "windows.target_window_duration": (["--target-window-duration", "30"], 30),
     "windows.tolerance": (["--tolerance", "0.25"], 0.25),
+    "windows.preset": (["--preset", "phone"], "phone"),
     "windows.min_bandwidth": (["--min-bandwidth", "0"], 0),
     "windows.min_sample_rate": (["--min-sample-rate=8000.5"], 8000.5),
     "windows.min_speakers": (["--min-speakers", "1"], 1),
@@ -119,6 +120,30 @@ def test_values_over_a_preset_are_numbers_or_nothing() -> None:
     assert (turns.onset, turns.offset) == (0.7, 0.25)
     with pytest.raises(UsageError, match=r"streaming\.chunk_len is 2\.5, expected a whole number"):
         resolved_of(sections, {}, ["streaming.chunk_len=2.5"], {})
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "flags"),
+    [
+        ({}, [], ["--preset", "phone", "--min-bandwidth", "2500"]),
+        ({"windows": {"min_bandwidth": 2500}}, [], ["--preset", "phone"]),
+        ({"windows": {"preset": "studio"}}, ["windows.min_bandwidth=2500", "windows.preset=phone"], []),
+    ],
+)
+def test_options_that_are_given_win_over_a_preset(config: Any, settings: list[str], flags: list[str]) -> None:
+    given = given_options(SECTIONS, config, settings, parse(*flags))
+    windows = resolve(SECTIONS, given)["windows"]
+    assert (windows.min_sample_rate, windows.min_bandwidth) == (8000, 2500)
+    found = origins(SECTIONS, given)
+    assert found["windows.min_sample_rate"] == "preset phone"
+    assert found["windows.min_bandwidth"] == ("config" if config and flags else "--set" if settings else "flag")
+
+
+def test_a_wrong_name_of_several_is_an_error_with_the_nearest() -> None:
+    with pytest.raises(argparse.ArgumentError, match=r"invalid choice: 'fone': did you mean phone\?"):
+        parse("--preset", "fone")
+    with pytest.raises(UsageError, match=r"is 'fone', expected one of phone, wideband, studio: did you mean phone\?"):
+        resolved({"windows": {"preset": "fone"}})
 
 
 def test_what_is_not_given_stays_out() -> None:
@@ -341,7 +366,7 @@ class TestFormerNames:
         given = self.given(config, settings, *flags)
         assert capsys.readouterr().err == warning
         assert resolve(self.SECTIONS, given)["rows"].audio_filepath_key == "wav"
-        assert origins(given) == {"rows.audio_filepath_key": origin}
+        assert origins(self.SECTIONS, given) == {"rows.audio_filepath_key": origin}
 
     def test_beside_the_present_ones_are_refused(self) -> None:
         with pytest.raises(UsageError, match=r"rows\.filepath_key and rows\.audio_filepath_key are one option, and"):

@@ -149,7 +149,7 @@ class Job(ABC):
             inputs=tuple(storage.plain_path(str(given)) for given in inputs),
             output=storage.plain_path(str(output or given_output or defaults.output)),
             options=options,
-            origins=origins(given),
+            origins=origins(defaults.sections, given),
             engine=resolve_engine(options["run"], beam_arguments, cls.kind.command),
         )
 

@@ -49,11 +49,38 @@ COUNTS = Counter(
         "overlap.audio_us": 1_234_567,
     }
 )
+SEGMENTS = speech(4)["segments"]
 STAGES = WindowsJob.stages(COUNTS, 1, {"read": (2.0, 0.5), "write": (1.5, 1.5), "commit": (9.0, 9.0)})
 
 
 def job(*arguments: str) -> WindowsJob:
     return WindowsJob.of(cli.parser_of("windows").parse_args(["a.jsonl", *arguments]), [], "out")
+
+
+def test_a_set_with_a_preset_is_that_of_its_limits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    phone = {"audio_sample_rate": 8000, "segments": [{**it, "metrics": {"bandwidth": 3400}} for it in SEGMENTS]}
+    manifest = write_lines(tmp_path / "a.jsonl", [line_of(speech(4, **phone))])
+    assert figures_of(capsys, manifest, "--output", tmp_path / "default") == "1 entry, 0 windows, 0 kept, 0.0 s"
+    limits = ("--min-sample-rate", "8000", "--min-bandwidth", "3000.0")
+    for name, flags in (("preset", ("--preset", "phone")), ("limits", limits)):
+        figures = figures_of(capsys, manifest, "--output", tmp_path / name, *flags)
+        assert figures == "1 entry, 2 windows, 1 kept, 120.0 s"
+    preset, explicit = ((tmp_path / name / "_MANIFEST.json").read_bytes() for name in ("preset", "limits"))
+    assert preset == explicit
+    assert b'"preset"' not in preset
+    assert run("windows", manifest, "--output", tmp_path / "limits", "--preset", "phone") == 0
+    assert "already complete: nothing to do" in capsys.readouterr().out
+
+
+def test_the_origin_of_a_limit_is_its_preset() -> None:
+    made = job("--preset", "studio", "--min-bandwidth", "9000")
+    assert made.origins == {
+        "windows.preset": "flag",
+        "windows.min_bandwidth": "flag",
+        "windows.min_sample_rate": "preset studio",
+    }
+    rules = made.options["windows"]
+    assert (rules.preset, rules.min_sample_rate, rules.min_bandwidth) == ("studio", 44100, 9000)
 
 
 def test_it_is_the_job_of_its_command() -> None:

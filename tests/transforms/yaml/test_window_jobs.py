@@ -51,6 +51,13 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         assert_that(codes, equal_to([("not_found", "file", "")]))
 
 
+def test_a_preset_is_an_option(tmp_path: Path) -> None:
+    manifest = write_lines(tmp_path / "a.jsonl", [line_of(speech(4, audio_sample_rate=8000))])
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        kept = pipeline | ChooseWindows([str(manifest)], preset="phone") | beam.Map(lambda row: row.n_windows)
+        assert_that(kept, equal_to([2]))
+
+
 def test_windows_of_one_recording_compete_if_asked(tmp_path: Path) -> None:
     for name in ("a.jsonl", "b.jsonl"):
         write_lines(tmp_path / name, [line_of(speech(4))])
