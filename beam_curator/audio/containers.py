@@ -10,6 +10,7 @@ import numpy as np
 from beam_curator.audio.files import SourceFile
 from beam_curator.audio.formats import DEMUXERS
 from beam_curator.audio.information import AudioInfo, not_audio, truncated_audio
+from beam_curator.audio.open_rules import Opening
 from beam_curator.audio.spans import ForwardSpans, Samples
 
 # other demuxers estimate a duration from the bit rate, which is no claim of the file
@@ -111,11 +112,11 @@ class PacketDecoder:
         self._container.close()
 
 
-def open_container(source: SourceFile, container: str) -> tuple[AudioInfo, ForwardSpans]:
+def open_container(source: SourceFile, container: str, opening: Opening) -> tuple[AudioInfo, ForwardSpans]:
     """Open a recording with PyAV and decode it once, as nothing else tells its length.
 
     Raises:
-      EntryError: PyAV is not installed, or the file cannot be opened or decoded.
+      EntryError: PyAV is not installed, or the file cannot be opened or decoded, or is refused.
     """
     decoder = PacketDecoder(source, container)
     if not decoder.sample_rate and decoder.damage is not None:
@@ -123,16 +124,17 @@ def open_container(source: SourceFile, container: str) -> tuple[AudioInfo, Forwa
     claimed = decoder.claimed_seconds()
     # the decoder that is open already serves the first pass
     ready = [decoder]
-    spans = ForwardSpans(
-        lambda: ready.pop() if ready else PacketDecoder(source, container), n_channels=max(1, decoder.n_channels)
+    spans = opening.spans(
+        lambda: ready.pop() if ready else PacketDecoder(source, container), max(1, decoder.n_channels)
     )
     info = AudioInfo(
         sample_rate=decoder.sample_rate,
-        n_samples=spans.count(),
+        n_samples=0,
         n_channels=decoder.n_channels,
         container=container,
         codec=decoder.codec,
     )
+    info = info.with_samples(opening.count(spans, info))
     n_claimed = None if claimed is None else round((claimed - _CLAIM_SLACK_SECONDS) * info.sample_rate)
     if n_claimed is not None and claimed is not None and n_claimed > info.n_samples:
         n_claimed = round(claimed * info.sample_rate)

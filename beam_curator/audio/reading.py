@@ -10,6 +10,7 @@ from typing import BinaryIO, NoReturn, Self
 from beam_curator.audio.files import SourceFile, as_source
 from beam_curator.audio.formats import DEMUXERS, HEAD_BYTES, SOUND_FILES, container_of, id3_bytes
 from beam_curator.audio.information import AudioInfo, not_audio, truncated_audio
+from beam_curator.audio.open_rules import WHOLE, Opening
 from beam_curator.audio.spans import Samples, Spans, check_finite
 from beam_curator.failures import EntryError, FailureCode
 
@@ -154,17 +155,18 @@ class AudioReader:
         )
 
 
-def open_audio(source: bytes | BinaryIO) -> AudioReader:
+def open_audio(source: bytes | BinaryIO, opening: Opening = WHOLE) -> AudioReader:
     """Open a recording for reading.
 
     The format follows from the bytes, not from a name. No memory is allocated on the header's word.
 
     Args:
       source: the bytes of a file, or an open seekable binary file, which stays its owner's and open.
+      opening: what is asked while it is counted, and how much of it stays in memory.
 
     Raises:
-      EntryError: it is no audio that can be decoded here (`not_audio`), holds no samples (`empty_audio`), or lacks
-        what is needed to decode any (`truncated_audio`).
+      EntryError: it is no audio that can be decoded here (`not_audio`), holds no samples (`empty_audio`), lacks what
+        is needed to decode any (`truncated_audio`), or is refused by `opening`.
       OSError: the file cannot be read.
 
     Example:
@@ -185,7 +187,7 @@ def open_audio(source: bytes | BinaryIO) -> AudioReader:
     if container is None:
         # none of its bytes: a row may name any file, and dead letters are read by others
         raise not_audio(f"a file of {file.size} bytes that begins like no audio format known here")
-    info, spans = _open(body, container)
+    info, spans = _open(body, container, opening)
     try:
         _check_information(info)
     except EntryError:
@@ -194,21 +196,21 @@ def open_audio(source: bytes | BinaryIO) -> AudioReader:
     return AudioReader(info, spans)
 
 
-def _open(source: SourceFile, container: str) -> tuple[AudioInfo, Spans]:
+def _open(source: SourceFile, container: str, opening: Opening) -> tuple[AudioInfo, Spans]:
     """Open a recording with libsndfile, and with PyAV where libsndfile does not know it."""
     from beam_curator.audio.containers import open_container
 
     if container not in SOUND_FILES:
-        return open_container(source, container)
+        return open_container(source, container, opening)
     from beam_curator.audio.sound_files import NotSoundFileError, open_sound_file
 
     try:
-        return open_sound_file(source, container)
+        return open_sound_file(source, container, opening)
     except NotSoundFileError as err:
         if container not in DEMUXERS:
             raise
         try:
-            return open_container(source, container)
+            return open_container(source, container, opening)
         except EntryError:
             # FFmpeg could not help, so the first error says more
             raise err from None

@@ -15,8 +15,9 @@ from beam_curator.audio.flac import flac_without_frames
 from beam_curator.audio.information import AudioInfo, not_audio, truncated_audio
 from beam_curator.audio.mpeg import mpeg_stream
 from beam_curator.audio.ogg import ogg_layout
+from beam_curator.audio.open_rules import Opening
 from beam_curator.audio.real_lengths import with_real_length
-from beam_curator.audio.spans import ForwardSpans, Samples, SeekingSpans, Spans
+from beam_curator.audio.spans import Samples, SeekingSpans, Spans
 from beam_curator.failures import EntryError, FailureCode
 
 _SAMPLE_BYTES = {"pcm_u8": 1, "pcm_s8": 1, "ulaw": 1, "alaw": 1}
@@ -106,16 +107,16 @@ class SoundDecoder:
         self._sound.close()
 
 
-def open_sound_file(source: SourceFile, container: str) -> tuple[AudioInfo, Spans]:
+def open_sound_file(source: SourceFile, container: str, opening: Opening) -> tuple[AudioInfo, Spans]:
     """Open a recording of a container among `formats.SOUND_FILES`.
 
     Raises:
-      EntryError: it cannot be decoded, or is damaged in a way that libsndfile would pass over.
+      EntryError: it cannot be decoded, is damaged in a way that libsndfile would pass over, or is refused.
     """
     if container == "mp3":
-        return _open_mp3(source)
+        return _open_mp3(source, opening)
     if container == "ogg":
-        return _open_ogg(source)
+        return _open_ogg(source, opening)
     if container == "nist":
         _refuse_packed(source)
     source, claim = with_real_length(source, container)
@@ -133,13 +134,13 @@ def open_sound_file(source: SourceFile, container: str) -> tuple[AudioInfo, Span
         spans = SeekingSpans(decoders, n_channels=info.n_channels, probe_above=_NEVER)
         info = _within_bytes(info, claim, source.size)
     else:
-        spans = ForwardSpans(decoders, n_channels=info.n_channels)
+        spans = opening.spans(decoders, info.n_channels)
         if claim is not None and claim.claimed is not None:
             # compressed blocks (adpcm, gsm) have no width of a sample: bytes are taken in proportion
             claimed = info.n_samples * claim.claimed // max(1, claim.there)
             info = info.with_samples(info.n_samples, n_claimed=claimed)
     if not 0 <= info.n_samples < _UNKNOWN_LENGTH:
-        return _counted(info, spans, source)
+        return _counted(info, spans, source, opening)
     return info, spans
 
 
@@ -189,15 +190,15 @@ def _information(decoder: SoundDecoder) -> AudioInfo:
     )
 
 
-def _counted(info: AudioInfo, spans: Spans, source: SourceFile) -> tuple[AudioInfo, Spans]:
+def _counted(info: AudioInfo, spans: Spans, source: SourceFile, opening: Opening) -> tuple[AudioInfo, Spans]:
     """Decode a recording whose header does not know its length once to count it."""
     spans.close()
-    forward = ForwardSpans(lambda: SoundDecoder(source), n_channels=info.n_channels)
-    n_samples = forward.count()
+    forward = opening.spans(lambda: SoundDecoder(source), info.n_channels)
+    n_samples = opening.count(forward, info)
     return info.with_samples(n_samples, truncated=forward.damage is not None), forward
 
 
-def _open_ogg(source: SourceFile) -> tuple[AudioInfo, Spans]:
+def _open_ogg(source: SourceFile, opening: Opening) -> tuple[AudioInfo, Spans]:
     layout = ogg_layout(source)
     if layout.damage is not None:
         raise not_audio(f"the Ogg file is damaged: {layout.damage}", "copy the file again from its source")
@@ -208,12 +209,12 @@ def _open_ogg(source: SourceFile) -> tuple[AudioInfo, Spans]:
         )
     decoder = SoundDecoder(source)
     info = _information(decoder)
-    spans = ForwardSpans(_first_then_new(decoder, source), n_channels=info.n_channels)
-    n_samples = info.n_samples if 0 <= info.n_samples < _UNKNOWN_LENGTH else spans.count()
+    spans = opening.spans(_first_then_new(decoder, source), info.n_channels)
+    n_samples = info.n_samples if 0 <= info.n_samples < _UNKNOWN_LENGTH else opening.count(spans, info)
     return info.with_samples(n_samples, truncated=not layout.ended), spans
 
 
-def _open_mp3(source: SourceFile) -> tuple[AudioInfo, Spans]:
+def _open_mp3(source: SourceFile, opening: Opening) -> tuple[AudioInfo, Spans]:
     stream = mpeg_stream(source)
     if stream is None:
         raise not_audio("no two MPEG frames follow each other")
@@ -225,9 +226,9 @@ def _open_mp3(source: SourceFile) -> tuple[AudioInfo, Spans]:
         skipped = max(0, info.n_samples - stream.n_samples)
         info = info.with_samples(stream.n_samples, n_claimed=stream.n_claimed)
         decoder.read(skipped)
-    spans = ForwardSpans(_first_then_new(decoder, stream.view, skipped), n_channels=info.n_channels)
+    spans = opening.spans(_first_then_new(decoder, stream.view, skipped), info.n_channels)
     if stream.doubtful or not 0 <= info.n_samples < _UNKNOWN_LENGTH:
-        n_samples = spans.count()
+        n_samples = opening.count(spans, info)
         # only what a header says is a claim; libsndfile's estimate from the file size is none
         claimed = info.n_samples if stream.claims and n_samples < info.n_samples < _UNKNOWN_LENGTH else None
         info = info.with_samples(n_samples, n_claimed=claimed)

@@ -157,9 +157,9 @@ class ForwardSpans:
                 parts.append(part)
         return np.concatenate(parts) if parts else np.empty((0, self._n_channels), np.float32)
 
-    def count(self) -> int:
-        """Decode to the end; return how many samples there are."""
-        while len(self._next()):
+    def count(self, goes_on: Callable[[int], bool] = lambda n_samples: True) -> int:
+        """Decode to the end, or as long as `goes_on` says of the number of samples so far; return that number."""
+        while len(self._next()) and goes_on(self._position):
             pass
         return self._position
 

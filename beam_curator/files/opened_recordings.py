@@ -4,10 +4,11 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, BinaryIO, cast
 
 from beam_curator.audio import AudioReader, open_audio
+from beam_curator.audio.open_rules import Opening
 from beam_curator.failures import EntryError, FailureCode, readable_name
 from beam_curator.files import storage
 from beam_curator.files.storage import UnknownSchemeError
@@ -38,6 +39,26 @@ def open_recording(
     Raises:
       EntryError: it may not be read, is not there, is not audio, is too long or large, or has changed meanwhile.
     """
+    check = partial(limits.check, counted=True) if limits is not None else None
+    with _open_file(name, allowed_root, version, Opening(check=check)) as reader:
+        if limits is not None:
+            _check_limits(limits, reader)
+        with reader.part():
+            yield reader
+
+
+def sample_rate_of(name: str) -> int:
+    """Return the sample rate of a recording in Hz; one that does not say its length is not counted.
+
+    Raises:
+      EntryError: it is not there, or is not audio.
+    """
+    with _open_file(name, (), "", Opening(counts=False)) as reader:
+        return reader.info.sample_rate
+
+
+@contextmanager
+def _open_file(name: str, allowed_root: Sequence[str], version: str, opening: Opening) -> Iterator[AudioReader]:
     path, member = _place_of(name)
     _check_place(path, allowed_root)
     with _opened(path) as (stream, found):
@@ -50,12 +71,9 @@ def open_recording(
                 index = _tar_index(path, version)
             span = find_member(index, member)
             source = cast(BinaryIO, MemberFile(stream, span.offset, span.size))
-        with open_audio(source) as reader:
-            if limits is not None:
-                _check_limits(limits, reader)
+        with open_audio(source, opening) as reader:
             reader.watch(version, lambda: _check_version(path, version, _version_now(path)))
-            with reader.part():
-                yield reader
+            yield reader
 
 
 def _check_limits(limits: DecodedLimits, reader: AudioReader) -> None:

@@ -12,7 +12,7 @@ from beam_curator.entries.json_lines import encode
 from beam_curator.failures import EntryError, Failure, FailureCode
 from beam_curator.files import storage
 from beam_curator.files.listing import NoInputError, recordings_below
-from beam_curator.files.opened_recordings import base_of, open_recording
+from beam_curator.files.opened_recordings import base_of, sample_rate_of
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.sets.blocks import Line, Rows
 from beam_curator.sets.set_options import InputOptions
@@ -65,8 +65,7 @@ def _row_of(recording: RttmRecording, source: str, reading: RttmReading) -> byte
     path = find_recording(recording.name, directory)
     entry = recording.entry(path)
     if reading.sample_rates:
-        with open_recording(storage.join(directory, path)) as reader:
-            entry["audio_sample_rate"] = reader.info.sample_rate
+        entry["audio_sample_rate"] = sample_rate_of(storage.join(directory, path))
     try:
         return encode(entry)
     except UnicodeEncodeError as err:

@@ -31,23 +31,28 @@ class DecodedLimits:
         """Return how many samples a recording of this rate and so many channels may have."""
         return int(min(self.max_duration * info.sample_rate, self.max_bytes // (4 * info.n_channels)))
 
-    def check(self, info: AudioInfo) -> None:
+    def check(self, info: AudioInfo, *, counted: bool = False) -> None:
         """Refuse a recording beyond them.
+
+        Args:
+          info: of the recording.
+          counted: its samples are those that were counted so far, and there may be more.
 
         Raises:
           EntryError: it is longer (`too_long`), or larger (`too_large`).
         """
         seconds, n_bytes = info.n_samples / info.sample_rate, 4 * info.n_samples * info.n_channels
+        so_far = "at least " if counted else ""
         if seconds > self.max_duration:
             raise EntryError(
                 FailureCode.TOO_LONG,
-                f"the recording is {seconds:.0f} s long, beyond the {self.max_duration:g} s of --max-duration",
+                f"the recording is {so_far}{seconds:.0f} s long, beyond the {self.max_duration:g} s of --max-duration",
                 "split it, or raise --max-duration",
             )
         if n_bytes > self.max_bytes:
             raise EntryError(
                 FailureCode.TOO_LARGE,
-                f"the recording decodes to {n_bytes} bytes, beyond the {self.max_bytes} of --max-decoded-bytes",
+                f"the recording decodes to {so_far}{n_bytes} bytes, beyond the {self.max_bytes} of --max-decoded-bytes",
                 "split it, or raise --max-decoded-bytes",
             )
 

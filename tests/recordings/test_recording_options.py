@@ -9,9 +9,10 @@ from beam_curator.audio import AudioInfo
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.diarization.diarize_rules import DiarizeRules
 from beam_curator.failures import EntryError
-from beam_curator.files.opened_recordings import open_recording
+from beam_curator.files.opened_recordings import open_recording, sample_rate_of
 from beam_curator.recordings.recording_options import DecodedLimits, limits_of
 from beam_curator.separation.separate_rules import SeparateRules
+from tests.audio.corpus import packet_file
 from tests.transforms.clips.clip_sets import write_recording
 
 HOUR = AudioInfo(sample_rate=8000, n_samples=8000 * 3600, n_channels=2, container="flac", codec="pcm_16")
@@ -43,6 +44,16 @@ def test_an_open_recording_is_checked(tmp_path: Path) -> None:
         open_recording(str(tmp_path / "a.flac"), limits=DecodedLimits(max_duration=2)),
     ):
         pass
+
+
+def test_one_that_does_not_say_its_length_is_refused_while_it_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.m4a").write_bytes(packet_file("aac.m4a", 10))
+    with (
+        pytest.raises(EntryError, match="too_long: the recording is at least 2 s long, beyond the 2 s"),
+        open_recording(str(tmp_path / "a.m4a"), limits=DecodedLimits(max_duration=2)),
+    ):
+        pass
+    assert sample_rate_of(str(tmp_path / "a.m4a")) == 44100
 
 
 @pytest.mark.parametrize("rules", [CutRules, DiarizeRules, SeparateRules])
