@@ -30,6 +30,16 @@ _WRITTEN = {
 }
 
 
+def depth_of(codec: str) -> int:
+    """Return how many bits a codec's samples have; 16 for lossy ones.
+
+    Example:
+      >>> depth_of("pcm_24"), depth_of("float"), depth_of("mp3")
+      (24, 32, 16)
+    """
+    return _DEPTH_OF.get(codec, 16)
+
+
 def kept_subtype(codec: str, audio_format: str) -> str:
     """Return the subtype to write a recording's samples in, so that they keep the depth that they came with.
 
@@ -53,7 +63,7 @@ def kept_subtype(codec: str, audio_format: str) -> str:
     """
     if audio_format not in _WRITTEN:
         raise ValueError(f"audio format {audio_format!r} is not known: choose one of {', '.join(AUDIO_FORMATS)}")
-    return _WRITTEN[audio_format][_DEPTH_OF.get(codec, 16)]
+    return _WRITTEN[audio_format][depth_of(codec)]
 
 
 AUDIO_EXTENSIONS = (

@@ -34,6 +34,10 @@ class FailureCode(StrEnum):
     NOT_READABLE = ("not_readable", "An input file cannot be read.")
     TRUNCATED_FILE = ("truncated_file", "A compressed file or a tar ends early or is damaged.")
     NOT_AUDIO = ("not_audio", "A file is not audio of a kind that can be decoded here.")
+    BAD_CHANNELS = (
+        "bad_channels",
+        "Files that a row lists as the channels of a recording differ in rate or length, or have several channels.",
+    )
     EMPTY_AUDIO = ("empty_audio", "An audio file, or the piece asked for, holds no samples.")
     TRUNCATED_AUDIO = ("truncated_audio", "An audio file ends before the piece asked for, or before what it claims.")
     CHANGED_WHILE_READ = ("changed_while_read", "A recording changed while it was read, or between two readings.")
@@ -76,6 +80,12 @@ class EntryError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}: {self.cure}"
+
+    def about(self, name: str) -> EntryError:
+        """Return the same error of one of several files, whose name it has."""
+        shown = readable_name(name)
+        message = self.message if shown in self.message else f"{shown}: {self.message}"
+        return EntryError(self.code, message, self.cure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

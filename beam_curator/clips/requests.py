@@ -125,8 +125,8 @@ def _is_manifest_row(row: Mapping[str, Any], audio_key: str) -> bool:
 
 def _requests_of_plain_row(row: Fields, audio_key: str) -> list[ClipRequest | BadInterval]:
     path = path_in(row, audio_key, _PATH_CURE)
-    if audio_key != "original_file":
-        row = {"original_file": path} | row | {"original_file": path}
+    in_front = {} if audio_key == "original_file" else {"original_file": path}
+    row = in_front | row | {"original_file": path}
     combo = combo_of(row)
     if combo == 3:
         return _requests_of_turns(row)

@@ -10,6 +10,7 @@ from beam_curator.diarization.turn_entries import files_of_entry
 from beam_curator.entries.own_keys import UNMIXED_KEY
 from beam_curator.intervals import Seconds
 from beam_curator.recordings.asked import piece_of
+from beam_curator.recordings.channel_files import path_text
 from beam_curator.sets.columns import Column, Table
 from beam_curator.sets.counting import Count, microseconds
 from beam_curator.sets.recording_jobs import RowKind
@@ -19,8 +20,7 @@ DIARIZE_STAGE = "diarize"
 
 
 def _computed_columns(row: dict[str, Any]) -> dict[str, Any]:
-    path = row["audio_filepath"]
-    return {"audio_filepath": path if isinstance(path, str) else None, "num_turns": len(row["segments"])}
+    return {"audio_filepath": path_text(row["audio_filepath"]), "num_turns": len(row["segments"])}
 
 
 TURNS_TABLE = Table(

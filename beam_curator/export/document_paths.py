@@ -7,6 +7,7 @@ import re
 import unicodedata
 
 from beam_curator.failures import EntryError, FailureCode, readable_name
+from beam_curator.recordings.channel_files import channel_files
 
 MAX_COMPONENT_BYTES = 176
 """Longest part of a relative path in UTF-8; with a chunk number and `.json` behind it, it stays below 200."""
@@ -30,6 +31,9 @@ def relative_path(recording: str, input_path: str, *, distinct: bool = False) ->
     of the document of a recording. The folders of a path longer than `MAX_PATH_BYTES` become one mark. Since "~"
     itself is unsafe, two recordings in `input_path` share a path only where 32 bits of a hash agree as well.
 
+    Of channels in files of their own it is the path of the first, with the number of the others; all must lie in
+    `input_path`.
+
     Names that differ in case alone stay different here, but not on every file system: see `claim_key`.
 
     Args:
@@ -48,9 +52,10 @@ def relative_path(recording: str, input_path: str, *, distinct: bool = False) ->
       >>> relative_path("/in/talks/a.wav", "/in"), relative_path("gs://b/in/a:b.wav", "gs://b/in/")
       ('talks/a.wav', 'a_b~02cfc8e5.wav')
     """
-    parts = _parts_below(recording, input_path)
+    parts, *others = [_parts_below(file, input_path) for file in channel_files(recording)]
     folders = [_folder(part) for part in parts[:-1]]
-    last = _file(parts[-1], recording if distinct else None)
+    name = _with_others(parts[-1], len(others)) if others else parts[-1]
+    last = _file(name, recording if distinct else None)
     path = "/".join([*folders, last])
     if len(path.encode()) > MAX_PATH_BYTES:
         return f"long path{_mark('/'.join(parts[:-1]))}/{last}"
@@ -113,6 +118,11 @@ def _parts_below(recording: str, input_path: str) -> list[str]:
             "write the path without it",
         )
     return parts
+
+
+def _with_others(name: str, n_others: int) -> str:
+    match = _EXTENSION.fullmatch(name)
+    return f"{match[1]}+{n_others}{match[2]}" if match else f"{name}+{n_others}"
 
 
 def _folder(part: str) -> str:

@@ -3,16 +3,19 @@
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from typing import Any, BinaryIO, cast
 
 from beam_curator.audio import AudioReader, open_audio
+from beam_curator.audio.joined import join_channels
 from beam_curator.audio.open_rules import Opening
+from beam_curator.audio.spans import KEPT_VALUES
 from beam_curator.failures import EntryError, FailureCode, readable_name
 from beam_curator.files import storage
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.files.store_patience import StoreError
+from beam_curator.recordings.channel_files import channel_files, joined_name
 from beam_curator.recordings.recording_options import DecodedLimits
 from beam_curator.recordings.row_paths import resolve_recording
 from beam_curator.recordings.tar_members import MemberFile, MemberSpan, find_member, read_index, split_locator
@@ -20,6 +23,7 @@ from beam_curator.sets.output_set import MANIFEST_NAME, Manifest, NotAnOutputSet
 from beam_curator.sets.set_kinds import SET_KINDS
 
 _MAX_LINEAGE = 16
+_NEXT_VERSION = "\n"
 
 
 @contextmanager
@@ -31,7 +35,7 @@ def open_recording(
     Whoever keeps a part of what was read although the recording may fail later reads it in `AudioReader.part`.
 
     Args:
-      name: a path, local or in an object store, or `PATH.tar::MEMBER`.
+      name: a path, local or in an object store, or `PATH.tar::MEMBER`; or several, a channel each: see `joined_name`.
       allowed_root: directories below which it must lie, links followed; none for anywhere.
       limits: the most that it may decode to; None where that was checked before.
       version: of an earlier reading, whose recording it must be still; "" for any.
@@ -39,8 +43,14 @@ def open_recording(
     Raises:
       EntryError: it may not be read, is not there, is not audio, is too long or large, or has changed meanwhile.
     """
+    files = channel_files(name)
     check = partial(limits.check, counted=True) if limits is not None else None
-    with _open_file(name, allowed_root, version, Opening(check=check)) as reader:
+    opening = Opening(check=check, kept_values=KEPT_VALUES // len(files))
+    with ExitStack() as stack:
+        if len(files) == 1:
+            reader = stack.enter_context(_open_file(name, allowed_root, version, opening))
+        else:
+            reader = _open_files(stack, files, allowed_root, version, opening)
         if limits is not None:
             _check_limits(limits, reader)
         with reader.part():
@@ -55,6 +65,27 @@ def sample_rate_of(name: str) -> int:
     """
     with _open_file(name, (), "", Opening(counts=False)) as reader:
         return reader.info.sample_rate
+
+
+def _open_files(
+    stack: ExitStack, files: Sequence[str], allowed_root: Sequence[str], version: str, opening: Opening
+) -> AudioReader:
+    """Open files as the channels of one recording; its version is that of all."""
+    versions = version.split(_NEXT_VERSION) if version else [""] * len(files)
+    readers = []
+    for file, before in zip(files, versions, strict=True):
+        try:
+            readers.append(stack.enter_context(_open_file(file, allowed_root, before, opening)))
+        except EntryError as err:
+            raise err.about(file) from err
+
+    def check() -> None:
+        for reader in readers:
+            reader.check_unchanged()
+
+    joined = stack.enter_context(join_channels(readers, files))
+    joined.watch(_NEXT_VERSION.join(reader.version for reader in readers), check)
+    return joined
 
 
 @contextmanager
@@ -246,6 +277,10 @@ def recording_of(path: str, source: str, audio_root: str = "") -> str:
       EntryError: its scheme is not read (`scheme_not_allowed`): a recording that can never be opened takes no name
         from another.
     """
+    return joined_name([_file_of(each, source, audio_root) for each in channel_files(path)])
+
+
+def _file_of(path: str, source: str, audio_root: str) -> str:
     if os.path.isabs(path):
         return path
     with _known_scheme(path):

@@ -8,6 +8,7 @@ import pyarrow as pa
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.part_files import lines_of_part
 from beam_curator.files.row_tables import RowTable, read_table, row_format_of
+from beam_curator.recordings.channel_files import path_text
 from beam_curator.windows.entry_blocks import PlannedEntry
 from beam_curator.windows.rendering import Layout, render_pieces
 from beam_curator.windows.window_options import WindowOutputOptions
@@ -54,12 +55,11 @@ def row_pieces(row: PlannedEntry, source: str, rules: WindowRules, layout: Layou
 def columns_of(row: PlannedEntry, source: str, rules: WindowRules, layout: Layout) -> dict[str, Any]:
     """Return a row as columns, for Parquet and Avro."""
     text = b"".join(row_pieces(row, source, rules, layout)).decode()
-    path = row.entry.fields["audio_filepath"]
     plan, choice = row.plan, row.choice
     return {
         "source": source,
         "offset": row.offset,
-        "audio_filepath": path if isinstance(path, str) else None,
+        "audio_filepath": path_text(row.entry.fields["audio_filepath"]),
         "audio_sample_rate": float(row.entry.sample_rate),
         "n_segments": len(row.entry.segments),
         "n_windows": len(plan.firsts),

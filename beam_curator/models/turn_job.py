@@ -34,7 +34,7 @@ from beam_curator.files.embedding_tables import hidden_row
 from beam_curator.models.model_checks import config_of_model, embedding_path
 from beam_curator.models.turn_finding import Diarized, Ready, TurnTask, diarized_of
 from beam_curator.recordings.recording_options import limits_of
-from beam_curator.recordings.tar_members import split_locator
+from beam_curator.recordings.row_paths import named_in_set
 from beam_curator.rules import config_of
 from beam_curator.sets.asked_rows import AskedRow, key_of, tasks_of
 from beam_curator.sets.blocks import LineBlock
@@ -183,11 +183,9 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
             unmixed=ready.channel if ready.unmixed else None,
         )
         fields = row.fields()
-        if split_locator(row.recording)[1] is not None:  # rows of a tarred dataset name the member alone
-            fields[self._rules.audio_filepath_key] = row.recording
-        entry = diarized_entry(
-            fields, facts, self._rules.diar_segments_key, self._rules.diar_format, self._rules.audio_filepath_key
-        )
+        key = self._rules.audio_filepath_key
+        fields[key] = named_in_set(fields.get(key), row.recording)
+        entry = diarized_entry(fields, facts, self._rules.diar_segments_key, self._rules.diar_format, key)
         return entry | {ORIGIN_KEY: {"source": row.source, "offset": row.offset}}
 
     def _stem(self, task: TurnTask) -> str:

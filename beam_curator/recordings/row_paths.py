@@ -9,11 +9,12 @@ from typing import Any
 
 from beam_curator.entries.json_lines import kind_of
 from beam_curator.failures import EntryError, FailureCode
+from beam_curator.recordings.channel_files import MAX_FILES, channel_files, joined_name
 from beam_curator.recordings.tar_members import member_locator, split_locator
 
 
 def path_in(row: Mapping[str, Any], key: str, cure: str) -> str:
-    """Return the path that a row has under a key.
+    """Return the path that a row has under a key; of an array of files, a channel each, their `joined_name`.
 
     Args:
       row: of a manifest.
@@ -26,6 +27,8 @@ def path_in(row: Mapping[str, Any], key: str, cure: str) -> str:
     Example:
       >>> path_in({"audio_filepath": "a.wav"}, "audio_filepath", "name another key")
       'a.wav'
+      >>> path_in({"audio_filepath": ["a_0.wav", "a_1.wav"]}, "audio_filepath", "name another key")
+      '["a_0.wav", "a_1.wav"]'
     """
     if key not in row:
         raise EntryError(
@@ -35,17 +38,40 @@ def path_in(row: Mapping[str, Any], key: str, cure: str) -> str:
         )
     path = row[key]
     if isinstance(path, (list, tuple)) and path:
+        paths = tuple(_path(each, f"{key}[{number}]", "a file") for number, each in enumerate(path))
+    else:
+        paths = channel_files(_path(path, key, "the recording"))
+    if len(paths) > MAX_FILES:
         raise EntryError(
             FailureCode.BAD_TYPE,
-            f"{key} is an array of {len(path)}, expected the path of one recording",
-            "join files that hold a channel each into one, as `sox -M left.wav right.wav joined.wav` does, and name it",
+            f"{key} is an array of {len(paths)}, expected at most {MAX_FILES} files, a channel each",
+            "join them into one file, as `sox -M left.wav right.wav joined.wav` does, and name it",
         )
-    if not isinstance(path, str) or not path:
-        found = "empty" if path == "" else kind_of(path)
-        raise EntryError(
-            FailureCode.BAD_TYPE, f"{key} is {found}, expected the path of the recording", "write the path as a string"
-        )
-    return path
+    return joined_name(paths)
+
+
+def _path(path: Any, where: str, of: str) -> str:
+    if isinstance(path, str) and path:
+        return path
+    found = "empty" if path == "" else kind_of(path)
+    raise EntryError(
+        FailureCode.BAD_TYPE, f"{where} is {found}, expected the path of {of}", "write the path as a string"
+    )
+
+
+def named_in_set(given: Any, recording: str) -> Any:
+    """Return how the rows of a set name a recording: as its row did, but a member of a tar in full.
+
+    Args:
+      given: as the row has it; rows of a tarred dataset name the member alone.
+      recording: its full name.
+
+    Example:
+      >>> named_in_set("a.wav", "/x/a.wav"), named_in_set("a.wav", "/x/audio_0.tar::a.wav")
+      ('a.wav', '/x/audio_0.tar::a.wav')
+    """
+    is_member = len(channel_files(recording)) == 1 and split_locator(recording)[1] is not None
+    return recording if is_member else given
 
 
 def resolve_recording(path: str, source: str) -> str:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
+from beam_curator.recordings.channel_files import channel_files
 from beam_curator.recordings.tar_members import split_locator
 
 MAX_STEM_BYTES = 120
@@ -40,14 +41,20 @@ _INVISIBLE = frozenset(
 def stem_of(recording: str) -> str:
     """Return the file name of a recording without its last extension, as Python's `Path.stem` does.
 
+    Of channels in files of their own it is that of the first, with the number of the others.
+
     Example:
       >>> stem_of("/talks/a.b.wav"), stem_of("gs://bucket/talk.flac"), stem_of("/x/shard.tar::y/z.wav")
       ('a.b', 'talk', 'z')
+      >>> stem_of('["/talks/a_0.wav", "/talks/a_1.wav"]')
+      'a_0+1'
     """
-    path, member = split_locator(recording)
+    first, *others = channel_files(recording)
+    path, member = split_locator(first)
     name = (path if member is None else member).rstrip("/").rpartition("/")[2]
     dot = name.rfind(".")
-    return name[:dot] if 0 < dot < len(name) - 1 else name
+    stem = name[:dot] if 0 < dot < len(name) - 1 else name
+    return f"{stem}+{len(others)}" if others else stem
 
 
 def safe_stem(name: str) -> str:

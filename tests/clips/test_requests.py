@@ -131,7 +131,7 @@ def test_a_bad_turn_leaves_the_others_alone() -> None:
     [
         ({"original_file": ""}, "bad_type", "original_file is empty, expected the path of the recording"),
         ({"original_file": None}, "bad_type", "original_file is null, expected the path of the recording"),
-        ({"original_file": ["a"]}, "bad_type", "original_file is an array of 1, expected the path of one recording"),
+        ({"original_file": ["a", 1]}, "bad_type", "original_file[1] is a number, expected the path of a file"),
         ({"original_start_ms": None}, "bad_time", "original_start_ms is null, expected milliseconds"),
         ({"original_end_ms": "1250"}, "bad_time", "original_end_ms is a string, expected milliseconds"),
         ({"original_end_ms": True}, "bad_time", "original_end_ms is a boolean, expected milliseconds"),

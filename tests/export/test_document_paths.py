@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from beam_curator.export.document_paths import MAX_COMPONENT_BYTES, MAX_PATH_BYTES, claim_key, relative_path
 from beam_curator.export.tree import chunk_document, recording_document
 from beam_curator.failures import EntryError, FailureCode
+from beam_curator.recordings.channel_files import joined_name
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.text(
     st.sampled_from("aA./~_ -\\:%\n\0\u202eé\u0301中\udcff"), max_size=12
@@ -20,6 +21,15 @@ PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 
 def mark(text: str) -> str:
     return "~" + hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def test_channels_in_files_of_their_own_go_by_the_first_and_all_must_lie_below() -> None:
+    call = joined_name(["/in/x/a_0.wav", "/in/y/a_1.wav"])
+    assert relative_path(call, "/in") == "x/a_0+1.wav"
+    assert relative_path(call, "/in", distinct=True).startswith("x/a_0+1~")
+    assert relative_path(joined_name(["/in/a", "/in/b", "/in/c"]), "/in") == "a+2"
+    with pytest.raises(EntryError, match="path_outside_root"):
+        relative_path(joined_name(["/in/a.wav", "/out/b.wav"]), "/in")
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,12 @@ from beam_curator.audio import encode_audio
 from beam_curator.failures import EntryError
 from beam_curator.files.object_stores import BLOCK_BYTES
 from beam_curator.files.opened_recordings import base_of, open_recording, recording_of
+from beam_curator.recordings.channel_files import joined_name
+from beam_curator.recordings.recording_options import DecodedLimits
 from beam_curator.sets.output_set import InputRecord, Manifest, render_manifest
 from tests import fakes_filesystem
 from tests.manifests import run, speech
-from tests.transforms.clips.clip_sets import write_recording, write_rows
+from tests.transforms.clips.clip_sets import samples_in, write_recording, write_rows
 
 
 def wav_of(n_samples: int) -> bytes:
@@ -127,6 +129,71 @@ class TestOpenRecording:
         with pytest.raises(EntryError) as caught, open_recording(name):
             pass
         assert caught.value.cure == cure
+
+
+class TestChannelFiles:
+    @pytest.fixture
+    def call(self, tmp_path: Path) -> tuple[str, list[Path]]:
+        paths = [tmp_path / "in" / f"ch{n}.wav" for n in (0, 1)]
+        for seed, path in enumerate(paths):
+            write_recording(path, seed=seed)
+        return joined_name(list(map(str, paths))), paths
+
+    def test_are_read_side_by_side_from_disk_tars_and_stores(
+        self, call: tuple[str, list[Path]], tmp_path: Path
+    ) -> None:
+        name, paths = call
+        expected = np.concatenate([samples_in(path) for path in paths], axis=1)
+        with tarfile.open(tmp_path / "a.tar", "w") as tar:
+            tar.add(paths[0], "x.wav")
+        fakes_filesystem.put("gs://store/ch1.wav", paths[1].read_bytes())
+        for other in (name, joined_name([f"{tmp_path}/a.tar::x.wav", "gs://store/ch1.wav"])):
+            with open_recording(other) as reader:
+                assert (reader.read(10, 20_000) == expected[10:20_000]).all()
+
+    def test_rules_hold_for_each(self, call: tuple[str, list[Path]], tmp_path: Path) -> None:
+        name, (first, second) = call
+        (outside := tmp_path / "out.wav").write_bytes(second.read_bytes())
+        with open_recording(name, [f"{tmp_path}/in"]):
+            pass
+        assert code_of(joined_name([str(first), str(outside)]), f"{tmp_path}/in") == "path_outside_root"
+        assert code_of(joined_name([str(first), "http://h/b.wav"])) == "scheme_not_allowed"
+        (second).write_bytes(b"<html>")
+        with pytest.raises(EntryError, match=rf"^not_audio: {second}: a file of 6 bytes"), open_recording(name):
+            pass
+        second.unlink()
+        with pytest.raises(EntryError, match=f"^not_found: there is no file {second}: "), open_recording(name):
+            pass
+
+    def test_limits_are_those_of_the_whole(self, call: tuple[str, list[Path]]) -> None:
+        name, _ = call  # 24000 samples of 2 channels, 4 bytes each
+        with open_recording(name, limits=DecodedLimits(max_bytes=192_000)):
+            pass
+        with (
+            pytest.raises(EntryError, match="the recording decodes to 192000 bytes"),
+            open_recording(name, limits=DecodedLimits(max_bytes=191_999)),
+        ):
+            pass
+
+    @pytest.mark.parametrize("number", [0, 1])
+    def test_a_change_of_any_is_told(self, call: tuple[str, list[Path]], number: int) -> None:
+        name, paths = call
+        with open_recording(name) as reader:
+            version = reader.version
+        with pytest.raises(EntryError) as caught, open_recording(name, version=version) as reader:
+            reader.read(0, 10)
+            os.utime(paths[number], ns=(1, 1))
+        assert caught.value.code == "changed_while_read"
+        assert str(paths[number]) in caught.value.message
+        with pytest.raises(EntryError, match=f"changed_while_read: {paths[number]}"), open_recording(name, (), version):
+            pass
+
+    def test_names_begin_at_the_folder_of_their_manifest(self) -> None:
+        name = joined_name(["x/a.wav", "/b.wav", "gs://c/c.wav"])
+        assert recording_of(name, "/data/m.jsonl") == joined_name(["/data/x/a.wav", "/b.wav", "gs://c/c.wav"])
+        assert recording_of(name, "/m.jsonl", "gs://r") == joined_name(["gs://r/x/a.wav", "/b.wav", "gs://c/c.wav"])
+        with pytest.raises(EntryError, match=r"^scheme_not_allowed: "):
+            recording_of(joined_name(["a.wav", "ftp://h/b.wav"]), "/data/m.jsonl")
 
 
 class TestStores:

@@ -17,6 +17,10 @@ ROWS: list[tuple[dict[str, Any], Asked]] = [
     ({"audio_filepath": "a.wav", "duration": 1.5, "track_duration": 4}, Asked(path="a.wav", name="a", end=4.0)),
     ({"audio_filepath": "a.wav", "offset": 2, "duration": None}, Asked(path="a.wav", name="a", start=2.0)),
     ({"audio_filepath": "a.wav", "offset": 0, "duration": 1.5}, Asked(path="a.wav", name="a", end=1.5)),
+    ({"audio_filepath": ["x/a.wav"]}, Asked(path="x/a.wav", name="a")),
+    ({"audio_filepath": ["x/a0.wav", "x/a1.wav"]}, Asked(path='["x/a0.wav", "x/a1.wav"]', name="a0+1")),
+    ({"audio_filepath": ["a", "b", "c"], "channel": 2}, Asked(path='["a", "b", "c"]', name="a+2", channel=2)),
+    ({"audio_filepath": ["a", "b"], "session_name": "s"}, Asked(path='["a", "b"]', name="s")),
 ]
 
 
@@ -28,7 +32,10 @@ def test_what_a_row_asks_for(row: dict[str, Any], asked: Asked) -> None:
 BAD: list[tuple[dict[str, Any], FailureCode, str]] = [
     ({}, FailureCode.MISSING_KEY, "key 'audio_filepath' is absent"),
     ({"audio_filepath": ""}, FailureCode.BAD_TYPE, "audio_filepath is empty"),
-    ({"audio_filepath": ["a.wav"]}, FailureCode.BAD_TYPE, "audio_filepath is an array of 1, expected the path of one"),
+    ({"audio_filepath": ["a", 7]}, FailureCode.BAD_TYPE, "audio_filepath[1] is a number, expected the path of a file"),
+    ({"audio_filepath": [""]}, FailureCode.BAD_TYPE, "audio_filepath[0] is empty, expected the path of a file"),
+    ({"audio_filepath": [["a"], "b"]}, FailureCode.BAD_TYPE, "audio_filepath[0] is an array"),
+    ({"audio_filepath": ["a"] * 65}, FailureCode.BAD_TYPE, "audio_filepath is an array of 65, expected at most 64"),
     ({"audio_filepath": []}, FailureCode.BAD_TYPE, "audio_filepath is an array, expected the path"),
     ({"audio_filepath": "a", "duration": "?"}, FailureCode.BAD_TYPE, "duration is a string"),
     ({"audio_filepath": "a", "duration": 0}, FailureCode.BAD_TIME, "duration is 0"),

@@ -12,9 +12,11 @@ from beam_curator.failures import EntryError
 from beam_curator.files.opened_recordings import recording_of
 from beam_curator.files.track_files import encode_tracks
 from beam_curator.recordings.asked import asked_by
+from beam_curator.recordings.channel_files import path_text
 from beam_curator.recordings.recording_ids import id_key, wanted_id
 from beam_curator.recordings.recording_options import limits_of
-from beam_curator.recordings.tar_members import nemo_member, split_locator
+from beam_curator.recordings.row_paths import named_in_set
+from beam_curator.recordings.tar_members import nemo_member
 from beam_curator.rules import config_of
 from beam_curator.separation.asked_tracks import TurnsRow, hash_of, tasks_of
 from beam_curator.separation.child_rows import SATURATED_KEY, TrackFacts, child_row
@@ -130,12 +132,12 @@ class TrackJob(OpenedJob[TurnsRow, TrackTask]):
     def _child(
         self, task: TrackTask, row: TurnsRow, fields: dict[str, Any], plan: RecordingPlan, number: int, file: MadeFile
     ) -> dict[str, Any]:
-        in_tar = split_locator(row.recording)[1] is not None  # rows of a tarred dataset name the member alone
+        given = named_in_set(fields.get(self._rules.audio_filepath_key), row.recording)
         facts = TrackFacts(
             speaker=plan.speakers[number],
             plan=plan.tracks[number],
             audio_filepath=file.name,
-            source_audio_filepath=row.recording if in_tar else fields[self._rules.audio_filepath_key],
+            source_audio_filepath=path_text(given) or row.recording,
             recording_id=task.recording_id,
             num_speakers=len(plan.tracks),
             bad_segments=row.n_bad,

@@ -11,6 +11,7 @@ from apache_beam.pvalue import PCollection
 from beam_curator.files.manifest_files import read_rows
 from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.intervals import Seconds
+from beam_curator.recordings.channel_files import channel_files, joined_name, path_text
 from beam_curator.sets.blocks import BlockRef, LineBlock
 from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.metrics import collector_paused, timed
@@ -77,12 +78,14 @@ def _chosen(row: PlannedEntry, choice: OverlapChoice) -> PlannedEntry:
 
 def audio_file_of(row: PlannedEntry, source: str, audio_root: str = "") -> str | None:
     """Return the recording of a row, a relative path taken from `audio_root` or its manifest's folder; None without."""
-    path = row.entry.fields["audio_filepath"]
-    if not isinstance(path, str) or not path:
-        return None
+    path = path_text(row.entry.fields["audio_filepath"])
+    folder = audio_root or source.rpartition("/")[0]
+    return joined_name([_full_path(each, folder) for each in channel_files(path)]) if path else None
+
+
+def _full_path(path: str, folder: str) -> str:
     if "://" in path or os.path.isabs(path):
         return path
-    folder = audio_root or source.rpartition("/")[0]
     return os.path.abspath(os.path.join(folder, path)) if "://" not in folder else f"{folder}/{path}"
 
 

@@ -20,6 +20,7 @@ from beam_curator.entries.json_lines import encode
 from beam_curator.files import storage
 from beam_curator.models.model_checks import files_beside
 from beam_curator.option_names import FlatOptions
+from beam_curator.recordings.channel_files import channel_files, path_text
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.transforms.diarization import diarize_recordings as diarize
 from beam_curator.transforms.diarization.diarize_rows import DiarizeRows
@@ -134,10 +135,16 @@ def row_asking(row: Any, rules: DiarizeRules) -> ManifestRow:
     if hasattr(row, "row"):
         return ManifestRow(source=row.source, offset=row.offset, row=row.row)
     path = getattr(row, rules.audio_filepath_key)
-    full = path if not path or storage.is_remote(path) or rules.audio_root else os.path.abspath(path)
+    name = path_text(path) or ""
+    full = path if not name or rules.audio_root else [_full_path(each) for each in channel_files(name)]
     channel = getattr(row, CHANNEL_KEY, None)
-    fields = {rules.audio_filepath_key: full} | ({} if channel is None else {CHANNEL_KEY: channel})
-    return ManifestRow(source=path or "", offset=0, row=encode(fields).decode())
+    asked = {rules.audio_filepath_key: full[0] if full is not path and len(full) == 1 else full}
+    fields = asked | ({} if channel is None else {CHANNEL_KEY: channel})
+    return ManifestRow(source=name, offset=0, row=encode(fields).decode())
+
+
+def _full_path(path: str) -> str:
+    return path if storage.is_remote(path) else os.path.abspath(path)
 
 
 def check_recordings(rows: PCollection[Any], filepath_key: str) -> None:

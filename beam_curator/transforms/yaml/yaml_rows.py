@@ -12,6 +12,7 @@ import msgspec
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.failures import EntryError, Failure, render_failure
 from beam_curator.files.row_files import columns_of
+from beam_curator.recordings.channel_files import path_text
 from beam_curator.sets.blocks import Line
 from beam_curator.sets.output_set import InputRecord
 from beam_curator.transforms.windows.training_windows import STAGE as BUILD_STAGE
@@ -208,9 +209,8 @@ def _failure_of(error: EntryError, stage: str, row: Any) -> Failure:
 def _described(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns that a row says itself, in its `stats` above all."""
     stats = fields["stats"] if isinstance(fields.get("stats"), dict) else {}
-    path = fields.get("audio_filepath")
     return {
-        "audio_filepath": path if isinstance(path, str) else None,
+        "audio_filepath": path_text(fields.get("audio_filepath")),
         "audio_sample_rate": _number(stats.get("audio_sample_rate")),
         "n_segments": _whole(stats.get("total_segments")),
         "truncation_events": _whole(fields.get("truncation_events")),

@@ -65,6 +65,15 @@ def test_only_rows_with_a_path_and_windows_compete_across_rows() -> None:
     assert list(spans_by_audio_file(block)) == [("/d/a.wav", (("/d/m.jsonl", 0, 5), 3, (0.0, 40.0), (120.0, 160.0)))]
 
 
+def test_rows_of_the_same_channel_files_compete() -> None:
+    paths: list[Any] = [["a0.wav", "/x/a1.wav"], ["/d/a0.wav", "../x/a1.wav"], ["/x/a1.wav", "a0.wav"], [7], []]
+    rows = tuple(planned(speech(4) | {"audio_filepath": path}, 5) for path in paths)
+    block = EntryBlock(ref=whole_file("/d/m.jsonl", 3, 9), part=0, rules=WindowRules(), rows=rows)
+    assert [key for key, _ in spans_by_audio_file(block)] == [
+        '["/d/a0.wav", "/x/a1.wav"]', '["/d/a0.wav", "/x/a1.wav"]', '["/x/a1.wav", "/d/a0.wav"]'
+    ]  # fmt: skip
+
+
 def test_of_equal_windows_the_first_row_keeps_its_own_in_whatever_order_rows_come() -> None:
     times: tuple[tuple[float, ...], ...] = ((0.0, 20.0), (10.0, 30.0))
     rows: list[RowSpans] = [

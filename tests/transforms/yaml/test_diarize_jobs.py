@@ -172,6 +172,8 @@ def test_a_row_that_is_no_line_asks_for_what_it_names(path: str | None, root: st
 def test_a_column_may_name_a_channel() -> None:
     asking = row_asking(beam.Row(audio_filepath="/b.wav", channel=1), DiarizeRules())
     assert json.loads(asking.row) == {"audio_filepath": "/b.wav", "channel": 1}
+    asking = row_asking(beam.Row(audio_filepath=["/b0.wav", "gs://x/b1.wav"]), DiarizeRules())
+    assert asking == ManifestRow('["/b0.wav", "gs://x/b1.wav"]', 0, '{"audio_filepath":["/b0.wav","gs://x/b1.wav"]}')
     asking = row_asking(beam.Row(audio_filepath="/b.wav", channel=None), DiarizeRules())
     assert json.loads(asking.row) == {"audio_filepath": "/b.wav"}
 
