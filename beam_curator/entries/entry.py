@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beam_curator.entries.json_lines import kind_of, parse_object
+from beam_curator.entries.own_keys import TRACK_KEYS
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
 
@@ -35,7 +36,8 @@ class Entry:
       starts: start of each segment in seconds.
       ends: end of each segment in seconds.
       speakers: label of each segment; None, "" and other falsy labels count as no speaker.
-      bandwidths: `metrics.bandwidth` of each segment in Hz, 0 where it is absent.
+      bandwidths: `metrics.bandwidth` of each segment in Hz, 0 where it is absent; infinite for the whole row of a track
+        none of whose segments has one.
       sample_rate: `audio_sample_rate` in Hz.
       all_float: whether every time is a float (a JSON integer keeps its type in sums).
       strict: whether one bad segment or word is an error of the row.
@@ -56,6 +58,10 @@ class Entry:
     def bad_segments(self) -> int:
         """Number of segments that are left out, because they have no usable times or another fault."""
         return len(self.fields["segments"]) - len(self.positions)
+
+    def least_speakers(self, asked: int) -> int:
+        """Return how many speakers a window needs where a number is asked for: on a track there is but one."""
+        return min(asked, 1) if self.fields.keys() >= TRACK_KEYS else asked
 
     @classmethod
     def from_json(cls, line: bytes, *, strict: bool = False) -> Entry:
@@ -98,7 +104,7 @@ class Entry:
             starts=starts,
             ends=ends,
             speakers=speakers,
-            bandwidths=bandwidths,
+            bandwidths=_known_bandwidths(fields, segments, bandwidths),
             sample_rate=fields["audio_sample_rate"],
             all_float=times <= _FLOATS,
             strict=strict,
@@ -110,6 +116,7 @@ class Entry:
         _check_row(fields)
         positions = _usable(fields["segments"], strict)
         segments = [fields["segments"][position] for position in positions]
+        widths = [_known(_known(item.get("metrics"), _NO_METRICS).get("bandwidth"), 0) for item in segments]
         starts, ends = [item["start"] for item in segments], [item["end"] for item in segments]
         return cls(
             fields=fields,
@@ -118,11 +125,19 @@ class Entry:
             starts=starts,
             ends=ends,
             speakers=[item.get("speaker") for item in segments],
-            bandwidths=[_known(_known(item.get("metrics"), _NO_METRICS).get("bandwidth"), 0) for item in segments],
+            bandwidths=_known_bandwidths(fields, segments, widths),
             sample_rate=fields["audio_sample_rate"],
             all_float={*map(type, starts), *map(type, ends)} <= _FLOATS,
             strict=strict,
         )
+
+
+def _known_bandwidths(fields: dict[str, Any], segments: list[dict[str, Any]], widths: list[float]) -> list[float]:
+    """Return the bandwidths by which segments are judged: all infinite on a track of which none is known."""
+    if any(widths) or not fields.keys() >= TRACK_KEYS:
+        return widths
+    is_known = any((item.get("metrics") or _NO_METRICS).get("bandwidth") is not None for item in segments)
+    return widths if is_known else [math.inf] * len(segments)
 
 
 def _in_range(starts: list[Seconds], ends: list[Seconds]) -> bool:

@@ -14,6 +14,9 @@ GIVEN = "input_"
 UNMIXED_KEY = "unmixed_channel"
 """Key of the channel that was taken in place of the mean of all, in which the channels cancel each other."""
 
+TRACK_KEYS = frozenset({"separation", "track_duration", "source_audio_filepath"})
+"""Keys that tell the row of a speaker's track, as `separate` writes it, from other rows."""
+
 PIECE_KEYS = ("original_file", "original_start_ms", "original_end_ms")
 """Make of a row a piece of another recording, for `extract`: what a job writes as an entry may not have them."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,9 @@ from beam_curator.diarization.turn_entries import row_before
 from beam_curator.entries.channel_key import CHANNEL_KEY, channel_in
 from beam_curator.entries.own_keys import ORIGIN_KEY, PIECE_KEYS, moved_aside
 from beam_curator.entries.segment_options import BAD_SEGMENTS_KEY
+from beam_curator.intervals import Span
 from beam_curator.separation.shares import SpeakerSpans, SpeakerTime
+from beam_curator.separation.speaker_turns import speaker_name
 from beam_curator.separation.talk import MICROSECONDS
 from beam_curator.separation.tracks import TrackPlan
 from beam_curator.sets.output_set import WrittenFile
@@ -86,7 +89,8 @@ def child_row(
     `input_` before it; `offset` and `PIECE_KEYS`, too, as the track is all of its file.
 
     Times of `diar_segments` are those of the recording, pairs as the reference writes them; those of `segments` are
-    those of the track, so that the row is an entry of it. A track of one channel has `source_channel`, and a `channel`
+    those of the track, so that the row is an entry of it; they have the `metrics.bandwidth` of the speaker's segments
+    in the row, of several the least. A track of one channel has `source_channel`, and a `channel`
     of the row moves aside: there is but one on the track. `duration` is how long the spans last, as in the reference,
     `track_duration` how long the file does. `separation` says in seconds what became of the speaker's speech.
 
@@ -110,14 +114,47 @@ def child_row(
     before = row_before(parent, turns_key, filepath_key)
     said = {SATURATED_KEY: parent[SATURATED_KEY]} if before is not parent else {}
     inherited = {key: value for key, value in before.items() if key not in {*LEFT_OUT_KEYS, turns_key}}
-    values = _own_values(facts)
+    values = _own_values(facts, bandwidths_of_spans(parent.get("segments"), facts.speaker.speaker, facts.plan.spans))
     moved = PIECE_KEYS if channel_in(parent) is None else (*PIECE_KEYS, CHANNEL_KEY)
     own = {*values, *said, ORIGIN_KEY, "offset", "audio_filepath"} - {*LEFT_OUT_KEYS, filepath_key} | {*moved}
     return moved_aside(inherited, own) | {"audio_filepath": facts.audio_filepath} | said | values
 
 
-def _own_values(facts: TrackFacts) -> dict[str, Any]:
+def bandwidths_of_spans(segments: Any, speaker: str, spans: Sequence[Span]) -> list[float | None]:
+    """Return the least `metrics.bandwidth`, Hz, of a speaker's segments within each span; None where it is not known.
+
+    Args:
+      segments: of the row of a recording, of any form.
+      speaker: by name.
+      spans: in seconds of the recording, ascending, not overlapping.
+
+    Example:
+      >>> segments = [{"start": 0, "end": 2, "speaker": 1, "metrics": {"bandwidth": 7900}},
+      ...             {"start": 2.1, "end": 3, "speaker": "speaker_1", "metrics": {"bandwidth": 7500}}]
+      >>> bandwidths_of_spans(segments, "speaker_1", [(0.5, 1), (1.5, 3), (4, 5)])
+      [7900, 7500, None]
+    """
+    found: list[float | None] = [None] * len(spans)
+    starts, ends = [start for start, _ in spans], [end for _, end in spans]
+    for item in segments if isinstance(segments, list) else ():
+        metrics = item.get("metrics") if isinstance(item, dict) else None
+        if not isinstance(metrics, dict) or speaker_name(item.get("speaker")) != speaker:
+            continue
+        values = [item.get("start"), item.get("end"), metrics.get("bandwidth")]
+        if all(type(value) in (int, float) for value in values):
+            start, end, width = values
+            for place in range(bisect_right(ends, start), bisect_left(starts, end)):
+                before = found[place]
+                found[place] = width if before is None else min(before, width)
+    return found
+
+
+def _own_values(facts: TrackFacts, bandwidths: Sequence[float | None]) -> dict[str, Any]:
     name, plan = facts.speaker.speaker, facts.plan
+    segments = [
+        {"start": start, "end": end, "speaker": name} | ({} if width is None else {"metrics": {"bandwidth": width}})
+        for (start, end), width in zip(plan.track_spans, bandwidths, strict=True)
+    ]
     values = (
         name,
         facts.num_speakers,
@@ -125,7 +162,7 @@ def _own_values(facts: TrackFacts) -> dict[str, Any]:
         plan.n_track_samples / plan.sample_rate,
         plan.sample_rate,
         [[start, end] for start, end in plan.spans],
-        [{"start": start, "end": end, "speaker": name} for start, end in plan.track_spans],
+        segments,
         facts.source_audio_filepath,
         plan.channel,
         facts.recording_id,

@@ -178,11 +178,22 @@ def _form_error(item: Any, where: str) -> EntryError:
     )
 
 
-def _name_of(speaker: Any, place: str) -> str:
+def speaker_name(speaker: Any) -> str | None:
+    """Return the name of the speaker that a turn has; None where it has none.
+
+    Example:
+      >>> speaker_name("ana"), speaker_name(1), speaker_name(None)
+      ('ana', 'speaker_1', None)
+    """
     if isinstance(speaker, str) and speaker:
         return speaker
-    if type(speaker) is int and 0 <= speaker < _MAX_SPEAKER:
-        return f"speaker_{speaker}"
+    return f"speaker_{speaker}" if type(speaker) is int and 0 <= speaker < _MAX_SPEAKER else None
+
+
+def _name_of(speaker: Any, place: str) -> str:
+    name = speaker_name(speaker)
+    if name is not None:
+        return name
     if type(speaker) is int:
         found = "below 0" if speaker < 0 else "beyond 2^63"
     elif type(speaker) is float:

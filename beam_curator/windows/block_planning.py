@@ -116,7 +116,7 @@ class _Windows:
         candidates = np.flatnonzero(fits & tried)
         seconds, present = _speaker_seconds(segments, scans, candidates)
         n_speakers = present.sum(axis=1)
-        good = (rules.min_speakers <= n_speakers) & (n_speakers <= rules.max_speakers)
+        good = (segments.least_speakers[candidates] <= n_speakers) & (n_speakers <= rules.max_speakers)
         return cls(
             kept=candidates[good],
             speaker_durations=_longest(seconds[good], present[good]),

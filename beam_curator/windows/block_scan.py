@@ -33,6 +33,7 @@ class SegmentArrays:
       narrow: bandwidth below the limit; bool [n_segments].
       n_words: number of words with timestamps; int64 [n_segments].
       speakers: number of the speaker within the entry, -1 for none; int64 [n_segments].
+      least_speakers: number that a window of the segment's entry needs; int64 [n_segments].
       n_columns: most speakers of any entry.
     """
 
@@ -44,6 +45,7 @@ class SegmentArrays:
     narrow: Bools
     n_words: Ints
     speakers: Ints
+    least_speakers: Ints
     n_columns: int
 
     @classmethod
@@ -71,6 +73,7 @@ class SegmentArrays:
                 [len(item.get("words") or ()) for entry in entries for item in entry.segments], dtype=np.int64
             ),
             speakers=np.array(numbers, dtype=np.int64),
+            least_speakers=np.repeat([entry.least_speakers(rules.min_speakers) for entry in entries], lengths),
             n_columns=n_columns,
         )
 

@@ -127,7 +127,7 @@ def _attempt(plan: WindowPlan, entry: Entry, rules: WindowRules, first: int) -> 
     bandwidth_dropped = "metrics" in rules.drop_fields and rules.min_bandwidth > 0
     if not fits or n_segments < MIN_SEGMENTS_PER_WINDOW or bandwidth_dropped:
         record_loss(plan, entry, rules, first, stop, cut)
-    elif not rules.min_speakers <= len(speakers) <= rules.max_speakers:
+    elif not entry.least_speakers(rules.min_speakers) <= len(speakers) <= rules.max_speakers:
         plan.counts.lost_spk += 1
         plan.counts.dur_lost_spk += entry.ends[first] - entry.starts[first]
     else:

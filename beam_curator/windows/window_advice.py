@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from beam_curator.windows.window_counts import LOSSES
+from beam_curator.windows.window_counts import LOSSES, UNJUDGED_TRACKS
 from beam_curator.windows.window_rules import WindowRules
 
 FEW = 0.1
@@ -18,9 +18,16 @@ NO_BANDWIDTH = (
     "or give --min-bandwidth 0."
 )
 
+UNKNOWN_BANDWIDTHS = (
+    "min_bandwidth {limit:g} was not applied to tracks without metrics.bandwidth ({n:,}): diarize measures it "
+    "(--bandwidth), and separate keeps it."
+)
+
 
 def window_advice(counts: Mapping[str, int], rules: WindowRules) -> str | None:
     """Return why few windows were built and how to get more, computed from the rows; None where enough were built.
+
+    Where they were, tracks that were not judged by their bandwidth are told of.
 
     Args:
       counts: of the set, as `count_windows` makes them.
@@ -34,7 +41,12 @@ def window_advice(counts: Mapping[str, int], rules: WindowRules) -> str | None:
     """
     n_starts = counts.get("build.segments", 0)
     if counts.get("build.windows", 0) >= FEW * n_starts:
-        return None
+        n_tracks = counts.get(UNJUDGED_TRACKS, 0)
+        return (
+            UNKNOWN_BANDWIDTHS.format(limit=rules.min_bandwidth, n=n_tracks)
+            if n_tracks and rules.min_bandwidth
+            else None
+        )
     lost = {reason: counts.get(f"build.{reason}", 0) for reason in LOSSES}
     reason = max(lost, key=lambda name: lost[name])
     if reason == "lost_bw" and counts.get("build.rows_without_bandwidth") == counts.get("build.rows"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from beam_curator.windows.window_rules import WindowRules
 
 LOSSES = ("lost_bw", "lost_sr", "lost_spk", "lost_win")
 """Reasons for which a start segment gives no window; names are the reference's."""
+
+UNJUDGED_TRACKS = "build.tracks_without_bandwidth"
+"""Counts rows of tracks to which no rule on bandwidths was applied, as none is known; absent where there are none."""
 
 BANDWIDTHS, SAMPLE_RATES, SPEAKERS = range(0, 48_001, 250), range(0, 192_001, 1000), range(21)
 LENGTHS = (0, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
@@ -35,6 +39,8 @@ def count_windows(block: EntryBlock) -> dict[str, int]:
             counts[f"build.{reason}"] += getattr(plan.counts, reason)
         met.update(_met_values(row, block.rules))
         counts["build.rows_without_bandwidth"] += bool(row.entry.starts) and not any(row.entry.bandwidths)
+        if row.entry.bandwidths[:1] == [math.inf]:
+            counts[UNJUDGED_TRACKS] += 1
         counts["build.unsorted_rows"] += _is_unsorted(row.entry)
         counts["build.reversed_segments"] += _count_reversed(row.entry)
     counts.update({f"build.{reason}.at.{low}": n for (reason, low), n in met.items()})

@@ -163,3 +163,22 @@ def test_a_time_that_is_not_a_number_is_refused(starts: tuple[float, float]) -> 
     segments = [segment(start, 1.0) for start in starts]
     assert refusal(talk(*segments), strict=True)[0] is BAD_TIME
     assert Entry.from_fields(talk(*segments, segment(2.0, 3.0))).starts == [*filter(math.isfinite, starts), 2.0]
+
+
+TRACK = {"separation": {}, "track_duration": 9.0, "source_audio_filepath": "a.wav"}
+
+
+@pytest.mark.parametrize(
+    ("widths", "bandwidths"),
+    [([ABSENT, ABSENT], [math.inf, math.inf]), ([ABSENT, 4000], [0, 4000]), ([0, ABSENT], [0, 0]), ([], [])],
+)
+def test_a_track_has_one_speaker_and_is_judged_by_bandwidths_that_are_known(
+    widths: list[Any], bandwidths: list[float]
+) -> None:
+    segments = [segment(0.0, 1.0, "a", width) for width in widths]
+    track = Entry.from_fields(talk(*segments, **TRACK))
+    assert (track.bandwidths, [track.least_speakers(asked) for asked in (0, 1, 2)]) == (bandwidths, [0, 1, 1])
+    other = Entry.from_fields(talk(*segments, separation={}))
+    assert (other.bandwidths, other.least_speakers(2)) == ([0 if width is ABSENT else width for width in widths], 2)
+    broken = Entry.from_fields(talk(*segments, {"start": None}, **TRACK)) if segments else track
+    assert broken.bandwidths == bandwidths

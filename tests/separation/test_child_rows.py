@@ -15,7 +15,7 @@ from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry
 from beam_curator.diarization.turns import Turn
 from beam_curator.entries.entry import Entry
 from beam_curator.entries.json_lines import encode
-from beam_curator.separation.child_rows import TrackFacts, child_row
+from beam_curator.separation.child_rows import TrackFacts, bandwidths_of_spans, child_row
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.separation.shares import separate_speakers
 from beam_curator.separation.speaker_turns import turns_of_row
@@ -93,6 +93,25 @@ def test_segments_of_a_compact_track_are_in_its_own_time() -> None:
     row = child_row({"audio_filepath": "talk.wav"}, facts_of(compact=True))
     assert [(each["start"], each["end"]) for each in row["segments"]] == [(0.0, 3.5), (3.5, 8.0)]
     assert (row["diar_segments"], row["duration"], row["track_duration"]) == ([[0.0, 3.5], [5.5, 10.0]], 8.0, 8.0)
+
+
+def test_pieces_have_the_least_bandwidth_of_the_segments_that_they_come_from() -> None:
+    turns = [
+        (0, 3, 0, 7900),
+        (3, 7, "speaker_0", 6100),
+        (6, 10, 0, 7000),
+        (0, 16, "speaker_1", 90),
+        (9, 9.5, 0, "wide"),
+    ]
+    segments = [
+        {"start": start, "end": end, "speaker": speaker, "metrics": {"bandwidth": width}}
+        for start, end, speaker, width in turns
+    ]
+    row = child_row({"segments": [*segments, {"start": 0}, None, [0, 1, 0]]}, facts_of(compact=True))
+    assert [each["metrics"] for each in row["segments"]] == [{"bandwidth": 6100}, {"bandwidth": 6100}]
+    assert bandwidths_of_spans(segments[:1], "speaker_0", [(0, 3), (3, 4)]) == [7900, None]
+    again = child_row(row, facts_of(compact=True))
+    assert [each["metrics"]["bandwidth"] for each in again["segments"]] == [6100, 6100]
 
 
 def test_files_of_the_track_are_named() -> None:

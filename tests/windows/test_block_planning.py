@@ -52,6 +52,13 @@ def test_a_block_of_float_times_is_planned_as_its_entries_are(rows: list[dict[st
     assert_same([Entry.from_fields(row) for row in rows], rules)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(entries(whole_seconds=False), max_size=4), window_rules())
+def test_tracks_among_other_rows_are_planned_as_they_are_alone(rows: list[dict[str, Any]], rules: WindowRules) -> None:
+    track = dict.fromkeys(("separation", "track_duration", "source_audio_filepath"))
+    assert_same([Entry.from_fields(row | track if number % 2 else row) for number, row in enumerate(rows)], rules)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(entries(), max_size=3), window_rules())
 def test_a_block_of_all_kinds_of_times_is_planned_as_its_entries_are(

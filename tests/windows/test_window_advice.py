@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,9 @@ from beam_curator.windows.window_counts import count_windows
 from beam_curator.windows.window_rules import WindowRules
 
 
-def counts_of(rules: WindowRules, *rows: tuple[int, list[tuple[float, str, float]]]) -> dict[str, int]:
+def counts_of(
+    rules: WindowRules, *rows: tuple[int, list[tuple[float, str, float | None]]], **more: Any
+) -> dict[str, int]:
     """Count the windows of entries, each a sample rate and segments of ten seconds: start, speaker, bandwidth."""
     planned = []
     for number, (sample_rate, segments) in enumerate(rows):
@@ -24,6 +27,7 @@ def counts_of(rules: WindowRules, *rows: tuple[int, list[tuple[float, str, float
                 {"start": start, "end": start + 10.0, "speaker": speaker, "metrics": {"bandwidth": bandwidth}}
                 for start, speaker, bandwidth in segments
             ],
+            **more,
         }
         entry = Entry.from_fields(fields)
         planned.append(PlannedEntry(offset=number, entry=entry, plan=plan_entry(entry, rules)))
@@ -31,7 +35,7 @@ def counts_of(rules: WindowRules, *rows: tuple[int, list[tuple[float, str, float
     return count_windows(EntryBlock(ref=ref, part=0, rules=rules, rows=tuple(planned)))
 
 
-def talk(n: int, *bandwidths: float) -> list[tuple[float, str, float]]:
+def talk(n: int, *bandwidths: float) -> list[tuple[float, str, float | None]]:
     """Return segments of two speakers in turn, with bandwidths that repeat."""
     return [(10.0 * i, "ab"[i % 2], bandwidths[i % len(bandwidths)]) for i in range(n)]
 
@@ -89,6 +93,18 @@ def test_no_bandwidth_at_all() -> None:
         "No segment has metrics.bandwidth, but min_bandwidth is 8000: let diarize measure it (--bandwidth), or give "
         "--min-bandwidth 0."
     )
+
+
+def test_tracks_that_are_not_judged_by_their_bandwidth() -> None:
+    rules = WindowRules(target_window_duration=60)
+    segments = [(10.0 * i, "a", None) for i in range(40)]
+    counts = counts_of(rules, *[(16000, segments)] * 2, separation={}, track_duration=9, source_audio_filepath="a")
+    assert (counts["build.windows"], counts["build.tracks_without_bandwidth"]) == (70, 2)
+    assert window_advice(counts, rules) == (
+        "min_bandwidth 8000 was not applied to tracks without metrics.bandwidth (2): diarize measures it "
+        "(--bandwidth), and separate keeps it."
+    )
+    assert window_advice(counts, WindowRules(min_bandwidth=0)) is None
 
 
 @pytest.mark.parametrize("counts", [{}, {"build.segments": 10, "build.rows": 1, "build.lost_win": 10}])
