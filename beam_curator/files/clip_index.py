@@ -90,7 +90,7 @@ def write_index(target: OutputTarget, given: Iterable[Shard], options: IndexOpti
     summary = extraction_summary(
         totals,
         manifest_path=", ".join(options.inputs),
-        output_dir=target.directory,
+        output_dir=target.place,
         output_format=options.output_format,
     )
     target.check()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from beam_curator.files import atomic_files, storage
 from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.replacing import change_over, folders_of
 from beam_curator.sets.output_set import (
     MANIFEST_NAME,
     Config,
@@ -39,8 +40,5 @@ def commit(
         storage.delete(below, list(storage.temporary_below(below)))
     manifest = render_manifest(command=kind.command, config=config, inputs=inputs, counts=counts, files=once.values())
     atomic_files.replace_unless_changed(target.directory, MANIFEST_NAME, manifest)
-
-
-def folders_of(directory: str, kind: SetKind) -> list[str]:
-    """Return the names of the sub-directories that belong to a set of this kind."""
-    return [name for name in storage.folders_in(directory) if kind.has_folder(name)] if kind.folders is not None else []
+    if target.replaces is not None:
+        change_over(target.replaces)

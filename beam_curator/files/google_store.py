@@ -100,6 +100,15 @@ class GoogleStore:
     def begin(self, bucket: str, name: str) -> Parts:
         return _BlobParts(self._client.bucket(bucket).blob(name))
 
+    def copy(self, bucket: str, name: str, to: str) -> None:
+        place = self._client.bucket(bucket)
+        source, target, token = place.blob(name), place.blob(to), None
+        # a large object takes several requests
+        while True:
+            token, _, _ = target.rewrite(source, token=token, retry=None, timeout=_TIMEOUT_SECONDS)
+            if token is None:
+                return
+
     def delete(self, bucket: str, name: str) -> None:
         try:
             self._client.bucket(bucket).delete_blob(name, retry=None, timeout=_TIMEOUT_SECONDS)

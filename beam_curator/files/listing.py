@@ -139,11 +139,6 @@ def list_either(
     return list_recordings(inputs, keep_duplicates=keep_duplicates, left_out=left_out)[:2]
 
 
-def is_output_set(directory: str) -> bool:
-    """Tell whether a directory holds a complete output set."""
-    return storage.size_of(storage.join(directory, MANIFEST_NAME)) is not None
-
-
 def with_form(file: InputFile) -> InputFile:
     """Tell whether a file holds lines, RTTM or, after a look into a `.json` file, one document.
 

@@ -20,7 +20,7 @@ BLOCK_BYTES = 8 << 20
 """How much of an object is read, or written, with one request."""
 
 _BUCKET = re.compile(r"[^\W_]([^*?\[\]\s]*[^\W_])?")
-_N_DELETIONS = 8
+_N_AT_ONCE = 8
 _PATIENCE = Patience()
 
 
@@ -146,9 +146,21 @@ def put_object(path: str, data: bytes, *, replaces: str | None = None) -> None:
 
 def delete_objects(paths: Iterable[str]) -> None:
     """Delete objects; those that are gone already are fine."""
-    with ThreadPoolExecutor(_N_DELETIONS, "beam_curator_delete") as pool:
+    with ThreadPoolExecutor(_N_AT_ONCE, "beam_curator_delete") as pool:
         for _ in pool.map(_delete, paths):
             pass
+
+
+def copy_objects(pairs: Iterable[tuple[str, str]]) -> None:
+    """Copy objects, each to another path in its bucket."""
+    with ThreadPoolExecutor(_N_AT_ONCE, "beam_curator_copy") as pool:
+        for _ in pool.map(_copy, pairs):
+            pass
+
+
+def _copy(pair: tuple[str, str]) -> None:
+    source, target = pair
+    _ask(source, lambda store, bucket, name: store.copy(bucket, name, _name_in(target)))
 
 
 def _delete(path: str) -> None:

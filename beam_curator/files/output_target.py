@@ -20,6 +20,7 @@ class OutputTarget:
       token: the run's token in `_RUN.json`; None if no launcher prepared the directory.
       resume: keep files that an earlier attempt of the same job put in place.
       n_shards: the largest number of files to merge the blocks' files into; 0 does not merge them.
+      replaces: directory of the complete set in whose place this one is put when it is complete.
 
     Raises:
       ValueError: no directory is named, or the number of shards is negative.
@@ -29,12 +30,18 @@ class OutputTarget:
     token: str | None = None
     resume: bool = False
     n_shards: int = 0
+    replaces: str | None = None
 
     def __post_init__(self) -> None:
         if not self.directory:
             raise ValueError("output is empty: name a directory")
         if self.n_shards < 0:
             raise ValueError(f"shards {self.n_shards} is below 0: raise it")
+
+    @property
+    def place(self) -> str:
+        """The directory in which the complete set will be found."""
+        return self.directory if self.replaces is None else self.replaces
 
     def check(self) -> None:
         """Refuse to go on where another run has taken over.

@@ -78,6 +78,9 @@ class S3Store:
     def begin(self, bucket: str, name: str) -> Parts:
         return _MultipartUpload(self._client, {"Bucket": bucket, "Key": name})
 
+    def copy(self, bucket: str, name: str, to: str) -> None:
+        self._client.copy({"Bucket": bucket, "Key": name}, bucket, to)
+
     def delete(self, bucket: str, name: str) -> None:
         _unless_missing(lambda: self._client.delete_object(Bucket=bucket, Key=name))
 

@@ -10,13 +10,15 @@ from functools import cache
 
 from beam_curator.failures import readable_name
 from beam_curator.files import object_stores, storage
+from beam_curator.files.replacing import BeingReplacedError, is_output_set
 from beam_curator.files.store_objects import Found
 from beam_curator.sets.blocks import InputFile
-from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME
+from beam_curator.sets.output_set import MANIFEST_NAME, NEXT_NAME, RUN_NAME
 
 GLOB_CHARACTERS = frozenset("*?[")
 
 _OURS = frozenset({MANIFEST_NAME, RUN_NAME})
+_NEXT = f"/{NEXT_NAME}/{MANIFEST_NAME}"
 HIDDEN, NO_FILE, NOT_UTF8 = "hidden", "no regular file", "not UTF-8 in the name"
 LOOP, UNREADABLE = "link that leads back", "folder that cannot be read"
 
@@ -109,7 +111,7 @@ class Search:
         yield from self._below(directory, place, (place,))
 
     def _below(self, directory: str, place: str, above: tuple[str, ...]) -> Iterator[InputFile | str]:
-        if os.path.exists(os.path.join(directory, MANIFEST_NAME)):
+        if is_output_set(directory):
             yield directory
             return
         with os.scandir(directory) as items:
@@ -166,6 +168,10 @@ class Search:
         shown = [(path, found) for path, found in listed if not _is_below_hidden(path[len(prefix) :])]
         self.left_out.update([HIDDEN] * (len(listed) - len(shown)))
         sets = {path.rpartition("/")[0] for path, _ in shown if path.endswith(f"/{MANIFEST_NAME}")}
+        following = [path[: -len(_NEXT)] for path, _ in listed if path.endswith(_NEXT)]
+        for directory in following:
+            if directory not in sets:
+                raise BeingReplacedError(directory)
         yield from sets
         for path, found in shown:
             inside = sets and any(path[:place] in sets for place in _slashes(path))

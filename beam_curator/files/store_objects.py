@@ -84,5 +84,8 @@ class Store(Protocol):
     def begin(self, bucket: str, name: str) -> Parts:
         """Begin an upload in parts."""
 
+    def copy(self, bucket: str, name: str, to: str) -> None:
+        """Copy an object to another name in its bucket, within the store."""
+
     def delete(self, bucket: str, name: str) -> None:
         """Delete an object; one that is gone already is fine."""

@@ -16,7 +16,7 @@ from beam_curator.runners.cures import cures_of
 from beam_curator.runners.jobs.base import Job, listed
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.plans import options_text, outline, plan_text
-from beam_curator.runners.run_directory import finish, is_complete, locked, prepare, sweep_scratch
+from beam_curator.runners.run_directory import finish, is_complete, locked, prepare, run_of, settle, sweep_scratch
 from beam_curator.runners.stages import Stage, number_of
 from beam_curator.runners.summary import render_reasons, render_table, summary_json, times_of
 from beam_curator.sets.blocks import InputFile
@@ -80,17 +80,20 @@ def _found(job: Job) -> FoundEngine:
 def _run(job: Job, files: Sequence[InputFile]) -> int:
     """Run a job on a directory that is locked for it, unless its set is there; return the exit code."""
     decisive = [*files, *(InputFile(name=name, size=0) for name in job.beside())]
-    if not job.run.overwrite and is_complete(job.output, job.kind, job.config(), decisive):
-        _tidy(job)
-        print(f"{job.output} is already complete: nothing to do.")
-        return exit_codes.DONE
+    config = job.config()
+    settled = settle(job.output)
+    is_done = settled is not None and settled.same_job(run_of(job.kind, config, decisive))
+    if is_done or (not job.run.overwrite and is_complete(job.output, job.kind, config, decisive)):
+        return _already_complete(job)
     found = _found(job)
     from beam_curator.runners.engines.guard import ServerFailedError
     from beam_curator.runners.job_run import JobFailedError, run_job
 
-    prepared = prepare(job.output, job.kind, job.config(), decisive, overwrite=job.run.overwrite)
+    prepared = prepare(job.output, job.kind, config, decisive, overwrite=job.run.overwrite)
     if prepared.state == "resume":
         print(f"{job.output} holds an unfinished run of this job: going on.", file=sys.stderr)
+    if prepared.directory != job.output:
+        print(f"{job.output} holds a complete set: it stays until the new one is complete.", file=sys.stderr)
     try:
         finished = run_job(job, found, files, prepared)
     except (JobFailedError, ServerFailedError) as err:
@@ -110,20 +113,23 @@ def _failed(job: Job, err: Exception) -> int:
     return exit_codes.FAILED
 
 
-def _tidy(job: Job) -> None:
-    """Finish the cleanup and the summary of a run that was killed right after its commit."""
+def _already_complete(job: Job) -> int:
+    """Say that a set is complete, finish the cleanup of a run that was killed after its commit; return the exit code.
+
+    The set's failures decide it, as they did when the set was made.
+    """
     output = job.output
-    text = storage.read_bytes(storage.join(output, MANIFEST_NAME))
-    if text is None or storage.size_of(storage.join(output, RUN_NAME)) is None:
-        return
-    manifest = Manifest.from_json(text)
+    manifest = Manifest.from_json(storage.read_bytes(storage.join(output, MANIFEST_NAME)) or b"")
+    counts = Counter(manifest.counts)
+    stages = job.stages(counts, len(manifest.files), {})
+    if storage.size_of(storage.join(output, SUMMARY_NAME)) is None:
+        finish(output, summary_json(stages, counts, {}, job.hint(counts)))
+    elif storage.size_of(storage.join(output, RUN_NAME)) is not None:
+        storage.delete(output, [RUN_NAME])
     if not storage.is_remote(output):
         sweep_scratch(output)
-    if storage.size_of(storage.join(output, SUMMARY_NAME)) is not None:
-        storage.delete(output, [RUN_NAME])
-    else:
-        stages = job.stages(Counter(manifest.counts), len(manifest.files), {})
-        finish(output, summary_json(stages, manifest.counts, {}, job.hint(Counter(manifest.counts))))
+    print(f"{output} is already complete: nothing to do.")
+    return _judged(job, stages)
 
 
 def report(job: Job, finished: Finished | None) -> int:

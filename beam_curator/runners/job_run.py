@@ -120,7 +120,9 @@ def _pipeline(runner: Any, found: FoundEngine, work: beam.PTransform[Any, Any], 
 
 
 def _target(job: Job, prepared: Prepared) -> OutputTarget:
-    return replace(job.target(), token=prepared.token, resume=prepared.state == "resume")
+    replaces = job.output if prepared.directory != job.output else None
+    resume = prepared.state == "resume"
+    return replace(job.target(), directory=prepared.directory, token=prepared.token, resume=resume, replaces=replaces)
 
 
 def _finished(output: str, metrics: Any, timing: dict[str, float], *, noted: Counter[str] | None) -> Finished:

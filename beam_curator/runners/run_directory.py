@@ -13,9 +13,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from beam_curator.files import atomic_files, storage
-from beam_curator.files.committing import folders_of
 from beam_curator.files.manifest_files import hash_input
 from beam_curator.files.output_target import glob_matches, is_of_a_set
+from beam_curator.files.replacing import (
+    change_over,
+    clear_set,
+    folders_of,
+    forget_next,
+    is_next_complete,
+    next_of,
+    next_run,
+)
 from beam_curator.runners.options import UsageError
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import (
@@ -42,11 +50,13 @@ class Prepared:
 
     Attributes:
       state: "complete" (nothing to do), "resume" (an earlier attempt left parts) or "fresh".
+      directory: where the run writes: the output directory, or a hidden folder of it beside a complete set.
       token: of this run.
       earlier: token of an unfinished run of which this one takes the place, if there was one.
     """
 
     state: Literal["complete", "resume", "fresh"]
+    directory: str = ""
     token: str = ""
     earlier: str | None = None
 
@@ -144,34 +154,38 @@ def is_complete(directory: str, kind: SetKind, config: Config, files: Sequence[I
     return text is not None
 
 
-def prepare(directory: str, kind: SetKind, config: Config, files: Sequence[InputFile], *, overwrite: bool) -> Prepared:
-    """Decide whether to do nothing, resume or begin afresh, and mark the directory as this run's.
-
-    The caller holds the lock. An old manifest goes before anything is written; files of another job are removed once
-    `_RUN.json` says so, which a run that is killed in between makes up for.
-
-    Raises:
-      UsageError: the directory holds something else, and `overwrite` is not given.
-    """
-    _refuse_links(directory, kind)
-    record = RunRecord(
+def run_of(kind: SetKind, config: Config, files: Sequence[InputFile]) -> RunRecord:
+    """Return the mark of a new run of a job."""
+    return RunRecord(
         token=uuid.uuid4().hex,
         config_sha256=config_sha256(kind.command, config),
         inputs={f"{file.name}#{file.occurrence}": file.changed or storage.identity_of(file.name) for file in files},
         cleared=False,
         commands=(kind.command,),
     )
+
+
+def prepare(directory: str, kind: SetKind, config: Config, files: Sequence[InputFile], *, overwrite: bool) -> Prepared:
+    """Decide whether to do nothing, resume or begin afresh, and mark the place as this run's.
+
+    The caller holds the lock. A complete set stays until the next one, in a hidden folder, is complete. Files without a
+    manifest are removed once `_RUN.json` says so, which a run that is killed in between makes up for.
+
+    Raises:
+      UsageError: the directory holds something else, and `overwrite` is not given.
+    """
+    _refuse_links(directory, kind)
     if not overwrite and is_complete(directory, kind, config, files):
         return Prepared(state="complete")
-    manifest_text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
+    record = run_of(kind, config, files)
+    if storage.size_of(storage.join(directory, MANIFEST_NAME)) is not None:
+        return _prepare_next(directory, record)
     run_text = storage.read_bytes(storage.join(directory, RUN_NAME))
     earlier = RunRecord.from_json(run_text) if run_text is not None else None
-    if manifest_text is None and earlier is not None and earlier.same_job(record):
+    if earlier is not None and earlier.same_job(record):
         if earlier.cleared:
             _write_run(directory, replace(record, cleared=True))
-            return Prepared(state="resume", token=record.token, earlier=earlier.token)
-    elif manifest_text is not None:
-        pass  # it is to be replaced
+            return Prepared(state="resume", directory=directory, token=record.token, earlier=earlier.token)
     elif earlier is not None and not overwrite:
         raise UsageError(
             f"{directory} holds an unfinished job with other inputs or options: "
@@ -181,9 +195,46 @@ def prepare(directory: str, kind: SetKind, config: Config, files: Sequence[Input
         _refuse_foreign(directory, kind)
     replaced = {kind.command, *_commands_in(directory)}
     _write_run(directory, replace(record, commands=tuple(sorted(replaced))))
-    _clear(directory, [SET_KINDS[command] for command in sorted(replaced) if command in SET_KINDS])
+    kinds = [SET_KINDS[command] for command in sorted(replaced) if command in SET_KINDS]
+    clear_set(directory, kinds, storage.delete_folder)
     _write_run(directory, replace(record, cleared=True))
-    return Prepared(state="fresh", token=record.token, earlier=earlier.token if earlier is not None else None)
+    return _fresh(directory, record, earlier)
+
+
+def _prepare_next(directory: str, record: RunRecord) -> Prepared:
+    """Mark the hidden folder beside a complete set as this run's; what another job left there goes."""
+    below, earlier = next_of(directory), next_run(directory)
+    replaced = {*record.commands, *_commands_in(directory)}
+    record = replace(record, cleared=True, commands=tuple(sorted(replaced)))
+    if earlier is not None and earlier.same_job(record):
+        _write_run(below, record)
+        return Prepared(state="resume", directory=below, token=record.token, earlier=earlier.token)
+    forget_next(directory)
+    storage.make_directory(below)
+    _write_run(below, record)
+    return _fresh(below, record, earlier)
+
+
+def _fresh(directory: str, record: RunRecord, earlier: RunRecord | None) -> Prepared:
+    return Prepared(
+        state="fresh",
+        directory=directory,
+        token=record.token,
+        earlier=earlier.token if earlier is not None else None,
+    )
+
+
+def settle(directory: str) -> RunRecord | None:
+    """Finish the change-over that a killed run left; return the mark of that run, None where there was nothing to do.
+
+    The caller holds the lock.
+    """
+    if not is_next_complete(directory):
+        return None
+    record = next_run(directory)
+    change_over(directory)
+    forget_next(directory)
+    return record
 
 
 def _write_run(directory: str, record: RunRecord) -> None:
@@ -218,16 +269,6 @@ def _refuse_foreign(directory: str, kind: SetKind) -> None:
         )
 
 
-def _clear(directory: str, kinds: Sequence[SetKind]) -> None:
-    names = storage.list_directory(directory)
-    storage.delete(directory, [MANIFEST_NAME] if MANIFEST_NAME in names else [])
-    for kind in kinds:
-        ours = [name for name in names if kind.has_row_file(name) or kind.has_file_beside(name)]
-        storage.delete(directory, [*ours, *([SUMMARY_NAME] if SUMMARY_NAME in names else [])])
-        for folder in folders_of(directory, kind):
-            storage.delete_folder(storage.join(directory, folder))
-
-
 def _refuse_difference(
     directory: str, manifest_text: bytes, command: str, config: Config, files: Sequence[InputFile]
 ) -> None:
@@ -249,10 +290,11 @@ def _refuse_difference(
 
 
 def finish(directory: str, summary: dict[str, object]) -> None:
-    """Write the summary and remove the mark of the run."""
+    """Write the summary and remove the marks of the run."""
     text = json.dumps(summary, indent=1, ensure_ascii=False).encode() + b"\n"
     atomic_files.write_bytes(directory, SUMMARY_NAME, text)
     storage.delete(directory, [RUN_NAME])
+    forget_next(directory)
 
 
 def sweep_scratch(directory: str) -> None:

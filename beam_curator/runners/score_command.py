@@ -11,7 +11,7 @@ from pathlib import Path
 
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import write_bytes
-from beam_curator.files.listing import is_output_set
+from beam_curator.files.replacing import is_output_set
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.intervals import Span
 from beam_curator.runners import exit_codes

@@ -19,8 +19,9 @@ from beam_curator.diarization.rttm import (
     parse_uem,
 )
 from beam_curator.files import storage
-from beam_curator.files.listing import NoInputError, is_output_set, list_inputs
+from beam_curator.files.listing import NoInputError, list_inputs
 from beam_curator.files.object_stores import list_objects
+from beam_curator.files.replacing import is_output_set
 from beam_curator.files.row_tables import read_row_file
 from beam_curator.files.searching import is_glob, remote_matches
 from beam_curator.files.storage import UnknownSchemeError

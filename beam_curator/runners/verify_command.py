@@ -2,17 +2,20 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from beam_curator.clips.clip_rows import clip_file
 from beam_curator.diarization.turn_entries import files_of_entry
 from beam_curator.export.exported_rows import files_of_row
 from beam_curator.files import storage
+from beam_curator.files.replacing import BeingReplacedError, is_next_complete, is_output_set
 from beam_curator.files.row_tables import count_table, read_row_file
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.recordings.tar_members import split_locator
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
+from beam_curator.runners.run_directory import locked, settle
 from beam_curator.runners.stages import number_of
 from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError, WrittenFile
 from beam_curator.sets.set_kinds import DIARIZE, EXPORT, EXTRACT, SEPARATE, SET_KINDS
@@ -29,20 +32,12 @@ def run_verify_command(directory: str) -> int:
         storage.check_store(directory)
     except UnknownSchemeError as err:
         raise UsageError(str(err)) from err
-    text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
-    if text is None:
-        unfinished = storage.size_of(storage.join(directory, RUN_NAME)) is not None
-        why = "its job did not finish: run the same command again" if unfinished else "give the --output of a job"
-        raise UsageError(f"{directory} has no {MANIFEST_NAME}: {why}")
-    try:
-        manifest = Manifest.from_json(text)
-    except NotAnOutputSetError as err:
-        raise UsageError(f"{directory}: {err}") from err
-    if manifest.command not in SET_KINDS:
-        raise UsageError(
-            f"{directory} was written by {manifest.command!r}: verify it with a version that has this command"
-        )
-    problems = find_problems(directory, manifest)
+    while True:
+        manifest = _manifest_of(directory)
+        problems = find_problems(directory, manifest)
+        # another set may have taken its place while its files were read
+        if not problems or _manifest_of(directory) == manifest:
+            break
     for problem in problems:
         print(f"beam-curator: {problem}", file=sys.stderr)
     kind = SET_KINDS[manifest.command]
@@ -56,6 +51,35 @@ def run_verify_command(directory: str) -> int:
         return exit_codes.FAILED
     print(f"{directory}: complete; {len(manifest.files):,} files, {rows:,} rows, all as the manifest says.")
     return exit_codes.DONE
+
+
+def _manifest_of(directory: str) -> Manifest:
+    """Read the manifest of a set, once no other one takes its place; one that a killed job left is helped to it.
+
+    Raises:
+      UsageError: the directory holds no set, or none of this version.
+    """
+    if not storage.is_remote(directory) and is_next_complete(directory):
+        with suppress(UsageError, OSError), locked(directory):  # a living job does it itself
+            settle(directory)
+    try:
+        is_output_set(directory)
+    except BeingReplacedError as err:
+        raise UsageError(str(err)) from err
+    text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
+    if text is None:
+        unfinished = storage.size_of(storage.join(directory, RUN_NAME)) is not None
+        why = "its job did not finish: run the same command again" if unfinished else "give the --output of a job"
+        raise UsageError(f"{directory} has no {MANIFEST_NAME}: {why}")
+    try:
+        manifest = Manifest.from_json(text)
+    except NotAnOutputSetError as err:
+        raise UsageError(f"{directory}: {err}") from err
+    if manifest.command not in SET_KINDS:
+        raise UsageError(
+            f"{directory} was written by {manifest.command!r}: verify it with a version that has this command"
+        )
+    return manifest
 
 
 def n_rows_in(path: str, n_lines: int) -> int | None:

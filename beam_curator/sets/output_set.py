@@ -18,6 +18,7 @@ MANIFEST_NAME = "_MANIFEST.json"
 RUN_NAME = "_RUN.json"
 LOCK_NAME = "_LOCK"
 SUMMARY_NAME = "summary.json"
+NEXT_NAME = ".next.beam_curator"
 FORMAT = 1
 
 FAILURES = "failures"

@@ -26,10 +26,11 @@ LENGTHS = (0, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 
 def count_windows(block: EntryBlock) -> dict[str, int]:
     """Count planned windows, and start segments lost by reason."""
-    counts: Counter[str] = Counter({"build.rows": len(block.rows)})
+    counts: Counter[str] = Counter()
     met: Counter[tuple[str, int]] = Counter()
     for row in block.rows:
         plan = row.plan
+        counts["build.rows"] += 1
         counts["build.segments"] += len(row.entry.starts)
         counts["build.bad_segments"] += row.entry.bad_segments
         counts["build.windows"] += len(plan.firsts)

@@ -73,14 +73,15 @@ def test_a_set_is_known_again(bucket: str, out: str, capsys: pytest.CaptureFixtu
     run("windows", f"{bucket}/in", "--output", out)
     before = [store.get(f"{out}/{name}") for name in store.names_under(out)]
     capsys.readouterr()
-    assert run("windows", f"{bucket}/in", "--output", out) == 0
+    assert run("windows", f"{bucket}/in", "--output", out) == 3
     assert capsys.readouterr().out == f"{out} is already complete: nothing to do.\n"
     assert before == [store.get(f"{out}/{name}") for name in store.names_under(out)]
     store.put(f"{bucket}/in/a.jsonl", A)
     with pytest.raises(UsageError, match=rf"{bucket}/in/a\.jsonl has changed"):
         run("windows", f"{bucket}/in", "--output", out)
     assert run("windows", f"{bucket}/in", "--output", out, "--overwrite") == 0
-    assert not any(name.startswith("failures") for name in store.names_under(out))
+    assert not any(name.startswith(("failures", ".")) for name in store.names_under(out))
+    assert run("verify", out) == 0
 
 
 def test_a_set_can_be_verified(bucket: str, out: str, capsys: pytest.CaptureFixture[str]) -> None:

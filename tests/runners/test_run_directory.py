@@ -10,11 +10,11 @@ import pytest
 
 from beam_curator.files.listing import list_inputs
 from beam_curator.runners.options import UsageError
-from beam_curator.runners.run_directory import Prepared, finish, locked, prepare, refuse_overlap
+from beam_curator.runners.run_directory import Prepared, finish, locked, prepare, refuse_overlap, settle
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import Config, RunRecord, render_manifest
 from beam_curator.sets.set_kinds import EXPORT, EXTRACT, WINDOWS, SetKind
-from tests.manifests import manifest_of, names_in, rows_in, run, state_of, write_lines, write_speech
+from tests.manifests import manifest_of, names_in, run, state_of, write_lines, write_speech
 
 CONFIG: Config = {"windows": {"min_speakers": 2}}
 HOLD_LOCK = """
@@ -178,8 +178,16 @@ class TestFilesOfAKind:
         if before != now.command:
             with pytest.raises(UsageError, match=rf"complete set of another job \(it was written by '{before}'"):
                 prepared(out, source, kind=now)
-        assert prepared(out, source, kind=now, overwrite=True).state == "fresh"
-        assert names_in(out) == ["_RUN.json", "notes.txt"]
+        old = state_of(out)
+        begun = prepared(out, source, kind=now, overwrite=True)
+        assert (begun.state, begun.directory) == ("fresh", str(out / ".next.beam_curator"))
+        assert {name: state_of(out)[name] for name in old} == old
+        write_lines(out / ".next.beam_curator" / "_MANIFEST.json", [b"{}"])
+        settled = settle(str(out))
+        assert settled is not None
+        assert settled.token == begun.token
+        assert names_in(out) == ["_MANIFEST.json", "notes.txt"]
+        assert (out / "_MANIFEST.json").read_bytes() == b"{}\n"
 
 
 def test_finish_writes_the_summary_and_removes_the_mark(tmp_path: Path, source: Path) -> None:
@@ -187,80 +195,6 @@ def test_finish_writes_the_summary_and_removes_the_mark(tmp_path: Path, source: 
     finish(str(tmp_path / "out"), {"stages": ["ä"]})
     assert names_in(tmp_path / "out") == ["summary.json"]
     assert json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8")) == {"stages": ["ä"]}
-
-
-class TestSameCommandAgain:
-    def test_nothing_is_written(self, tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        out = tmp_path / "out"
-        run("windows", source, "--output", out)
-        before = state_of(out)
-        capsys.readouterr()
-        assert run("windows", source, "--output", out, "--jobs", "1", "--tolerate", "5") == 0
-        assert capsys.readouterr().out == f"{out} is already complete: nothing to do.\n"
-        assert state_of(out) == before
-
-    def test_a_run_killed_right_after_its_commit_is_tidied_up(self, tmp_path: Path, source: Path) -> None:
-        out = tmp_path / "out"
-        run("windows", source, "--output", out)
-        (out / "summary.json").unlink()
-        before = state_of(out)
-        write_lines(out / "_RUN.json", [b"{}"])
-        (out / ".7f.beam_curator.live").mkdir()
-        write_lines(out / ".7f.beam_curator.live" / "progress-1-2.json", [b"{}"])
-        assert run("windows", source, "--output", out) == 0
-        after = state_of(out)
-        assert json.loads((out / "summary.json").read_bytes())["counts"] == manifest_of(out)["counts"]
-        assert {name: seen for name, seen in after.items() if name != "summary.json"} == before
-
-    def test_a_changed_byte_of_the_input_is_refused_and_may_be_overwritten(self, tmp_path: Path, source: Path) -> None:
-        out = tmp_path / "out"
-        run("windows", source, "--output", out)
-        source.write_bytes(source.read_bytes().replace(b"a-0.wav", b"b-0.wav"))
-        before = state_of(out)
-        with pytest.raises(UsageError, match=rf"complete set of another job \({source} has changed\): add --overwrite"):
-            run("windows", source, "--output", out)
-        assert state_of(out) == before
-        assert run("windows", source, "--output", out, "--overwrite") == 0
-        assert b"b-0.wav" in rows_in(out)[0]
-        assert run("verify", out) == 0
-
-    def test_another_input_is_refused_by_name(self, tmp_path: Path, source: Path) -> None:
-        out, other = tmp_path / "out", write_speech(tmp_path / "b.jsonl", 4)
-        run("windows", source, "--output", out)
-        with pytest.raises(UsageError, match=f"{other} is a new input; {source} is no longer among the inputs"):
-            run("windows", other, "--output", out)
-
-    def test_another_rule_is_refused_by_name(self, tmp_path: Path, source: Path) -> None:
-        out = tmp_path / "out"
-        run("windows", source, "--output", out)
-        with pytest.raises(UsageError, match=r"\(output\.shards was 0, is 3; windows\.min_speakers was 2, is 1\)"):
-            run("windows", source, "--output", out, "--min-speakers", "1", "--shards", "3")
-        assert run("windows", source, "--output", out, "--shards", "3", "--overwrite") == 0
-        assert names_in(out) == ["_MANIFEST.json", "summary.json", "windows-00000-of-00003.jsonl"]
-
-    @pytest.mark.parametrize("damage", ["longer", "gone"])
-    def test_a_damaged_set_is_refused(self, tmp_path: Path, source: Path, damage: str) -> None:
-        out = tmp_path / "out"
-        run("windows", source, "--output", out)
-        rows = out / "windows-00000-of-00001.jsonl"
-        rows.unlink() if damage == "gone" else rows.write_bytes(rows.read_bytes() + b"\n")
-        with pytest.raises(UsageError, match=r"is complete, but windows-00000-of-00001\.jsonl was changed or removed"):
-            run("windows", source, "--output", out)
-        assert run("windows", source, "--output", out, "--overwrite") == 0
-        assert run("verify", out) == 0
-
-    def test_a_damaged_manifest_is_refused(self, tmp_path: Path, source: Path) -> None:
-        write_lines(tmp_path / "out" / "_MANIFEST.json", [b"{"])
-        with pytest.raises(UsageError, match="cannot be understood"):
-            run("windows", source, "--output", tmp_path / "out")
-
-    def test_duplicates_under_two_names_are_the_same_job(
-        self, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir(source.parent)
-        arguments = ["windows", "a.jsonl", "./a.jsonl", "--keep-duplicates", "--output", tmp_path / "out"]
-        assert run(*arguments) == 0
-        assert run(*arguments) == 0
 
 
 class TestResume:

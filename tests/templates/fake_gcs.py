@@ -17,6 +17,7 @@ import google_crc32c
 
 _OBJECT = re.compile(r"/(?:download/)?storage/v1/b/([^/]+)/o/([^/]+)$")
 _OBJECTS = re.compile(r"/(?:upload/)?storage/v1/b/([^/]+)/o$")
+_REWRITE = re.compile(r"/storage/v1/b/([^/]+)/o/([^/]+)/rewriteTo/b/([^/]+)/o/([^/]+)$")
 _BUCKET = re.compile(r"/storage/v1/b/([^/]+)$")
 
 
@@ -101,6 +102,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif match and query.get("uploadType") == "multipart":
             about, content = self._parts(body)
             self._store(f"{match[1]}/{json.loads(about)['name']}", content, query)
+        elif match := _REWRITE.match(url):
+            name = f"{match[3]}/{unquote(match[4])}"
+            self.store.objects[name] = self.store.objects[f"{match[1]}/{unquote(match[2])}"]
+            size = len(self.store.objects[name])
+            rewritten = {"done": True, "objectSize": str(size), "totalBytesRewritten": str(size)}
+            self._answer(200, rewritten | {"resource": self._resource(name)})
         else:
             self._answer(500, {"error": {"code": 500, "message": f"not known here: {self.path}"}})
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from beam_curator.files import storage
 from beam_curator.files.jobs.clip_job import clip_config
-from beam_curator.files.listing import is_output_set
 from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.replacing import is_output_set
 from beam_curator.runners.jobs.clips import ClipsJob
 from beam_curator.sets.output_set import MANIFEST_NAME, Config
 from beam_curator.sets.set_kinds import EXTRACT

@@ -7,9 +7,9 @@ from apache_beam.pvalue import AsIter, PCollection
 
 from beam_curator.files import storage
 from beam_curator.files.clip_index import IndexOptions, write_combined, write_index
-from beam_curator.files.listing import is_output_set
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Shard
+from beam_curator.files.replacing import is_output_set
 from beam_curator.sets.output_set import FileRecord
 from beam_curator.transforms.metrics import timed
 

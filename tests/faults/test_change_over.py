@@ -1,0 +1,162 @@
+"""SIGKILL while a complete set is replaced: readers find the old set or the new one, and the same command ends it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from beam_curator.files import storage
+from beam_curator.runners import cli
+from tests.faults import dying_job
+from tests.faults.dying_job import Replacing, die
+from tests.faults.works import WORKS
+from tests.manifests import run, start_process
+
+NEXT = ".next.beam_curator"
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([dying_job.__name__])
+
+BEFORE = ("growing", "first_file", "whole")
+AFTER = ("begun", "half_away", "cleared", "half_in", "in", "changed_over", "forgetting")
+OTHER_OPTIONS = {
+    "windows": ["--no-truncation"],
+    "extract": ["--output-format", "flac"],
+    "diarize": ["--rttm-out-dir", "rttm", "--uem"],
+}
+EVERYWHERE = ("first_file", "half_away", "half_in")
+CASES = [
+    pytest.param(name, moment, helper, marks=() if name == "windows" or moment in EVERYWHERE else pytest.mark.slow)
+    for name in OTHER_OPTIONS
+    for moment in (*BEFORE, *AFTER)
+    for helper in (["command", "verify"] if moment in AFTER else ["command"])
+]
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Two sets of one command, which differ in an option.
+
+    Attributes:
+      command: that makes the second one.
+      old, new: their files.
+    """
+
+    command: list[str]
+    old: dict[str, bytes]
+    new: dict[str, bytes]
+
+
+def files_of(directory: Path) -> dict[str, bytes]:
+    """Return the files of the set that a reader finds, but for those that hold times and places."""
+    paths = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
+    beside = (".", "_LOCK", "summary.json", "extraction_summary.json")
+    return {name: path.read_bytes() for name, path in paths.items() if not name.startswith(beside)}
+
+
+@pytest.fixture(scope="module")
+def sets_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sets]:
+    made: dict[str, Sets] = {}
+
+    def find(name: str) -> Sets:
+        if name not in made:
+            folder, work = tmp_path_factory.mktemp("sets"), WORKS[name]
+            manifest = work.write(folder, work.least_size)
+            old = [work.command, str(manifest), "--tolerate", "100%", *work.options(manifest)]
+            new = [*old, *OTHER_OPTIONS[name]]
+            assert run(*old, "--output", folder / "old") == run(*new, "--output", folder / "new") == 0
+            made[name] = Sets(new, files_of(folder / "old"), files_of(folder / "new"))
+        return made[name]
+
+    return find
+
+
+def put(files: dict[str, bytes], directory: Path) -> None:
+    for name, data in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_bytes(data)
+
+
+def die_half_away(output: str) -> None:
+    delete = storage.delete
+
+    def half(directory: str, names: list[str]) -> None:
+        is_moment = directory == output and any(not name.startswith("_") for name in names)
+        delete(directory, names[: (len(names) + 1) // 2] if is_moment else names)
+        if is_moment:
+            die()
+
+    storage.delete = half
+
+
+def prepare_to_die(moment: str, output: str) -> None:
+    """Arrange for the end of this process at a moment."""
+    moments = {
+        "growing": Replacing(output, f"{NEXT}/_RUN.json".__eq__, after=True),
+        "first_file": Replacing(output, lambda name: re.match(rf"{NEXT}/[a-z.]", name) is not None, after=True),
+        "whole": Replacing(output, f"{NEXT}/_MANIFEST.json".__eq__),
+        "begun": Replacing(output, f"{NEXT}/_MANIFEST.json".__eq__, after=True),
+        "cleared": Replacing(output, lambda name: name.startswith(f"{NEXT}/.cleared"), after=True),
+        "half_in": Replacing(output, lambda name: re.fullmatch(r"\w[^/]*", name) is not None, after=True),
+        "in": Replacing(output, "_MANIFEST.json".__eq__),
+        "changed_over": Replacing(output, "_MANIFEST.json".__eq__, after=True),
+    }
+    if moment == "half_away":
+        die_half_away(output)
+    elif moment == "forgetting":
+        storage.delete_folder = lambda path: die()
+    else:
+        os.replace = moments[moment]
+
+
+def replace_and_die(moment: str, command: list[str], output: str, said: Path) -> None:
+    with said.open("wb") as stream:
+        for number in (1, 2):
+            os.dup2(stream.fileno(), number)
+    prepare_to_die(moment, output)
+    raise SystemExit(cli.run(command))
+
+
+@pytest.mark.parametrize(("name", "moment", "helper"), CASES)
+def test_a_set_is_the_old_one_or_the_new_one(
+    name: str, moment: str, helper: str, sets_of: Callable[[str], Sets], tmp_path: Path
+) -> None:
+    sets, output, said = sets_of(name), tmp_path / "out", tmp_path / "said"
+    put(sets.old, output)
+    (output / "notes.txt").write_text("mine")
+    command = [*sets.command, "--output", str(output), "--overwrite"]
+    dying = PROCESSES.Process(target=replace_and_die, args=(moment, command, str(output), said))
+    dying.start()
+    dying.join(120)
+    assert dying.exitcode == -signal.SIGKILL, said.read_text()
+
+    if moment in BEFORE:
+        assert files_of(output) == {**sets.old, "notes.txt": b"mine"}
+        assert run("verify", output) == 0
+    if helper == "verify":
+        assert run("verify", output) == 0
+        assert files_of(output) == {**sets.new, "notes.txt": b"mine"}
+        command.remove("--overwrite")
+    assert run(*command) == 0
+    assert files_of(output) == {**sets.new, "notes.txt": b"mine"}
+    assert not (output / NEXT).exists()
+    assert run("verify", output) == 0
+
+
+def test_readers_never_see_a_mixture(sets_of: Callable[[str], Sets], tmp_path: Path) -> None:
+    sets, output = sets_of("extract"), tmp_path / "out"
+    put(sets.old, output)
+    replacing = start_process(*sets.command, "--output", output, "--overwrite")
+    codes = []
+    while replacing.poll() is None:
+        codes.append(run("verify", output))
+    assert replacing.returncode == 0
+    assert set(codes) == {0}
+    assert len(codes) > 5
+    assert files_of(output) == sets.new
