@@ -34,6 +34,7 @@ ENTRY_KEYS = (
     "speakers_saturated",
     "crosstalk_seconds",
     "dead_air_seconds",
+    "clipped_ratio",
     UNMIXED_KEY,
     "recording_id",
     "rttm_filepath",

@@ -8,6 +8,7 @@ import numpy as np
 
 from beam_curator.audio import AudioInfo, AudioReader, MixMeter, Resampler, mix_channels
 from beam_curator.audio_formats import Channels
+from beam_curator.diarization.clipping import ClippingMeter, full_scale_of
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
@@ -58,7 +59,9 @@ def measured_channels(reader: AudioReader, first: int, stop: int) -> MixMeter:
     return meter
 
 
-def heard_pieces(reader: AudioReader, first: int, stop: int, channels: Channels = "mix") -> Iterator[Floats]:
+def heard_pieces(
+    reader: AudioReader, first: int, stop: int, channels: Channels = "mix", clipping: ClippingMeter | None = None
+) -> Iterator[Floats]:
     """Read samples `[first, stop)` as a model hears them.
 
     Memory is flat. Put together, the pieces are the whole span, mixed and resampled at once, bit for bit.
@@ -68,6 +71,7 @@ def heard_pieces(reader: AudioReader, first: int, stop: int, channels: Channels 
       first: first sample.
       stop: sample behind the last one.
       channels: "mix" for their mean, or the number of one.
+      clipping: counts what is clipped in these channels, as they are in the recording.
 
     Yields:
       float32 [n_samples] at 16 kHz; `PIECE_SECONDS` long but for the last one, which may be empty where no other is.
@@ -77,12 +81,15 @@ def heard_pieces(reader: AudioReader, first: int, stop: int, channels: Channels 
     """
     rate = reader.info.sample_rate
     resampler = Resampler(rate, MODEL_SAMPLE_RATE, n_channels=1)
-    size = PIECE_SECONDS * MODEL_SAMPLE_RATE
+    size, full_scale = PIECE_SECONDS * MODEL_SAMPLE_RATE, full_scale_of(reader.info.codec)
     held: list[Floats] = []
     n_held, read = 0, first
     for samples in reader.pieces(first, stop, piece_samples=PIECE_SECONDS * rate):
         read += len(samples)
-        made = resampler.resample(mix_channels(samples, channels), last=read == stop)[:, 0]
+        mixed = mix_channels(samples, channels)
+        if clipping is not None:
+            clipping.add(samples if channels == "mix" else mixed, full_scale)
+        made = resampler.resample(mixed, last=read == stop)[:, 0]
         held.append(made)
         n_held += len(made)
         while n_held > size:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_curator.diarization.clipping import NOT_HEARD, Clipped
 from beam_curator.diarization.models import Floats
 from beam_curator.intervals import Seconds, Span
 
@@ -39,6 +40,7 @@ class Probabilities:
         where there are no frames.
       model: which one said it; None where that is not told.
       dead_air: stretches in seconds where nothing moves; a handler of your own may leave it out.
+      clipped: how much of the sound is clipped; a handler of your own may leave it out.
     """
 
     frames: Floats
@@ -46,6 +48,7 @@ class Probabilities:
     encoder_frames: NDArray[np.float16] | None = None
     model: ModelIdentity | None = None
     dead_air: tuple[Span, ...] = ()
+    clipped: Clipped = NOT_HEARD
 
     @property
     def n_speakers(self) -> int:

@@ -30,6 +30,7 @@ class EntryFacts:
       saturated: all speakers that the model has slots for talk: there may be more.
       bandwidths: of each turn, Hz; None where they were not asked for.
       dead_air: seconds of turns that were left out as nothing moves there.
+      clipped_ratio: share of the samples heard that are clipped; None where there are none.
       rttm: name of the .rttm file below the output; None where none was written.
       files: all files of the recording.
       unmixed: the channel that was heard in place of the mean, which loses sound; None where the mean was.
@@ -44,6 +45,7 @@ class EntryFacts:
     saturated: bool
     bandwidths: tuple[int, ...] | None = None
     dead_air: Seconds = 0.0
+    clipped_ratio: float | None = None
     rttm: str | None = None
     files: tuple[WrittenFile, ...] = ()
     crosstalk: Seconds | None = None
@@ -93,9 +95,10 @@ def diarized_entry(
 
 
 def _findings(facts: EntryFacts) -> dict[str, Any]:
-    """Return what was noticed of the sound, where there was something to notice."""
+    """Return notes on the sound, of which most recordings have none."""
     found = {
         "dead_air_seconds": facts.dead_air or None,
+        "clipped_ratio": facts.clipped_ratio,
         "crosstalk_seconds": facts.crosstalk,
         UNMIXED_KEY: facts.unmixed,
     }

@@ -49,6 +49,8 @@ def count_entry(row: dict[str, Any]) -> Iterator[Count]:
         yield "crosstalk_us", round(row["crosstalk_seconds"] * 1e6)
     if "dead_air_seconds" in row:
         yield "dead_air_us", microseconds(row["dead_air_seconds"])
+    if "clipped_ratio" in row:
+        yield "clipped", 1
     if UNMIXED_KEY in row:
         yield "unmixed", 1
     if row["speakers_saturated"]:

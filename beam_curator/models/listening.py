@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_curator.diarization.batches import plan_batches
+from beam_curator.diarization.clipping import NOT_HEARD, Clipped
 from beam_curator.diarization.diarize_rules import InferenceOptions
 from beam_curator.diarization.models import Backend, Encoded, Floats, OutOfMemoryError
 from beam_curator.diarization.sortformer_offline import OfflineSortformer
@@ -31,11 +32,13 @@ class Heard(NamedTuple):
       probabilities: float32 [n_frames, n_speakers].
       frames: of the encoder; None where they are not kept, and where there are none.
       dead_air: stretches in seconds where nothing moves.
+      clipped: how much of the sound is clipped.
     """
 
     probabilities: Floats
     frames: Frames | None = None
     dead_air: tuple[Span, ...] = ()
+    clipped: Clipped = NOT_HEARD
 
 
 Samples = Floats | EntryError
@@ -134,7 +137,7 @@ def _result(found: Encoded | Exception, pieces: PiecesAhead) -> Heard | EntryErr
     if isinstance(found, Exception):
         return failed(found)
     frames = halved(found.frames) if found.frames is not None else None
-    return Heard(found.probabilities, frames, pieces.dead_air())
+    return Heard(found.probabilities, frames, pieces.dead_air(), pieces.clipped())
 
 
 def halved(frames: Floats) -> Frames:
@@ -222,7 +225,7 @@ class _Stream:
 
     def finish(self) -> None:
         frames = np.concatenate(self.frames) if self.frames else None
-        self.result = Heard(np.concatenate(self.decided), frames, self.pieces.dead_air())
+        self.result = Heard(np.concatenate(self.decided), frames, self.pieces.dead_air(), self.pieces.clipped())
         self.decided, self.frames = [], []
 
     def fail(self, err: Exception) -> None:

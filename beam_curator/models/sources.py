@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_curator.audio_formats import Channels
+from beam_curator.diarization.clipping import Clipped, ClippingMeter
 from beam_curator.diarization.dead_air import DeadAirMeter
 from beam_curator.diarization.hearing import PIECE_SECONDS, heard_pieces
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
@@ -64,8 +65,11 @@ class RecordingSource:
         """How long it is."""
         return (self.stop - self.first) / self.sample_rate
 
-    def pieces(self) -> Iterator[Floats]:
+    def pieces(self, clipping: ClippingMeter | None = None) -> Iterator[Floats]:
         """Decode it.
+
+        Args:
+          clipping: counts what is clipped.
 
         Yields:
           float32 [n_samples] at 16 kHz.
@@ -74,7 +78,7 @@ class RecordingSource:
           EntryError: it is not there any more, has changed, or is damaged.
         """
         with open_recording(self.name, self.allowed_root, self.version) as reader:
-            yield from heard_pieces(reader, self.first, self.stop, self.channels)
+            yield from heard_pieces(reader, self.first, self.stop, self.channels, clipping)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,6 +140,7 @@ class PiecesAhead:
         self._closed = threading.Event()
         self._next: Floats | None = None
         self._dead_air = DeadAirMeter()
+        self._clipping = ClippingMeter()
         # a daemon: a decoder that hangs must not keep the process alive
         self._thread = threading.Thread(target=self._fill, args=(source,), name="beam_curator_decode", daemon=True)
         self._thread.start()
@@ -163,6 +168,10 @@ class PiecesAhead:
         """Return the dead air among all pieces, in seconds, once the last one is taken."""
         return self._dead_air.spans()
 
+    def clipped(self) -> Clipped:
+        """Return the clipped sound of a recording, once the last piece is taken; that of other sources is not counted."""
+        return self._clipping.clipped
+
     def wait_longer(self, seconds: float) -> None:
         """Put the deadline off by the time spent waiting for others."""
         if self._deadline is not None:
@@ -178,7 +187,8 @@ class PiecesAhead:
 
     def _fill(self, source: Source) -> None:
         try:
-            for piece in source.pieces():
+            pieces = source.pieces(self._clipping) if isinstance(source, RecordingSource) else source.pieces()
+            for piece in pieces:
                 if not self._put(piece):
                     return
             self._put(None)

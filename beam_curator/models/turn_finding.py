@@ -8,6 +8,7 @@ from beam_curator.audio import mix_channels
 from beam_curator.clips.cutting import readable
 from beam_curator.diarization.bandwidth import BandwidthMeter
 from beam_curator.diarization.channel_turns import joined_channels, named_by_channel, turns_on
+from beam_curator.diarization.clipping import clipped_ratio
 from beam_curator.diarization.crosstalk import LevelMeter, seconds_of, without_crosstalk
 from beam_curator.diarization.dead_air import without_dead_air
 from beam_curator.diarization.diarize_rules import DiarizeRules
@@ -73,6 +74,7 @@ class Diarized:
       embeddings: of speakers and turns; None where they were not asked for, and before another model makes them.
       crosstalk: seconds of turns that were left to a louder channel; None where channels were not heard one by one.
       dead_air: seconds of turns that were left out as nothing moves there.
+      clipped_ratio: share of the samples heard that are clipped; None where there are none.
     """
 
     ready: Ready
@@ -82,6 +84,7 @@ class Diarized:
     embeddings: SpeakerEmbeddings | None = None
     crosstalk: Seconds | None = None
     dead_air: Seconds = 0.0
+    clipped_ratio: float | None = None
 
     @property
     def streams(self) -> "tuple[Diarized, ...]":
@@ -141,11 +144,10 @@ def diarized_of(
     """
     streams = _streams_of(ready, heard if isinstance(heard, Sequence) else (heard,))
     found = _all_turns(streams, turns, of_several=bool(ready.split))
-    dead_air = 0.0
+    dead_air, crosstalk = 0.0, None
     if rules.dead_air_gate and any(stream.heard.dead_air for stream in streams):
         ungated, found = found, _all_turns([each.gated() for each in streams], turns, of_several=bool(ready.split))
         dead_air = round(max(0.0, seconds_of(ungated) - seconds_of(found)), 6)
-    crosstalk = None
     if ready.split:
         with timed("crosstalk"):
             kept = _without_crosstalk(ready, found)
@@ -166,6 +168,7 @@ def diarized_of(
         embeddings=embeddings,
         crosstalk=crosstalk,
         dead_air=dead_air,
+        clipped_ratio=clipped_ratio([stream.heard.clipped for stream in streams]),
     )
 
 

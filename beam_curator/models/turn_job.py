@@ -177,6 +177,7 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
             saturated=diarized.saturated,
             bandwidths=diarized.bandwidths,
             dead_air=diarized.dead_air,
+            clipped_ratio=diarized.clipped_ratio,
             rttm=files[0].name if self._rules.rttm_out_dir else None,
             files=tuple(file.written for file in files) if self._rules.rttm_out_dir else (),
             crosstalk=diarized.crosstalk,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from beam_curator.audio import encode_audio
 from tests.fakes_models import write_band_model
-from tests.manifests import failures_in, lines_in, run, speech
+from tests.manifests import failures_in, lines_in, manifest_of, run, speech
 from tests.transforms.clips.clip_sets import clip_names, clip_rows, extract, piece, samples_in, write_rows
 from tests.transforms.diarization.calls import call_of
 from tests.transforms.diarization.turn_sets import diarize, entries_in
@@ -56,6 +57,27 @@ def test_a_model_hears_the_same(folder: Path, model: Path, tmp_path: Path, chann
     own = {"audio_filepath", "recording_id", "rttm_filepath", "files", "_origin"}
     assert {key: found[key] for key in found.keys() - own} == {key: expected[key] for key in expected.keys() - own}
     assert (tmp_path / "files" / "rttm" / "call_ch0+1.rttm").exists()
+
+
+def test_clipped_sound_is_counted_in_the_channels_that_are_heard(model: Path, tmp_path: Path) -> None:
+    call = call_of(RATE)
+    found: dict[tuple[int, str], float | None] = {}
+    for gain in (1, 30):
+        loud = np.clip(call * np.float32([1, gain]), -1, 1)
+        for channel, name in enumerate(FILES):
+            (tmp_path / name).write_bytes(encode_audio(loud[:, [channel]], RATE, "flac"))
+        manifest = write_rows(tmp_path / "m.jsonl", [{"audio_filepath": FILES}])
+        for channels in ("mix", "split", "0", "1"):
+            out = diarize(manifest, tmp_path / f"{gain}_{channels}", "--channels", channels, model=model)
+            entry = entries_in(out)[0]
+            found[gain, channels] = entry.get("clipped_ratio")
+            assert manifest_of(out)["counts"].get("diarize.clipped", 0) == int("clipped_ratio" in entry)
+    runs = groupby(np.clip(samples_in(tmp_path / FILES[1])[:, 0], -32767 / 32768, 1).tolist())
+    lengths = [len(list(run)) for level, run in runs if abs(level) >= 32767 / 32768]
+    n_clipped, n_samples = sum(length for length in lengths if length >= 3), len(call)
+    alone, half = (float(f"{n_clipped / n / n_samples:.6g}") for n in (1, 2))
+    assert alone > 0.01
+    assert found == dict.fromkeys(found) | {(30, "mix"): half, (30, "split"): half, (30, "1"): alone}
 
 
 def test_a_row_may_name_a_channel_and_tables_have_the_list_as_text(folder: Path, model: Path, tmp_path: Path) -> None:

@@ -193,6 +193,11 @@ class DiarizeJob(Job):
             hints.append(
                 f"{dead_air:,.1f} s of turns were left out, as nothing moves there; --no-dead-air-gate keeps them."
             )
+        if counts["diarize.clipped"]:
+            hints.append(
+                f"{number_of(counts['diarize.clipped'], 'recordings')} with clipped samples, three or more in a row at "
+                "full scale: clipped_ratio of the row says how many."
+            )
         if n_saturated:
             hints.append(
                 f"{number_of(n_saturated, 'recordings')} with speech from as many speakers as the model can tell apart "

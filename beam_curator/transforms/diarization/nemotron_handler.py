@@ -113,4 +113,6 @@ class NemotronModelHandler(RecordingHandler[Waveform, NemotronModel]):
 
 
 def _result(found: Samples, pieces: PiecesAhead) -> Probabilities | EntryError:
-    return found if isinstance(found, EntryError) else Probabilities(found, FRAME_STEP, dead_air=pieces.dead_air())
+    if isinstance(found, EntryError):
+        return found
+    return Probabilities(found, FRAME_STEP, dead_air=pieces.dead_air(), clipped=pieces.clipped())

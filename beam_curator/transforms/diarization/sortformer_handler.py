@@ -105,7 +105,9 @@ class SortformerModelHandler(RecordingHandler[Waveform, SortformerModel]):
                 example=item,
                 inference=found
                 if isinstance(found, EntryError)
-                else Probabilities(found.probabilities, frame_step, found.frames, made_by, found.dead_air),
+                else Probabilities(
+                    found.probabilities, frame_step, found.frames, made_by, found.dead_air, found.clipped
+                ),
                 model_id=self._model.model_path or self._model.model_name,
             )
             for item, found in zip(batch, heard, strict=True)

@@ -110,6 +110,10 @@ def test_a_plan_names_the_files_and_the_latency(arguments: tuple[str, ...], late
         ({"diarize.turns": 3, "diarize.silent": 3}, "No recording has a turn: look whether they hold speech"),
         ({"diarize.turns": 3, "diarize.crosstalk_us": 1_600_000}, "1.6 s of turns were the same speech as on a louder"),
         (
+            {"diarize.clipped": 2},
+            "2 recordings with clipped samples, three or more in a row at full scale: clipped_ratio of the row says",
+        ),
+        (
             {"diarize.dead_air_us": 2_500_000},
             "2.5 s of turns were left out, as nothing moves there; --no-dead-air-gate",
         ),
