@@ -29,13 +29,13 @@ _LISTS = frozenset(
 """What jobs put into entries besides single values; left out of the row of a single bad piece."""
 
 _ABOUT_THE_ENTRY = frozenset(
-    {"audio_filepath", "audio_sample_rate", "duration", "text", "speaker_id"}
+    {"audio_filepath", "audio_sample_rate", "offset", "duration", "text", "speaker_id"}
     | {"original_file", "original_start_ms", "original_end_ms", "duration_ms", "speaking_duration"}
     | {"truncation_events", "total_dur_window", "filtered_dur", "manifest_filepath", "swift_filepath"}
 )
 """Single values of an entry that are true of the whole recording only: clips do not inherit them."""
 
-_ABOUT_THE_ROW = (_ABOUT_THE_ENTRY | {"offset", "shard_id", "turns"}) - {"text", "speaker_id"}
+_ABOUT_THE_ROW = (_ABOUT_THE_ENTRY | {"shard_id", "turns"}) - {"text", "speaker_id"}
 """Keys of a NeMo manifest's row that do not hold for its piece, once that is a file of its own."""
 
 _ABOUT_THE_ITEM = frozenset({"start", "end", "speaker", "speaker_id", "text", "metrics", "words", "cut_words"})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from beam_curator.diarization.rttm import LineError, RttmTurn, parse_rttm, unescape_field
@@ -46,17 +46,14 @@ class RttmRecording:
 
     def failure(self, error: EntryError, *, stage: str, source: str) -> Failure:
         """Return the dead letter of the recording, with its lines."""
-        text = b"\n".join(line.raw for line in self.lines)
-        return Failure(
-            code=error.code,
-            stage=stage,
-            source=source,
-            offset=self.offset,
-            message=error.message,
-            cure=error.cure,
-            payload=beginning_of(text),
-            payload_truncated=len(text) > PAYLOAD_BYTES,
-        )
+        return failure_of_lines(self.lines, error, stage=stage, source=source)
+
+
+def failure_of_lines(lines: Sequence[Line], error: EntryError, *, stage: str, source: str) -> Failure:
+    """Return the dead letter of lines that make one row, at the place of the first."""
+    text, begin = b"\n".join(line.raw for line in lines), lines[0].offset
+    failure = Failure.from_error(error, stage=stage, source=source, offset=begin, payload=beginning_of(text))
+    return replace(failure, payload_truncated=len(text) > PAYLOAD_BYTES)
 
 
 def recordings_of_rttm(lines: Iterable[Line]) -> list[RttmRecording]:

@@ -17,7 +17,7 @@ from beam_curator.clips.tables import (
 from beam_curator.entries.json_lines import is_object
 from beam_curator.files import atomic_files, storage
 from beam_curator.files.atomic_files import AtomicFile
-from beam_curator.files.listing import list_inputs, with_form
+from beam_curator.files.listing import list_inputs, with_forms
 from beam_curator.files.manifest_files import read_rows
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Shard
@@ -136,7 +136,7 @@ def write_combined(target: OutputTarget, directories: Sequence[str], audio_root:
 
 def _lines_of(directories: Sequence[str], rttm: RttmReading) -> Iterator[bytes]:
     files, _ = list_inputs(directories)
-    for ref in plan_blocks([with_form(file) for file in files]):
+    for ref in plan_blocks(with_forms(files)):
         for item in read_rows(ref, MAX_LINE_BYTES, rttm):
             for line in item.lines if isinstance(item, LineBlock) else ():
                 if is_object(line.raw):

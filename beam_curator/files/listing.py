@@ -29,6 +29,8 @@ MANIFEST_EXTENSIONS = (*EXTENSIONS, RTTM_EXTENSION)
 """Of the files that a job reads as manifests."""
 
 _KINDS_SAID = 8
+_HEAD_BYTES = 4096
+"""Of a manifest, enough to see the keys of its first row."""
 
 
 @runtime_checkable  # Beam checks arguments of steps
@@ -75,6 +77,7 @@ def list_inputs(
 
 
 def _listed(found: Sequence[InputFile], keep_duplicates: bool) -> tuple[list[InputFile], list[str]]:
+    _refuse_supervisions_alone(found)
     times = Counter(file.place for file in found)
     repeated = sorted(place for place, n in times.items() if n > 1)
     seen: Counter[str] = Counter()
@@ -154,6 +157,49 @@ def with_form(file: InputFile) -> InputFile:
             return replace(file, form=sniff_form(file.name, stream.read(CHUNK_BYTES)))
     except (OSError, *storage.DAMAGED):
         return file
+
+
+def with_forms(files: Sequence[InputFile]) -> list[InputFile]:
+    """Tell the form of each file; supervisions of Lhotse stand for their recordings, too, which have no rows then."""
+    names = {file.name for file in files}
+    partners = {name: partner for name in names if (partner := recordings_beside(name)) in names}
+    pairs = {name: partner for name, partner in partners.items() if _holds_supervisions(name)}
+    return [
+        replace(file, form="supervisions") if file.name in pairs else with_form(file)
+        for file in files
+        if file.name not in pairs.values()
+    ]
+
+
+def recordings_beside(name: str) -> str | None:
+    """Return the manifest of recordings that goes with one of supervisions by its name, as Lhotse names them.
+
+    Example:
+      >>> recordings_beside("x/ami_supervisions_dev.jsonl.gz"), recordings_beside("x/cuts.jsonl.gz")
+      ('x/ami_recordings_dev.jsonl.gz', None)
+    """
+    folder, slash, file = name.rpartition("/")
+    is_named_so = "supervisions" in file and file.lower().endswith(EXTENSIONS)
+    return f"{folder}{slash}{file.replace('supervisions', 'recordings')}" if is_named_so else None
+
+
+def _holds_supervisions(name: str) -> bool:
+    try:
+        with storage.open_text(name) as stream:
+            head = stream.read(_HEAD_BYTES)
+    except (OSError, *storage.DAMAGED):
+        return False
+    return all(f'"{key}"'.encode() in head for key in ("recording_id", "start", "duration"))
+
+
+def _refuse_supervisions_alone(files: Sequence[InputFile]) -> None:
+    names = {file.name for file in files}
+    for name in sorted(names):
+        partner = recordings_beside(name)
+        if partner is not None and partner not in names and _holds_supervisions(name):
+            raise NoInputError(
+                f"{name} holds supervisions of Lhotse without their recordings: give {partner}, too, or cuts"
+            )
 
 
 def _files_of(given: str, extensions: tuple[str, ...], left_out: Counter[str]) -> list[InputFile]:

@@ -1,15 +1,17 @@
 """Manifests as files: their rows in blocks, and their hashes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from beam_curator.failures import Failure, FailureCode
 from beam_curator.files import storage
+from beam_curator.files.lhotse_manifests import lhotse_rows, supervision_rows
 from beam_curator.files.rttm_manifests import RttmReading, rttm_rows
 from beam_curator.sets.blocks import (
     BlockRef,
     InputFile,
     LineBlock,
+    Rows,
     read_parts,
 )
 from beam_curator.sets.output_set import InputRecord
@@ -42,7 +44,7 @@ def read_rows(ref: BlockRef, max_line_bytes: int, rttm: RttmReading = RttmReadin
                 ref,
                 compressed=compressed,
                 max_line_bytes=max_line_bytes,
-                entries_of=partial(rttm_rows, source=ref.source, reading=rttm),
+                entries_of=_entries_of(ref, max_line_bytes, rttm),
             )
             for item in parts:
                 if isinstance(item, LineBlock):
@@ -58,6 +60,14 @@ def read_rows(ref: BlockRef, max_line_bytes: int, rttm: RttmReading = RttmReadin
     except OSError as err:
         cure = "check that it is a file and that you may read it"
         yield _file_failure(FailureCode.NOT_READABLE, ref, behind, f"the file cannot be read: {err}", cure)
+
+
+def _entries_of(ref: BlockRef, max_line_bytes: int, rttm: RttmReading) -> Callable[[Rows], Rows]:
+    if ref.form == "rttm":
+        return partial(rttm_rows, source=ref.source, reading=rttm)
+    if ref.form == "supervisions":
+        return partial(supervision_rows, source=ref.source, max_line_bytes=max_line_bytes)
+    return partial(lhotse_rows, source=ref.source)
 
 
 def _file_failure(code: FailureCode, ref: BlockRef, offset: int, message: str, cure: str) -> Failure:

@@ -19,7 +19,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_curator.files import atomic_files, storage
-from beam_curator.files.listing import with_form
+from beam_curator.files.listing import with_forms
 from beam_curator.files.manifest_files import read_rows
 from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.runners import cli, exit_codes
@@ -103,9 +103,9 @@ def _repeated(job: WindowsJob, factor: int) -> Iterator[tuple[str, int]]:
         path = os.path.join(directory, "manifest.jsonl")
         with open(path, "wb") as target:
             for _ in range(factor):
-                for file in files:
+                for file in with_forms(files):
                     try:
-                        _append(with_form(file), target, job.options["input"])
+                        _append(file, target, job.options["input"])
                     except (OSError, *storage.DAMAGED) as err:
                         raise UsageError(f"{file.name} cannot be read: {err}") from err
         yield path, os.path.getsize(path)
@@ -117,7 +117,7 @@ def _append(file: InputFile, target: Any, reading: InputOptions) -> None:
             text = source.read(MAX_DOCUMENT_BYTES)
         target.writelines(line.raw.replace(b"\n", b" ") + b"\n" for line in split_document(text))
         return
-    if file.form == "rttm":
+    if file.form in ("rttm", "supervisions"):
         for ref in plan_blocks([file]):
             for item in read_rows(ref, reading.max_line_bytes, RttmReading.for_windows(reading)):
                 target.writelines(line.raw + b"\n" for line in (item.lines if isinstance(item, LineBlock) else ()))

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from beam_curator.files.listing import with_form
+from beam_curator.files.listing import with_forms
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.stages import number_of
 from beam_curator.sets.blocks import InputFile, plan_blocks
@@ -18,7 +18,7 @@ _SHOWN = 20
 
 def plan_text(job: Job, files: Sequence[InputFile]) -> str:
     """Return the plan of a job: the files that would be read and written, the engine and the options."""
-    blocks = plan_blocks([with_form(file) for file in files])
+    blocks = plan_blocks(with_forms(files))
     n_bytes = sum(file.size for file in files)
     n_files, n_blocks = number_of(len(files), "files"), number_of(len(blocks), "blocks")
     lines = [f"Would read {n_files}, {n_bytes:,} bytes, in {n_blocks}:"]

@@ -25,7 +25,7 @@ MAX_LINES_A_PART = 1 << 18
 """Lines as short as this makes them take far more room as records than as bytes."""
 MAX_DOCUMENT_BYTES = 256 << 20
 
-Form = Literal["lines", "document", "rttm"]
+Form = Literal["lines", "document", "rttm", "supervisions"]
 
 Position = tuple[int, int, int]
 """Where a row stands among all: ordinal and part of its block, and its byte offset."""
@@ -68,7 +68,7 @@ class BlockRef:
       n_blocks: number of blocks of the job.
       start: first byte of the range.
       stop: byte after the range; lines that begin before it belong to the block.
-      form: lines, one JSON document (an object or an array of objects), or RTTM.
+      form: lines, one JSON document (an object or an array of objects), RTTM, or supervisions of Lhotse.
     """
 
     source: str
@@ -176,7 +176,7 @@ def read_parts(
       ref: which part of it.
       compressed: read from the beginning to the end instead of a byte range.
       max_line_bytes: longer lines become failures, and are never held whole.
-      entries_of: makes rows of the lines of an RTTM.
+      entries_of: makes rows of the lines, of an RTTM for example.
 
     Yields:
       Parts with all their lines, in order, and a failure for each too long line; also before the stream raises.
@@ -185,7 +185,7 @@ def read_parts(
     lines: list[Line] = []
     n_bytes = part = 0
     try:
-        for row in entries_of(rows) if ref.form == "rttm" else rows:
+        for row in entries_of(rows):
             if isinstance(row, Failure):
                 yield row
                 continue
@@ -204,9 +204,9 @@ def read_parts(
 
 
 def _rows(stream: BinaryIO, ref: BlockRef, max_line_bytes: int, *, compressed: bool) -> Rows:
-    if ref.form == "document":
+    if ref.form == "document" or (ref.form == "supervisions" and ".jsonl" not in ref.source.lower()):
         return _document_rows(stream, ref, max_line_bytes)
-    if compressed or ref.form == "rttm":
+    if compressed or ref.form in ("rttm", "supervisions"):
         return _lines(stream, ref, 0, None, max_line_bytes)
     return _range_lines(stream, ref, max_line_bytes)
 

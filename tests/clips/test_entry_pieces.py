@@ -241,3 +241,18 @@ def test_what_comes_out_can_be_cut_again() -> None:
 )
 def test_milliseconds_are_whole_where_they_can_be(seconds: float, expected: str) -> None:
     assert repr(milliseconds(seconds)) == expected
+
+
+def test_a_clip_is_not_at_the_offset_of_its_entry() -> None:
+    entry = {
+        "audio_filepath": "a.wav",
+        "offset": 1.5,
+        "duration": 9,
+        "lang": "de",
+        "segments": [{"start": 2, "end": 3}],
+    }
+    [request] = requests_of_row(entry, "segments")
+    assert isinstance(request, ClipRequest)
+    assert request.fields == {
+        "original_file": "a.wav", "original_start_ms": 2000, "original_end_ms": 3000, "duration": 1, "lang": "de"
+    }  # fmt: skip

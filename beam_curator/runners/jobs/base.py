@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from beam_curator.files import storage
-from beam_curator.files.listing import Lister, NoInputError, list_inputs, said_left_out, with_form
+from beam_curator.files.listing import Lister, NoInputError, list_inputs, said_left_out, with_forms
 from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.runners.cores import worker_processes
@@ -58,7 +58,7 @@ class Job(ABC):
         """Return the job with the number of worker processes that `--jobs auto` stands for with these inputs."""
         if self.run.jobs != AUTO or self.engine.name != "direct" or not self.shares_cores:
             return self
-        run = replace(self.run, jobs=str(worker_processes(len(plan_blocks([with_form(file) for file in files])))))
+        run = replace(self.run, jobs=str(worker_processes(len(plan_blocks(with_forms(files))))))
         return replace(self, options=self.options | {"run": run})
 
     def target(self) -> OutputTarget:

@@ -19,7 +19,7 @@ from beam_curator.failures import EntryError
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.jobs.clip_job import failure_of, row_of
-from beam_curator.files.listing import list_inputs, with_form
+from beam_curator.files.listing import list_inputs, with_forms
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartWriter
 from beam_curator.files.tar_shards import TarShard
@@ -94,7 +94,7 @@ class PackClips(beam.PTransform[PCollection[AskedClips], PackedClips]):
 def _list_shards(_: None, inputs: tuple[str, ...], n_shards: int, keep_duplicates: bool) -> Iterator[tuple[int, bool]]:
     if not n_shards:
         files, _repeated = list_inputs(inputs, keep_duplicates=keep_duplicates)
-        n_shards = len(plan_blocks([with_form(file) for file in files]))
+        n_shards = len(plan_blocks(with_forms(files)))
     for number in range(n_shards):
         yield number, True
 

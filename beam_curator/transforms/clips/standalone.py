@@ -13,7 +13,7 @@ from beam_curator.entries.json_lines import parse_object
 from beam_curator.failures import EntryError
 from beam_curator.files import storage
 from beam_curator.files.clip_index import SUMMARY_NAME
-from beam_curator.files.listing import list_inputs, with_form
+from beam_curator.files.listing import list_inputs, with_forms
 from beam_curator.files.manifest_files import read_rows
 from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock, plan_blocks
 from beam_curator.transforms.clips.extract_clips import ExtractClips
@@ -38,7 +38,7 @@ def load_manifests(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """
     rows = []
     files, _ = list_inputs([os.fspath(path)])
-    for ref in plan_blocks([with_form(file) for file in files]):
+    for ref in plan_blocks(with_forms(files)):
         for item in read_rows(ref, MAX_LINE_BYTES):
             for line in item.lines if isinstance(item, LineBlock) else ():
                 try:

@@ -8,7 +8,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
 from beam_curator.failures import Failure
-from beam_curator.files.listing import Lister, list_inputs, with_form
+from beam_curator.files.listing import Lister, list_inputs, with_forms
 from beam_curator.files.manifest_files import FILE_STAGE, hash_input, paths_of, read_rows
 from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import (
@@ -102,7 +102,7 @@ def _blocks(
     _: None, inputs: tuple[str, ...], keep_duplicates: bool, block_bytes: int, list_files: Lister
 ) -> Iterable[BlockRef]:
     files, _repeated = list_files(inputs, keep_duplicates=keep_duplicates)
-    return plan_blocks([with_form(file) for file in files], block_bytes)
+    return plan_blocks(with_forms(files), block_bytes)
 
 
 def read_block(
