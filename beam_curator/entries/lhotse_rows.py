@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from beam_curator.entries.channel_key import CHANNEL_KEY
+from beam_curator.entries.entry import MAX_SECONDS
 from beam_curator.entries.json_lines import kind_of
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
@@ -66,23 +67,22 @@ def entry_of_supervisions(recording: Row, supervisions: Sequence[Row]) -> dict[s
 
 
 def _entry_of_cut(cut: Row) -> dict[str, Any]:
-    recording, supervisions = cut.get("recording"), cut.get("supervisions", [])
+    recording = cut.get("recording")
     if not isinstance(recording, dict):
         raise _refusal("the cut has no recording, only features", "make cuts with CutSet.from_manifests(recordings=…)")
-    if not isinstance(supervisions, list) or not all(isinstance(each, dict) for each in supervisions):
-        raise _refusal("supervisions of the cut are no array of objects", _WRITE)
     heard = _channels(cut.get(CHANNEL_KEY))
     files, channels = _files_of(recording, heard)
     start, duration = _number(cut, "start"), _number(cut, "duration")
     end = round(start + duration, _DIGITS)
     entry = _recording_fields(recording, files) | {"offset": start}
-    if start > 0 or end < _number(recording, "duration") - 1 / _number(recording, "sampling_rate"):
+    if start > 0 or (_number(recording, "duration") - end) * entry["audio_sample_rate"] > 1:
         entry["duration"] = duration
     if len(heard) == 1 and len(channels) > 1:
         entry[CHANNEL_KEY] = channels.index(heard[0])
     elif heard and set(heard) != set(channels):
         raise _refusal(f"the cut has channels {heard} of {channels}", "cut one channel, or all channels of the file")
-    segments = _segments(supervisions, channels if len(heard) > 1 else [], offset=start, end=end)
+    shared = channels if len(heard) > 1 else []
+    segments = _segments(_objects(cut, "supervisions"), shared, offset=start, end=end)
     return {key: value for key, value in cut.items() if key not in _OF_A_CUT} | entry | {"segments": segments}
 
 
@@ -101,9 +101,7 @@ def _files_of(recording: Row, heard: Collection[int]) -> tuple[str | list[str], 
     """
     if recording.get("transforms"):
         raise _refusal("the recording has transforms: its file holds other samples, or times", _SAVE)
-    sources = recording.get("sources")
-    if not isinstance(sources, list) or not all(isinstance(each, dict) for each in sources):
-        raise _refusal("sources of the recording are no array of objects", _WRITE)
+    sources = _objects(recording, "sources")
     chosen = [each for each in sources if not heard or set(heard) & set(_channels(each.get("channels")))]
     channels = [channel for each in chosen for channel in _channels(each.get("channels"))]
     if not chosen or not set(heard) <= set(channels):
@@ -116,6 +114,13 @@ def _files_of(recording: Row, heard: Collection[int]) -> tuple[str | list[str], 
             raise EntryError(FailureCode.SCHEME_NOT_ALLOWED, problem, _SAVE)
     paths = [each["source"] for each in chosen]
     return (paths[0] if len(paths) == 1 else paths), channels
+
+
+def _objects(fields: Row, key: str) -> list[Row]:
+    listed = fields.get(key, [])
+    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+        raise _refusal(f"{key} is {kind_of(listed)}, expected an array of objects", _WRITE)
+    return listed
 
 
 def _channels(value: Any) -> list[int]:
@@ -154,9 +159,11 @@ def _segment(supervision: Row, offset: Seconds, cut_end: Seconds | None) -> dict
 
 def _words(supervision: Row) -> list[dict[str, Any]]:
     """Return the words of a supervision, in either form that Lhotse has written: arrays, and objects before 1.8."""
-    words = []
-    for item in (supervision.get("alignment") or {}).get("word") or []:
-        symbol, start, duration = [*(item.values() if isinstance(item, dict) else item), None, None, None][:3]
+    words, alignment = [], supervision.get("alignment")
+    items = alignment.get("word") if isinstance(alignment, dict) else None
+    for item in items if isinstance(items, list) else []:
+        values = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        symbol, start, duration = [*values, None, None, None][:3]
         if not isinstance(symbol, str) or not _is_number(start) or not _is_number(duration):
             raise _refusal(f"word {item!r:.60} has no times", "write words as [symbol, start, duration]")
         if symbol.strip():  # a pause
@@ -171,7 +178,7 @@ def _number(fields: Row, key: str) -> Any:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return type(value) in (int, float)
+    return type(value) in (int, float) and abs(value) <= MAX_SECONDS
 
 
 def _refusal(problem: str, cure: str) -> EntryError:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from beam_curator.entries.entry import Entry
+from beam_curator.entries.json_lines import encode
 from beam_curator.entries.lhotse_rows import entry_of_lhotse, entry_of_supervisions
 from beam_curator.failures import EntryError, FailureCode
 from tests.talks import segment, talk
@@ -144,6 +148,30 @@ def test_a_recording_is_an_entry_without_segments() -> None:
     }
 
 
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**400), 10**400) | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda item: st.lists(item, max_size=2) | st.dictionaries(st.sampled_from(["word", "type"]), item, max_size=2),
+    max_leaves=4,
+)
+PLACES: list[tuple[Any, ...]] = [("recording",), ("supervisions",), ("start",), ("duration",), ("channel",), ("type",)]
+PLACES += [("supervisions", 0, key) for key in ("start", "duration", "channel", "alignment")]
+PLACES += [("supervisions", 0, "alignment", "word"), ("supervisions", 0, "alignment", "word", 0)]
+PLACES += [("recording", key) for key in ("sources", "sampling_rate", "duration", "transforms", "id")]
+PLACES += [("recording", "sources", 0, key) for key in ("type", "channels", "source")]
+
+
+@given(st.sampled_from(PLACES), JUNK)
+def test_a_row_of_any_values_is_an_entry_or_a_failure(place: tuple[Any, ...], junk: Any) -> None:
+    row = cut(1, 2, supervision(0, 1, alignment={"word": [["so", 1.2, 0.3]]}))
+    *path, last = place
+    holder: Any = row
+    for key in path:
+        holder = holder[key]
+    holder[last] = junk
+    with suppress(EntryError):
+        encode(entry_of_lhotse(row))
+
+
 def test_a_supervision_without_times_is_a_bad_segment() -> None:
     entry = entry_of(cut(1, 5, supervision(None, 1), supervision(0, 1), {"id": "s"}))
     assert [(each["start"], each["end"]) for each in entry["segments"]] == [(1.0, 2.0), (None, None), (None, None)]
@@ -174,7 +202,7 @@ BAD_TYPE = FailureCode.BAD_TYPE
         ({"id": "m", "tracks": [], "type": "MixedCut"}, BAD_TYPE, "a MixedCut is no part of one recording"),
         ({"id": "p", "duration": 1, "type": "PaddingCut"}, BAD_TYPE, "a PaddingCut is no part"),
         (cut(0, 1, recording=None), BAD_TYPE, "the cut has no recording, only features"),
-        (cut(0, 1, supervisions="all"), BAD_TYPE, "supervisions of the cut are no array of objects"),
+        (cut(0, 1, supervisions="all"), BAD_TYPE, "supervisions is a string, expected an array of objects"),
         (cut(0, None), BAD_TYPE, "duration is null, expected a number from 0"),
         (cut(-1, 2), BAD_TYPE, "start is a number, expected a number from 0"),
         (cut(0, 1, channel="left"), BAD_TYPE, "channel is a string, expected numbers from 0"),
