@@ -169,7 +169,7 @@ class PiecesAhead:
         return self._dead_air.spans()
 
     def clipped(self) -> Clipped:
-        """Return the clipped sound of a recording, once the last piece is taken; that of other sources is not counted."""
+        """Return how much of a recording is clipped, once the last piece is taken; other sources are not measured."""
         return self._clipping.clipped
 
     def wait_longer(self, seconds: float) -> None:
