@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,6 +27,8 @@ _LISTS = frozenset(
     | {"total_dur_list_window", "total_dur_list_window_timestamps"}
 )
 """What jobs put into entries besides single values; left out of the row of a single bad piece."""
+
+_PAIRS = "total_dur_list_window_timestamps"
 
 _ABOUT_THE_ENTRY = frozenset(
     {"audio_filepath", "audio_sample_rate", "offset", "duration", "text", "speaker_id"}
@@ -113,7 +115,8 @@ def requests_of_windows(entry: Fields, path: str, keys: EntryKeys) -> list[ClipR
     A window has a `channel` where all its segments name the same one.
 
     Where windows are index ranges (layout `spans`), times come from the entry's `filtered`, which holds pairs
-    `[end, start]`, end first, one for each different window; what was said and by whom is not known then.
+    `[end, start]`, end first, one for each different window, and the channel from the windows that
+    `total_dur_list_window_timestamps` lists by such pairs; what was said and by whom is not known then.
 
     Args and errors are those of `requests_of_items`; besides, index ranges without `filtered` are an error.
     """
@@ -127,10 +130,11 @@ def requests_of_windows(entry: Fields, path: str, keys: EntryKeys) -> list[ClipR
                 "filtered_windows are index ranges, and key 'filtered' with their times is absent",
                 "keep 'filtered' in the row, or build the windows with --layout full",
             )
+        known = _windows_by_pair(entry)
         return each_alone(
             in_time_order(checked_list(entry, "filtered"), "filtered", _start_of_pair),
-            partial(_request_of_pair, path, common),
-            lambda pair: _with_only(entry, "filtered_windows", ranges[0]) | {"filtered": [pair.item]},
+            partial(_request_of_pair, path, common, known),
+            partial(_only_pair, entry, ranges[0], known),
         )
     return each_alone(
         in_time_order(windows, "filtered_windows", _start_of_window),
@@ -237,7 +241,44 @@ def _start_of_pair(pair: Any) -> float:
     return start_of(pair[::-1] if isinstance(pair, (list, tuple)) else None)
 
 
-def _request_of_pair(path: str, common: Fields, piece: Interval) -> ClipRequest:
+_Known = Mapping[tuple[Any, ...] | None, list[Fields]]
+"""Windows that say their channel, by their times as a pair."""
+
+
+def _windows_by_pair(entry: Fields) -> _Known:
+    windows, pairs = entry.get("windows"), entry.get(_PAIRS)
+    if not isinstance(windows, list) or not isinstance(pairs, list) or len(windows) != len(pairs):
+        return {}
+    known: dict[tuple[Any, ...] | None, list[Fields]] = {}
+    for window, pair in zip(windows, pairs, strict=True):
+        if isinstance(window, dict) and CHANNEL_KEY in window:
+            known.setdefault(_as_key(pair), []).append(window)
+    return known
+
+
+def _as_key(pair: Any) -> tuple[Any, ...] | None:
+    return tuple(pair) if isinstance(pair, (list, tuple)) and all(map(_is_scalar, pair)) else None
+
+
+def _only_pair(entry: Fields, a_range: Any, known: _Known, piece: Interval) -> Fields:
+    """Return the row of one pair alone, with what is known of its channel."""
+    pair, windows = piece.item, known.get(_as_key(piece.item), [])
+    channels = {"windows": windows, _PAIRS: [pair] * len(windows)} if windows else {}
+    return _with_only(entry, "filtered_windows", a_range) | {"filtered": [pair]} | channels
+
+
+def _on_channel_of(windows: list[Fields], common: Fields, where: str) -> Fields:
+    """Return the common fields with the channel of windows of the same times, or without one where they differ."""
+    channels = {channel_in(window, where) for window in windows}
+    if not channels:
+        return common
+    channel = channels.pop() if len(channels) == 1 else None
+    if channel is not None:
+        return common | {CHANNEL_KEY: channel}
+    return {key: value for key, value in common.items() if key != CHANNEL_KEY}
+
+
+def _request_of_pair(path: str, common: Fields, known: _Known, piece: Interval) -> ClipRequest:
     if not isinstance(piece.item, (list, tuple)) or len(piece.item) != 2:
         raise EntryError(
             FailureCode.BAD_TYPE, f"{piece.where} is no pair [end, start]", "write both times in seconds, end first"
@@ -245,6 +286,7 @@ def _request_of_pair(path: str, common: Fields, piece: Interval) -> ClipRequest:
     end, start = piece.item
     span = span_of({"start": start, "end": end}, piece.where)
     check_forward(*span, piece.where, "s")
+    common = _on_channel_of(known.get(_as_key(piece.item), []), common, piece.where)
     return _request(_filled(_times(path, span), common), 2, piece, span)
 
 

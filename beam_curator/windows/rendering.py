@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
 
+from beam_curator.entries.channel_key import CHANNEL_KEY
 from beam_curator.entries.entry import Entry
 from beam_curator.entries.json_lines import encode, encode_lines
 from beam_curator.entries.segment_options import BAD_SEGMENTS_KEY
 from beam_curator.intervals import Span
 from beam_curator.windows.overlap import NO_WINDOWS, overlap_fields
 from beam_curator.windows.training_windows import NOT_CUT, WindowPlan, segments_of, stats_of, truncated_segment, without
+from beam_curator.windows.window_channels import channel_text, channels_named
 from beam_curator.windows.window_rules import WindowRules
 
 Layout = Literal["full", "spans"]
@@ -49,7 +51,8 @@ def render_row(entry: Entry, plan: WindowPlan, choice: OverlapChoice, rules: Win
 
     In layout `full` the keys and values are the reference's. In layout `spans` the segments of each window are given as
     `[first, stop]`, a half-open range of indices into the entry's segments, with `cut_words` (how many words the
-    segment at `stop` keeps) where the window ends in a cut segment.
+    segment at `stop` keeps) where the window ends in a cut segment, and `channel` where segments name one: null where
+    they differ.
     """
     return b"".join(render_pieces(entry, plan, choice, rules, layout))
 
@@ -63,7 +66,7 @@ def render_pieces(
     origin: dict[str, Any] | None = None,
 ) -> list[Piece]:
     """Render a row as pieces to be written one after the other: see `render_row`; `origin` goes under `_origin`."""
-    text = _FullText(entry, plan, rules) if layout == "full" else _SpanText(entry)
+    text = _FullText(entry, plan, rules) if layout == "full" else _SpanText(entry, rules)
     windows = text.windows(plan)
     parts = _kept_fields(entry, plan, rules)
     parts["windows"] = _array(windows)
@@ -176,16 +179,26 @@ class _FullText:
 class _SpanText:
     """The same in index ranges of the row's own segments, in which bad ones count."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: Entry, rules: WindowRules) -> None:
         self._positions = entry.positions
+        are_dropped = CHANNEL_KEY in rules.drop_fields
+        self._channels = None if are_dropped else channels_named(entry.fields, entry.segments)
 
     def windows(self, plan: WindowPlan) -> list[Pieces]:
         return [
-            (b'{"segments":', *self.segments(first, stop, cut), b',"speaker_durations":[', durations, _CLOSE)
+            (
+                *(b'{"segments":', *self.segments(first, stop, cut), *self._channel(first, stop, cut)),
+                *(b',"speaker_durations":[', durations, _CLOSE),
+            )
             for first, stop, cut, durations in zip(
                 plan.firsts, plan.stops, plan.cuts, _encode_each(plan.speaker_durations), strict=True
             )
         ]
+
+    def _channel(self, first: int, stop: int, cut: int) -> Pieces:
+        if self._channels is None:
+            return ()
+        return (channel_text(self._channels[first : stop + (cut != NOT_CUT)]),)
 
     def segments(self, first: int, stop: int, cut: int) -> Pieces:
         begin = self._positions[first]

@@ -198,31 +198,68 @@ def test_lists_that_are_none_fail_the_row(key: str) -> None:
         requests_of_row(ENTRY, key)  # type: ignore[arg-type]  # one of the three
 
 
-def test_both_layouts_of_a_windows_job_are_cut_at_the_same_times() -> None:
-    segments = [
+@pytest.mark.parametrize("row_channel", [{}, {"channel": 0}, {"channel": "BBC"}])
+@pytest.mark.parametrize("truncation", [False, True])
+def test_both_layouts_of_a_windows_job_are_cut_at_the_same_times_from_the_same_channels(
+    truncation: bool, row_channel: dict[str, Any]
+) -> None:
+    segments: list[Any] = [
         {
             "start": n * 3.0,
             "end": n * 3.0 + 3.0,
             "speaker": "ab"[n % 2],
             "text": f"t{n}",
             "metrics": {"bandwidth": 8000},
+            "words": [{"word": f"t{n}", "start": n * 3.0, "end": n * 3.0 + 2}],
+            **({"channel": n // 8} if n % 5 else {}),
         }
         for n in range(20)
     ]
-    line = encode(ENTRY | {"segments": segments})
+    segments.insert(5, {"start": None, "end": 3.0})
+    line = encode(ENTRY | {"segments": segments} | row_channel)
+    target = 11.5 if truncation else 12
     rules, overlap = (
-        WindowRules(target_window_duration=12, truncation=False),
-        OverlapRules(overlap_percentage=0, target_duration=12),
+        WindowRules(target_window_duration=target, tolerance=0.05, truncation=truncation),
+        OverlapRules(overlap_percentage=0, target_duration=target),
     )
     entry = Entry.from_json(line)
     plan = plan_entry(entry, rules)
     spans = parse_object(render_row(entry, plan, choose_in_row(plan, overlap), rules, "spans"))
     full = parse_object(windows_of_line(line, rules, overlap))
     from_full, from_spans = asked(full), asked(spans)
-    assert [(r.start, r.end) for r in from_full] == [(r.start, r.end) for r in from_spans]
-    assert [(r.start, r.end) for r in from_full] == [(0, 12), (12, 24), (24, 36), (36, 48), (48, 60)]
-    assert from_full[0].fields["num_speakers"] == 2
-    assert from_full[0].fields["text"] == "t0 t1 t2 t3"
+    assert any("cut_words" in window for window in spans["filtered_windows"]) == truncation
+    assert [(r.start, r.end, r.channel) for r in from_full] == [(r.start, r.end, r.channel) for r in from_spans]
+    assert [r.fields.get("channel") for r in from_full] == [r.fields.get("channel") for r in from_spans]
+    assert len({r.channel for r in from_spans}) > 1
+    if not truncation:
+        assert [(r.start, r.end) for r in from_full] == [(0, 12), (12, 24), (24, 36), (36, 48), (48, 60)]
+        assert from_full[0].fields["num_speakers"] == 2
+        assert from_full[0].fields["text"] == "t0 t1 t2 t3"
+
+
+RANGES: dict[str, Any] = {
+    "windows": [{"segments": [0, 1], "channel": -1}, {"segments": [1, 2], "channel": 1}, {"segments": [1, 2]}],
+    "total_dur_list_window_timestamps": [[1.0, 0.0], [2.0, 1.0], [3.0, 2.0]],
+    "filtered_windows": [{"segments": [0, 1], "channel": -1}],
+    "filtered": [[1.0, 0.0], [2.0, 1.0], [3.0, 2.0], [None, 9]],
+}
+
+
+def test_a_bad_channel_fails_its_window_whose_payload_fails_again() -> None:
+    bad, *good, _ = requests_of_row(ENTRY | RANGES, "auto")
+    assert [item.channel for item in good if isinstance(item, ClipRequest)] == [1, None]
+    for _ in range(2):
+        assert isinstance(bad, BadInterval)
+        assert bad.error.message == "filtered[0].channel is -1, expected a whole number from 0"
+        [bad] = requests_of_row(bad.fields, "auto")
+
+
+@pytest.mark.parametrize(
+    "gone", [{"windows": None}, {"windows": []}, {"windows": [1, 2, 3]}, {"total_dur_list_window_timestamps": 7}]
+)
+def test_lists_that_were_changed_say_no_channel(gone: dict[str, Any]) -> None:
+    found = requests_of_row(ENTRY | RANGES | gone, "auto")
+    assert [item.channel for item in found if isinstance(item, ClipRequest)] == [None] * 3
 
 
 def test_what_comes_out_can_be_cut_again() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from beam_curator.audio import open_audio
+from beam_curator.audio import encode_audio, open_audio
 from beam_curator.export.tree import clip_uuid
 from tests.fakes_models import TONES, write_band_model
 from tests.manifests import lines_in, run
@@ -137,6 +137,28 @@ def test_windows_keep_the_channels_of_segments(turns: Path, tmp_path: Path) -> N
     assert channels == {0, 1}
     (clip, *_) = clip_rows(extract(out, tmp_path / "clips"))
     assert (clip["n_channels"], "channel" in clip) == (2, False)
+
+
+@pytest.mark.parametrize("layout", ["full", "spans"])
+def test_windows_of_one_channel_are_cut_from_it(tmp_path: Path, layout: str) -> None:
+    times = np.arange(40 * RATE) / RATE
+    tones = 0.3 * np.sin(2 * np.pi * np.stack([TONES[2] * times, TONES[3] * times], axis=1))
+    (tmp_path / "call.wav").write_bytes(encode_audio(tones.astype(np.float32), RATE, "wav"))
+    segments = [
+        {"start": n * 2.0, "end": n * 2.0 + 2, "speaker": "ab"[n % 2], "channel": n // 10, "metrics": {"bandwidth": 40}}
+        for n in range(20)
+    ]
+    entry = {"audio_filepath": "call.wav", "audio_sample_rate": RATE, "segments": segments}
+    limits = ("--min-sample-rate", "8000", "--min-bandwidth", "0", "--target-window-duration", "10", "--tolerance", "0")
+    manifest = write_rows(tmp_path / "m.jsonl", [entry])
+    flags = ("--layout", layout, "--no-truncation", *limits, "--overlap-percentage", "0")
+    assert run("windows", manifest, "--output", tmp_path / "windows", *flags) == 0
+    out = extract(tmp_path / "windows", tmp_path / "clips", "--mono", "mix")
+    found = [(row["original_start_ms"], row["channel"]) for row in clip_rows(out)]
+    assert found == [(0, 0), (10000, 0), (20000, 1), (30000, 1)]
+    for row in clip_rows(out):
+        tone = (TONES[2], TONES[3])[row["channel"]]
+        assert share_of_tone(samples_in(out / row["extracted_path"]), tone) > 0.99
 
 
 def test_the_summary_says_how_much_was_crosstalk(
