@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 from beam_curator.failures import readable_name
@@ -84,13 +84,15 @@ class Search:
 
     Args:
       extensions: endings of names, in lower case.
+      is_set: tells whether a local directory is an output set, which is found as a whole.
 
     Attributes:
       left_out: number of files by ending, or by the reason where it is another one.
     """
 
-    def __init__(self, extensions: tuple[str, ...]) -> None:
+    def __init__(self, extensions: tuple[str, ...], is_set: Callable[[str], bool] = is_output_set) -> None:
         self._extensions = extensions
+        self._is_set = is_set
         self.left_out: Counter[str] = Counter()
 
     def takes(self, name: str) -> bool:
@@ -111,7 +113,7 @@ class Search:
         yield from self._below(directory, place, (place,))
 
     def _below(self, directory: str, place: str, above: tuple[str, ...]) -> Iterator[InputFile | str]:
-        if is_output_set(directory):
+        if self._is_set(directory):
             yield directory
             return
         with os.scandir(directory) as items:

@@ -75,6 +75,25 @@ def _run_pool(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     return DONE
 
 
+def _add_sets_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "directories",
+        nargs="*",
+        default=["."],
+        metavar="DIR",
+        help="directory to search (default: the working one); of clips, sizes count those of extract",
+    )
+    parser.add_argument("--tree", action="store_true", help="show below each set those that were made from it")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
+
+
+def _run_sets(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    from beam_curator.runners.sets_command import run_sets_command
+
+    del beam_arguments
+    return run_sets_command(arguments)
+
+
 def _add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="output set to check")
 
@@ -123,6 +142,11 @@ COMMANDS = {
         )
         for name, job in JOBS.items()
     },
+    "sets": Command(
+        help="list the output sets below directories, and the sets that each was made from",
+        add_arguments=_add_sets_arguments,
+        run=_run_sets,
+    ),
     "verify": Command(
         help="check every file of an output set against its manifest",
         add_arguments=_add_verify_arguments,

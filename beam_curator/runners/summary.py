@@ -17,8 +17,12 @@ from beam_curator.sets.counting import DROP_TEXTS, NAMESPACE
 def render_table(stages: Sequence[Stage]) -> str:
     """Render the stages as a table for a terminal."""
     head = ("stage", "in", "out", "dropped", "failures", "audio", "time")
-    rows = [head, *map(_row, stages)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return table_of([head, *map(_row, stages)])
+
+
+def table_of(rows: Sequence[Sequence[str]]) -> str:
+    """Render rows of cells, the head first, as a table for a terminal."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)

@@ -37,7 +37,7 @@ class Balance:
         """
         came = sum(counts.get(name, 0) for name in self.came)
         gone = {name: counts.get(name, 0) for name in self.dropped}
-        written = {kind: _rows_of(kind, rows) for kind in self.written}
+        written = {kind: rows_of(kind, rows) for kind in self.written}
         if came != sum(gone.values()) + sum(written.values()):
             parts = ", ".join(f"{n} {name}" for name, n in (gone | written).items())
             raise UnbalancedBooksError(
@@ -46,8 +46,22 @@ class Balance:
             )
 
 
-def _rows_of(kind: str, rows: Mapping[str, int]) -> int:
+def rows_of(kind: str, rows: Mapping[str, int]) -> int:
+    """Return the number of rows of a kind of file; that of failures stands for those of all stages.
+
+    Example:
+      >>> rows_of("failures", {"failures-read": 1, "failures-build": 2, "windows": 7})
+      3
+    """
     return sum(n for name, n in rows.items() if name == kind or name.startswith(f"{kind}-"))
+
+
+def rows_by_kind(files: Iterable[FileRecord]) -> dict[str, int]:
+    """Add up the rows of files by kind."""
+    rows: dict[str, int] = {}
+    for record in files:
+        rows[record.kind] = rows.get(record.kind, 0) + record.n_rows
+    return rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +76,7 @@ class SetKind:
       folders: names of sub-directories that belong to the set as a whole.
       tables: kinds of its other files of rows.
       own_recordings: relative names of recordings in its rows begin at the set itself.
+      audio: name of the count of its audio, in microseconds.
     """
 
     command: str
@@ -71,6 +86,7 @@ class SetKind:
     folders: re.Pattern[str] | None = None
     tables: tuple[str, ...] = ()
     own_recordings: bool = False
+    audio: str = ""
 
     def has_row_file(self, name: str) -> bool:
         """Tell whether a name is that of a row file, of dead letters, or of something temporary."""
@@ -90,9 +106,7 @@ class SetKind:
         Raises:
           UnbalancedBooksError: one does not hold.
         """
-        rows: dict[str, int] = {}
-        for record in files:
-            rows[record.kind] = rows.get(record.kind, 0) + record.n_rows
+        rows = rows_by_kind(files)
         for balance in self.balances:
             balance.check(counts, rows)
 
@@ -126,6 +140,7 @@ def recording_books(rows: str, stage: str) -> tuple[Balance, ...]:
 WINDOWS = SetKind(
     command="windows",
     rows="windows",
+    audio="overlap.audio_us",
     balances=(
         Balance(what="rows were read", came=_READ, written=("windows", FAILURES)),
         Balance(what="rows were kept", came=("overlap.rows",), written=("windows",)),
@@ -148,6 +163,7 @@ _PLANNED = (
 EXTRACT = SetKind(
     command="extract",
     rows="clips",
+    audio="cut.audio_us",
     balances=_PLANNED,
     beside=re.compile(
         r"(?!\.).+_segment_\d{3,}\.(wav|flac|ogg)|shard-\d{6,}\.tar|audio_\d+\.tar"
@@ -159,6 +175,7 @@ EXTRACT = SetKind(
 EXPORT = SetKind(
     command="export",
     rows="clips",
+    audio="cut.audio_us",
     balances=_PLANNED,
     folders=re.compile(
         r"clips|filtered_clips|previews|metas|processed_audios|processed_clip_chunks|[a-z0-9_-]+_embd(_parquet)?"
@@ -170,6 +187,7 @@ EMBEDDING_TABLES = ("speaker-embeddings", "turn-embeddings")
 DIARIZE = SetKind(
     command="diarize",
     rows="turns",
+    audio="diarize.audio_us",
     balances=(
         *recording_books("turns", "diarize"),
         *(
@@ -189,6 +207,7 @@ DIARIZE = SetKind(
 SEPARATE = SetKind(
     command="separate",
     rows="tracks",
+    audio="separate.spans_us",
     balances=(
         _read_and_planned(),
         Balance(

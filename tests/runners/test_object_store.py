@@ -15,6 +15,7 @@ from beam_curator.files.atomic_files import AtomicFile, ForeignRunError
 from beam_curator.files.listing import NoInputError, list_inputs
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.options import UsageError
+from beam_curator.sets.output_set import InputRecord, render_manifest
 from tests import fakes_filesystem as store
 from tests.manifests import failures_in, line_of, lines_in, rows_in, run, speech, write_lines
 from tests.transforms.clips.clip_sets import write_recording, write_rows
@@ -90,6 +91,21 @@ def test_a_set_can_be_verified(bucket: str, out: str, capsys: pytest.CaptureFixt
     store.put(f"{out}/windows-00000-of-00003.jsonl", b"changed\n")
     assert run("verify", out) == 1
     assert "windows-00000-of-00003.jsonl was changed" in capsys.readouterr().err
+
+
+def test_sets_are_found(bucket: str, out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run("windows", f"{bucket}/in", "--output", out, "--tolerate", "1")
+    (rows, *_) = (file for file in json.loads(store.get(f"{out}/_MANIFEST.json"))["files"] if file["kind"] == "windows")
+    read = InputRecord(name=f"{out}/{rows['name']}", n_bytes=rows["bytes"], sha256=rows["sha256"])
+    made = render_manifest(command="extract", config={}, inputs=[read], counts={}, files=[])
+    store.put(f"{bucket}/out/made/_MANIFEST.json", made)
+    capsys.readouterr()
+    assert run("sets", bucket, "--format", "json") == 0
+    first, second = json.loads(capsys.readouterr().out)["sets"]
+    assert (first["path"], first["made_from"]) == (f"{bucket}/out/made", [{"path": out, "changed": False}])
+    assert (second["path"], second["rows"], second["failures"]) == (out, 3, 1)
+    with pytest.raises(UsageError, match=f"no output set below {bucket}/in: "):
+        run("sets", f"{bucket}/in")
 
 
 def test_a_set_can_be_read(bucket: str, out: str) -> None:
