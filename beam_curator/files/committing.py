@@ -1,6 +1,6 @@
 """The commit of an output set: checked books, no strays, and the manifest in place."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from beam_curator.files import atomic_files, storage
 from beam_curator.files.output_target import OutputTarget
@@ -33,12 +33,17 @@ def commit(
     kind.check_books(counts, once.values())
     target.check()
     storage.make_directory(target.directory)
-    strays = [name for name in storage.names_in(target.directory) if name not in once and kind.has_row_file(name)]
-    storage.delete(target.directory, strays)
-    for folder in folders_of(target.directory, kind):
-        below = storage.join(target.directory, folder)
-        storage.delete(below, list(storage.temporary_below(below)))
+    sweep(target.directory, kind, once)
     manifest = render_manifest(command=kind.command, config=config, inputs=inputs, counts=counts, files=once.values())
     atomic_files.replace_unless_changed(target.directory, MANIFEST_NAME, manifest)
     if target.replaces is not None:
         change_over(target.replaces)
+
+
+def sweep(directory: str, kind: SetKind, own: Collection[str]) -> None:
+    """Remove the files of a kind of set that are not its own, and temporary ones."""
+    strays = [name for name in storage.names_in(directory) if name not in own and kind.has_row_file(name)]
+    storage.delete(directory, strays)
+    for folder in folders_of(directory, kind):
+        below = storage.join(directory, folder)
+        storage.delete(below, list(storage.temporary_below(below)))

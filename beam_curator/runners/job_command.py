@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from beam_curator.files import storage
+from beam_curator.files.committing import sweep
 from beam_curator.runners import exit_codes
 from beam_curator.runners.beam_start import start_beam
 from beam_curator.runners.cures import cures_of
@@ -25,6 +26,7 @@ from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, SUMMARY_NAME, 
 if TYPE_CHECKING:
     from beam_curator.runners.engines.opening import FoundEngine
     from beam_curator.runners.job_run import Finished
+    from beam_curator.runners.run_directory import Prepared
 
 
 def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -97,13 +99,19 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
     try:
         finished = run_job(job, found, files, prepared)
     except (JobFailedError, ServerFailedError) as err:
-        return _failed(job, err)
+        return _failed(job, prepared, err)
     return report(job, finished)
 
 
-def _failed(job: Job, err: Exception) -> int:
+def _failed(job: Job, prepared: Prepared, err: Exception) -> int:
     if job.run.verbose:
         traceback.print_exception(err)
+    if _is_committed(job, prepared):
+        print(f"beam-curator: the engine failed when the set was complete: {err}", file=sys.stderr)
+        # tasks that it had started again may have left files
+        manifest = Manifest.from_json(storage.read_bytes(storage.join(job.output, MANIFEST_NAME)) or b"")
+        sweep(job.output, job.kind, {record.name for record in manifest.files})
+        return _already_complete(job)
     print(f"beam-curator: the job failed: {err}", file=sys.stderr)
     print(
         "beam-curator: nothing was committed; the same command goes on where this one stopped "
@@ -111,6 +119,15 @@ def _failed(job: Job, err: Exception) -> int:
         file=sys.stderr,
     )
     return exit_codes.FAILED
+
+
+def _is_committed(job: Job, prepared: Prepared) -> bool:
+    """Tell whether a run that failed had committed its set: an engine may lose the worker that did."""
+    if prepared.directory == job.output:
+        # there was none, or nothing would have run
+        return storage.size_of(storage.join(job.output, MANIFEST_NAME)) is not None
+    settled = settle(job.output)
+    return settled is not None and settled.token == prepared.token
 
 
 def _already_complete(job: Job) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from beam_curator.files import committing
 from beam_curator.runners import cli
 from beam_curator.runners.engines.opening import find_engine
 from beam_curator.runners.job_run import JobFailedError, run_job
@@ -223,6 +224,34 @@ def test_a_run_that_was_replaced_stops(tmp_path: Path) -> None:
     with pytest.raises(JobFailedError, match="now belongs to another run: this one stops writing"):
         run_job(work, find_engine(work.engine), files, prepared)
     assert names_in(tmp_path / "out") == ["_RUN.json"]
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_failure_after_the_commit_leaves_a_complete_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], replaces: bool
+) -> None:
+    """As when a worker dies that has committed, and the engine gives up before another one has done so again."""
+    manifest, out = write_speech(tmp_path / "a.jsonl", 4), tmp_path / "out"
+    if replaces:
+        assert run("windows", write_speech(tmp_path / "b.jsonl", 5), "--output", out) == 0
+
+    def fails(*arguments: Any) -> None:
+        committing.commit(*arguments)
+        (out / ".windows-00000-of-00009.jsonl.00000000000000000000000000000000.beam_curator.tmp").write_text(
+            "of a task that was started again"
+        )
+        raise RuntimeError("CANCELLED: call already cancelled")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("beam_curator.transforms.jobs.writing.commit", fails)
+        assert run("windows", manifest, "--output", out, *(["--overwrite"] if replaces else [])) == 0
+    said = capsys.readouterr()
+    assert "beam-curator: the engine failed when the set was complete: CANCELLED: call already cancelled" in said.err
+    assert "nothing was committed" not in said.err
+    assert "is already complete: nothing to do." in said.out
+    assert names_in(out) == ["_MANIFEST.json", "summary.json", "windows-00000-of-00001.jsonl"]
+    assert manifest_of(out)["inputs"][0]["name"] == str(manifest)
+    assert run("verify", out) == 0
 
 
 def test_local_paths_may_be_written_as_uris(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The servers that Prism and Flink jobs are handed to, under guard: they end with this process, whatever ends it."""
 
 import collections
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -26,6 +28,8 @@ from beam_curator.runners.presets import LOCAL_MASTERS
 
 _START_WITHIN = 120.0
 _LAST_LINES = 30
+_OUT_OF_RANGE = range(20_000, 32_768)
+"""Ports below those of connections: Linux gives these 32768 to 60999, and 49152 and above are IANA's (RFC 6335)."""
 
 
 class GuardedProcess:
@@ -159,6 +163,8 @@ class GuardedPrismRunner(_Guarded, prism_runner.PrismRunner):
     def default_job_server(self, options: PipelineOptions) -> job_server.JobServer:
         """Return the server that the job is handed to."""
         options.view_as(PrismRunnerOptions).prism_location = self._program
+        servers = options.view_as(JobServerOptions)
+        servers.job_port = servers.job_port or free_port()
         self.server = self._serve(*prism_runner.PrismJobServer(options).subprocess_cmd_and_endpoint())
         return self.server
 
@@ -180,6 +186,7 @@ class GuardedFlinkRunner(_Guarded, flink_runner.FlinkRunner):
         flink.flink_master = self.add_http_scheme(flink.flink_master)  # type: ignore[no-untyped-call]  # Beam's
         flink.flink_job_server_jar = self._program
         servers = options.view_as(JobServerOptions)
+        servers.job_port = servers.job_port or free_port()
         servers.artifacts_dir = servers.artifacts_dir or os.path.join(FOLDER, "artifacts")
         servers.job_server_jvm_properties = [f"-Djava.io.tmpdir={FOLDER}", *(servers.job_server_jvm_properties or [])]
         self.server = self._serve(*flink_runner.FlinkJarJobServer(options).subprocess_cmd_and_endpoint())
@@ -192,8 +199,13 @@ class GuardedFlinkRunner(_Guarded, flink_runner.FlinkRunner):
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        # port 0 lets the system choose a free one
-        probe.bind(("localhost", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of this machine that nobody listens on.
+
+    A server needs seconds until it listens. Out of the range that the system gives to connections, none takes the port
+    meanwhile; where there is no such port, the system chooses one.
+    """
+    for port in [*random.sample(_OUT_OF_RANGE, 100), 0]:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return int(probe.getsockname()[1])
+    raise ServerFailedError("no port of this machine is free: end other servers")

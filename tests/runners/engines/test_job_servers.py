@@ -1,4 +1,5 @@
 import os
+import socket
 import time
 from pathlib import Path
 
@@ -14,6 +15,17 @@ def script(path: Path, text: str) -> str:
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return str(path)
+
+
+def test_a_free_port_is_none_that_a_connection_could_take() -> None:
+    first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = [free_port() for _ in range(20)]
+    assert all(port < first for port in ports)
+    assert len(set(ports)) > 15
+    with socket.socket() as server:
+        server.bind(("localhost", ports[0]))
+        server.listen()
+        assert ports[0] not in [free_port() for _ in range(20)]
 
 
 def test_a_server_that_ends_at_once_is_an_error_with_its_last_words(tmp_path: Path) -> None:
