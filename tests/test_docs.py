@@ -162,6 +162,13 @@ def test_windows_of_the_readme_become_its_clips_and_are_listed(
     shutil.rmtree("examples/audio")
     assert cli.run(["sets"]) == 0
     assert without_sizes(capsys.readouterr().out) == without_sizes("\n".join(shown_after("beam-curator sets", page)))
+    for arguments in re.findall(r"^\$ beam-curator (explain .*)$", page, re.MULTILINE):
+        command, _, part = arguments.partition(" | ")
+        assert cli.run(command.split()) == 0
+        lines = capsys.readouterr().out.splitlines()
+        n_lines = int(part.partition("-")[2] or 0)
+        part_of = lines[:n_lines] if part.startswith("head") else lines[-n_lines:]
+        assert part_of == shown_after(f"beam-curator {arguments}", page)
     assert cli.run(["windows", "examples/talks.jsonl", "--tolerate", "1", "--min-speakers", "3", "--overwrite"]) == 0
     capsys.readouterr()
     assert cli.run(["sets", "--tree"]) == 0

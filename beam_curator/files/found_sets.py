@@ -104,17 +104,26 @@ def _holders(folder: str, path: str, look: Look) -> Iterator[tuple[FoundSet, str
     """Yield the other sets that a folder may be or lie directly in, and the prefix of its files there."""
     if storage.is_remote(path) != storage.is_remote(folder):
         return
-    bases = [folder if storage.is_remote(folder) else os.path.abspath(folder)]
-    above = path
-    while not storage.is_remote(folder) and not os.path.isabs(folder) and above != "/":
-        above = os.path.dirname(above)
-        bases.append(os.path.normpath(os.path.join(above, folder)))
-    for base in dict.fromkeys(bases):
+    for base in possible_places(folder, path):
         parent, _, name = base.rpartition("/")
         for directory, prefix in ((base, ""), (parent, f"{name}/")):
             holder = look(directory) if directory and not directory.endswith(":/") else None
             if holder is not None and holder.path != path:
                 yield holder, prefix
+
+
+def possible_places(name: str, directory: str) -> list[str]:
+    """Return the paths that an input of the set in a directory may mean by its name.
+
+    A relative one begins at the working directory of its job, which was most likely this one or a folder above the set.
+    """
+    if storage.is_remote(name):
+        return [name]
+    places, above = [os.path.abspath(name)], os.path.abspath(directory)
+    while not os.path.isabs(name) and not storage.is_remote(directory) and above != "/":
+        above = os.path.dirname(above)
+        places.append(os.path.normpath(os.path.join(above, name)))
+    return list(dict.fromkeys(places))
 
 
 def _has_changed(record: InputRecord, holder: FoundSet, name: str) -> bool:

@@ -94,6 +94,24 @@ def _run_sets(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     return run_sets_command(arguments)
 
 
+def _add_explain_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", metavar="SET", help="output set")
+    parser.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="recording (path, file name, id), clip, row (MANIFEST:OFFSET) or its number (default: the set as a whole)",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
+
+
+def _run_explain(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    from beam_curator.runners.explain_command import run_explain_command
+
+    del beam_arguments
+    return run_explain_command(arguments)
+
+
 def _add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="output set to check")
 
@@ -146,6 +164,11 @@ COMMANDS = {
         help="list the output sets below directories, and the sets that each was made from",
         add_arguments=_add_sets_arguments,
         run=_run_sets,
+    ),
+    "explain": Command(
+        help="say why each piece of a recording was kept, dropped or failed",
+        add_arguments=_add_explain_arguments,
+        run=_run_explain,
     ),
     "verify": Command(
         help="check every file of an output set against its manifest",

@@ -33,10 +33,10 @@ def run_verify_command(directory: str) -> int:
     except UnknownSchemeError as err:
         raise UsageError(str(err)) from err
     while True:
-        manifest = _manifest_of(directory)
+        manifest = manifest_of(directory)
         problems = find_problems(directory, manifest)
         # another set may have taken its place while its files were read
-        if not problems or _manifest_of(directory) == manifest:
+        if not problems or manifest_of(directory) == manifest:
             break
     for problem in problems:
         print(f"beam-curator: {problem}", file=sys.stderr)
@@ -53,7 +53,7 @@ def run_verify_command(directory: str) -> int:
     return exit_codes.DONE
 
 
-def _manifest_of(directory: str) -> Manifest:
+def manifest_of(directory: str) -> Manifest:
     """Read the manifest of a set, once no other one takes its place; one that a killed job left is helped to it.
 
     Raises:

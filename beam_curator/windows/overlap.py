@@ -68,16 +68,30 @@ def survivors(spans: Sequence[Span], rules: OverlapRules) -> list[int]:
       >>> survivors([(0.0, 9.0), (1.0, 9.5), (2.0, 12.0)], OverlapRules(overlap_percentage=10, target_duration=10))
       [2]
     """
+    beaten_by = winners(spans, rules)
+    return sorted((k for k, winner in enumerate(beaten_by) if winner is None), key=spans.__getitem__)
+
+
+def winners(spans: Sequence[Span], rules: OverlapRules) -> list[int | None]:
+    """Return for each span the position of the one that removed it, None where it stays: see `survivors`.
+
+    Example:
+      >>> winners([(0.0, 9.0), (1.0, 9.5), (2.0, 12.0)], OverlapRules(overlap_percentage=10, target_duration=10))
+      [2, 0, None]
+    """
     order = sorted(range(len(spans)), key=spans.__getitem__)
     starts = [spans[position][0] for position in order]
     ends = [spans[position][1] for position in order]
     durations = [end - start for start, end in zip(starts, ends, strict=True)]
     distances = [abs(duration - rules.target_duration) for duration in durations]
-    alive = [True] * len(order)
+    beaten_by: list[int | None] = [None] * len(order)
     for i in range(len(order)):
-        if alive[i]:
-            _compete(i, starts, ends, durations, distances, alive, rules.overlap_percentage / 100)
-    return [position for position, stays in zip(order, alive, strict=True) if stays]
+        if beaten_by[i] is None:
+            _compete(i, starts, ends, durations, distances, beaten_by, rules.overlap_percentage / 100)
+    found: list[int | None] = [None] * len(order)
+    for position, winner in zip(order, beaten_by, strict=True):
+        found[position] = None if winner is None else order[winner]
+    return found
 
 
 def _compete(
@@ -86,13 +100,13 @@ def _compete(
     ends: list[Seconds],
     durations: list[Seconds],
     distances: list[Seconds],
-    alive: list[bool],
+    beaten_by: list[int | None],
     threshold: float,
 ) -> None:
-    """Strike from `alive` the later spans that begin before span `i` ends and lose to it, or `i` itself if it loses."""
+    """Mark the later spans that begin before span `i` ends and lose to it as beaten, or `i` itself if it loses."""
     end, duration, distance = ends[i], durations[i], distances[i]
     for j in range(i + 1, len(starts)):
-        if not alive[j]:
+        if beaten_by[j] is not None:
             continue
         if starts[j] >= end:
             return
@@ -102,9 +116,9 @@ def _compete(
         if (shared / shorter if shorter and shared > 0 else 0) >= threshold:
             # equally near: the longer one stays, of two alike the first
             if distance < distances[j] or (distance == distances[j] and duration >= durations[j]):
-                alive[j] = False
+                beaten_by[j] = i
             else:
-                alive[i] = False
+                beaten_by[i] = j
                 return
 
 

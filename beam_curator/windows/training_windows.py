@@ -119,7 +119,7 @@ def plan_entry(entry: Entry, rules: WindowRules) -> WindowPlan:
 def _attempt(plan: WindowPlan, entry: Entry, rules: WindowRules, first: int) -> int:
     """Try to make a window that starts with segment `first`; record it or its loss; return segments and words seen."""
     n_cut_before = plan.truncation_events
-    stop, cut, end, speakers = _scan(plan, entry, rules, first)
+    stop, cut, end, speakers = scan(plan, entry, rules, first)
     duration = end - entry.starts[first]
     fits = rules.min_duration <= duration <= rules.max_duration
     n_segments = stop - first + (cut != NOT_CUT)
@@ -142,7 +142,7 @@ def _attempt(plan: WindowPlan, entry: Entry, rules: WindowRules, first: int) -> 
     return stop - first + n_words
 
 
-def _scan(
+def scan(
     plan: WindowPlan, entry: Entry, rules: WindowRules, first: int
 ) -> tuple[int, int, Seconds, dict[Any, Seconds]]:
     """Add segments from `first` on while the rules allow.

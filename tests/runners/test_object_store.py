@@ -106,6 +106,10 @@ def test_sets_are_found(bucket: str, out: str, capsys: pytest.CaptureFixture[str
     assert (second["path"], second["rows"], second["failures"]) == (out, 3, 1)
     with pytest.raises(UsageError, match=f"no output set below {bucket}/in: "):
         run("sets", f"{bucket}/in")
+    assert run("explain", out, "0.wav") == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"{bucket}/in/0.wav: row at byte 0 of {bucket}/in/a.jsonl"
+    assert lines[0] == "  3 starts: 1 kept, 2 lost_win"
 
 
 def test_a_set_can_be_read(bucket: str, out: str) -> None:

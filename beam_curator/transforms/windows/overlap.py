@@ -1,6 +1,5 @@
 """Filtering overlaps: within each row, or among all rows of one recording."""
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,12 +10,11 @@ from apache_beam.pvalue import PCollection
 from beam_curator.files.manifest_files import read_rows
 from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.intervals import Seconds
-from beam_curator.recordings.channel_files import channel_files, joined_name, path_text
 from beam_curator.sets.blocks import BlockRef, LineBlock
 from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.metrics import collector_paused, timed
 from beam_curator.transforms.windows.training_windows import build_block
-from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
+from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry, audio_file_of
 from beam_curator.windows.line_windows import choose_in_row
 from beam_curator.windows.overlap import OverlapRules, survivors
 from beam_curator.windows.rendering import OverlapChoice
@@ -76,24 +74,11 @@ def _chosen(row: PlannedEntry, choice: OverlapChoice) -> PlannedEntry:
     return PlannedEntry(offset=row.offset, entry=row.entry, plan=row.plan, choice=choice)
 
 
-def audio_file_of(row: PlannedEntry, source: str, audio_root: str = "") -> str | None:
-    """Return the recording of a row, a relative path taken from `audio_root` or its manifest's folder; None without."""
-    path = path_text(row.entry.fields["audio_filepath"])
-    folder = audio_root or source.rpartition("/")[0]
-    return joined_name([_full_path(each, folder) for each in channel_files(path)]) if path else None
-
-
-def _full_path(path: str, folder: str) -> str:
-    if "://" in path or os.path.isabs(path):
-        return path
-    return os.path.abspath(os.path.join(folder, path)) if "://" not in folder else f"{folder}/{path}"
-
-
 def spans_by_audio_file(block: EntryBlock, audio_root: str = "") -> Iterator[tuple[str, RowSpans]]:
     """Yield the times of each row's windows under its recording; rows without a path take no part."""
     ref = block.ref
     for row in block.rows:
-        key = audio_file_of(row, ref.source, audio_root)
+        key = audio_file_of(row.entry, ref.source, audio_root)
         if key is not None and row.plan.firsts:
             row_id = (ref.source, ref.occurrence, row.offset)
             yield key, (row_id, ref.ordinal, tuple(row.plan.starts), tuple(row.plan.ends))
@@ -142,7 +127,7 @@ def _with_choice(
     if kept is not None:
         return _chosen(row, OverlapChoice(survivors=kept, kept=sorted(kept)))
     # the first reading gave every such row a choice, if only an empty one
-    if row.plan.firsts and audio_file_of(row, source) is not None:
+    if row.plan.firsts and audio_file_of(row.entry, source) is not None:
         raise RuntimeError(f"no choice for the row at byte {row.offset} of {source}: it changed while it was read")
     # without a recording to name, the windows of a row compete with each other alone
     return _chosen(row, choose_in_row(row.plan, rules))

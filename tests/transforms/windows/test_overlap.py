@@ -12,13 +12,12 @@ from beam_curator.transforms.jobs.manifests import ReadManifests
 from beam_curator.transforms.windows.overlap import (
     FilterOverlaps,
     RowSpans,
-    audio_file_of,
     choose_in_file,
     read_again,
     spans_by_audio_file,
 )
 from beam_curator.transforms.windows.training_windows import BuildTrainingWindows
-from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
+from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry, audio_file_of
 from beam_curator.windows.line_windows import choose_in_row
 from beam_curator.windows.overlap import OverlapRules
 from beam_curator.windows.row_limit import RowLimit
@@ -48,7 +47,7 @@ def planned(entry: dict[str, Any], offset: int = 0) -> PlannedEntry:
     ],
 )
 def test_recordings_are_found_from_the_folder_of_their_manifest(path: Any, source: str, expected: str | None) -> None:
-    assert audio_file_of(planned(speech(3, path)), source) == expected
+    assert audio_file_of(planned(speech(3, path)).entry, source) == expected
 
 
 def test_a_recording_is_the_same_however_its_manifest_was_named(
@@ -56,7 +55,7 @@ def test_a_recording_is_the_same_however_its_manifest_was_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     row = planned(speech(3, "a.wav"))
-    assert audio_file_of(row, "x.jsonl") == audio_file_of(row, str(tmp_path / "y.jsonl"))
+    assert audio_file_of(row.entry, "x.jsonl") == audio_file_of(row.entry, str(tmp_path / "y.jsonl"))
 
 
 def test_only_rows_with_a_path_and_windows_compete_across_rows() -> None:

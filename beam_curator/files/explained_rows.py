@@ -1,0 +1,160 @@
+"""Finding rows by names that people give: in the inputs of a set, read again as they were, and in the set itself."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from beam_curator.entries.own_keys import ORIGIN_KEY
+from beam_curator.files import storage
+from beam_curator.files.found_sets import possible_places
+from beam_curator.files.listing import with_forms
+from beam_curator.files.manifest_files import read_rows
+from beam_curator.files.opened_recordings import base_of
+from beam_curator.files.row_tables import read_row_file
+from beam_curator.files.rttm_manifests import RttmReading
+from beam_curator.files.searching import file_of
+from beam_curator.recordings.channel_files import path_text
+from beam_curator.recordings.row_paths import resolve_recording
+from beam_curator.recordings.safe_names import stem_of
+from beam_curator.sets.blocks import LineBlock, plan_blocks
+from beam_curator.sets.output_set import FAILURES, InputRecord, Manifest
+from beam_curator.sets.set_kinds import SET_KINDS
+
+_PATH_KEYS = ("source_audio_filepath", "original_file", "audio_filepath")
+_base_of = cache(base_of)
+_NAME_KEYS = ("recording_id", "span_uuid", "session_name")
+Origin = tuple[str, int]
+"""Where a row comes from: its manifest, and the byte offset of its line."""
+
+
+class InputGoneError(ValueError):
+    """The rows that a set was made from cannot be read again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRow:
+    """A row, and the names that it can be found by.
+
+    Attributes:
+      origin: manifest and byte offset.
+      number: of the row in its manifest, from 1; 0 where it is not known.
+      raw: the line; empty for a row of the set.
+      fields: its values; empty where it is no object.
+      recording: full name of its recording; "" where it names none.
+      names: that mean this row: paths, ids, names of its files.
+      short_names: that other rows may have, too: file names and stems.
+    """
+
+    origin: Origin
+    number: int = 0
+    raw: bytes = b""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    recording: str = ""
+    names: frozenset[str] = frozenset()
+    short_names: frozenset[str] = frozenset()
+
+    def closeness(self, name: str) -> int:
+        """Tell how surely a name means this row: 4 its own, 3 its place, 2 a short name, 1 its number, 0 not at all."""
+        source, _, offset = name.rpartition(":")
+        if name in self.names or os.path.abspath(name) in self.names:
+            return 4
+        if offset == str(self.origin[1]) and self.origin[0] in (source, os.path.abspath(source)):
+            return 3
+        if source and offset == str(self.origin[1]) and self.origin[0].endswith(f"/{source}"):
+            return 3
+        return 2 if name in self.short_names else int(name == str(self.number))
+
+
+def named_row(
+    fields: Mapping[str, Any], origin: Origin, path_key: str = "", audio_root: str = "", **known: Any
+) -> NamedRow:
+    """Return a row with its names.
+
+    Args:
+      fields, origin: of the row.
+      path_key: that names its recording, where it is not a usual one.
+      audio_root: where relative names of recordings begin; "" for the folder of the manifest.
+      known: other attributes of the row.
+    """
+    paths = [text for key in (path_key, *_PATH_KEYS) if (text := path_text(fields.get(key)))]
+    beside = storage.join(storage.plain_path(audio_root), "_") if audio_root else _base_of(origin[0])
+    # a recording that was itself an input has no manifest
+    full = [path if path == origin[0] else resolve_recording(path, beside) for path in paths]
+    files = [item[0] for item in fields.get("files") or () if isinstance(item, (list, tuple)) and item]
+    clips = [text for text in [fields.get("extracted_path"), *files] if isinstance(text, str)]
+    ids = [fields[key] for key in _NAME_KEYS if isinstance(fields.get(key), str)]
+    exact = {*paths, *full, *map(os.path.abspath, full), *clips, *(clip.rpartition("/")[2] for clip in clips), *ids}
+    short = {name for path in full for name in (path.rpartition("/")[2], stem_of(path))}
+    recording = full[0] if full else ""
+    return NamedRow(
+        origin=origin, fields=fields, recording=recording, names=frozenset(exact), short_names=frozenset(short), **known
+    )
+
+
+def input_rows(
+    manifest: Manifest, directory: str, rttm: RttmReading, max_line_bytes: int, path_key: str = ""
+) -> Iterator[NamedRow]:
+    """Read the rows again that a set was made from, in order.
+
+    Raises:
+      InputGoneError: a file of them is gone, or has changed.
+    """
+    records = {_place_of(record, directory): record for record in manifest.inputs if not record.beside}
+    numbers: Counter[str] = Counter()
+    for ref in plan_blocks(with_forms([file_of(place) for place in records])):
+        for part in read_rows(ref, max_line_bytes, rttm):
+            for line in part.lines if isinstance(part, LineBlock) else ():
+                numbers[ref.source] += 1
+                known = {"number": numbers[ref.source], "raw": line.raw}
+                origin = records[ref.source].name, line.offset
+                yield named_row(_object(line.raw), origin, path_key, rttm.audio_root, **known)
+
+
+@cache
+def _place_of(record: InputRecord, directory: str) -> str:
+    """Return where an input lies.
+
+    Raises:
+      InputGoneError: it is gone, or has changed.
+    """
+    sizes = {place: storage.size_of(place) for place in possible_places(record.name, directory)}
+    for place, size in sizes.items():
+        if size == record.n_bytes and storage.hash_file(place)[1] == record.sha256:
+            return place
+    problem = "has changed since" if any(size is not None for size in sizes.values()) else "is no longer there"
+    raise InputGoneError(
+        f"{directory} was made from {record.name}, which {problem}: restore it, or run the job again with --overwrite"
+    )
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        fields = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def set_rows(manifest: Manifest, directory: str) -> Iterator[NamedRow]:
+    """Read the rows of a set, whatever their format."""
+    for record in manifest.files:
+        if record.kind == SET_KINDS[manifest.command].rows:
+            path = storage.join(directory, record.name)
+            for row in read_row_file(path):
+                origin = row.get(ORIGIN_KEY) or {}
+                yield named_row(row, (origin.get("source", path), origin.get("offset", 0)))
+
+
+def dead_letters(manifest: Manifest, directory: str) -> Iterator[NamedRow]:
+    """Read the dead letters of a set: `fields` are theirs, the names those of the rows that failed."""
+    for record in manifest.files:
+        if record.kind.startswith(f"{FAILURES}-"):
+            for letter in read_row_file(storage.join(directory, record.name)):
+                payload = letter["payload"].encode()
+                row = named_row(_object(payload), (letter["source"], letter["offset"]), raw=payload)
+                yield replace(row, fields=letter)
