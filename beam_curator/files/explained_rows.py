@@ -18,7 +18,7 @@ from beam_curator.files.opened_recordings import base_of
 from beam_curator.files.row_tables import read_row_file
 from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.files.searching import file_of
-from beam_curator.recordings.channel_files import path_text
+from beam_curator.recordings.channel_files import channel_files, joined_name, path_text
 from beam_curator.recordings.row_paths import resolve_recording
 from beam_curator.recordings.safe_names import stem_of
 from beam_curator.sets.blocks import LineBlock, plan_blocks
@@ -84,16 +84,20 @@ def named_row(
     paths = [text for key in (path_key, *_PATH_KEYS) if (text := path_text(fields.get(key)))]
     beside = storage.join(storage.plain_path(audio_root), "_") if audio_root else _base_of(origin[0])
     # a recording that was itself an input has no manifest
-    full = [path if path == origin[0] else resolve_recording(path, beside) for path in paths]
+    full = [path if path == origin[0] else _resolved(path, beside) for path in paths]
     files = [item[0] for item in fields.get("files") or () if isinstance(item, (list, tuple)) and item]
     clips = [text for text in [fields.get("extracted_path"), *files] if isinstance(text, str)]
     ids = [fields[key] for key in _NAME_KEYS if isinstance(fields.get(key), str)]
     exact = {*paths, *full, *map(os.path.abspath, full), *clips, *(clip.rpartition("/")[2] for clip in clips), *ids}
-    short = {name for path in full for name in (path.rpartition("/")[2], stem_of(path))}
+    short = {name for path in full for name in (*map(os.path.basename, channel_files(path)), stem_of(path))}
     recording = full[0] if full else ""
     return NamedRow(
         origin=origin, fields=fields, recording=recording, names=frozenset(exact), short_names=frozenset(short), **known
     )
+
+
+def _resolved(path: str, beside: str) -> str:
+    return joined_name([resolve_recording(each, beside) for each in channel_files(path)])
 
 
 def input_rows(
@@ -104,15 +108,16 @@ def input_rows(
     Raises:
       InputGoneError: a file of them is gone, or has changed.
     """
-    records = {_place_of(record, directory): record for record in manifest.inputs if not record.beside}
+    # of an input that could not be read there are no rows, but a dead letter
+    known = [record for record in manifest.inputs if not record.beside and record.sha256 is not None]
+    records = {_place_of(record, directory): record for record in known}
     numbers: Counter[str] = Counter()
     for ref in plan_blocks(with_forms([file_of(place) for place in records])):
         for part in read_rows(ref, max_line_bytes, rttm):
             for line in part.lines if isinstance(part, LineBlock) else ():
                 numbers[ref.source] += 1
-                known = {"number": numbers[ref.source], "raw": line.raw}
-                origin = records[ref.source].name, line.offset
-                yield named_row(_object(line.raw), origin, path_key, rttm.audio_root, **known)
+                origin, number = (records[ref.source].name, line.offset), numbers[ref.source]
+                yield named_row(_object(line.raw), origin, path_key, rttm.audio_root, number=number, raw=line.raw)
 
 
 @cache

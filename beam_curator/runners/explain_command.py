@@ -11,6 +11,7 @@ from heapq import nlargest
 from itertools import chain
 from typing import Any
 
+from beam_curator.failures import EntryError
 from beam_curator.files import storage
 from beam_curator.files.explained_rows import InputGoneError, NamedRow, Origin
 from beam_curator.runners import exit_codes
@@ -45,6 +46,10 @@ def run_explain_command(arguments: argparse.Namespace) -> int:
             rows = explain_rows(made, origins_of_name(made, name))
         except InputGoneError as err:
             raise UsageError(str(err)) from err
+        except EntryError as err:
+            raise UsageError(
+                f"{directory} was made by another version, this one refuses its row: {err.message}"
+            ) from err
         rows = [_narrowed(row, name) for row in rows]
         values, lines = {"set": directory, "rows": rows}, (line for row in rows for line in _lines_of(row))
     print(json.dumps(values, indent=2, ensure_ascii=False) if arguments.format == "json" else "\n".join(lines))

@@ -183,11 +183,8 @@ def _of_clip(
     if clip is not None:
         rejected = ", ".join(clip.get("filtered_by") or ())
         why = clip["extracted_path"] or "no clip was asked for"
-        return {
-            **span,
-            "fate": "filtered" if rejected else "written",
-            "why": f"{why}, by {rejected}" if rejected else why,
-        }
+        fate, by = ("filtered", f", by {rejected}") if rejected else ("written", "")
+        return {**span, "fate": fate, "why": f"{why}{by}"}
     if letter is not None:
         return {**span, "fate": "failed", "why": f"{letter['code']}: {letter['message']}"}
     return {**span, "fate": "dropped", "why": f"duplicate: {DROP_TEXTS['duplicate']}"}

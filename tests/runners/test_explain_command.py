@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from beam_curator.files.storage import hash_file
 from beam_curator.runners.explain_command import losses_of, made_set
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.row_fates import MadeSet, explain_rows
@@ -234,6 +235,35 @@ def test_relative_inputs_are_found_from_elsewhere(
     capsys.readouterr()
     monkeypatch.chdir("/")
     assert shown(capsys, tmp_path / "out" / "set", "in/m.jsonl:0")[1] == "  4 starts: 1 kept, 1 overlap, 2 lost_win"
+
+
+def write_windows(folder: Path, rows: Path, **inputs: InputRecord) -> None:
+    """Write the manifest of a set of windows without rows, of some rows and other inputs."""
+    config: dict[str, dict[str, object]] = {"windows": {}, "overlap": {}, "input": {}}
+    n_bytes, sha256, _ = hash_file(str(rows))
+    read = InputRecord(name=str(rows), n_bytes=n_bytes, sha256=sha256)
+    text = render_manifest(command="windows", config=config, inputs=[read, *inputs.values()], counts={}, files=[])
+    folder.mkdir()
+    (folder / "_MANIFEST.json").write_bytes(text)
+
+
+def test_a_row_that_this_version_refuses(tmp_path: Path) -> None:
+    write_windows(tmp_path / "set", write_lines(tmp_path / "m.jsonl", [line_of({"audio_filepath": "a.wav"})]))
+    with pytest.raises(UsageError, match="this one refuses its row: key 'segments' is absent"):
+        run("explain", tmp_path / "set", "a.wav")
+
+
+def test_an_input_that_could_not_be_read_has_no_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = write_lines(tmp_path / "m.jsonl", [line_of(speech(4))])
+    write_windows(tmp_path / "set", rows, gone=InputRecord(name="gone.jsonl", n_bytes=None, sha256=None))
+    assert len(shown(capsys, tmp_path / "set", "1")) > 4
+
+
+@pytest.mark.parametrize("name", ["a_1.wav", "a_0+1", '["a_0.wav", "a_1.wav"]'])
+def test_channels_in_files_of_their_own(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = write_lines(tmp_path / "m.jsonl", [line_of(speech(4, audio_filepath=["a_0.wav", "a_1.wav"]))])
+    write_windows(tmp_path / "set", rows)
+    assert shown(capsys, tmp_path / "set", name)[0].startswith(f'["{tmp_path}/a_0.wav", "{tmp_path}/a_1.wav"]: row at')
 
 
 def test_a_set_of_other_options_is_refused(tmp_path: Path) -> None:
