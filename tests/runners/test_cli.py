@@ -98,8 +98,14 @@ class TestRun:
         [
             (["windows"], "no INPUT given: name a file, a glob or a directory, or 'inputs' in --config"),
             (["windows", "a.jsonl", "--layout", "spam"], "argument --layout: invalid choice: 'spam'"),
-            (["windows", "a.jsonl", "--jobs", "two"], "argument --jobs: invalid whole number value: 'two'"),
-            (["windows", "a.jsonl", "--jobs", "0"], "run: jobs 0 is below 1: raise it"),
+            (
+                ["windows", "a.jsonl", "--jobs", "two"],
+                "run: jobs 'two' is neither auto nor a number above 0: give one of them",
+            ),
+            (
+                ["windows", "a.jsonl", "--jobs", "0"],
+                "run: jobs '0' is neither auto nor a number above 0: give one of them",
+            ),
             (["windows", "a.jsonl", "--output"], "argument --output: expected one argument"),
             (["windows", "a.jsonl", "-x"], "unrecognized arguments: -x"),
             (["windows", "a.jsonl", "--runner", "direkt"], "unknown runner 'direkt': did you mean direct?"),
