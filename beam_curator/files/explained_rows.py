@@ -23,7 +23,7 @@ from beam_curator.recordings.row_paths import resolve_recording
 from beam_curator.recordings.safe_names import stem_of
 from beam_curator.sets.blocks import LineBlock, plan_blocks
 from beam_curator.sets.output_set import FAILURES, InputRecord, Manifest
-from beam_curator.sets.set_kinds import SET_KINDS
+from beam_curator.sets.set_kinds import SET_KINDS, WINDOWS
 
 _PATH_KEYS = ("source_audio_filepath", "original_file", "audio_filepath")
 _base_of = cache(base_of)
@@ -145,12 +145,35 @@ def _object(raw: bytes) -> dict[str, Any]:
     return fields if isinstance(fields, dict) else {}
 
 
+class _Window(msgspec.Struct):
+    pass
+
+
+class _Losses(msgspec.Struct):
+    lost_bw: int = 0
+    lost_sr: int = 0
+    lost_spk: int = 0
+    lost_win: int = 0
+
+
+class _WindowsRow(msgspec.Struct):
+    """A row of windows as far as it is read: most of its bytes are segments."""
+
+    stats: _Losses
+    windows: list[_Window]
+    filtered_windows: list[_Window]
+    audio_filepath: Any = None
+    source_audio_filepath: Any = None
+
+
 def set_rows(manifest: Manifest, directory: str) -> Iterator[NamedRow]:
-    """Read the rows of a set, whatever their format."""
+    """Read the rows of a set, whatever their format; of windows their recordings, their number and the losses alone."""
+    kind = _WindowsRow if manifest.command == WINDOWS.command else Any
     for record in manifest.files:
         if record.kind == SET_KINDS[manifest.command].rows:
             path = storage.join(directory, record.name)
-            for row in read_row_file(path):
+            for read in read_row_file(path, kind):
+                row = msgspec.to_builtins(read) if kind is _WindowsRow else read
                 origin = row.get(ORIGIN_KEY) or {}
                 yield named_row(row, (origin.get("source", path), origin.get("offset", 0)))
 

@@ -154,12 +154,12 @@ def count_table(path: str) -> int:
         return sum(block.num_records for block in fastavro.block_reader(stream))
 
 
-def read_row_file(path: str) -> Iterator[dict[str, Any]]:
-    """Yield the whole rows of a finished file, whatever its format."""
+def read_row_file(path: str, kind: Any = Any) -> Iterator[Any]:
+    """Yield the rows of a finished file, whatever its format: whole, or decoded by msgspec to a type."""
     if row_format_of(path) != "jsonl":
         for columns in read_table(path):
-            yield msgspec.json.decode(columns["row"])
+            yield msgspec.json.decode(columns["row"], type=kind)
         return
     with storage.open_raw(path) as stream:
         for line in stream:
-            yield msgspec.json.decode(line)
+            yield msgspec.json.decode(line, type=kind)

@@ -19,6 +19,7 @@ from beam_curator.runners.job_options import JOBS
 from beam_curator.runners.jobs import kind_of_job
 from beam_curator.runners.options import Given, UsageError, resolve
 from beam_curator.runners.row_fates import MadeSet, Values, explain_rows
+from beam_curator.runners.stages import Stage
 from beam_curator.runners.summary import render_reasons, render_table, table_of
 from beam_curator.runners.verify_command import manifest_of
 from beam_curator.sets.output_set import Manifest
@@ -38,7 +39,10 @@ def run_explain_command(arguments: argparse.Namespace) -> int:
     made = made_set(directory, manifest_of(directory))
     name = arguments.name
     if name is None:
-        values, lines = _funnel(made), _funnel_lines(made)
+        stages, most = _stages(made), losses_of(made)
+        lost = [{"recording": recording, "lost": dict(of)} for recording, of in most]
+        values = {"set": directory, "stages": [asdict(stage) for stage in stages], "lost_most": lost}
+        lines = _funnel_lines(stages, most)
     else:
         inside = os.path.abspath(directory) + os.sep
         name = os.path.abspath(name).removeprefix(inside) if os.path.abspath(name).startswith(inside) else name
@@ -123,20 +127,14 @@ def _cell(value: Any) -> str:
     return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def _stages(made: MadeSet) -> list[Any]:
+def _stages(made: MadeSet) -> list[Stage]:
     job, files = kind_of_job(made.manifest.command), made.manifest.files
     return job.stages(Counter(made.manifest.counts), len(files), {})
 
 
-def _funnel(made: MadeSet) -> Values:
-    most = [{"recording": name, "lost": dict(lost)} for name, lost in losses_of(made)]
-    return {"set": made.directory, "stages": [asdict(stage) for stage in _stages(made)], "lost_most": most}
-
-
-def _funnel_lines(made: MadeSet) -> Iterator[str]:
-    yield render_table(_stages(made))
-    yield from render_reasons(_stages(made))
-    most = losses_of(made)
+def _funnel_lines(stages: Sequence[Stage], most: Sequence[tuple[str, Mapping[str, float]]]) -> Iterator[str]:
+    yield render_table(stages)
+    yield from render_reasons(stages)
     yield from ["recordings that lost most:"] if most else []
     yield from (f"  {name}: {', '.join(f'{n:,.10g} {reason}' for reason, n in lost.items())}" for name, lost in most)
 
