@@ -16,6 +16,7 @@ import pytest
 
 from beam_curator.runners import cli
 from beam_curator.sets.blocks import BlockRef, Line, LineBlock
+from beam_curator.sets.output_set import KEPT_FOLDER
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference" / "alm"
 SAMPLE = REFERENCE / "sample_input.jsonl"
@@ -211,7 +212,13 @@ def failures_in(directory: Path) -> list[dict[str, Any]]:
 
 
 def names_in(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
+    """Return the names in a directory, but for the folder of what a set keeps to be updated."""
+    return sorted(path.name for path in directory.iterdir() if path.name != KEPT_FOLDER)
+
+
+def assert_nothing_left_over(directory: Path) -> None:
+    """Check that there is no hidden file but those that a set keeps to be updated."""
+    assert [path.name for path in directory.rglob(".*") if path.name != KEPT_FOLDER] == []
 
 
 def state_of(directory: Path) -> dict[str, tuple[int, int]]:

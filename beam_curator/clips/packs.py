@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,6 +13,7 @@ from beam_curator.entries.json_lines import encode
 from beam_curator.recordings.safe_names import stem_with_mark
 from beam_curator.sets.blocks import BlockRef, Position
 from beam_curator.sets.packed_rows import compressed, decompressed
+from beam_curator.sets.recording_jobs import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,13 @@ class AskedClips:
     def n_blocks(self) -> int:
         """Number of blocks of the job."""
         return self.packs[0].n_blocks
+
+    def requests(self) -> Iterator[Request]:
+        """Yield the requests in the order of their numbers, each with the beginning of its clip's name."""
+        recording = self.unpacked()
+        for position, asked in recording.requests:
+            text = encode([recording.stem, asked.combo, asked.index, asked.start, asked.end, asked.unit, asked.fields])
+            yield Request(text, recording.sources[position[0]], position[2])
 
     def unpacked(self) -> Recording:
         """Return the requests, in the order in which clips are numbered."""

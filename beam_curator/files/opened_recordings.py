@@ -57,6 +57,14 @@ def open_recording(
             yield reader
 
 
+def version_of(name: str) -> str:
+    """Return the version of a recording that is not open; "" where it has none."""
+    try:
+        return _NEXT_VERSION.join(storage.identity_of(_place_of(file)[0]) for file in channel_files(name))
+    except (OSError, ValueError):
+        return ""
+
+
 def sample_rate_of(name: str) -> int:
     """Return the sample rate of a recording in Hz; one that does not say its length is not counted.
 

@@ -21,6 +21,7 @@ class OutputTarget:
       resume: keep files that an earlier attempt of the same job put in place.
       n_shards: the largest number of files to merge the blocks' files into; 0 does not merge them.
       replaces: directory of the complete set in whose place this one is put when it is complete.
+      updates: take over from that set all that would come out the same.
 
     Raises:
       ValueError: no directory is named, or the number of shards is negative.
@@ -31,6 +32,7 @@ class OutputTarget:
     resume: bool = False
     n_shards: int = 0
     replaces: str | None = None
+    updates: bool = False
 
     def __post_init__(self) -> None:
         if not self.directory:

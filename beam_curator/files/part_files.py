@@ -6,7 +6,7 @@ the files that describe the recording. Readers of the rows skip it.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from beam_curator.entries.json_lines import encode
-from beam_curator.failures import Failure, render_failure
+from beam_curator.failures import Failure, readable_name, render_failure
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.columns import ColumnKinds, Kind, kind_of_value
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import FileRecord, part_name
-from beam_curator.sets.recording_jobs import RowKind
+from beam_curator.sets.recording_jobs import Request, RowKind
 
 Columns = tuple[tuple[str, Kind | None], ...]
 Order = tuple[int, ...]
@@ -48,13 +48,33 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartHead:
-    """The first line of a file of rows."""
+    """The first line of a file of rows.
+
+    Attributes:
+      key: tells the requests for the recording, and the version of it, from all others; "" where they are not known.
+      places: source and offset of the line of each request.
+      recording: full name of the recording.
+      version: of the recording when it was opened.
+    """
 
     n_rows: int
     columns: Columns
     counts: tuple[Count, ...]
     documents: tuple[FileRecord, ...]
     tables: dict[str, int]
+    key: str = ""
+    places: tuple[tuple[str, int], ...] = ()
+    recording: str = ""
+    version: str = ""
+
+
+def key_of_requests(requests: Sequence[Request], version: str) -> str:
+    """Return the key of the requests for one version of a recording."""
+    digest = hashlib.blake2b(version.encode("utf-8", "surrogatepass"), digest_size=16)
+    for request in requests:
+        digest.update(b"%d\n" % len(request.text))
+        digest.update(request.text)
+    return digest.hexdigest()
 
 
 class PartWriter:
@@ -81,7 +101,23 @@ class PartWriter:
         self._template = FileRecord(
             name="", n_bytes=0, sha256="", n_rows=0, kind="", position=position, n_blocks=n_blocks
         )
+        self._recording = self.version = ""
+        self._requests: tuple[Request, ...] = ()
         self.clear()
+
+    @property
+    def kind(self) -> RowKind:
+        """Kind of the rows."""
+        return self._kind
+
+    @property
+    def target(self) -> OutputTarget:
+        """Where the job writes."""
+        return self._target
+
+    def ask(self, recording: str, requests: Iterable[Request]) -> None:
+        """Note the recording and the requests for it, by which a later run knows that its rows would be the same."""
+        self._recording, self._requests = recording, tuple(requests)
 
     def clear(self) -> None:
         """Forget everything that was added."""
@@ -142,24 +178,39 @@ class PartWriter:
             documents=tuple(self._documents),
             tables={table: len(lines) for table, lines in self._tables.items() if rows},
         )
+        if self.version:
+            head = replace(
+                head,
+                key=key_of_requests(self._requests, self.version),
+                places=tuple((request.source, request.offset) for request in self._requests),
+                recording=readable_name(self._recording),
+                version=self.version,
+            )
         # last: its presence proves that all the others are in place
         files.append(self._write(kind.rows, [line for _, line, _ in rows], head=encode(head) + b"\n"))
+        return _part(head, files)
+
+    def write_again(self, head: PartHead, rows: Sequence[bytes], tables: Mapping[str, Sequence[bytes]]) -> Part:
+        """Put the lines of an earlier outcome in place; their files are in place already."""
+        files = [self._write(table, lines, sync=True) for table, lines in tables.items()]
+        files.append(self._write(self._kind.rows, rows, head=encode(head) + b"\n"))
         return _part(head, files)
 
     def _write(self, kind: str, lines: Sequence[bytes], *, head: bytes = b"", sync: bool = False) -> FileRecord:
         # a run with a token has made the directory already; plain transforms have nobody who did
         if self._target.token is None:
             storage.make_directory(self._target.directory)
-        with AtomicFile(self._target.directory, self._name(kind), self._target.check, sync=sync) as file:
+        with AtomicFile(self._target.directory, self.name(kind), self._target.check, sync=sync) as file:
             file.write_pieces([head])
             file.write_pieces(line + b"\n" for line in lines)
         return self._record(kind, file.n_bytes, file.sha256, len(lines))
 
-    def _name(self, kind: str) -> str:
+    def name(self, kind: str) -> str:
+        """Return the name of the hidden file of a kind."""
         return part_name(f"{kind}-{self._key}.jsonl")
 
     def _record(self, kind: str, n_bytes: int, sha256: str, n_rows: int) -> FileRecord:
-        return replace(self._template, name=self._name(kind), kind=kind, n_bytes=n_bytes, sha256=sha256, n_rows=n_rows)
+        return replace(self._template, name=self.name(kind), kind=kind, n_bytes=n_bytes, sha256=sha256, n_rows=n_rows)
 
     def kept(self, *, synced: bool = False) -> Part | None:
         """Return the outcome of an earlier attempt if all its files are there, each as its row says.
@@ -171,7 +222,7 @@ class PartWriter:
           synced: the rows' files lie in one file that was synced to the disk, so they need no check one by one.
         """
         directory, kind = self._target.directory, self._kind
-        if not self._target.resume or storage.size_of(storage.join(directory, self._name(kind.letters))) is not None:
+        if not self._target.resume or storage.size_of(storage.join(directory, self.name(kind.letters))) is not None:
             return None
         left = self._left(kind.rows, has_head=True)
         if left is None or left.head is None or f"{kind.stage}.failures" in dict(left.head.counts):
@@ -188,7 +239,7 @@ class PartWriter:
 
     def _left(self, kind: str, *, has_head: bool = False) -> "_Left | None":
         """Return the contents of a hidden file that an earlier attempt left; None if it is missing or damaged."""
-        text = storage.read_bytes(storage.join(self._target.directory, self._name(kind)))
+        text = storage.read_bytes(storage.join(self._target.directory, self.name(kind)))
         # a file that a crash cut short ends within a line
         if text is None or (text and not text.endswith(b"\n")):
             return None

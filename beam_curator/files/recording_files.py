@@ -4,13 +4,14 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Generic
 
 from beam_curator.failures import EntryError
-from beam_curator.files.opened_recordings import open_recording
+from beam_curator.files.kept_parts import kept_parts, take_over
+from beam_curator.files.opened_recordings import open_recording, version_of
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartWriter
 from beam_curator.files.set_files import SetFiles
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import FileRecord
-from beam_curator.sets.recording_events import Described, Event, Made, MadeFile, Missed, Noticed, TableRow
+from beam_curator.sets.recording_events import Described, Event, Made, MadeFile, Missed, Noticed, Opened, TableRow
 from beam_curator.sets.recording_jobs import AskedT, ModelJob, OpenedJob, ReadyT, RecordingJob, TaskT
 
 
@@ -22,6 +23,7 @@ def events_of(job: OpenedJob[AskedT, TaskT], task: TaskT) -> Iterator[Event]:
     """
     job.check(task)
     with open_recording(task.recording, job.allowed_root, limits=job.limits) as reader:
+        yield Opened(version=reader.version)
         yield from job.work(task, reader)
 
 
@@ -48,14 +50,19 @@ class RecordingFiles(Generic[AskedT, TaskT]):
         self._job = job
         self._target = target
         self._files = SetFiles(target, job.n_uploads)
+        self._previous = kept_parts(target.replaces) if target.updates and target.replaces else None
 
     def close(self) -> None:
         """Give threads back."""
         self._files.close()
 
     def kept(self, task: TaskT) -> Part | None:
-        """Return the outcome of an earlier attempt if all its files are intact."""
-        return self._writer(task).kept()
+        """Return the outcome of an earlier attempt if all its files are intact, or that in a set that is updated."""
+        writer = self._writer(task)
+        part = writer.kept()
+        if part is not None or self._previous is None:
+            return part
+        return take_over(self._previous, writer, task.requests(), version_of(task.recording))
 
     def write(self, task: TaskT, events: Iterable[Event]) -> Generator[Count, None, Part]:
         """Write the events of a recording; if it fails as a whole, only its dead letters stay.
@@ -68,6 +75,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
           Counts for people while it is worked on.
         """
         writer = self._writer(task)
+        writer.ask(task.recording, task.requests())
         # names in order, each once
         put: dict[str, None] = {}
         try:
@@ -88,7 +96,9 @@ class RecordingFiles(Generic[AskedT, TaskT]):
         return PartWriter(self._job.rows, self._target, task.name, task.position, task.n_blocks)
 
     def _take(self, event: Event, writer: PartWriter, put: dict[str, None]) -> Iterator[Count]:
-        if isinstance(event, Made):
+        if isinstance(event, Opened):
+            writer.version = event.version
+        elif isinstance(event, Made):
             for file in event.files:
                 self._put(file, put)
             writer.add_row(event.row, event.order)

@@ -10,7 +10,15 @@ import time
 from collections.abc import Callable, Sequence
 
 from beam_curator.files import atomic_files, object_stores, storage
-from beam_curator.sets.output_set import MANIFEST_NAME, NEXT_NAME, RUN_NAME, SUMMARY_NAME, RunRecord, is_temporary
+from beam_curator.sets.output_set import (
+    KEPT_FOLDER,
+    MANIFEST_NAME,
+    NEXT_NAME,
+    RUN_NAME,
+    SUMMARY_NAME,
+    RunRecord,
+    is_temporary,
+)
 from beam_curator.sets.set_kinds import SET_KINDS, SetKind
 
 _CLEARED = ".cleared.beam_curator"
@@ -108,6 +116,8 @@ def clear_set(directory: str, kinds: Sequence[SetKind], remove_folder: Callable[
         storage.delete(directory, [*ours, *([SUMMARY_NAME] if SUMMARY_NAME in names else [])])
         for folder in folders_of(directory, kind):
             remove_folder(storage.join(directory, folder))
+    if KEPT_FOLDER in storage.folders_in(directory):
+        remove_folder(storage.join(directory, KEPT_FOLDER))
 
 
 def _put_away(directory: str, kinds: Sequence[SetKind]) -> None:

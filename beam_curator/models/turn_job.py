@@ -135,6 +135,9 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
     def task_of(self, ready: Ready | Diarized) -> TurnTask:
         return ready.ready.task if isinstance(ready, Diarized) else ready.task
 
+    def version_of(self, ready: Ready | Diarized) -> str:
+        return ready.ready.version if isinstance(ready, Diarized) else ready.version
+
     def found(self, ready: Ready, heard: Any) -> Diarized:
         """Return a recording with the turns in a model's result for it.
 

@@ -13,13 +13,15 @@ from beam_curator.files import storage
 from beam_curator.files.committing import sweep
 from beam_curator.runners import exit_codes
 from beam_curator.runners.beam_start import start_beam
+from beam_curator.runners.complete_sets import is_complete
 from beam_curator.runners.cures import cures_of
 from beam_curator.runners.jobs.base import Job, listed
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.plans import options_text, outline, plan_text
-from beam_curator.runners.run_directory import finish, is_complete, locked, prepare, run_of, settle, sweep_scratch
+from beam_curator.runners.run_directory import finish, locked, prepare, run_of, settle, sweep_scratch
 from beam_curator.runners.stages import Stage, number_of
 from beam_curator.runners.summary import render_reasons, render_table, summary_json, times_of
+from beam_curator.runners.updates import check_update, kept_keys, said_of_update
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, SUMMARY_NAME, Manifest
 
@@ -38,6 +40,8 @@ def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_argumen
     if job.run.show_options:
         print(options_text(job))
         return exit_codes.DONE
+    if job.run.update:
+        check_update(job)
     if job.engine.name == "dataflow":
         start_beam(for_dataflow=True)
         from beam_curator.runners.engines.dataflow import check_dataflow, job_text
@@ -85,13 +89,15 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
     config = job.config()
     settled = settle(job.output)
     is_done = settled is not None and settled.same_job(run_of(job.kind, config, decisive))
-    if is_done or (not job.run.overwrite and is_complete(job.output, job.kind, config, decisive)):
+    update = job.run.update
+    if is_done or (not job.run.overwrite and is_complete(job.output, job.kind, config, decisive, update=update)):
         return _already_complete(job)
+    before = kept_keys(job) if update else {}
     found = _found(job)
     from beam_curator.runners.engines.guard import ServerFailedError
     from beam_curator.runners.job_run import JobFailedError, run_job
 
-    prepared = prepare(job.output, job.kind, config, decisive, overwrite=job.run.overwrite)
+    prepared = prepare(job.output, job.kind, config, decisive, overwrite=job.run.overwrite, update=update)
     if prepared.state == "resume":
         print(f"{job.output} holds an unfinished run of this job: going on.", file=sys.stderr)
     if prepared.directory != job.output:
@@ -100,6 +106,8 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
         finished = run_job(job, found, files, prepared)
     except (JobFailedError, ServerFailedError) as err:
         return _failed(job, prepared, err)
+    if before and finished is not None:
+        print(said_of_update(before, kept_keys(job)))
     return report(job, finished)
 
 

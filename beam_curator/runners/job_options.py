@@ -41,6 +41,10 @@ class RunOptions:
     wait: bool = option(True, "wait for the job to end (dataflow)")
     tolerate: str = option("0", "failures to accept as success: a number, or a percentage of the rows and of the clips")
     overwrite: bool = option(False, "replace an output set made from other inputs or options")
+    update: bool = option(
+        False,
+        "bring a complete set up to date: keep what is unchanged, and do what is new, changed or failed",
+    )
     plan: bool = option(False, "print what would be read, written and run, then stop")
     show_options: bool = option(False, "print every option with its value and origin, then stop")
     verbose: bool = option(False, "show the engine's log")
@@ -49,6 +53,8 @@ class RunOptions:
         is_number = self.jobs.isascii() and self.jobs.isdigit() and int(self.jobs) > 0
         is_known = is_number or self.jobs == AUTO
         problems = [] if is_known else [f"jobs {self.jobs!r} is neither auto nor a number above 0: give one of them"]
+        if self.update and self.overwrite:
+            problems.append("update keeps what is unchanged, and overwrite replaces all: give one of them")
         if not _TOLERATE.fullmatch(self.tolerate):
             problems.append(f"tolerate {self.tolerate!r} is neither a number nor a percentage: write 10 or 0.5%")
         raise_problems("run", [*problems, *option_problems(self)])

@@ -122,7 +122,14 @@ def _pipeline(runner: Any, found: FoundEngine, work: beam.PTransform[Any, Any], 
 def _target(job: Job, prepared: Prepared) -> OutputTarget:
     replaces = job.output if prepared.directory != job.output else None
     resume = prepared.state == "resume"
-    return replace(job.target(), directory=prepared.directory, token=prepared.token, resume=resume, replaces=replaces)
+    return replace(
+        job.target(),
+        directory=prepared.directory,
+        token=prepared.token,
+        resume=resume,
+        replaces=replaces,
+        updates=prepared.updates,
+    )
 
 
 def _finished(output: str, metrics: Any, timing: dict[str, float], *, noted: Counter[str] | None) -> Finished:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from beam_curator.files import atomic_files, storage
-from beam_curator.files.manifest_files import hash_input
 from beam_curator.files.output_target import glob_matches, is_of_a_set
 from beam_curator.files.replacing import (
     change_over,
@@ -36,7 +35,6 @@ from beam_curator.sets.output_set import (
     NotAnOutputSetError,
     RunRecord,
     config_sha256,
-    differences,
     live_name,
 )
 from beam_curator.sets.set_kinds import SET_KINDS, SetKind
@@ -49,16 +47,18 @@ class Prepared:
     """The state of the output directory, and the tokens of its runs.
 
     Attributes:
-      state: "complete" (nothing to do), "resume" (an earlier attempt left parts) or "fresh".
+      state: "resume" (an earlier attempt left parts) or "fresh".
       directory: where the run writes: the output directory, or a hidden folder of it beside a complete set.
       token: of this run.
       earlier: token of an unfinished run of which this one takes the place, if there was one.
+      updates: whether it takes over what it can of the complete set.
     """
 
-    state: Literal["complete", "resume", "fresh"]
+    state: Literal["resume", "fresh"]
     directory: str = ""
     token: str = ""
     earlier: str | None = None
+    updates: bool = False
 
 
 @contextmanager
@@ -142,18 +142,6 @@ def _commands_in(directory: str) -> set[str]:
     return complete | set(earlier.commands if earlier is not None else ())
 
 
-def is_complete(directory: str, kind: SetKind, config: Config, files: Sequence[InputFile]) -> bool:
-    """Tell whether a directory holds the complete set of a job.
-
-    Raises:
-      UsageError: it holds that of another one.
-    """
-    text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
-    if text is not None:
-        _refuse_difference(directory, text, kind.command, config, files)
-    return text is not None
-
-
 def run_of(kind: SetKind, config: Config, files: Sequence[InputFile]) -> RunRecord:
     """Return the mark of a new run of a job."""
     return RunRecord(
@@ -165,21 +153,41 @@ def run_of(kind: SetKind, config: Config, files: Sequence[InputFile]) -> RunReco
     )
 
 
-def prepare(directory: str, kind: SetKind, config: Config, files: Sequence[InputFile], *, overwrite: bool) -> Prepared:
-    """Decide whether to do nothing, resume or begin afresh, and mark the place as this run's.
+def prepare(
+    directory: str,
+    kind: SetKind,
+    config: Config,
+    files: Sequence[InputFile],
+    *,
+    overwrite: bool = False,
+    update: bool = False,
+) -> Prepared:
+    """Decide whether to resume or begin afresh, and mark the place as this run's.
 
-    The caller holds the lock. A complete set stays until the next one, in a hidden folder, is complete. Files without a
-    manifest are removed once `_RUN.json` says so, which a run that is killed in between makes up for.
+    The caller holds the lock, and has asked `is_complete`. A complete set stays until the next one, in a hidden folder,
+    is complete. Files without a manifest are removed once `_RUN.json` says so, which a run that is killed in between
+    makes up for.
+
+    Args:
+      directory: where to write.
+      kind: of the set.
+      config: the options that decide the rows.
+      files: the inputs, and the files beside them.
+      overwrite: what the directory holds may be replaced.
+      update: so may a complete set of this job with other inputs, of which all is taken over that stays the same.
 
     Raises:
-      UsageError: the directory holds something else, and `overwrite` is not given.
+      UsageError: the directory holds something else.
     """
     _refuse_links(directory, kind)
-    if not overwrite and is_complete(directory, kind, config, files):
-        return Prepared(state="complete")
     record = run_of(kind, config, files)
     if storage.size_of(storage.join(directory, MANIFEST_NAME)) is not None:
-        return _prepare_next(directory, record)
+        return _prepare_next(directory, replace(record, updates=update and not overwrite))
+    return _prepare_here(directory, kind, record, overwrite=overwrite)
+
+
+def _prepare_here(directory: str, kind: SetKind, record: RunRecord, *, overwrite: bool) -> Prepared:
+    """Mark a directory without a complete set as this run's, unless it may hold what others need."""
     run_text = storage.read_bytes(storage.join(directory, RUN_NAME))
     earlier = RunRecord.from_json(run_text) if run_text is not None else None
     if earlier is not None and earlier.same_job(record):
@@ -208,11 +216,12 @@ def _prepare_next(directory: str, record: RunRecord) -> Prepared:
     record = replace(record, cleared=True, commands=tuple(sorted(replaced)))
     if earlier is not None and earlier.same_job(record):
         _write_run(below, record)
-        return Prepared(state="resume", directory=below, token=record.token, earlier=earlier.token)
+        resumed = Prepared(state="resume", directory=below, token=record.token, earlier=earlier.token)
+        return replace(resumed, updates=record.updates)
     forget_next(directory)
     storage.make_directory(below)
     _write_run(below, record)
-    return _fresh(below, record, earlier)
+    return replace(_fresh(below, record, earlier), updates=record.updates)
 
 
 def _fresh(directory: str, record: RunRecord, earlier: RunRecord | None) -> Prepared:
@@ -267,26 +276,6 @@ def _refuse_foreign(directory: str, kind: SetKind) -> None:
             f"{directory} holds {min(found)}, which no job has marked as its own: "
             "choose another --output, or add --overwrite to replace such files"
         )
-
-
-def _refuse_difference(
-    directory: str, manifest_text: bytes, command: str, config: Config, files: Sequence[InputFile]
-) -> None:
-    """Refuse a complete set that this job would not write, or that is no longer whole."""
-    try:
-        manifest = Manifest.from_json(manifest_text)
-    except NotAnOutputSetError as err:
-        raise UsageError(f"{directory}: {err}, with --overwrite") from err
-    names = sorted({file.name for file in files if file.occurrence == 0})
-    found = differences(manifest, config, [hash_input(name) for name in names])
-    if manifest.command != command:
-        found.insert(0, f"it was written by '{manifest.command}'")
-    if found:
-        listed = "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
-        raise UsageError(f"{directory} holds a complete set of another job ({listed}): add --overwrite to replace it")
-    for record in manifest.files:
-        if storage.size_of(storage.join(directory, record.name)) != record.n_bytes:
-            raise UsageError(f"{directory} is complete, but {record.name} was changed or removed: add --overwrite")
 
 
 def finish(directory: str, summary: dict[str, object]) -> None:

@@ -19,6 +19,7 @@ RUN_NAME = "_RUN.json"
 LOCK_NAME = "_LOCK"
 SUMMARY_NAME = "summary.json"
 NEXT_NAME = ".next.beam_curator"
+KEPT_FOLDER = ".kept.beam_curator"
 FORMAT = 1
 
 FAILURES = "failures"
@@ -241,6 +242,7 @@ class RunRecord:
       cleared: whether files of an earlier job were removed already.
       commands: commands whose files may be in the directory: this job's, and those of sets that it replaces until they
         are gone.
+      updates: whether the run takes over what it can of the set that it replaces.
     """
 
     token: str
@@ -248,6 +250,7 @@ class RunRecord:
     inputs: dict[str, str]
     cleared: bool
     commands: tuple[str, ...]
+    updates: bool = False
 
     def to_json(self) -> bytes:
         """Render the record."""
@@ -264,12 +267,17 @@ class RunRecord:
 
     def same_job(self, other: RunRecord) -> bool:
         """Tell whether two runs set out to write the same set."""
-        return self.config_sha256 == other.config_sha256 and self.inputs == other.inputs
+        return (self.config_sha256, self.inputs, self.updates) == (other.config_sha256, other.inputs, other.updates)
 
 
-def differences(manifest: Manifest, config: Config, inputs: Sequence[InputRecord]) -> list[str]:
+def differences(manifest: Manifest, command: str, config: Config, inputs: Sequence[InputRecord]) -> list[str]:
     """Say in words how a complete set differs from the one that a job would write now; nothing where it is the same."""
-    found = []
+    return other_options(manifest, command, config) + _changed_inputs(manifest.inputs, inputs)
+
+
+def other_options(manifest: Manifest, command: str, config: Config) -> list[str]:
+    """Say in words in which options that decide the rows a complete set differs from the one of a job."""
+    found = [f"it was written by '{manifest.command}'"] if manifest.command != command else []
     for section in sorted({*manifest.config, *config}):
         old, new = manifest.config.get(section, {}), json.loads(json.dumps(config.get(section, {})))
         found += [
@@ -277,7 +285,12 @@ def differences(manifest: Manifest, config: Config, inputs: Sequence[InputRecord
             for key in sorted({*old, *new})
             if old.get(key) != new.get(key)
         ]
-    before, now = ({record.name: (record.n_bytes, record.sha256) for record in of} for of in (manifest.inputs, inputs))
+    return found
+
+
+def _changed_inputs(old: Sequence[InputRecord], new: Sequence[InputRecord]) -> list[str]:
+    found = []
+    before, now = ({record.name: (record.n_bytes, record.sha256) for record in of} for of in (old, new))
     for name in sorted({*before, *now}):
         if name not in now:
             found.append(f"{name} is no longer among the inputs")

@@ -47,6 +47,13 @@ class MadeFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The recording as it was opened: size and time of change of its files, or what a store has for them."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """A row that was made of a recording.
 
@@ -118,5 +125,5 @@ class TableRow:
     row: dict[str, Any] | None
 
 
-Event = Made | Missed | Noticed | Described | TableRow
+Event = Opened | Made | Missed | Noticed | Described | TableRow
 """Everything that may come of the work on a recording."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from beam_curator.failures import EntryError, Failure
 from beam_curator.recordings.recording_options import DecodedLimits
@@ -62,6 +62,14 @@ class RowKind:
         return f"{FAILURES}-{self.stage}"
 
 
+class Request(NamedTuple):
+    """One request for a recording: all that it says besides the recording's name, and the line that it comes from."""
+
+    text: bytes
+    source: str
+    offset: int
+
+
 class Task(Protocol):
     """All requests for one recording; they cross a shuffle."""
 
@@ -80,6 +88,9 @@ class Task(Protocol):
     @property
     def n_blocks(self) -> int:
         """Number of blocks of the job."""
+
+    def requests(self) -> Iterable[Request]:
+        """Return the requests in the order of their rows."""
 
 
 AskedT = TypeVar("AskedT")
@@ -121,6 +132,11 @@ class RowsTask(Generic[RowT]):
     def n_blocks(self) -> int:
         """Number of blocks of the job."""
         return self.rows[0].n_blocks
+
+    def requests(self) -> Iterator[Request]:
+        """Yield the requests in the order of their rows."""
+        for row in self.rows:
+            yield Request(row.text(), row.source, row.offset)
 
     def missed(self, error: EntryError, stage: str, names: tuple[str, ...] = ()) -> Iterator[Missed]:
         """Yield a dead letter for each row that asks for the recording."""
@@ -293,6 +309,10 @@ class ModelJob(RecordingJob[AskedT, TaskT], Generic[AskedT, TaskT, ReadyT]):
     @abstractmethod
     def task_of(self, ready: ReadyT) -> TaskT:
         """Return the task that a recording before the model belongs to."""
+
+    @abstractmethod
+    def version_of(self, ready: ReadyT) -> str:
+        """Return the version of the recording that was looked into."""
 
     @abstractmethod
     def made(self, ready: ReadyT, result: Any) -> Iterator[Event]:

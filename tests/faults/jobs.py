@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from beam_curator.sets.output_set import KEPT_FOLDER
 from tests.faults.works import Work
 
 COMMAND = str(Path(sys.executable).with_name("beam-curator"))
@@ -59,8 +60,9 @@ def names_in(output: Path) -> set[str]:
 
 
 def files_in(output: Path) -> set[str]:
-    """Return the paths of all files of a tree, relative to it."""
-    return {str(path.relative_to(output)) for path in output.rglob("*") if not path.is_dir()}
+    """Return the paths of all files of a tree, relative to it, but for those that a set keeps to be updated."""
+    paths = {str(path.relative_to(output)) for path in output.rglob("*") if not path.is_dir()}
+    return {path for path in paths if KEPT_FOLDER not in path.split("/")}
 
 
 def manifest_of(output: Path) -> dict[str, Any]:

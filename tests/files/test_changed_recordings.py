@@ -96,9 +96,9 @@ def test_a_clip_of_a_changed_recording_is_closed(recording: Path, monkeypatch: p
 def test_clips_from_before_the_change_stay_and_the_others_fail(recording: Path) -> None:
     requests = [(n, asked(1000 * n, 1000 * n + 500)) for n in range(3)]
     events = events_of(ClipJob(CutRules(), "wav"), clips_of(recording, (whole_file("1.jsonl"), requests)))
-    first = next(events)
+    before = [next(events), next(events)]
     touch(recording)
-    made = [first, *events]
+    made = [*before, *events]
     assert [event.order for event in made if isinstance(event, Made)] == [(0,)]
     missed = [event for event in made if isinstance(event, Missed)]
     assert [(event.order, event.failure.code) for event in missed] == [((1,), CHANGED), ((2,), CHANGED)]

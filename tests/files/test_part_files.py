@@ -23,7 +23,10 @@ from tests.manifests import names_in
 
 ROWS, LETTERS = CLIPS.rows, CLIPS.letters
 WITH_TABLES = replace(CLIPS, tables=("voices",))
-EMPTY_HEAD = b'{"n_rows":0,"columns":[],"counts":[],"documents":[],"tables":{}}\n'
+EMPTY_HEAD = (
+    b'{"n_rows":0,"columns":[],"counts":[],"documents":[],"tables":{},'
+    b'"key":"","places":[],"recording":"","version":""}\n'
+)
 
 
 def part_file(directory: Path, kind: str = ROWS) -> Path:

@@ -20,7 +20,7 @@ from beam_curator.files.set_files import LinkedFolderError
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.output_set import FileRecord
 from beam_curator.sets.packed_rows import PackedRow, compressed
-from beam_curator.sets.recording_events import Described, Event, Made, MadeFile, Missed, Noticed, TableRow
+from beam_curator.sets.recording_events import Described, Event, Made, MadeFile, Missed, Noticed, Opened, TableRow
 from beam_curator.sets.recording_jobs import BlockPlan, OpenedJob, RowsTask
 from beam_curator.sets.set_kinds import EXTRACT
 from tests.files.parts import rows_of, target_of, written
@@ -264,5 +264,5 @@ def test_an_error_of_the_disk_is_no_dead_letter(recording: Path, target: OutputT
 
 def test_a_job_sees_the_open_recording(recording: Path) -> None:
     job = Listed(made(0))
-    assert [type(event) for event in events_of(job, task_of(recording))] == [Made]
+    assert [type(event) for event in events_of(job, task_of(recording))] == [Opened, Made]
     assert job.seen == [8000]

@@ -42,7 +42,7 @@ class TestSameCommandAgain:
         run("windows", source, "--output", out)
         source.write_bytes(source.read_bytes().replace(b"a-0.wav", b"b-0.wav"))
         before = state_of(out)
-        with pytest.raises(UsageError, match=rf"complete set of another job \({source} has changed\): add --overwrite"):
+        with pytest.raises(UsageError, match=rf"complete set of another job \({source} has changed\): --update keeps"):
             run("windows", source, "--output", out)
         assert state_of(out) == before
         assert run("windows", source, "--output", out, "--overwrite") == 0

@@ -191,7 +191,7 @@ def test_a_manifest_of_another_format_is_refused() -> None:
 
 
 def test_an_equal_job_differs_in_nothing() -> None:
-    assert differences(Manifest.from_json(manifest_text()), CONFIG, INPUTS) == []
+    assert differences(Manifest.from_json(manifest_text()), "windows", CONFIG, INPUTS) == []
 
 
 def test_differences_are_told_in_words() -> None:
@@ -201,7 +201,7 @@ def test_differences_are_told_in_words() -> None:
         "rows": {"layout": "full"},
     }
     inputs = [InputRecord(name="b.jsonl", n_bytes=20, sha256="bc"), InputRecord(name="c.jsonl", n_bytes=1, sha256="x")]
-    assert differences(manifest, config, inputs) == [
+    assert differences(manifest, "windows", config, inputs) == [
         "overlap.é was 50, is None",
         "rows.layout was None, is 'full'",
         "windows.tolerance was 0.1, is 0.2",

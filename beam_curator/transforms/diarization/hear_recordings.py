@@ -14,6 +14,7 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part
 from beam_curator.models.turn_finding import Diarized, Ready
 from beam_curator.models.turn_job import TurnJob
+from beam_curator.transforms.diarization.around_handler import LateHandler
 from beam_curator.transforms.diarization.stream_handler import StreamsHandler
 from beam_curator.transforms.jobs.model_steps import Done, ModelFn
 from beam_curator.transforms.metrics import timed
@@ -39,7 +40,8 @@ class HearRecordings(beam.PTransform[PCollection[Ready], PCollection[PredictionR
 
     def expand(self, recordings: PCollection[Ready]) -> PCollection[PredictionResult]:
         batches = recordings | "Batch" >> _Batch(self._inference)
-        heard: PCollection[PredictionResult] = batches | "Listen" >> RunInference(self._handler.with_no_batching())
+        handler = LateHandler(self._handler).with_no_batching()
+        heard: PCollection[PredictionResult] = batches | "Listen" >> RunInference(handler)
         return heard
 
 
@@ -94,7 +96,8 @@ class EmbedVoices(beam.PTransform[PCollection[PredictionResult], EmbeddedVoices]
     def expand(self, results: PCollection[PredictionResult]) -> "EmbeddedVoices":
         found = results | "Find turns" >> beam.ParDo(self._find).with_outputs("parts", main="found")
         alone = found["found"] | "One by one" >> beam.Map(_alone).with_output_types(list[Diarized])
-        embedded: PCollection[PredictionResult] = alone | "Embed" >> RunInference(self._handler.with_no_batching())
+        handler = LateHandler(self._handler).with_no_batching()
+        embedded: PCollection[PredictionResult] = alone | "Embed" >> RunInference(handler)
         return EmbeddedVoices(results=embedded, parts=found["parts"])
 
 

@@ -10,6 +10,7 @@ from apache_beam.pvalue import PCollection
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.block_files import merged_before, shard_of
+from beam_curator.files.kept_parts import write_archive
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, Shard, lines_of_part, rows_of_part
 from beam_curator.files.row_tables import write_table
@@ -89,6 +90,7 @@ class _MergeFn(beam.DoFn):
         (kind, number, n), grouped = group
         # groups come in any order, and the rows of a set must not depend on it
         parts = sorted(grouped, key=lambda part: part.record.position)
+        self._keep(kind, number, n, parts)
         n_rows = sum(part.record.n_rows for part in parts)
         if not n_rows:
             return
@@ -99,6 +101,12 @@ class _MergeFn(beam.DoFn):
             record = self._merged(kind, number, n, parts)
         shard = Shard(record=replace(record, n_rows=n_rows, position=(number,)), columns=columns.columns())
         yield shard if kind == self._kind.rows else beam.pvalue.TaggedOutput("others", shard)
+
+    def _keep(self, kind: str, number: int, n: int, parts: Sequence[Shard]) -> None:
+        """Keep the parts for a run that updates the set."""
+        if not _are_letters(kind):
+            paths = [storage.join(self._target.directory, part.record.name) for part in parts]
+            write_archive(self._target, shard_file_name(kind, number, n, ""), paths)
 
     def _merged(self, kind: str, number: int, n: int, parts: Sequence[Shard]) -> FileRecord:
         directory = self._target.directory

@@ -1,6 +1,7 @@
 """The steps of jobs with a model in their middle: prepare recordings for it, and write its results."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Generic, Literal, NamedTuple
 
 import apache_beam as beam
@@ -11,7 +12,7 @@ from beam_curator.failures import EntryError
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part
 from beam_curator.files.recording_files import look_into
-from beam_curator.sets.recording_events import Event
+from beam_curator.sets.recording_events import Event, Opened
 from beam_curator.sets.recording_jobs import AskedT, ModelJob, ReadyT, TaskT
 from beam_curator.transforms.jobs.recording_steps import WritingFn
 from beam_curator.transforms.metrics import timed
@@ -110,5 +111,6 @@ class _ResultFn(ModelFn):
     def process(self, result: PredictionResult) -> Iterator[Part]:
         with timed("turns"):
             task = self._job.task_of(result.example)
-            part = self.written(task, self._job.made(result.example, result.inference))
+            opened = Opened(version=self._job.version_of(result.example))
+            part = self.written(task, chain([opened], self._job.made(result.example, result.inference)))
         yield part

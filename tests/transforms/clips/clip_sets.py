@@ -13,7 +13,7 @@ from beam_curator.audio import AudioInfo, Samples, encode_audio, open_audio
 from beam_curator.clips.records import ClipRequest
 from beam_curator.sets.output_set import RunRecord
 from tests.audio.corpus import decode_audio, in_16_bits, speech_like
-from tests.manifests import failures_in, line_of, lines_in, manifest_of, run, write_lines
+from tests.manifests import assert_nothing_left_over, failures_in, line_of, lines_in, manifest_of, run, write_lines
 
 INFO = AudioInfo(sample_rate=8000, n_samples=8000, n_channels=1, container="wav", codec="pcm_16")
 
@@ -54,7 +54,7 @@ def extract(inputs: object, output: Path, *options: object, code: int = 0) -> Pa
     assert run("extract", inputs, "--output", output, *options) == code
     assert run("verify", output) == 0
     assert_books_balance(output)
-    assert not list(output.rglob(".*"))
+    assert_nothing_left_over(output)
     return output
 
 

@@ -14,7 +14,7 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.transforms.diarization.diarize_recordings import Diarize
 from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler
 from tests.fakes_models import BandHandler
-from tests.manifests import failures_in, lines_in, manifest_of, run
+from tests.manifests import assert_nothing_left_over, failures_in, lines_in, manifest_of, run
 
 
 def diarize(inputs: object, out: Path, *options: object, model: Path, code: int = 0) -> Path:
@@ -46,7 +46,7 @@ def diarize_here(
 def check_set(out: Path) -> None:
     """Check that a set is whole, that nothing else lies beside it, and that its books balance, counted here."""
     assert run("verify", out) == 0
-    assert not list(out.rglob(".*"))
+    assert_nothing_left_over(out)
     counts, letters = manifest_of(out)["counts"], failures_in(out)
     n_unread = sum(letter["stage"] in ("file", "read") for letter in letters)
     n_unplanned = sum(letter["stage"] == "plan" for letter in letters)

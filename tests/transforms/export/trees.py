@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from tests.manifests import failures_in, manifest_of, run
+from tests.manifests import assert_nothing_left_over, failures_in, manifest_of, run
 from tests.transforms.clips.clip_sets import piece, write_recording, write_rows
 
 
@@ -16,7 +16,7 @@ def export(inputs: object, output: Path, *options: object, code: int = 0) -> Pat
     assert run("export", inputs, "--output", output, *options) == code
     assert run("verify", output) == 0
     assert_books_balance(output)
-    assert not list(output.rglob(".*"))
+    assert_nothing_left_over(output)
     return output
 
 

@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_curator.audio import Samples
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers
-from tests.manifests import failures_in, line_of, lines_in, manifest_of, run, write_lines
+from tests.manifests import assert_nothing_left_over, failures_in, line_of, lines_in, manifest_of, run, write_lines
 
 RATE = 8000
 Turns = list[list[Any]]
@@ -62,7 +62,7 @@ def separate_here(
 def check_set(out: Path) -> None:
     """Check that a set is whole, that nothing else lies beside it, and that its books balance, counted here."""
     assert run("verify", out) == 0
-    assert not list(out.rglob(".*"))
+    assert_nothing_left_over(out)
     counts, letters = manifest_of(out)["counts"], failures_in(out)
     n_failed = sum(letter["stage"] == "separate" for letter in letters)
     n_unplanned = sum(letter["stage"] == "plan" for letter in letters)

@@ -1,0 +1,208 @@
+"""The outcomes of recordings that a set keeps, in a hidden folder, for a run that updates it.
+
+For each file of rows, and of tables, there is an archive: the hidden files that it was merged from, each a Zstandard
+frame, then an index of them as a last frame, and its length in eight bytes.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+import zstandard
+
+from beam_curator.entries.json_lines import encode, parse_object
+from beam_curator.entries.own_keys import ORIGIN_KEY
+from beam_curator.files import storage
+from beam_curator.files.atomic_files import AtomicFile
+from beam_curator.files.opened_recordings import version_of
+from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.part_files import Part, PartHead, PartWriter, key_of_requests
+from beam_curator.sets.output_set import KEPT_FOLDER, MANIFEST_NAME
+from beam_curator.sets.recording_jobs import Request
+
+_LENGTH_BYTES = 8
+_Places = Mapping[tuple[str, int], Request]
+_Where = tuple[int, int, str, str, str]
+
+
+class KeptPart(NamedTuple):
+    """A hidden file in an archive.
+
+    Attributes:
+      archive: path of that.
+      offset, n_bytes: of its frame.
+      key: of the requests for its recording; "" for one that failed, and for the file of a table.
+      recording, version: the recording as it was opened.
+    """
+
+    archive: str
+    offset: int
+    n_bytes: int
+    key: str
+    recording: str
+    version: str
+
+
+def write_archive(target: OutputTarget, name: str, paths: Iterable[str]) -> None:
+    """Keep the hidden files that the shard of a name was merged from: of runs of a command, and on local disks only.
+
+    A step that is done once more, when its hidden files are gone, leaves the archive as it is.
+    """
+    if target.token is None or storage.is_remote(target.directory):
+        return
+    directory = storage.join(target.directory, KEPT_FOLDER)
+    storage.make_directory(directory)
+    packer = zstandard.ZstdCompressor(level=1)
+    index: dict[str, _Where] = {}
+    position = 0
+    with suppress(FileNotFoundError), AtomicFile(directory, name, target.check) as file:
+        for path in paths:
+            with storage.open_raw(path) as stream:
+                text = stream.read()
+            frame = packer.compress(text)
+            file.write_pieces([frame])
+            index[os.path.basename(path)] = position, len(frame), *_about(text)
+            position += len(frame)
+        frame = packer.compress(encode(index))
+        file.write_pieces([frame, len(frame).to_bytes(_LENGTH_BYTES, "big")])
+
+
+def _about(text: bytes) -> tuple[str, str, str]:
+    """Return key, recording and version in the head of a file of rows; a failed one has no key, a table nothing."""
+    with suppress(msgspec.MsgspecError):
+        head = msgspec.json.decode(text.partition(b"\n")[0], type=PartHead)
+        return "" if _has_failures(head) else head.key, head.recording, head.version
+    return "", "", ""
+
+
+def _has_failures(head: PartHead) -> bool:
+    return any(name.endswith(".failures") and n for name, n in head.counts)
+
+
+class KeptParts:
+    """The hidden files that a set keeps, by name."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        folder = storage.join(directory, KEPT_FOLDER)
+        self.index: dict[str, KeptPart] = {}
+        for name in storage.list_directory(folder):
+            path = storage.join(folder, name)
+            # one that is damaged keeps nothing
+            with suppress(OSError, ValueError, zstandard.ZstdError, msgspec.MsgspecError):
+                self.index |= {part: KeptPart(path, *where) for part, where in _index_of(path).items()}
+
+    def find(self, name: str) -> bytes | None:
+        """Return a hidden file; None where there is none, or it is damaged."""
+        kept = self.index.get(name)
+        if kept is None:
+            return None
+        with suppress(OSError, zstandard.ZstdError), storage.open_raw(kept.archive) as stream:
+            stream.seek(kept.offset)
+            return zstandard.ZstdDecompressor().decompress(stream.read(kept.n_bytes))
+        return None
+
+    def are_unchanged(self) -> bool:
+        """Tell whether all recordings are what they were when they were opened."""
+        return all(version_of(kept.recording) == kept.version for kept in self.index.values() if kept.key)
+
+
+def _index_of(path: str) -> dict[str, _Where]:
+    with storage.open_raw(path) as stream:
+        end = stream.seek(-_LENGTH_BYTES, os.SEEK_END)
+        n_bytes = int.from_bytes(stream.read(_LENGTH_BYTES), "big")
+        stream.seek(end - n_bytes)
+        text = zstandard.ZstdDecompressor().decompress(stream.read(n_bytes))
+    return msgspec.json.decode(text, type=dict[str, _Where])
+
+
+def kept_parts(directory: str) -> KeptParts:
+    """Return the hidden files that the complete set in a directory keeps; they are looked up once."""
+    return _kept_parts(directory, storage.identity_of(storage.join(directory, MANIFEST_NAME)))
+
+
+@lru_cache(maxsize=2)
+def _kept_parts(directory: str, identity: str) -> KeptParts:
+    del identity
+    return KeptParts(directory)
+
+
+def take_over(kept: KeptParts, writer: PartWriter, requests: Iterable[Request], version: str) -> Part | None:
+    """Take the outcome of a recording over from another set, if the same requests meet the same recording again.
+
+    Its files are linked, not copied, where the disk can do that. Lines of manifests may have moved meanwhile.
+    """
+    asked = tuple(requests)
+    text = kept.find(writer.name(writer.kind.rows)) if version else None
+    if text is None:
+        return None
+    first, _, body = text.partition(b"\n")
+    head = msgspec.json.decode(first, type=PartHead)
+    places = _moved(head.places, asked)
+    if _has_failures(head) or head.key != key_of_requests(asked, version) or places is None:
+        return None
+    tables = {table: kept.find(writer.name(table)) for table in head.tables}
+    rows = [parse_object(line) for line in body.splitlines()]
+    files = [(file.name, file.n_bytes) for row in rows for file in writer.kind.files_of(row)]
+    files += [(file.name, file.n_bytes) for file in head.documents]
+    if None in tables.values() or not all(_link(kept.directory, writer.target, *file) for file in files):
+        return None
+    lines = [_in_place(line, row, places) for line, row in zip(body.splitlines(), rows, strict=True)]
+    head = replace(head, places=tuple((request.source, request.offset) for request in asked))
+    return writer.write_again(head, lines, {table: (text or b"").splitlines() for table, text in tables.items()})
+
+
+def _moved(places: Sequence[tuple[str, int]], requests: Sequence[Request]) -> _Places | None:
+    """Return the present request for each place of a line that has moved; None where lines were divided or joined."""
+    now: dict[tuple[str, int], Request] = {}
+    for place, request in zip(places, requests, strict=False):
+        known = now.setdefault((place[0], place[1]), request)
+        if (known.source, known.offset) != (request.source, request.offset):
+            return None
+    moved = {place: request for place, request in now.items() if place != (request.source, request.offset)}
+    return moved if len(places) == len(requests) else None
+
+
+def _in_place(line: bytes, row: dict[str, Any], moved: _Places) -> bytes:
+    """Return a row with the present place of the line that it comes from."""
+    origin = row.get(ORIGIN_KEY)
+    request = moved.get((origin["source"], origin["offset"])) if moved and origin else None
+    if request is None:
+        return line
+    return encode(row | {ORIGIN_KEY: {"source": request.source, "offset": request.offset}})
+
+
+def _link(directory: str, target: OutputTarget, name: str, n_bytes: int) -> bool:
+    """Give a file of a set its name in another one; tell whether it is there in its size."""
+    source, place = storage.join(directory, name), storage.join(target.directory, name)
+    if storage.size_of(source) != n_bytes:
+        return False
+    storage.make_directory(os.path.dirname(place))
+    try:
+        os.link(source, place)
+    except FileExistsError:
+        pass
+    except OSError:  # not all disks have links
+        _copy(source, place)
+    return storage.size_of(place) == n_bytes
+
+
+def _copy(source: str, place: str) -> None:
+    folder, name = os.path.split(place)
+    with storage.open_raw(source) as stream, AtomicFile(folder, name, sync=False, hashed=False) as file:
+        shutil.copyfileobj(stream, _Sink(file), 1 << 20)
+
+
+class _Sink:
+    """A file that takes pieces, for whoever writes to streams."""
+
+    def __init__(self, file: AtomicFile) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> None:
+        self._file.write_pieces([data])

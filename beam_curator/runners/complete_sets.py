@@ -1,0 +1,85 @@
+"""Whether a directory holds the complete set of a job, and whether it may be updated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beam_curator.files import storage
+from beam_curator.files.kept_parts import kept_parts
+from beam_curator.files.manifest_files import hash_input
+from beam_curator.runners.options import UsageError
+from beam_curator.sets.blocks import InputFile
+from beam_curator.sets.output_set import (
+    MANIFEST_NAME,
+    Config,
+    InputRecord,
+    Manifest,
+    NotAnOutputSetError,
+    differences,
+    other_options,
+)
+from beam_curator.sets.set_kinds import SetKind
+
+
+def is_complete(
+    directory: str, kind: SetKind, config: Config, files: Sequence[InputFile], *, update: bool = False
+) -> bool:
+    """Tell whether a directory holds the complete set of a job, and there is nothing to do.
+
+    Args:
+      directory: that may hold a set.
+      kind: of the job's set.
+      config: its options that decide the rows.
+      files: its inputs, and the files beside them.
+      update: a set of other inputs, or one with failures, is to be updated.
+
+    Raises:
+      UsageError: it holds the set of another job, or one that is no longer whole.
+    """
+    text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
+    if text is None:
+        return False
+    try:
+        manifest = Manifest.from_json(text)
+    except NotAnOutputSetError as err:
+        raise UsageError(f"{directory}: {err}, with --overwrite") from err
+    names = sorted({file.name for file in files if file.occurrence == 0})
+    inputs = [hash_input(name) for name in names]
+    found = differences(manifest, kind.command, config, inputs)
+    if found and update:
+        _refuse(directory, _other_job(manifest, kind, config, inputs), "an update keeps the options: ")
+    elif found:
+        _refuse(directory, found, "--update keeps what is unchanged; " if _are_inputs(manifest, kind, config) else "")
+    for record in manifest.files:
+        if storage.size_of(storage.join(directory, record.name)) != record.n_bytes:
+            raise UsageError(f"{directory} is complete, but {record.name} was changed or removed: add --overwrite")
+    return not (update and (found or _n_failures(manifest) or not kept_parts(directory).are_unchanged()))
+
+
+def _refuse(directory: str, found: Sequence[str], why: str) -> None:
+    if found:
+        listed = "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
+        raise UsageError(
+            f"{directory} holds a complete set of another job ({listed}): {why}add --overwrite to replace it"
+        )
+
+
+def _are_inputs(manifest: Manifest, kind: SetKind, config: Config) -> bool:
+    """Tell whether a set differs from that of a job in its inputs alone."""
+    return not other_options(manifest, kind.command, config)
+
+
+def _other_job(manifest: Manifest, kind: SetKind, config: Config, inputs: Sequence[InputRecord]) -> list[str]:
+    """Say in which options, or files beside the inputs, a set differs from that of a job."""
+    found = other_options(manifest, kind.command, config)
+    now = {record.name: record.sha256 for record in inputs}
+    found += [
+        f"{record.name} has changed"
+        for record in manifest.inputs
+        if record.beside and now.get(record.name) != record.sha256
+    ]
+    return found
+
+
+def _n_failures(manifest: Manifest) -> int:
+    return sum(n for name, n in manifest.counts.items() if name.endswith(".failures"))

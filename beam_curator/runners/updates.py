@@ -1,0 +1,54 @@
+"""`--update`: which sets can be updated, and how many recordings were kept, new, changed or gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from beam_curator.files import storage
+from beam_curator.files.kept_parts import kept_parts
+from beam_curator.runners.jobs.base import Job
+from beam_curator.runners.options import UsageError
+
+
+def check_update(job: Job) -> None:
+    """Refuse an update of a set that is always written as a whole.
+
+    Raises:
+      UsageError: names it.
+    """
+    if storage.is_remote(job.output):
+        raise UsageError(
+            f"--update: {job.output} is in an object store, where sets are replaced whole: use --overwrite"
+        )
+    if getattr(job.options["output"], "pack", "none") != "none":
+        raise UsageError("--update: a tar holds clips of many recordings, and is written as a whole: use --overwrite")
+
+
+def kept_keys(job: Job) -> dict[str, str]:
+    """Return what the set of a job keeps of each recording: a name, and the key of its requests; "" if it failed."""
+    index = kept_parts(job.output).index
+    return {name: part.key for name, part in index.items() if name.startswith(f".{job.kind.rows}-")}
+
+
+def said_of_update(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Say how many recordings were kept, new, changed and gone.
+
+    Args:
+      before: key of each recording's requests in the set that was updated; "" where it failed.
+      after: the same now.
+
+    Example:
+      >>> said_of_update({"a": "1", "b": "2", "c": "", "d": "4"}, {"a": "1", "b": "3", "c": "5", "e": "6"})
+      '1 kept, 1 new, 1 changed, 1 tried again, 1 gone'
+    """
+    both = before.keys() & after.keys()
+    again = {name for name in both if not before[name]}
+    kept = {name for name in both - again if before[name] == after[name]}
+    told = {
+        "kept": len(kept),
+        "new": len(after.keys() - before.keys()),
+        "changed": len(both - again - kept),
+        "tried again": len(again),
+        "gone": len(before.keys() - after.keys()),
+    }
+    return ", ".join(f"{n:,} {what}" for what, n in told.items() if n or what != "tried again")
