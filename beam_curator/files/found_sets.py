@@ -100,6 +100,16 @@ def origins_of(found: FoundSet, look: Look) -> dict[str, bool]:
     return origins
 
 
+def made_beside(directory: str) -> list[str]:
+    """Return the paths of the sets beside a set that were made from it when it held something else."""
+    looked = look_at(directory)
+    if looked is None:
+        return []
+    look, above = cache(look_at), looked.path.rpartition("/")[0]
+    beside = [look(storage.join(above, name)) for name in storage.folders_in(above) if not name.startswith(".")]
+    return [found.path for found in beside if found is not None and origins_of(found, look).get(looked.path)]
+
+
 def _holders(folder: str, path: str, look: Look) -> Iterator[tuple[FoundSet, str]]:
     """Yield the other sets that a folder may be or lie directly in, and the prefix of its files there."""
     if storage.is_remote(path) != storage.is_remote(folder):

@@ -25,6 +25,7 @@ class Command:
     """One command: its line of help, its flags, and the function that runs it.
 
     Jobs load Beam themselves, when they build a pipeline; others that do not need it load it for object stores alone.
+    `passes_flags_on` leaves the flags behind its argument to another command.
     """
 
     help: str
@@ -32,6 +33,7 @@ class Command:
     run: Callable[[argparse.Namespace, list[str]], int]
     takes_beam_options: bool = False
     needs_beam: bool = False
+    passes_flags_on: bool = False
 
 
 def _add_job_arguments(parser: argparse.ArgumentParser, job: str) -> None:
@@ -112,6 +114,20 @@ def _run_explain(arguments: argparse.Namespace, beam_arguments: list[str]) -> in
     return run_explain_command(arguments)
 
 
+def _add_retry_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", metavar="SET", help="output set")
+    parser.add_argument(
+        "flags", nargs=argparse.REMAINDER, metavar="FLAG", help="flags of its command, such as --timeout 600 or --plan"
+    )
+
+
+def _run_retry(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    from beam_curator.runners.retry_command import run_retry_command
+
+    del beam_arguments
+    return run_retry_command(arguments.directory, arguments.flags)
+
+
 def _add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="output set to check")
 
@@ -164,6 +180,12 @@ COMMANDS = {
         help="list the output sets below directories, and the sets that each was made from",
         add_arguments=_add_sets_arguments,
         run=_run_sets,
+    ),
+    "retry": Command(
+        help="work again on what failed in a set, by the command that made it",
+        add_arguments=_add_retry_arguments,
+        run=_run_retry,
+        passes_flags_on=True,
     ),
     "explain": Command(
         help="say why each piece of a recording was kept, dropped or failed",
@@ -282,10 +304,11 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError(f"unknown command {name!r}{nearest(name, COMMANDS)}")
     parser = parser_of(name)
     quieten(verbose="--verbose" in rest)
-    ours, beams = split_arguments(parser, rest)
+    ours, beams = split_arguments(parser, rest) if not COMMANDS[name].passes_flags_on else (rest, [])
     if beams and not COMMANDS[name].takes_beam_options:
         raise UsageError(f"unknown flag {beams[0]} of {name}{nearest(beams[0], parser._option_string_actions)}")
-    parsed = parser.parse_intermixed_args(ours)
+    parse = parser.parse_args if COMMANDS[name].passes_flags_on else parser.parse_intermixed_args
+    parsed = parse(ours)
     if COMMANDS[name].needs_beam or any("://" in argument for argument in rest):
         start_beam(for_dataflow=is_for_dataflow(rest))
     return COMMANDS[name].run(parsed, beams)

@@ -53,7 +53,7 @@ def is_complete(
     for record in manifest.files:
         if storage.size_of(storage.join(directory, record.name)) != record.n_bytes:
             raise UsageError(f"{directory} is complete, but {record.name} was changed or removed: add --overwrite")
-    return not (update and (found or _n_failures(manifest) or not kept_parts(directory).are_unchanged()))
+    return not (update and (found or manifest.n_failures or not kept_parts(directory).are_unchanged()))
 
 
 def _refuse(directory: str, found: Sequence[str], why: str) -> None:

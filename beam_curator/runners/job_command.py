@@ -148,7 +148,7 @@ def _already_complete(job: Job) -> int:
     counts = Counter(manifest.counts)
     stages = job.stages(counts, len(manifest.files), {})
     if storage.size_of(storage.join(output, SUMMARY_NAME)) is None:
-        finish(output, summary_json(stages, counts, {}, job.hint(counts)))
+        finish(output, summary_json(stages, counts, {}, job.recorded(), job.hint(counts)))
     elif storage.size_of(storage.join(output, RUN_NAME)) is not None:
         storage.delete(output, [RUN_NAME])
     if not storage.is_remote(output):
@@ -164,7 +164,7 @@ def report(job: Job, finished: Finished | None) -> int:
         return exit_codes.DONE
     stages = job.stages(finished.counts, len(finished.files), times_of(finished.metrics))
     hint = job.hint(finished.counts)
-    finish(job.output, summary_json(stages, finished.counts, finished.timing, hint))
+    finish(job.output, summary_json(stages, finished.counts, finished.timing, job.recorded(), hint))
     print(render_table(stages))
     names = [file.name for file in finished.files]
     following = job.next_step(names)

@@ -13,6 +13,8 @@ from beam_curator.runners.job_options import RunOptions
 from beam_curator.runners.options import UsageError, nearest
 
 DEFAULT_CHECKPOINTING_MS = 10_000
+GIVEN = "you"
+"""Who set the options of an engine that a person gave."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "direct": {
@@ -247,7 +249,7 @@ def _joined(arguments: Sequence[str]) -> list[str]:
 
 def _given(argument: str) -> EngineOption:
     name, _, value = argument.removeprefix("--").partition("=")
-    return EngineOption(name=name, value=value or "true", why="you")
+    return EngineOption(name=name, value=value or "true", why=GIVEN)
 
 
 def _excludes_hints(given: Sequence[EngineOption]) -> bool:

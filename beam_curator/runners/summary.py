@@ -75,10 +75,15 @@ def peak_memory_mb() -> dict[str, float]:
 
 
 def summary_json(
-    stages: Sequence[Stage], counts: Mapping[str, int], timing: Mapping[str, float], advice: str | None = None
+    stages: Sequence[Stage],
+    counts: Mapping[str, int],
+    timing: Mapping[str, float],
+    command: Mapping[str, object],
+    advice: str | None = None,
 ) -> dict[str, object]:
     """Return the contents of `summary.json`, which is not part of the set and differs from run to run."""
     return {
+        "command": command,
         "stages": [
             {**asdict(stage), "hours": None if stage.seconds is None else stage.seconds / 3600} for stage in stages
         ],

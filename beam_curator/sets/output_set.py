@@ -200,6 +200,11 @@ class Manifest:
     counts: dict[str, int]
     files: tuple[FileRecord, ...]
 
+    @property
+    def n_failures(self) -> int:
+        """Number of dead letters."""
+        return sum(n for name, n in self.counts.items() if name.endswith(".failures"))
+
     @classmethod
     def from_json(cls, text: bytes) -> Manifest:
         """Parse a manifest.

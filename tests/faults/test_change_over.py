@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,10 +26,12 @@ PROCESSES.set_forkserver_preload([dying_job.__name__])
 
 BEFORE = ("growing", "first_file", "whole")
 AFTER = ("begun", "half_away", "cleared", "half_in", "in", "changed_over", "forgetting")
+UPDATE = "extract update"
 OTHER_OPTIONS = {
     "windows": ["--no-truncation"],
     "extract": ["--output-format", "flac"],
     "diarize": ["--rttm-out-dir", "rttm", "--uem"],
+    UPDATE: [],
 }
 EVERYWHERE = ("first_file", "half_away", "half_in")
 CASES = [
@@ -41,10 +44,10 @@ CASES = [
 
 @dataclass(frozen=True)
 class Sets:
-    """Two sets of one command, which differ in an option.
+    """Two sets of one command, which differ in an option, or in a few recordings.
 
     Attributes:
-      command: that makes the second one.
+      command: that makes the second one in the place of the first.
       old, new: their files.
     """
 
@@ -56,8 +59,12 @@ class Sets:
 def files_of(directory: Path) -> dict[str, bytes]:
     """Return the files of the set that a reader finds, but for those that hold times and places."""
     paths = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
-    beside = (".", "_LOCK", "summary.json", "extraction_summary.json")
-    return {name: path.read_bytes() for name, path in paths.items() if not name.startswith(beside)}
+    of_the_run = (NEXT, "_LOCK", "summary.json", "extraction_summary.json")
+    return {
+        name: path.read_bytes()
+        for name, path in paths.items()
+        if not name.startswith(of_the_run) and ".beam_curator.live" not in name and ".beam_curator.tmp" not in name
+    }
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +73,26 @@ def sets_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sets]:
 
     def find(name: str) -> Sets:
         if name not in made:
-            folder, work = tmp_path_factory.mktemp("sets"), WORKS[name]
+            folder, work = tmp_path_factory.mktemp("sets"), WORKS[name.removesuffix(" update")]
             manifest = work.write(folder, work.least_size)
             old = [work.command, str(manifest), "--tolerate", "100%", *work.options(manifest)]
             new = [*old, *OTHER_OPTIONS[name]]
-            assert run(*old, "--output", folder / "old") == run(*new, "--output", folder / "new") == 0
+            assert run(*old, "--output", folder / "old") == 0
+            if name == UPDATE:
+                change(manifest)
+            assert run(*new, "--output", folder / "new") == 0
+            new.append("--update" if name == UPDATE else "--overwrite")
             made[name] = Sets(new, files_of(folder / "old"), files_of(folder / "new"))
         return made[name]
 
     return find
+
+
+def change(manifest: Path) -> None:
+    """Leave a recording out, in front of the others, and change another one."""
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    manifest.write_bytes(b"".join(line for line in lines if b"00.wav" not in line))
+    shutil.copyfile(manifest.parent / "02.wav", manifest.parent / "03.wav")
 
 
 def put(files: dict[str, bytes], directory: Path) -> None:
@@ -130,7 +148,7 @@ def test_a_set_is_the_old_one_or_the_new_one(
     sets, output, said = sets_of(name), tmp_path / "out", tmp_path / "said"
     put(sets.old, output)
     (output / "notes.txt").write_text("mine")
-    command = [*sets.command, "--output", str(output), "--overwrite"]
+    command = [*sets.command, "--output", str(output)]
     dying = PROCESSES.Process(target=replace_and_die, args=(moment, command, str(output), said))
     dying.start()
     dying.join(120)
@@ -142,7 +160,7 @@ def test_a_set_is_the_old_one_or_the_new_one(
     if helper == "verify":
         assert run("verify", output) == 0
         assert files_of(output) == {**sets.new, "notes.txt": b"mine"}
-        command.remove("--overwrite")
+        command = [flag for flag in command if flag not in ("--overwrite", "--update")]
     assert run(*command) == 0
     assert files_of(output) == {**sets.new, "notes.txt": b"mine"}
     assert not (output / NEXT).exists()
@@ -152,7 +170,7 @@ def test_a_set_is_the_old_one_or_the_new_one(
 def test_readers_never_see_a_mixture(sets_of: Callable[[str], Sets], tmp_path: Path) -> None:
     sets, output = sets_of("extract"), tmp_path / "out"
     put(sets.old, output)
-    replacing = start_process(*sets.command, "--output", output, "--overwrite")
+    replacing = start_process(*sets.command, "--output", output)
     codes = []
     while replacing.poll() is None:
         codes.append(run("verify", output))

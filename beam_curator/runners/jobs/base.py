@@ -1,6 +1,7 @@
 """One job as it was asked for: from flags and config to inputs, options, an engine and the composite that does it."""
 
 import argparse
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -15,7 +16,7 @@ from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.runners.cores import worker_processes
 from beam_curator.runners.job_options import AUTO, JOBS, RunOptions
 from beam_curator.runners.options import UsageError, given_options, nearest, origins, read_config, resolve
-from beam_curator.runners.presets import Engine, resolve_engine
+from beam_curator.runners.presets import GIVEN, Engine, resolve_engine
 from beam_curator.runners.run_directory import refuse_overlap
 from beam_curator.runners.stages import Stage, Times
 from beam_curator.sets.blocks import InputFile, plan_blocks
@@ -125,6 +126,16 @@ class Job(ABC):
         del names
         return None
 
+    def recorded(self) -> dict[str, Any]:
+        """Return the command as a summary holds it, so that it can be given again."""
+        given = {path for path in self.origins if path not in _OF_ONE_RUN}
+        return {
+            "inputs": self.inputs,
+            "options": {path: getattr(self.options[path.partition(".")[0]], path.partition(".")[2]) for path in given},
+            "beam": [option.argument() for option in self.engine.options if option.why == GIVEN],
+            "directory": os.getcwd(),
+        }
+
     @classmethod
     def of(cls, arguments: argparse.Namespace, beam_arguments: Sequence[str], output: str | None) -> Self:
         """Put a job together from flags, `--set` and `--config`.
@@ -152,6 +163,9 @@ class Job(ABC):
             origins=origins(defaults.sections, given),
             engine=resolve_engine(options["run"], beam_arguments, cls.kind.command),
         )
+
+
+_OF_ONE_RUN = ("run.overwrite", "run.update", "run.plan", "run.show_options", "run.verbose")
 
 
 def _beam_section(section: object) -> list[str]:
