@@ -261,7 +261,7 @@ def _as_key(pair: Any) -> tuple[Any, ...] | None:
 
 
 def _only_pair(entry: Fields, a_range: Any, known: _Known, piece: Interval) -> Fields:
-    """Return the row of one pair alone, with what is known of its channel."""
+    """Return the row of one pair alone, with its channel where that is known."""
     pair, windows = piece.item, known.get(_as_key(piece.item), [])
     channels = {"windows": windows, _PAIRS: [pair] * len(windows)} if windows else {}
     return _with_only(entry, "filtered_windows", a_range) | {"filtered": [pair]} | channels

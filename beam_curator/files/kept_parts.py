@@ -108,7 +108,7 @@ class KeptParts:
         return None
 
     def are_unchanged(self) -> bool:
-        """Tell whether all recordings are what they were when they were opened."""
+        """Tell whether all recordings are as they were when they were opened."""
         return all(version_of(kept.recording) == kept.version for kept in self.index.values() if kept.key)
 
 

@@ -62,7 +62,7 @@ def change_over(directory: str) -> None:
 
 
 def forget_next(directory: str) -> None:
-    """Remove the folder of the next set, and what was put away there."""
+    """Remove the folder of the next set, with the files that were put away there."""
     below = next_of(directory)
     # without its mark nobody goes on with what is left of it
     storage.delete(below, [RUN_NAME])

@@ -182,7 +182,7 @@ COMMANDS = {
         run=_run_sets,
     ),
     "retry": Command(
-        help="work again on what failed in a set, by the command that made it",
+        help="work again on the failures of a set, by the command that made it",
         add_arguments=_add_retry_arguments,
         run=_run_retry,
         passes_flags_on=True,

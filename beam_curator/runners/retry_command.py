@@ -1,4 +1,4 @@
-"""`beam-curator retry`: work again on what failed in a set, by the command that made it."""
+"""`beam-curator retry`: work again on the failures of a set, by the command that made it."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def prepare(
 
 
 def _prepare_here(directory: str, kind: SetKind, record: RunRecord, *, overwrite: bool) -> Prepared:
-    """Mark a directory without a complete set as this run's, unless it may hold what others need."""
+    """Mark a directory without a complete set as this run's, unless others may need its files."""
     run_text = storage.read_bytes(storage.join(directory, RUN_NAME))
     earlier = RunRecord.from_json(run_text) if run_text is not None else None
     if earlier is not None and earlier.same_job(record):
@@ -210,7 +210,7 @@ def _prepare_here(directory: str, kind: SetKind, record: RunRecord, *, overwrite
 
 
 def _prepare_next(directory: str, record: RunRecord) -> Prepared:
-    """Mark the hidden folder beside a complete set as this run's; what another job left there goes."""
+    """Mark the hidden folder beside a complete set as this run's; the files of another job there go."""
     below, earlier = next_of(directory), next_run(directory)
     replaced = {*record.commands, *_commands_in(directory)}
     record = replace(record, cleared=True, commands=tuple(sorted(replaced)))

@@ -48,7 +48,7 @@ class MadeFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """The recording as it was opened: size and time of change of its files, or what a store has for them."""
+    """The recording as it was opened: size and time of change of its files, or their generations in a store."""
 
     version: str
 

@@ -203,7 +203,7 @@ class TestModels:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            (("--latency", "lowest"), "argument --latency: invalid choice: 'lowest' (choose from 'very-high',"),
+            (("--latency", "lowest"), "argument --latency: invalid choice: 'lowest': did you mean low?"),
             (("--latancy", "low"), "unknown flag --latancy: did you mean --latency?"),
             (("--chunk-len", "0"), "chunk_len 0 is below 1: raise it"),
             (("--chunk-len", "1.5"), "'1.5'"),

@@ -141,7 +141,7 @@ class TestThirtyFiles:
 
     def test_again_it_is_complete(self, done: Done, capsys: pytest.CaptureFixture[str]) -> None:
         before = tree_state(done.out)
-        assert run("diarize", done.folder, "--output", done.out, "--model-path", done.model) == 0
+        assert run("diarize", done.folder, "--output", done.out, "--model-path", done.model) == 3
         assert capsys.readouterr().out == f"{done.out} is already complete: nothing to do.\n"
         assert tree_state(done.out) == before
 

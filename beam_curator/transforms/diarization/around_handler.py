@@ -8,7 +8,7 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 
 class AroundHandler(ModelHandler[Any, PredictionResult, Any]):
-    """Stands before another handler, and is asked for what Beam wants to know of that one.
+    """Stands before another handler, and passes on the questions that Beam has.
 
     Args:
       handler: the other one.
@@ -76,7 +76,7 @@ class LateHandler(AroundHandler):
     """
 
     def load_model(self) -> Any:
-        """Return the model, or what loads it."""
+        """Return the model, or one that is loaded later."""
         load = self._handler.load_model
         return load() if self._handler.share_model_across_processes() else LateModel(load)
 
