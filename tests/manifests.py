@@ -216,6 +216,11 @@ def names_in(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir() if path.name != KEPT_FOLDER)
 
 
+def files_below(directory: Path) -> list[Path]:
+    """Return the files of a tree, sorted, but for those that a set keeps to be updated."""
+    return sorted(path for path in directory.rglob("*") if path.is_file() and KEPT_FOLDER not in path.parts)
+
+
 def assert_nothing_left_over(directory: Path) -> None:
     """Check that there is no hidden file but those that a set keeps to be updated."""
     assert [path.name for path in directory.rglob(".*") if path.name != KEPT_FOLDER] == []

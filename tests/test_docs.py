@@ -28,6 +28,7 @@ from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.separation.shares import separate_speakers
 from beam_curator.separation.speaker_turns import SpeakerTurn
 from tests.fakes_models import write_band_model, write_sound
+from tests.manifests import files_below, names_in
 from tests.sortformers import Model
 
 ROOT = Path(__file__).parents[1]
@@ -119,7 +120,7 @@ def test_a_page_shows_what_its_command_prints(
 def test_the_page_of_clips_shows_the_set(reader: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = of_page("extract")
     assert cli.run(["extract", "examples/pieces.jsonl", "--output-format", "flac"]) == 0
-    assert sorted(path.name for path in Path("clips_output").iterdir()) == shown_after("ls clips_output", page)
+    assert names_in(Path("clips_output")) == shown_after("ls clips_output", page)
     table = Path("clips_output/metadata.csv").read_text(encoding="utf-8")
     assert table.splitlines() == shown_after("cat clips_output/metadata.csv", page)
     capsys.readouterr()
@@ -132,8 +133,8 @@ def test_the_page_of_exports_shows_the_tree(reader: Path) -> None:
     shown = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
     options = ["--generate-previews", "--generate-captions", "--score-keys", "snr"]
     assert cli.run(["export", "examples/pieces.jsonl", "--output", "tree", *options]) == 0
-    assert sorted(str(path) for path in Path("tree").rglob("*") if path.is_file()) == sorted(
-        shown_after("find tree -type f | sort", page)
+    assert sorted(map(str, files_below(Path("tree")))) == sorted(
+        shown_after("find tree -type f -not -path '*/.*' | sort", page)
     )
     found = shown.pop(0)
     rejected = json.loads(Path(f"tree/metas/v0/{found['span_uuid']}.json").read_text(encoding="utf-8"))
@@ -141,8 +142,8 @@ def test_the_page_of_exports_shows_the_tree(reader: Path) -> None:
     documents = ["processed_audios/examples/kettle.wav.json", "processed_clip_chunks/examples/kettle.wav_0.json"]
     assert [json.loads(Path("tree", name).read_text(encoding="utf-8")) for name in documents] == shown
     assert cli.run(["export", "examples/pieces.jsonl", "--output", "dry_tree", "--dry-run"]) == 0
-    assert sorted(str(path) for path in Path("dry_tree").rglob("*") if path.is_file()) == shown_after(
-        "find dry_tree -type f | sort", page
+    assert sorted(map(str, files_below(Path("dry_tree")))) == shown_after(
+        "find dry_tree -type f -not -path '*/.*' | sort", page
     )
 
 
@@ -158,7 +159,7 @@ def test_windows_of_the_readme_become_its_clips_and_are_listed(
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = shown_after("beam-curator extract windows_output --output-format flac", readme)
     assert without_times(capsys.readouterr().out.splitlines()) == without_times(shown)
-    assert sorted(path.name for path in Path("clips_output").iterdir()) == shown_after("ls clips_output", readme)
+    assert names_in(Path("clips_output")) == shown_after("ls clips_output", readme)
     shutil.rmtree("examples/audio")
     assert cli.run(["sets"]) == 0
     assert without_sizes(capsys.readouterr().out) == without_sizes("\n".join(shown_after("beam-curator sets", page)))
@@ -281,8 +282,8 @@ def test_the_page_of_diarization_shows_what_its_commands_do(
     Path("examples/kettle.jsonl").write_text(row + "\n", encoding="utf-8")
     assert cli.run(shlex.split(SHOWN_DIARIZE)[1:]) == 0
     assert shape_of(capsys.readouterr().out.splitlines()) == shape_of(shown_after(SHOWN_DIARIZE, page))
-    found = sorted(str(path) for path in Path("turns").rglob("*") if path.is_file())
-    assert found == shown_after("find turns -type f | sort", page)
+    found = sorted(map(str, files_below(Path("turns"))))
+    assert found == shown_after("find turns -type f -not -path '*/.*' | sort", page)
     uem = Path("turns/rttm/kettle.uem").read_text(encoding="utf-8").splitlines()
     assert uem == shown_after("cat turns/rttm/kettle.uem", page)
     for kind in ("rttm", "ctm"):

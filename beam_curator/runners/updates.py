@@ -25,7 +25,7 @@ def check_update(job: Job) -> None:
 
 
 def kept_keys(job: Job) -> dict[str, str]:
-    """Return the recordings that the set of a job keeps: a name, and the key of its requests; "" for one that failed."""
+    """Return the recordings that the set of a job keeps: names, and keys of their requests; "" for one that failed."""
     index = kept_parts(job.output).index
     return {name: part.key for name, part in index.items() if name.startswith(f".{job.kind.rows}-")}
 

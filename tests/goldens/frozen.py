@@ -21,6 +21,7 @@ import soundfile
 
 from beam_curator.runners import cli
 from tests.goldens.inputs import write_inputs
+from tests.manifests import files_below
 
 FOLDER = Path(__file__).parents[1] / "data" / "goldens"
 
@@ -65,7 +66,7 @@ def seen(output: Path) -> str:
 
     Rows about recordings of a folder name them by their whole paths; the folder itself is left out.
     """
-    paths = sorted(path for path in output.rglob("*") if path.is_file() and path.name not in _NOT_OF_THE_SET)
+    paths = [path for path in files_below(output) if path.name not in _NOT_OF_THE_SET]
     found = {str(path.relative_to(output)): _content(path) for path in paths}
     return json.dumps(found, indent=1, ensure_ascii=False, default=str).replace(f"{output.parent}/", "") + "\n"
 

@@ -14,7 +14,7 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.transforms.diarization.diarize_recordings import Diarize
 from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler
 from tests.fakes_models import BandHandler
-from tests.manifests import assert_nothing_left_over, failures_in, lines_in, manifest_of, run
+from tests.manifests import assert_nothing_left_over, failures_in, files_below, lines_in, manifest_of, run
 
 
 def diarize(inputs: object, out: Path, *options: object, model: Path, code: int = 0) -> Path:
@@ -69,7 +69,7 @@ def by_id(out: Path) -> dict[str, dict[str, Any]]:
 
 def bytes_of(out: Path) -> dict[str, bytes]:
     """Return what lies in a set, but for the summary, which holds times."""
-    paths = sorted(path for path in out.rglob("*") if path.is_file() and path.name != "summary.json")
+    paths = [path for path in files_below(out) if path.name != "summary.json"]
     return {str(path.relative_to(out)): path.read_bytes() for path in paths}
 
 

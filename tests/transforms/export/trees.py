@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from tests.manifests import assert_nothing_left_over, failures_in, manifest_of, run
+from tests.manifests import assert_nothing_left_over, failures_in, files_below, manifest_of, run
 from tests.transforms.clips.clip_sets import piece, write_recording, write_rows
 
 
@@ -37,13 +37,13 @@ def uuid_of(recording: object, *numbers: int) -> str:
 
 def tree_of(directory: Path) -> list[str]:
     """Return the names of all files in the folders of a set, sorted."""
-    files = [path.relative_to(directory) for path in directory.rglob("*") if path.is_file()]
+    files = [path.relative_to(directory) for path in files_below(directory)]
     return sorted(path.as_posix() for path in files if len(path.parts) > 1)
 
 
 def bytes_of(directory: Path) -> dict[str, bytes]:
     """Return the content of all files of a set."""
-    files = [path for path in directory.rglob("*") if path.is_file() and path.name != "summary.json"]
+    files = [path for path in files_below(directory) if path.name != "summary.json"]
     return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
 
 
