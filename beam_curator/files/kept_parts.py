@@ -57,7 +57,7 @@ def write_archive(target: OutputTarget, name: str, paths: Iterable[str]) -> None
         return
     directory = storage.join(target.directory, KEPT_FOLDER)
     storage.make_directory(directory)
-    packer = zstandard.ZstdCompressor(level=1)
+    packer = zstandard.ZstdCompressor(level=1, write_checksum=True)
     index: dict[str, _Where] = {}
     position = 0
     with suppress(FileNotFoundError), AtomicFile(directory, name, target.check) as file:
@@ -180,7 +180,9 @@ def _in_place(line: bytes, row: dict[str, Any], moved: _Places) -> bytes:
 def _link(directory: str, target: OutputTarget, name: str, n_bytes: int) -> bool:
     """Give a file of a set its name in another one; tell whether it is there in its size."""
     source, place = storage.join(directory, name), storage.join(target.directory, name)
-    if storage.size_of(source) != n_bytes:
+    # a set may come from anywhere, and its rows must not lead out of it
+    is_inside = not os.path.isabs(name) and ".." not in name.split("/")
+    if not is_inside or os.path.islink(source) or storage.size_of(source) != n_bytes:
         return False
     storage.make_directory(os.path.dirname(place))
     try:

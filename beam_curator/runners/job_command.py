@@ -102,6 +102,8 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
         print(f"{job.output} holds an unfinished run of this job: going on.", file=sys.stderr)
     if prepared.directory != job.output:
         print(f"{job.output} holds a complete set: it stays until the new one is complete.", file=sys.stderr)
+        if update and not before:
+            print(f"{job.output} keeps nothing of what it was made of: all is done again.", file=sys.stderr)
     try:
         finished = run_job(job, found, files, prepared)
     except (JobFailedError, ServerFailedError) as err:
