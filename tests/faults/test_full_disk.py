@@ -63,7 +63,7 @@ def test_a_full_disk_fails_the_job_and_leaves_no_manifest(talks: Path, small_dis
 
 
 @pytest.mark.parametrize("small_disk", [10], indirect=True)
-@pytest.mark.parametrize("name", ["extract", "extract into tars"])
+@pytest.mark.parametrize("name", ["extract", pytest.param("extract into tars", marks=pytest.mark.slow)])
 def test_extraction_goes_on_once_there_is_space(
     name: str, tmp_path: Path, small_disk: Path, more_space: Callable[[], None]
 ) -> None:

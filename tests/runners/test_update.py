@@ -110,7 +110,11 @@ SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind != 
 
 
 @pytest.mark.parametrize("kind", ["extract", *SLOW])
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=5 if os.environ.get("BEAM_CURATOR_SLOW") else 1,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(sequence=_CHANGES)
 def test_updates_write_the_bytes_of_a_run_from_nothing(
     kind: str, sequence: list[list[tuple[str, int | None]]], model: Path, tmp_path_factory: pytest.TempPathFactory
@@ -157,7 +161,7 @@ class TestKept:
         monkeypatch.setattr(opened_recordings, "_opened", noted)
         return names
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", ["extract", *SLOW])
     def test_recordings_are_not_opened(
         self, kind: str, corpus: Corpus, model: Path, opened: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
