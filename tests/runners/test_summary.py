@@ -99,9 +99,11 @@ def test_times_of_a_stage_in_two_steps_add_up() -> None:
 
 
 def test_the_summary_is_what_programs_read() -> None:
-    summary: Any = summary_json(STAGES, COUNTS, {"startup": 1.23456, "run": 2.0, "total": 3.5}, "more")
+    timing = {"startup": 1.23456, "run": 2.0, "total": 3.5}
+    summary: Any = summary_json(STAGES, COUNTS, timing, {"inputs": ["a"]}, "more")
     assert summary["advice"] == "more"
-    assert list(summary) == ["stages", "advice", "counts", "timing_s", "peak_memory_mb", "host", "versions"]
+    assert summary["command"] == {"inputs": ["a"]}
+    assert list(summary) == ["command", "stages", "advice", "counts", "timing_s", "peak_memory_mb", "host", "versions"]
     assert summary["stages"][1]["hours"] == 1.0
     assert summary["stages"][0]["hours"] is None
     assert list(summary["counts"]) == sorted(COUNTS)
