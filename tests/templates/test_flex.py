@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apache_beam.internal import pickler
+from apache_beam.portability.api import beam_runner_api_pb2
 
 from beam_curator.runners import cli, flex, job_options
 from beam_curator.runners.beam_options import known_flags
@@ -353,6 +355,15 @@ def launched(name: str) -> Iterator[tuple[Any, "subprocess.CompletedProcess[str]
         yield store, process
 
 
+def modules_of(pipeline: bytes) -> set[str]:
+    """Return the packages, of two names, whose functions a pipeline refers to."""
+    transforms = beam_runner_api_pb2.Pipeline.FromString(pipeline).components.transforms.values()
+    pardos = [each.spec.payload for each in transforms if each.spec.urn == "beam:transform:pardo:v1"]
+    functions = [pickler.loads(beam_runner_api_pb2.ParDoPayload.FromString(each).do_fn.payload)[0] for each in pardos]
+    called = [getattr(function, "_fn", function) for function in functions]
+    return {".".join(getattr(each, "__module__", "").split(".")[:2]) for each in called}
+
+
 @pytest.mark.parametrize(
     "name", [name if name in MACHINES else pytest.param(name, marks=pytest.mark.slow) for name in job_options.JOBS]
 )
@@ -369,7 +380,7 @@ def test_a_launch_leaves_the_job_where_dataflow_looks_for_it(name: str, launched
     assert pool["machineType"] == MACHINES.get(name, "e2-standard-2")
     assert pool["sdkHarnessContainerImages"][0]["containerImage"].endswith("curation/windows:1")
     staged = job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"].removeprefix("gs://")
-    assert b"beam_curator.transforms" in store.objects[staged]
+    assert "beam_curator.transforms" in modules_of(store.objects[staged])
     assert b"__main__" not in store.objects[staged]
     assert store.names_under("bucket/out/") == ["_RUN.json"]
     assert [
