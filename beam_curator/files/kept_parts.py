@@ -5,7 +5,6 @@ frame, then an index of them as a last frame, and its length in eight bytes.
 """
 
 import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -26,6 +25,7 @@ from beam_curator.sets.output_set import KEPT_FOLDER, MANIFEST_NAME
 from beam_curator.sets.recording_jobs import Request
 
 _LENGTH_BYTES = 8
+_COPY_BYTES = 1 << 20
 _Places = Mapping[tuple[str, int], Request]
 _Where = tuple[int, int, str, str, str]
 
@@ -48,12 +48,17 @@ class KeptPart(NamedTuple):
     version: str
 
 
+def keeps_parts(target: OutputTarget) -> bool:
+    """Tell whether a set keeps what an update needs: those of runs of a command do, on local disks."""
+    return target.token is not None and not storage.is_remote(target.directory)
+
+
 def write_archive(target: OutputTarget, name: str, paths: Iterable[str]) -> None:
-    """Keep the hidden files that the shard of a name was merged from: of runs of a command, and on local disks only.
+    """Keep the hidden files that the shard of a name was merged from, where sets keep them.
 
     A step that is done once more, when its hidden files are gone, leaves the archive as it is.
     """
-    if target.token is None or storage.is_remote(target.directory):
+    if not keeps_parts(target):
         return
     directory = storage.join(target.directory, KEPT_FOLDER)
     storage.make_directory(directory)
@@ -147,12 +152,13 @@ def take_over(kept: KeptParts, writer: PartWriter, requests: Iterable[Request], 
     if _has_failures(head) or head.key != key_of_requests(asked, version) or places is None:
         return None
     tables = {table: kept.find(writer.name(table)) for table in head.tables}
-    rows = [parse_object(line) for line in body.splitlines()]
+    lines = body.splitlines()
+    rows = list(map(parse_object, lines))
     files = [(file.name, file.n_bytes) for row in rows for file in writer.kind.files_of(row)]
     files += [(file.name, file.n_bytes) for file in head.documents]
     if None in tables.values() or not all(_link(kept.directory, writer.target, *file) for file in files):
         return None
-    lines = [_in_place(line, row, places) for line, row in zip(body.splitlines(), rows, strict=True)]
+    lines = [_in_place(line, row, places) for line, row in zip(lines, rows, strict=True)]
     head = replace(head, places=tuple((request.source, request.offset) for request in asked))
     return writer.write_again(head, lines, {table: (text or b"").splitlines() for table, text in tables.items()})
 
@@ -197,14 +203,4 @@ def _link(directory: str, target: OutputTarget, name: str, n_bytes: int) -> bool
 def _copy(source: str, place: str) -> None:
     folder, name = os.path.split(place)
     with storage.open_raw(source) as stream, AtomicFile(folder, name, sync=False, hashed=False) as file:
-        shutil.copyfileobj(stream, _Sink(file), 1 << 20)
-
-
-class _Sink:
-    """A file that takes pieces, for whoever writes to streams."""
-
-    def __init__(self, file: AtomicFile) -> None:
-        self._file = file
-
-    def write(self, data: bytes) -> None:
-        self._file.write_pieces([data])
+        file.write_pieces(iter(lambda: stream.read(_COPY_BYTES), b""))

@@ -178,7 +178,7 @@ class PartWriter:
             documents=tuple(self._documents),
             tables={table: len(lines) for table, lines in self._tables.items() if rows},
         )
-        if self.version:
+        if self.version and self._recording:
             head = replace(
                 head,
                 key=key_of_requests(self._requests, self.version),

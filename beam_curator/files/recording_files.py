@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Generic
 
 from beam_curator.failures import EntryError
-from beam_curator.files.kept_parts import kept_parts, take_over
+from beam_curator.files.kept_parts import keeps_parts, kept_parts, take_over
 from beam_curator.files.opened_recordings import open_recording, version_of
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartWriter
@@ -75,7 +75,8 @@ class RecordingFiles(Generic[AskedT, TaskT]):
           Counts for people while it is worked on.
         """
         writer = self._writer(task)
-        writer.ask(task.recording, task.requests())
+        if keeps_parts(self._target):
+            writer.ask(task.recording, task.requests())
         # names in order, each once
         put: dict[str, None] = {}
         try:
