@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from importlib.metadata import version
 
 from beam_curator.files.beam_imports import is_for_dataflow
@@ -62,6 +63,14 @@ def _run_of(job: str, arguments: argparse.Namespace, beam_arguments: list[str]) 
     return run_job_command(kind_of_job(job), arguments, beam_arguments)
 
 
+def _run_without_beam(name: str, arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    """Run a command of a module of its own, which is loaded now."""
+    del beam_arguments
+    module = import_module(f"beam_curator.runners.{name}_command")
+    code: int = getattr(module, f"run_{name}_command")(arguments)
+    return code
+
+
 def _add_pool_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, required=True, metavar="N", help="port to listen on")
     parser.add_argument(
@@ -89,13 +98,6 @@ def _add_sets_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
-def _run_sets(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
-    from beam_curator.runners.sets_command import run_sets_command
-
-    del beam_arguments
-    return run_sets_command(arguments)
-
-
 def _add_explain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="SET", help="output set")
     parser.add_argument(
@@ -105,13 +107,6 @@ def _add_explain_arguments(parser: argparse.ArgumentParser) -> None:
         help="recording (path, file name, id), clip, row (MANIFEST:OFFSET) or its number (default: the set as a whole)",
     )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
-
-
-def _run_explain(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
-    from beam_curator.runners.explain_command import run_explain_command
-
-    del beam_arguments
-    return run_explain_command(arguments)
 
 
 def _add_retry_arguments(parser: argparse.ArgumentParser) -> None:
@@ -137,13 +132,6 @@ def _run_verify(arguments: argparse.Namespace, beam_arguments: list[str]) -> int
 
     del beam_arguments
     return run_verify_command(arguments.directory)
-
-
-def _run_score(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
-    from beam_curator.runners.score_command import run_score_command
-
-    del beam_arguments
-    return run_score_command(arguments)
 
 
 def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
@@ -179,7 +167,7 @@ COMMANDS = {
     "sets": Command(
         help="list the output sets below directories, and the sets that each was made from",
         add_arguments=_add_sets_arguments,
-        run=_run_sets,
+        run=partial(_run_without_beam, "sets"),
     ),
     "retry": Command(
         help="work again on the failures of a set, by the command that made it",
@@ -190,7 +178,7 @@ COMMANDS = {
     "explain": Command(
         help="say why each piece of a recording was kept, dropped or failed",
         add_arguments=_add_explain_arguments,
-        run=_run_explain,
+        run=partial(_run_without_beam, "explain"),
     ),
     "verify": Command(
         help="check every file of an output set against its manifest",
@@ -212,7 +200,7 @@ COMMANDS = {
     "score": Command(
         help="compare turns with a reference: DER, JER, number of speakers",
         add_arguments=add_score_arguments,
-        run=_run_score,
+        run=partial(_run_without_beam, "score"),
     ),
     "worker-pool": Command(
         help="start worker processes when a cluster asks for them",
