@@ -1,8 +1,10 @@
 """The commit of an output set: checked books, no strays, and the manifest in place."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from beam_curator.files import atomic_files, storage
+from beam_curator.files.known_files import keep_inputs
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.replacing import change_over, folders_of
 from beam_curator.sets.output_set import (
@@ -35,6 +37,8 @@ def commit(
     storage.make_directory(target.directory)
     sweep(target.directory, kind, once)
     manifest = render_manifest(command=kind.command, config=config, inputs=inputs, counts=counts, files=once.values())
+    with suppress(FileNotFoundError):  # a repeated commit finds its folder gone
+        keep_inputs(target, inputs)
     atomic_files.replace_unless_changed(target.directory, MANIFEST_NAME, manifest)
     if target.replaces is not None:
         change_over(target.replaces)

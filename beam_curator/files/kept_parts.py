@@ -6,6 +6,7 @@ frame, then an index of them as a last frame, and its length in eight bytes.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -18,16 +19,20 @@ from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
-from beam_curator.files.opened_recordings import version_of
+from beam_curator.files.known_files import NOT_SEEN, Seen, keeps
+from beam_curator.files.opened_recordings import is_unchanged, stamps_of
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartHead, PartWriter, key_of_requests
 from beam_curator.sets.output_set import KEPT_FOLDER, MANIFEST_NAME
-from beam_curator.sets.recording_jobs import Request
+from beam_curator.sets.recording_jobs import Request, Task
 
 _LENGTH_BYTES = 8
 _COPY_BYTES = 1 << 20
+_N_LOOKING = 16
+"""Recordings that are looked at a time, as a store answers slowly."""
+
 _Places = Mapping[tuple[str, int], Request]
-_Where = tuple[int, int, str, str, str]
+_Where = tuple[int, int, str, str, Seen]
 
 
 class KeptPart(NamedTuple):
@@ -37,7 +42,8 @@ class KeptPart(NamedTuple):
       archive: path of that.
       offset, n_bytes: of its frame.
       key: of the requests for its recording; "" for one that failed, and for the file of a table.
-      recording, version: the recording as it was opened.
+      recording: full name.
+      seen: the recording as it was opened.
     """
 
     archive: str
@@ -45,12 +51,7 @@ class KeptPart(NamedTuple):
     n_bytes: int
     key: str
     recording: str
-    version: str
-
-
-def keeps_parts(target: OutputTarget) -> bool:
-    """Tell whether a set keeps what an update needs: those of runs of a command do, on local disks."""
-    return target.token is not None and not storage.is_remote(target.directory)
+    seen: Seen
 
 
 def write_archive(target: OutputTarget, name: str, paths: Iterable[str]) -> None:
@@ -58,7 +59,7 @@ def write_archive(target: OutputTarget, name: str, paths: Iterable[str]) -> None
 
     A step that is done once more, when its hidden files are gone, leaves the archive as it is.
     """
-    if not keeps_parts(target):
+    if not keeps(target):
         return
     directory = storage.join(target.directory, KEPT_FOLDER)
     storage.make_directory(directory)
@@ -77,12 +78,12 @@ def write_archive(target: OutputTarget, name: str, paths: Iterable[str]) -> None
         file.write_pieces([frame, len(frame).to_bytes(_LENGTH_BYTES, "big")])
 
 
-def _about(text: bytes) -> tuple[str, str, str]:
-    """Return key, recording and version in the head of a file of rows; a failed one has no key, a table nothing."""
+def _about(text: bytes) -> tuple[str, str, Seen]:
+    """Return what the head of a file of rows says of its recording; a failed one has no key, a table nothing."""
     with suppress(msgspec.MsgspecError):
         head = msgspec.json.decode(text.partition(b"\n")[0], type=PartHead)
-        return "" if _has_failures(head) else head.key, head.recording, head.version
-    return "", "", ""
+        return "" if _has_failures(head) else head.key, head.recording, head.seen
+    return "", "", NOT_SEEN
 
 
 def _has_failures(head: PartHead) -> bool:
@@ -112,9 +113,11 @@ class KeptParts:
             return zstandard.ZstdDecompressor().decompress(stream.read(kept.n_bytes))
         return None
 
-    def are_unchanged(self) -> bool:
+    def are_unchanged(self, *, rehash: bool = False) -> bool:
         """Tell whether all recordings are as they were when they were opened."""
-        return all(version_of(kept.recording) == kept.version for kept in self.index.values() if kept.key)
+        seen = {(kept.recording, kept.seen) for kept in self.index.values() if kept.key}
+        with ThreadPoolExecutor(_N_LOOKING) as threads:
+            return all(threads.map(lambda of: is_unchanged(*of, rehash=rehash), seen))
 
 
 def _index_of(path: str) -> dict[str, _Where]:
@@ -137,19 +140,25 @@ def _kept_parts(directory: str, identity: str) -> KeptParts:
     return KeptParts(directory)
 
 
-def take_over(kept: KeptParts, writer: PartWriter, requests: Iterable[Request], version: str) -> Part | None:
+def take_over(kept: KeptParts, writer: PartWriter, task: Task, *, rehash: bool = False) -> Part | None:
     """Take the outcome of a recording over from another set, if the same requests meet the same recording again.
 
     Its files are linked, not copied, where the disk can do that. Lines of manifests may have moved meanwhile.
     """
-    asked = tuple(requests)
-    text = kept.find(writer.name(writer.kind.rows)) if version else None
+    asked = tuple(task.requests())
+    name = writer.name(writer.kind.rows)
+    known = kept.index.get(name)
+    if known is None or known.key != key_of_requests(asked):
+        return None
+    if not is_unchanged(task.recording, known.seen, rehash=rehash):
+        return None
+    text = kept.find(name)
     if text is None:
         return None
     first, _, body = text.partition(b"\n")
     head = msgspec.json.decode(first, type=PartHead)
     places = _moved(head.places, asked)
-    if _has_failures(head) or head.key != key_of_requests(asked, version) or places is None:
+    if _has_failures(head) or head.key != known.key or places is None:
         return None
     tables = {table: kept.find(writer.name(table)) for table in head.tables}
     lines = body.splitlines()
@@ -159,7 +168,9 @@ def take_over(kept: KeptParts, writer: PartWriter, requests: Iterable[Request], 
     if None in tables.values() or not all(_link(kept.directory, writer.target, *file) for file in files):
         return None
     lines = [_in_place(line, row, places) for line, row in zip(lines, rows, strict=True)]
-    head = replace(head, places=tuple((request.source, request.offset) for request in asked))
+    now = tuple((request.source, request.offset) for request in asked)
+    # a recording that has only been touched is known by its new times from now on
+    head = replace(head, places=now, seen=replace(head.seen, stamp=stamps_of(task.recording)))
     return writer.write_again(head, lines, {table: (text or b"").splitlines() for table, text in tables.items()})
 
 

@@ -14,7 +14,6 @@ from beam_curator.sets.blocks import (
     Rows,
     read_parts,
 )
-from beam_curator.sets.output_set import InputRecord
 
 FILE_STAGE = "file"
 
@@ -72,12 +71,3 @@ def _entries_of(ref: BlockRef, max_line_bytes: int, rttm: RttmReading) -> Callab
 
 def _file_failure(code: FailureCode, ref: BlockRef, offset: int, message: str, cure: str) -> Failure:
     return Failure(code=code, stage=FILE_STAGE, source=ref.source, offset=offset, message=message, cure=cure)
-
-
-def hash_input(name: str) -> InputRecord:
-    """Read a file once and return its record."""
-    try:
-        n_bytes, sha256, _ = storage.hash_file(name)
-    except OSError:
-        return InputRecord(name=name, n_bytes=None, sha256=None)
-    return InputRecord(name=name, n_bytes=n_bytes, sha256=sha256)

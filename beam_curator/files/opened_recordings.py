@@ -13,6 +13,7 @@ from beam_curator.audio.open_rules import Opening
 from beam_curator.audio.spans import KEPT_VALUES
 from beam_curator.failures import EntryError, FailureCode, readable_name
 from beam_curator.files import storage
+from beam_curator.files.known_files import NOT_SEEN, Seen, stamp_of
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.files.store_patience import StoreError
 from beam_curator.recordings.channel_files import channel_files, joined_name
@@ -63,6 +64,54 @@ def version_of(name: str) -> str:
         return _NEXT_VERSION.join(storage.identity_of(_place_of(file)[0]) for file in channel_files(name))
     except (OSError, ValueError):
         return ""
+
+
+def seen_now(name: str) -> Seen:
+    """Return a recording as a later run may know it again; nothing where it is not there.
+
+    Objects of a store and members of tar files are told by their stamps alone.
+    """
+    stamp = stamps_of(name)
+    try:
+        places = [_place_of(file) for file in channel_files(name)]
+        is_read = not any(member is not None or storage.is_remote(path) for path, member in places)
+        contents = [_content_of(path, stamp_of(path)) for path, _ in places] if is_read else []
+    except (OSError, ValueError):
+        return NOT_SEEN
+    return Seen(stamp=stamp, content=_NEXT_VERSION.join(contents))
+
+
+def is_unchanged(name: str, seen: Seen, *, rehash: bool = False) -> bool:
+    """Tell whether a recording is the one that was seen before.
+
+    Args:
+      name: as `open_recording` takes it.
+      seen: by an earlier run.
+      rehash: compare the bytes, also where the stamps are equal.
+    """
+    if seen.stamp and seen.stamp == stamps_of(name) and not (rehash and seen.content):
+        return True
+    return bool(seen.content) and seen_now(name).content == seen.content
+
+
+def stamps_of(name: str) -> str:
+    """Return the stamp of a recording; "" where it is not there, or does not tell."""
+    try:
+        stamps = [stamp_of(_place_of(file)[0]) for file in channel_files(name)]
+    except (OSError, ValueError):
+        return ""
+    return _NEXT_VERSION.join(stamps) if all(stamps) else ""
+
+
+def _content_of(path: str, stamp: str) -> str:
+    """Return the hash of a file, which is read once: it may have a task for each of its pieces."""
+    return _known_content_of(path, stamp) if stamp else storage.hash_file(path)[1]
+
+
+@lru_cache(maxsize=256)
+def _known_content_of(path: str, stamp: str) -> str:
+    del stamp
+    return storage.hash_file(path)[1]
 
 
 def sample_rate_of(name: str) -> int:

@@ -22,6 +22,7 @@ class OutputTarget:
       n_shards: the largest number of files to merge the blocks' files into; 0 does not merge them.
       replaces: directory of the complete set in whose place this one is put when it is complete.
       updates: take over from that set all that would come out the same.
+      rehash: compare the bytes of recordings and inputs, also where sizes and times are those of that set.
 
     Raises:
       ValueError: no directory is named, or the number of shards is negative.
@@ -33,6 +34,7 @@ class OutputTarget:
     n_shards: int = 0
     replaces: str | None = None
     updates: bool = False
+    rehash: bool = False
 
     def __post_init__(self) -> None:
         if not self.directory:

@@ -17,6 +17,7 @@ from beam_curator.entries.json_lines import encode
 from beam_curator.failures import Failure, readable_name, render_failure
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
+from beam_curator.files.known_files import NOT_SEEN, Seen
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.columns import ColumnKinds, Kind, kind_of_value
 from beam_curator.sets.counting import Count
@@ -51,10 +52,10 @@ class PartHead:
     """The first line of a file of rows.
 
     Attributes:
-      key: tells the requests for the recording, and the version of it, from all others; "" where they are not known.
+      key: tells the requests for the recording from all others; "" where it is not known what was seen.
       places: source and offset of the line of each request.
       recording: full name of the recording.
-      version: of the recording when it was opened.
+      seen: the recording as it was opened.
     """
 
     n_rows: int
@@ -65,12 +66,12 @@ class PartHead:
     key: str = ""
     places: tuple[tuple[str, int], ...] = ()
     recording: str = ""
-    version: str = ""
+    seen: Seen = NOT_SEEN
 
 
-def key_of_requests(requests: Sequence[Request], version: str) -> str:
-    """Return the key of the requests for one version of a recording."""
-    digest = hashlib.blake2b(version.encode("utf-8", "surrogatepass"), digest_size=16)
+def key_of_requests(requests: Sequence[Request]) -> str:
+    """Return the key of the requests for a recording."""
+    digest = hashlib.blake2b(digest_size=16)
     for request in requests:
         digest.update(b"%d\n" % len(request.text))
         digest.update(request.text)
@@ -102,6 +103,7 @@ class PartWriter:
             name="", n_bytes=0, sha256="", n_rows=0, kind="", position=position, n_blocks=n_blocks
         )
         self._recording = self.version = ""
+        self._seen = NOT_SEEN
         self._requests: tuple[Request, ...] = ()
         self.clear()
 
@@ -115,9 +117,9 @@ class PartWriter:
         """Where the job writes."""
         return self._target
 
-    def ask(self, recording: str, requests: Iterable[Request]) -> None:
+    def ask(self, recording: str, requests: Iterable[Request], seen: Seen) -> None:
         """Note the recording and the requests for it, by which a later run knows that its rows would be the same."""
-        self._recording, self._requests = recording, tuple(requests)
+        self._recording, self._requests, self._seen = recording, tuple(requests), seen
 
     def clear(self) -> None:
         """Forget everything that was added."""
@@ -178,13 +180,13 @@ class PartWriter:
             documents=tuple(self._documents),
             tables={table: len(lines) for table, lines in self._tables.items() if rows},
         )
-        if self.version and self._recording:
+        if self._seen:
             head = replace(
                 head,
-                key=key_of_requests(self._requests, self.version),
+                key=key_of_requests(self._requests),
                 places=tuple((request.source, request.offset) for request in self._requests),
                 recording=readable_name(self._recording),
-                version=self.version,
+                seen=self._seen,
             )
         # last: its presence proves that all the others are in place
         files.append(self._write(kind.rows, [line for _, line, _ in rows], head=encode(head) + b"\n"))

@@ -4,8 +4,9 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Generic
 
 from beam_curator.failures import EntryError
-from beam_curator.files.kept_parts import keeps_parts, kept_parts, take_over
-from beam_curator.files.opened_recordings import open_recording, version_of
+from beam_curator.files.kept_parts import kept_parts, take_over
+from beam_curator.files.known_files import NOT_SEEN, Seen, keeps
+from beam_curator.files.opened_recordings import open_recording, seen_now, version_of
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartWriter
 from beam_curator.files.set_files import SetFiles
@@ -62,7 +63,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
         part = writer.kept()
         if part is not None or self._previous is None:
             return part
-        return take_over(self._previous, writer, task.requests(), version_of(task.recording))
+        return take_over(self._previous, writer, task, rehash=self._target.rehash)
 
     def write(self, task: TaskT, events: Iterable[Event]) -> Generator[Count, None, Part]:
         """Write the events of a recording; if it fails as a whole, only its dead letters stay.
@@ -75,8 +76,6 @@ class RecordingFiles(Generic[AskedT, TaskT]):
           Counts for people while it is worked on.
         """
         writer = self._writer(task)
-        if keeps_parts(self._target):
-            writer.ask(task.recording, task.requests())
         # names in order, each once
         put: dict[str, None] = {}
         try:
@@ -89,6 +88,8 @@ class RecordingFiles(Generic[AskedT, TaskT]):
             # with names of its own: a file that was taken back may be put again
             for event in self._job.failed(task, err):
                 yield from self._take(event, writer, {})
+        if writer.version and keeps(self._target):
+            writer.ask(task.recording, task.requests(), _seen(task.recording, writer.version))
         # uploads end before the rows that vouch for them are written
         self._files.flush()
         return writer.write()
@@ -130,6 +131,12 @@ class RecordingFiles(Generic[AskedT, TaskT]):
     def _remove(self, names: Iterable[str]) -> None:
         for name in names:
             self._files.remove(name)
+
+
+def _seen(recording: str, version: str) -> Seen:
+    """Return a recording as it was opened; nothing where it has changed since."""
+    seen = seen_now(recording)
+    return seen if version_of(recording) == version else NOT_SEEN
 
 
 def _count(writer: PartWriter, counts: Mapping[str, int]) -> None:

@@ -45,6 +45,9 @@ class RunOptions:
         False,
         "bring a complete set up to date: keep what is unchanged, and do what is new, changed or failed",
     )
+    rehash: bool = option(
+        False, "read every file again to tell whether it changed, instead of trusting its size and times"
+    )
     plan: bool = option(False, "print what would be read, written and run, then stop")
     show_options: bool = option(False, "print every option with its value and origin, then stop")
     verbose: bool = option(False, "show the engine's log")

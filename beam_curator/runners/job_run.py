@@ -129,6 +129,7 @@ def _target(job: Job, prepared: Prepared) -> OutputTarget:
         resume=resume,
         replaces=replaces,
         updates=prepared.updates,
+        rehash=job.run.rehash,
     )
 
 

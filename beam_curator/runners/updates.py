@@ -25,16 +25,21 @@ def check_update(job: Job) -> None:
 
 
 def kept_keys(job: Job) -> dict[str, str]:
-    """Return the recordings that the set of a job keeps: names, and keys of their requests; "" for one that failed."""
+    """Return the recordings that the set of a job keeps: names, and texts that tell changes; "" for one that failed."""
     index = kept_parts(job.output).index
-    return {name: part.key for name, part in index.items() if name.startswith(f".{job.kind.rows}-")}
+    rows = f".{job.kind.rows}-"
+    return {
+        name: part.key and f"{part.key} {part.seen.content or part.seen.stamp}"
+        for name, part in index.items()
+        if name.startswith(rows)
+    }
 
 
 def said_of_update(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """Say how many recordings were kept, new, changed and gone.
 
     Args:
-      before: key of each recording's requests in the set that was updated; "" where it failed.
+      before: for each recording in the set that was updated, a text that tells changes; "" where it failed.
       after: the same now.
 
     Example:

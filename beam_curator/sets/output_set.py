@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from beam_curator.sets.blocks import BlockRef
@@ -84,12 +84,14 @@ class InputRecord:
       n_bytes: size; None where it could not be read.
       sha256: hexadecimal; None where it could not be read.
       beside: it decides the rows without holding any: a model, a table of embeddings.
+      stamp: tells whether it may have changed since; no manifest holds it.
     """
 
     name: str
     n_bytes: int | None
     sha256: str | None
     beside: bool = False
+    stamp: str = field(default="", compare=False)
 
     def to_fields(self) -> dict[str, Any]:
         """Return the record as a manifest holds it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from beam_curator.clips.clip_rows import CLIPS
 from beam_curator.entries.json_lines import encode
 from beam_curator.files import kept_parts
 from beam_curator.files.kept_parts import KeptParts, take_over, write_archive
+from beam_curator.files.opened_recordings import seen_now
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, rows_of_part
 from beam_curator.sets.recording_jobs import Request
 from tests.files.parts import clip, letter, target_of, writer_of
 
 ASKED = [Request(b"one", "m.jsonl", 0), Request(b"two", "m.jsonl", 10)]
-VERSION = "44 7"
 
 
 def made_target(directory: Path) -> OutputTarget:
@@ -34,9 +35,10 @@ def row_at(target: OutputTarget, name: str, offset: int) -> dict[str, Any]:
 def kept_in(directory: Path, *, fails: bool = False) -> KeptParts:
     """Make a set of one recording, with a clip for each request, and return what it keeps."""
     target = made_target(directory)
+    recording = directory.parent / "in.wav"
+    recording.write_bytes(b"RIFF")
     writer = writer_of(target)
-    writer.ask("/a.wav", ASKED)
-    writer.version = VERSION
+    writer.ask(str(recording), ASKED, seen_now(str(recording)))
     for number, request in enumerate(ASKED):
         writer.add_row(row_at(target, f"{number}/a.wav", request.offset), (number,))
     if fails:
@@ -51,8 +53,23 @@ def next_target(tmp_path: Path) -> OutputTarget:
     return made_target(tmp_path / "next")
 
 
-def taken(kept: KeptParts, target: OutputTarget, asked: list[Request] = ASKED, version: str = VERSION) -> Part | None:
-    return take_over(kept, writer_of(target), asked, version)
+@dataclass
+class Asking:
+    """A task of these requests."""
+
+    recording: str
+    asked: list[Request]
+    name: str = "a"
+    position: tuple[int, int, int] = (0, 0, 0)
+    n_blocks: int = 1
+
+    def requests(self) -> list[Request]:
+        return self.asked
+
+
+def taken(kept: KeptParts, target: OutputTarget, asked: list[Request] = ASKED, *, rehash: bool = False) -> Part | None:
+    recording = str(Path(kept.directory).parent / "in.wav")
+    return take_over(kept, writer_of(target), Asking(recording, asked), rehash=rehash)
 
 
 def test_rows_and_files_are_taken_over(tmp_path: Path, next_target: OutputTarget) -> None:
@@ -67,19 +84,24 @@ def test_rows_and_files_are_taken_over(tmp_path: Path, next_target: OutputTarget
 
 
 @pytest.mark.parametrize(
-    ("asked", "version"),
-    [
-        (ASKED, "44 8"),
-        (ASKED, ""),
-        (ASKED[:1], VERSION),
-        (ASKED[::-1], VERSION),
-        ([ASKED[0], ASKED[1]._replace(text=b"three")], VERSION),
-    ],
-    ids=["another version", "none", "fewer", "another order", "another request"],
+    "asked",
+    [ASKED[:1], ASKED[::-1], [ASKED[0], ASKED[1]._replace(text=b"three")]],
+    ids=["fewer", "another order", "another request"],
 )
-def test_others_are_not(asked: list[Request], version: str, tmp_path: Path, next_target: OutputTarget) -> None:
-    assert taken(kept_in(tmp_path / "set"), next_target, asked, version) is None
+def test_others_are_not(asked: list[Request], tmp_path: Path, next_target: OutputTarget) -> None:
+    assert taken(kept_in(tmp_path / "set"), next_target, asked) is None
     assert os.listdir(tmp_path / "next") == ["_RUN.json"]
+
+
+def test_a_recording_is_told_by_its_bytes_where_its_times_do_not(tmp_path: Path, next_target: OutputTarget) -> None:
+    kept = kept_in(tmp_path / "set")
+    os.utime(tmp_path / "in.wav", ns=(7, 7))
+    assert taken(kept, next_target) is not None
+    (tmp_path / "in.wav").write_bytes(b"RIFX")
+    os.utime(tmp_path / "in.wav", ns=(7, 7))
+    assert taken(kept, next_target) is None
+    (tmp_path / "in.wav").unlink()
+    assert taken(kept, next_target) is None
 
 
 def test_rows_name_the_places_to_which_their_lines_have_moved(tmp_path: Path, next_target: OutputTarget) -> None:
@@ -96,8 +118,10 @@ def test_rows_name_the_places_to_which_their_lines_have_moved(tmp_path: Path, ne
 def test_one_line_that_became_two_is_another_request(tmp_path: Path, next_target: OutputTarget) -> None:
     target = made_target(tmp_path / "set")
     writer = writer_of(target)
-    writer.ask("/a.wav", [Request(b"one", "m.jsonl", 0), Request(b"two", "m.jsonl", 0)])
-    writer.version = VERSION
+    recording = tmp_path / "in.wav"
+    recording.write_bytes(b"RIFF")
+    requests = [Request(b"one", "m.jsonl", 0), Request(b"two", "m.jsonl", 0)]
+    writer.ask(str(recording), requests, seen_now(str(recording)))
     part = writer.write()
     write_archive(target, "clips-00000-of-00001", [str(tmp_path / "set" / part.files[0].name)])
     assert taken(KeptParts(str(tmp_path / "set")), next_target) is None
@@ -118,7 +142,7 @@ def test_a_name_that_leads_out_of_the_set_is_not_followed(
     really: Callable[..., Any] = kept_parts.parse_object
     monkeypatch.setattr(kept_parts, "parse_object", lambda line: really(line) | {"extracted_path": name})
     assert taken(kept, next_target) is None
-    assert sorted(os.listdir(tmp_path)) == ["next", "outside.wav", "set"]
+    assert sorted(os.listdir(tmp_path)) == ["in.wav", "next", "outside.wav", "set"]
     assert not list((tmp_path / "next").glob("*.wav"))
 
 
@@ -153,5 +177,7 @@ def test_a_disk_without_links_gets_copies(
 
 def test_an_archive_says_which_recording_it_is_about(tmp_path: Path) -> None:
     kept = kept_in(tmp_path / "set")
-    assert [(part.recording, part.version) for part in kept.index.values()] == [("/a.wav", VERSION)]
+    recording = str(tmp_path / "in.wav")
+    assert [part.recording for part in kept.index.values()] == [recording]
+    assert [part.seen.content for part in kept.index.values()] == [seen_now(recording).content]
     assert encode(sorted(kept.index)) == encode([writer_of(target_of(tmp_path / "set")).name(CLIPS.rows)])

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from beam_curator.files import opened_recordings
 from beam_curator.runners.options import UsageError
 from tests.fakes_models import write_band_model, write_sound
-from tests.manifests import run, write_lines
+from tests.manifests import files_below, run, write_lines
 
 SECONDS = 6
 NAMES = ("a", "b", "c", "sub/a")
@@ -27,7 +27,7 @@ NAMES = ("a", "b", "c", "sub/a")
 
 def files_of(directory: Path) -> dict[str, bytes]:
     """Return the files of a set, but for those that hold times and places."""
-    paths = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
+    paths = {path.relative_to(directory).as_posix(): path for path in files_below(directory)}
     return {name: path.read_bytes() for name, path in paths.items() if not name.endswith("summary.json")}
 
 
@@ -203,13 +203,33 @@ class TestKept:
         out = corpus.folder / "out"
         command = [*command_of("extract", corpus, model), "--output", out]
         run(*command)
-        [archive] = (out / ".kept.beam_curator").iterdir()
+        [archive] = (out / ".kept.beam_curator").glob("clips-*")
         archive.write_bytes(archive.read_bytes()[:-20])
         corpus.change("d", 1)
         opened.clear()
         assert run(*command_of("extract", corpus, model), "--output", out, "--update") == 0
         assert set(opened) == {"a.wav", "b.wav", "c.wav", "d.wav"}
         assert run("verify", out) == 0
+
+    def test_recordings_that_were_only_touched_are_kept(
+        self, corpus: Corpus, model: Path, opened: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = corpus.folder / "out"
+        command = [*command_of("extract", corpus, model), "--output", out]
+        run(*command)
+        for path in (corpus.folder / "in").iterdir():
+            # a copy, with a time of its own
+            copy = path.with_suffix(".copy")
+            shutil.copyfile(path, copy)
+            copy.replace(path)
+        opened.clear()
+        capsys.readouterr()
+        assert run(*command, "--update", "--rehash") == 0
+        assert "is already complete: nothing to do" in capsys.readouterr().out
+        corpus.change("d", 1)
+        assert run(*command_of("extract", corpus, model), "--output", out, "--update") == 0
+        assert capsys.readouterr().out.splitlines()[0] == "3 kept, 1 new, 0 changed, 0 gone"
+        assert opened == ["d.wav"]
 
     def test_a_clip_that_was_cut_short_is_cut_again(self, corpus: Corpus, model: Path, opened: list[str]) -> None:
         out = corpus.folder / "out"

@@ -165,7 +165,7 @@ class Job(ABC):
         )
 
 
-_OF_ONE_RUN = ("run.overwrite", "run.update", "run.plan", "run.show_options", "run.verbose")
+_OF_ONE_RUN = ("run.overwrite", "run.update", "run.rehash", "run.plan", "run.show_options", "run.verbose")
 
 
 def _beam_section(section: object) -> list[str]:

@@ -79,7 +79,8 @@ class CommitJob(beam.PTransform[PBegin, JobSet]):
         self._files = tuple(files)
         self._counts = tuple(counts)
         self._progress = tuple(progress)
-        self._hash = HashInputs(reading.inputs, beside=beside, list_files=list_files)
+        known = target.replaces if target.replaces and not target.rehash else None
+        self._hash = HashInputs(reading.inputs, beside=beside, list_files=list_files, known_to=known)
 
     def expand(self, begin: PBegin) -> "JobSet":
         files = self._files | "All files" >> beam.Flatten()

@@ -8,8 +8,9 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
 from beam_curator.failures import Failure
+from beam_curator.files.known_files import hash_input, known_inputs
 from beam_curator.files.listing import Lister, list_inputs, with_forms
-from beam_curator.files.manifest_files import FILE_STAGE, hash_input, paths_of, read_rows
+from beam_curator.files.manifest_files import FILE_STAGE, paths_of, read_rows
 from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import (
     BLOCK_BYTES,
@@ -148,10 +149,19 @@ class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
       inputs: files, globs, directory trees or output sets, local or in an object store.
       beside: files other than the inputs that affect the rows.
       list_files: tells which files the inputs mean.
+      known_to: directory of a set that holds the hashes of inputs which have not changed since.
     """
 
-    def __init__(self, inputs: Sequence[str], *, beside: Sequence[str] = (), list_files: Lister = list_inputs) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        *,
+        beside: Sequence[str] = (),
+        list_files: Lister = list_inputs,
+        known_to: str | None = None,
+    ) -> None:
         super().__init__()
+        self._known_to = known_to
         self._inputs = paths_of(inputs)
         self._beside = paths_of(beside) if beside else ()
         self._list_files = list_files
@@ -163,9 +173,13 @@ class HashInputs(beam.PTransform[PBegin, PCollection[InputRecord]]):
             | "List files" >> beam.FlatMap(_file_names, self._inputs, self._beside, self._list_files)
             # breaks fusion, or one worker would hash every file
             | "Spread files" >> beam.Reshuffle()
-            | "Hash file" >> beam.Map(hash_input)
+            | "Hash file" >> beam.Map(_hash, self._known_to)
             | "Mark what is beside" >> beam.Map(_marked, frozenset(self._beside))
         )
+
+
+def _hash(name: str, known_to: str | None) -> InputRecord:
+    return hash_input(name, known_inputs(known_to) if known_to is not None else {})
 
 
 def _marked(record: InputRecord, beside: frozenset[str]) -> InputRecord:

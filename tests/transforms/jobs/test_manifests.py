@@ -11,7 +11,8 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_curator.failures import Failure, FailureCode
-from beam_curator.files.manifest_files import hash_input, read_rows
+from beam_curator.files.known_files import hash_input
+from beam_curator.files.manifest_files import read_rows
 from beam_curator.sets import blocks as blocks_module
 from beam_curator.sets.blocks import MAX_LINE_BYTES, FailureBlock, InputFile, LineBlock, plan_blocks
 from beam_curator.sets.output_set import InputRecord
