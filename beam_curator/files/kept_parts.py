@@ -79,7 +79,7 @@ def write_archive(target: OutputTarget, name: str, paths: Iterable[str]) -> None
 
 
 def _about(text: bytes) -> tuple[str, str, Seen]:
-    """Return what the head of a file of rows says of its recording; a failed one has no key, a table nothing."""
+    """Return key, recording and its state in the head of a file of rows; a failed one has no key, a table nothing."""
     with suppress(msgspec.MsgspecError):
         head = msgspec.json.decode(text.partition(b"\n")[0], type=PartHead)
         return "" if _has_failures(head) else head.key, head.recording, head.seen

@@ -68,7 +68,7 @@ def stamp_of(path: str) -> str:
 
 
 def keeps(target: OutputTarget) -> bool:
-    """Tell whether a set keeps what an update needs: those of runs of a command do, on local disks."""
+    """Tell whether a set has a hidden folder for later updates: those of runs of a command do, on local disks."""
     return target.token is not None and not storage.is_remote(target.directory)
 
 

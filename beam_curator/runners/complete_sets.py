@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from beam_curator.files import storage
 from beam_curator.files.kept_parts import kept_parts
 from beam_curator.files.known_files import hash_input, known_inputs
+from beam_curator.runners.job_options import RunOptions
 from beam_curator.runners.options import UsageError
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import (
@@ -21,15 +22,7 @@ from beam_curator.sets.output_set import (
 from beam_curator.sets.set_kinds import SetKind
 
 
-def is_complete(
-    directory: str,
-    kind: SetKind,
-    config: Config,
-    files: Sequence[InputFile],
-    *,
-    update: bool = False,
-    rehash: bool = False,
-) -> bool:
+def is_complete(directory: str, kind: SetKind, config: Config, files: Sequence[InputFile], run: RunOptions) -> bool:
     """Tell whether a directory holds the complete set of a job, and there is nothing to do.
 
     Args:
@@ -37,8 +30,7 @@ def is_complete(
       kind: of the job's set.
       config: its options that decide the rows.
       files: its inputs, and the files beside them.
-      update: a set of other inputs, or one with failures, is to be updated.
-      rehash: read inputs also where sizes and times are those of the set.
+      run: may ask for an update of a set of other inputs, or of one with failures.
 
     Raises:
       UsageError: it holds the set of another job, or one that is no longer whole.
@@ -51,17 +43,19 @@ def is_complete(
     except NotAnOutputSetError as err:
         raise UsageError(f"{directory}: {err}, with --overwrite") from err
     names = sorted({file.name for file in files if file.occurrence == 0})
-    known = {} if rehash else known_inputs(directory)
+    known = {} if run.rehash else known_inputs(directory)
     inputs = [hash_input(name, known) for name in names]
     found = differences(manifest, kind.command, config, inputs)
-    if found and update:
+    if found and run.update:
         _refuse(directory, _other_job(manifest, kind, config, inputs), "an update keeps the options: ")
     elif found:
         _refuse(directory, found, "--update keeps what is unchanged; " if _are_inputs(manifest, kind, config) else "")
     for record in manifest.files:
         if storage.size_of(storage.join(directory, record.name)) != record.n_bytes:
             raise UsageError(f"{directory} is complete, but {record.name} was changed or removed: add --overwrite")
-    return not (update and (found or manifest.n_failures or not kept_parts(directory).are_unchanged(rehash=rehash)))
+    if not run.update:
+        return True
+    return not (found or manifest.n_failures) and kept_parts(directory).are_unchanged(rehash=run.rehash)
 
 
 def _refuse(directory: str, found: Sequence[str], why: str) -> None:

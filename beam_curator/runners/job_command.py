@@ -89,10 +89,8 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
     config = job.config()
     settled = settle(job.output)
     is_done = settled is not None and settled.same_job(run_of(job.kind, config, decisive))
-    update, rehash = job.run.update, job.run.rehash
-    if is_done or (
-        not job.run.overwrite and is_complete(job.output, job.kind, config, decisive, update=update, rehash=rehash)
-    ):
+    update = job.run.update
+    if is_done or (not job.run.overwrite and is_complete(job.output, job.kind, config, decisive, job.run)):
         return _already_complete(job)
     before = kept_keys(job) if update else {}
     found = _found(job)

@@ -10,6 +10,7 @@ import pytest
 
 from beam_curator.files.listing import list_inputs
 from beam_curator.runners.complete_sets import is_complete
+from beam_curator.runners.job_options import RunOptions
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.run_directory import Prepared, finish, locked, prepare, refuse_overlap, settle
 from beam_curator.sets.blocks import InputFile
@@ -37,7 +38,7 @@ def prepared(
 ) -> Prepared:
     out.mkdir(exist_ok=True)
     files, _ = list_inputs([str(source)])
-    assert overwrite or not is_complete(str(out), kind, config, files)
+    assert overwrite or not is_complete(str(out), kind, config, files, RunOptions())
     return prepare(str(out), kind, config, files, overwrite=overwrite)
 
 
