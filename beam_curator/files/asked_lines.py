@@ -1,15 +1,32 @@
-"""Lines of manifests that name a recording or a piece of one, as rows that ask for it."""
+"""Lines of manifests that name a recording or a piece of one, and recordings named by themselves, as rows."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from beam_curator.entries.json_lines import parse_object
+from beam_curator.entries.json_lines import encode, parse_object
+from beam_curator.files import storage
 from beam_curator.files.opened_recordings import recording_of
 from beam_curator.recordings.asked import asked_by
 from beam_curator.recordings.tar_members import nemo_member
 from beam_curator.sets.asked_rows import AskedRow
+from beam_curator.sets.blocks import BlockRef, InputFile, Line, LineBlock
 from beam_curator.sets.packed_rows import compressed
 from beam_curator.sets.recording_jobs import LinePlace
+
+FILES_A_BLOCK = 1000
+"""The number of directly named recordings that count as one block, which decides the number of row files."""
+
+
+def rows_of_recordings(files: Sequence[InputFile], key: str) -> Iterator[LineBlock]:
+    """Yield recordings that are named by themselves as rows, each with its full name under a key."""
+    n_blocks = -(-len(files) // FILES_A_BLOCK)
+    for number, file in enumerate(files):
+        full = file.name if storage.is_remote(file.name) else os.path.abspath(file.name)
+        # one element a recording, so that they spread over workers; ordinal and part keep their order
+        ordinal, part = divmod(number, FILES_A_BLOCK)
+        ref = BlockRef(source=file.name, occurrence=0, ordinal=ordinal, n_blocks=n_blocks, start=0, stop=0)
+        yield LineBlock(ref=ref, part=part, lines=(Line(offset=0, raw=encode({key: full})),))
 
 
 def asked_row(

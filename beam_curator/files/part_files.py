@@ -78,6 +78,13 @@ def key_of_requests(requests: Sequence[Request]) -> str:
     return digest.hexdigest()
 
 
+def part_file_name(kind: str, task: str) -> str:
+    """Return the name of the hidden file of a kind for the task of a name."""
+    # names of files that are not UTF-8 hold surrogates
+    key = hashlib.blake2b(task.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return part_name(f"{kind}-{key}.jsonl")
+
+
 class PartWriter:
     """Collects rows and dead letters of one recording, and writes them into hidden files.
 
@@ -97,8 +104,7 @@ class PartWriter:
     ) -> None:
         self._kind = kind
         self._target = target
-        # names of files that are not UTF-8 hold surrogates
-        self._key = hashlib.blake2b(recording.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        self._name = recording
         self._template = FileRecord(
             name="", n_bytes=0, sha256="", n_rows=0, kind="", position=position, n_blocks=n_blocks
         )
@@ -209,7 +215,7 @@ class PartWriter:
 
     def name(self, kind: str) -> str:
         """Return the name of the hidden file of a kind."""
-        return part_name(f"{kind}-{self._key}.jsonl")
+        return part_file_name(kind, self._name)
 
     def _record(self, kind: str, n_bytes: int, sha256: str, n_rows: int) -> FileRecord:
         return replace(self._template, name=self.name(kind), kind=kind, n_bytes=n_bytes, sha256=sha256, n_rows=n_rows)

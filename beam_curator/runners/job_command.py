@@ -21,7 +21,7 @@ from beam_curator.runners.plans import options_text, outline, plan_text
 from beam_curator.runners.run_directory import finish, locked, prepare, run_of, settle, sweep_scratch
 from beam_curator.runners.stages import Stage, number_of
 from beam_curator.runners.summary import render_reasons, render_table, summary_json, times_of
-from beam_curator.runners.updates import check_update, kept_keys, said_of_update
+from beam_curator.runners.updates import check_update, kept_keys, planned_update, said_of_update
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, SUMMARY_NAME, Manifest
 
@@ -56,7 +56,7 @@ def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_argumen
     files = listed(job)
     job = job.sized(files)
     if job.run.plan:
-        print(plan_text(job, files))
+        print(_plan(job, files))
         return exit_codes.DONE
     problem = job.problem()
     if problem is not None:
@@ -65,6 +65,22 @@ def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_argumen
         print(f"beam-curator: {line}", file=sys.stderr)
     with locked(job.output):
         return _run(job, files)
+
+
+def _plan(job: Job, files: Sequence[InputFile]) -> str:
+    """Return the plan of a job in words; that of an update says how much of the set would be kept."""
+    text = plan_text(job, files)
+    if not job.run.update or storage.size_of(storage.join(job.output, MANIFEST_NAME)) is None:
+        return text
+    if is_complete(job.output, job.kind, job.config(), _decisive(job, files), job.run):
+        return f"{job.output} is already complete: nothing to do.\n{text}"
+    said = planned_update(job, files)
+    return text if said is None else f"{said}\n{text}"
+
+
+def _decisive(job: Job, files: Sequence[InputFile]) -> list[InputFile]:
+    """Return the files that decide the rows of a job."""
+    return [*files, *(InputFile(name=name, size=0) for name in job.beside())]
 
 
 def _found(job: Job) -> FoundEngine:
@@ -85,7 +101,7 @@ def _found(job: Job) -> FoundEngine:
 
 def _run(job: Job, files: Sequence[InputFile]) -> int:
     """Run a job on a directory that is locked for it, unless its set is there; return the exit code."""
-    decisive = [*files, *(InputFile(name=name, size=0) for name in job.beside())]
+    decisive = _decisive(job, files)
     config = job.config()
     settled = settle(job.output)
     is_done = settled is not None and settled.same_job(run_of(job.kind, config, decisive))

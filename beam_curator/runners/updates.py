@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from beam_curator.files import storage
 from beam_curator.files.kept_parts import kept_parts
+from beam_curator.files.listing import list_either
+from beam_curator.files.update_plan import blocks_of, plan_update, seconds_of, tasks_of_blocks
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
+from beam_curator.runners.stages import number_of
+from beam_curator.sets.blocks import InputFile
 
 
 def check_update(job: Job) -> None:
@@ -33,6 +37,28 @@ def kept_keys(job: Job) -> dict[str, str]:
         for name, part in index.items()
         if name.startswith(rows)
     }
+
+
+def planned_update(job: Job, files: Sequence[InputFile]) -> str | None:
+    """Say what an update of the set of a job would keep and do; None where there is nothing to tell.
+
+    Args:
+      job: whose set is complete.
+      files: its present inputs.
+    """
+    work = job.recording_job()
+    if work is None:
+        return None
+    takes_recordings = job.lister is list_either
+    tasks = tasks_of_blocks(work, blocks_of(work, files, job.options["input"], takes_recordings=takes_recordings))
+    before, after, to_do = kept_keys(job), dict[str, str](), list[str]()
+    for planned in plan_update(work, tasks, kept_parts(job.output).index, rehash=job.run.rehash):
+        after[planned.name] = before[planned.name] if planned.is_kept else "another"
+        if not planned.is_kept:
+            to_do.append(planned.recording)
+    seconds = seconds_of(to_do)
+    length = "" if seconds is None else f", {seconds:,.1f} s ({seconds / 3600:,.2f} h)"
+    return f"{said_of_update(before, after)}; to open: {number_of(len(set(to_do)), 'recordings')}{length}"
 
 
 def said_of_update(before: Mapping[str, str], after: Mapping[str, str]) -> str:

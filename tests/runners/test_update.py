@@ -173,9 +173,12 @@ class TestKept:
         corpus.change("c", None)
         opened.clear()
         capsys.readouterr()
+        told = "1 kept, 1 new, 1 changed, 1 gone"
+        assert run(*command_of(kind, corpus, model), "--output", out, "--update", "--plan") == 0
+        assert capsys.readouterr().out.splitlines()[0] == f"{told}; to open: 2 recordings, 12.0 s (0.00 h)"
         assert run(*command_of(kind, corpus, model), "--output", out, "--update") == 0
         assert set(opened) == {"b.wav", "d.wav"}
-        assert capsys.readouterr().out.splitlines()[0] == "1 kept, 1 new, 1 changed, 1 gone"
+        assert capsys.readouterr().out.splitlines()[0] == told
         assert len(inodes_of(out) & before) == len(before) // 3
 
     def test_no_model_is_loaded_for_none(self, corpus: Corpus, model: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from beam_curator.runners.run_directory import refuse_overlap
 from beam_curator.runners.stages import Stage, Times
 from beam_curator.sets.blocks import InputFile, plan_blocks
 from beam_curator.sets.output_set import Config
+from beam_curator.sets.recording_jobs import RecordingJob
 from beam_curator.sets.set_kinds import SetKind
 
 
@@ -76,6 +77,10 @@ class Job(ABC):
     @abstractmethod
     def transform(self, target: OutputTarget) -> Any:
         """Return the composite that does the whole job; it has a `config`, and its result has `counts`."""
+
+    def recording_job(self) -> RecordingJob[Any, Any] | None:
+        """Return the work on each recording; None for a job that works on rows alone."""
+        return None
 
     @property
     def lister(self) -> Lister:

@@ -18,7 +18,7 @@ from beam_curator.models.model_checks import (
     files_beside,
     notices_of,
 )
-from beam_curator.models.turn_job import turn_config
+from beam_curator.models.turn_job import TurnJob, turn_config
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.jobs.clips import unmixed_hint
 from beam_curator.runners.next_windows import windows_command
@@ -92,6 +92,9 @@ class DiarizeJob(Job):
             beside=self.beside(),
             warns=False,
         )
+
+    def recording_job(self) -> TurnJob:
+        return TurnJob(self.options["diarization"], self.options["turns"].rules())
 
     def _model(self) -> ModelOptions:
         """Return which model listens, and on what: where workers have a GPU, all processes of a machine share one.

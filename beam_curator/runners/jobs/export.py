@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.files import storage
+from beam_curator.files.jobs import export_job
 from beam_curator.files.jobs.export_job import embeddings_beside, export_config
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.clips import ClipsJob, joined_hints
@@ -66,6 +67,9 @@ class ExportJob(ClipsJob):
 
     def beside(self) -> tuple[str, ...]:
         return embeddings_beside(self.rules)
+
+    def recording_job(self) -> export_job.ExportJob:
+        return export_job.ExportJob(self.rules, self.options["clips"])
 
     def plan_lines(self) -> list[str]:
         rules = self.rules

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from beam_curator.files import storage
-from beam_curator.files.jobs.clip_job import clip_config
+from beam_curator.files.jobs.clip_job import ClipJob, clip_config
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.replacing import is_output_set
 from beam_curator.runners.jobs.clips import ClipsJob
@@ -33,6 +33,9 @@ class ExtractJob(ClipsJob):
         return ExtractClips(
             self.inputs, target, rules=options["clips"], output=options["output"], reading=options["input"]
         )
+
+    def recording_job(self) -> ClipJob:
+        return ClipJob(self.options["clips"], self.options["output"].output_format)
 
     def plan_lines(self) -> list[str]:
         output = self.options["output"]

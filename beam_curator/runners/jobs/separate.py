@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from beam_curator.files.jobs.track_job import track_config
+from beam_curator.files.jobs.track_job import TrackJob, track_config
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.stages import (
@@ -52,6 +52,10 @@ class SeparateJob(Job):
             output=options["output"],
             reading=options["input"],
         )
+
+    def recording_job(self) -> TrackJob:
+        options = self.options
+        return TrackJob(options["separation"], options["rows"], options["output"].output_format)
 
     def plan_lines(self) -> list[str]:
         return [

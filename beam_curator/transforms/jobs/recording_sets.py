@@ -1,18 +1,16 @@
 """From manifests, or recordings named by themselves, to the complete output set of a job."""
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import Generic, Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
-from beam_curator.entries.json_lines import encode
-from beam_curator.files import storage
+from beam_curator.files.asked_lines import rows_of_recordings
 from beam_curator.files.listing import Lister, list_either, list_inputs, list_manifests_of, list_recordings
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.rttm_manifests import RttmReading
-from beam_curator.sets.blocks import BlockRef, Line, LineBlock
+from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.counting import Count, count_failures, count_lines
 from beam_curator.sets.output_set import Config, FileRecord, RowFormat
 from beam_curator.sets.recording_jobs import AskedT, OpenedJob, RecordingJob, TaskT
@@ -22,9 +20,6 @@ from beam_curator.transforms.jobs.merging import MergeParts
 from beam_curator.transforms.jobs.recording_steps import GroupRecordings, PlanRows, WriteRecordings
 from beam_curator.transforms.jobs.writing import WriteFailures
 from beam_curator.transforms.metrics import CountBlocks
-
-FILES_A_BLOCK = 1000
-"""The number of directly named recordings that count as one block, which decides the number of row files."""
 
 
 class ReadRows(NamedTuple, Generic[AskedT]):
@@ -93,13 +88,7 @@ def _recordings(
     files, _repeated, are_manifests = list_recordings(reading.inputs, keep_duplicates=reading.options.keep_duplicates)
     if are_manifests:
         return
-    n_blocks = -(-len(files) // FILES_A_BLOCK)
-    for number, file in enumerate(files):
-        full = file.name if storage.is_remote(file.name) else os.path.abspath(file.name)
-        # one element a recording, so that they spread over workers; ordinal and part keep their order
-        ordinal, part = divmod(number, FILES_A_BLOCK)
-        ref = BlockRef(source=file.name, occurrence=0, ordinal=ordinal, n_blocks=n_blocks, start=0, stop=0)
-        yield LineBlock(ref=ref, part=part, lines=(Line(offset=0, raw=encode({key: full})),))
+    yield from rows_of_recordings(files, key)
     yield TaggedOutput("counts", ("read.rows", len(files)))
 
 

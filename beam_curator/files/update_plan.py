@@ -1,0 +1,91 @@
+"""The plan of an update: which recordings a complete set would keep, told without running the job."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from beam_curator.failures import EntryError
+from beam_curator.files.asked_lines import rows_of_recordings
+from beam_curator.files.kept_parts import KeptPart
+from beam_curator.files.listing import EXTENSIONS, with_forms
+from beam_curator.files.manifest_files import read_rows
+from beam_curator.files.opened_recordings import is_unchanged, open_recording
+from beam_curator.files.part_files import key_of_requests, part_file_name
+from beam_curator.files.rttm_manifests import RttmReading
+from beam_curator.sets.blocks import InputFile, LineBlock, plan_blocks
+from beam_curator.sets.recording_jobs import RecordingJob, Task
+from beam_curator.sets.set_options import InputOptions
+
+_MOST_LOOKED_INTO = 2000
+
+
+class PlannedRecording(NamedTuple):
+    """One recording that the inputs ask for: the name of its hidden file, and whether that would be kept."""
+
+    name: str
+    recording: str
+    is_kept: bool
+
+
+def blocks_of(
+    job: RecordingJob[Any, Any], files: Sequence[InputFile], reading: InputOptions, *, takes_recordings: bool
+) -> Iterator[LineBlock]:
+    """Yield the rows of a job's inputs."""
+    if takes_recordings and files and not files[0].name.lower().endswith(EXTENSIONS):
+        yield from rows_of_recordings(files, job.key_of_recordings)
+        return
+    rttm = RttmReading(audio_root=job.audio_root)
+    for ref in plan_blocks(with_forms(files)):
+        for item in read_rows(ref, reading.max_line_bytes, rttm):
+            if isinstance(item, LineBlock):
+                yield item
+
+
+def tasks_of_blocks(job: RecordingJob[Any, Any], blocks: Iterable[LineBlock]) -> Iterator[Task]:
+    """Yield the tasks that the rows of a job make, as its pipeline does."""
+    groups: dict[str, list[Any]] = {}
+    claims: dict[str, list[Any]] = {}
+    for block in blocks:
+        for asked in job.plan(block).asked:
+            groups.setdefault(job.key(asked), []).append(asked)
+            for key, claim in job.claim(asked):
+                claims.setdefault(key, []).append(claim)
+    marked = {key for meeting in claims.values() for key in job.collisions(meeting)}
+    while groups:
+        key, group = groups.popitem()  # each is let go of when its tasks are made
+        yield from job.tasks(key, group, marked=key in marked)
+
+
+def plan_update(
+    job: RecordingJob[Any, Any], tasks: Iterable[Task], index: Mapping[str, KeptPart], *, rehash: bool = False
+) -> Iterator[PlannedRecording]:
+    """Tell for each task of a job whether a set would keep its outcome.
+
+    Args:
+      job: that made the set.
+      tasks: of its present inputs.
+      index: of the set's hidden files, by name.
+      rehash: compare the bytes of recordings whatever their times say.
+    """
+    for task in tasks:
+        name = part_file_name(job.rows.rows, task.name)
+        known = index.get(name)
+        is_kept = (
+            known is not None
+            and known.key == key_of_requests(tuple(task.requests()))
+            and is_unchanged(task.recording, known.seen, rehash=rehash)
+        )
+        yield PlannedRecording(name, task.recording, is_kept)
+
+
+def seconds_of(recordings: Iterable[str]) -> float | None:
+    """Return how long recordings are together, by their headers; None where they are too many to look into."""
+    names = set(recordings)
+    if len(names) > _MOST_LOOKED_INTO:
+        return None
+    seconds = 0.0
+    for name in sorted(names):
+        # one that cannot be opened becomes a dead letter of the job
+        with suppress(EntryError), open_recording(name) as reader:
+            seconds += reader.info.n_samples / reader.info.sample_rate
+    return seconds
