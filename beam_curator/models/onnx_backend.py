@@ -1,17 +1,16 @@
 """A Sortformer as two ONNX graphs, run by onnxruntime: no torch, no pickle. `export_sortformer` writes them."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from beam_curator.diarization.models import Encoded, Floats, Lengths, ModelConfig, NotAModelError, OutOfMemoryError
+from beam_curator.diarization.models import Encoded, Floats, Lengths, ModelConfig, NotAModelError
 from beam_curator.files.storage import hash_file
 from beam_curator.models.model_files import exported_config
-
-Device = Literal["auto", "cpu", "cuda"]
+from beam_curator.models.onnx_sessions import Device, EndNames, open_session, providers_for, run_session
 
 PRE_ENCODE, ENCODE, CONFIG, MEL_FILTERS = "pre_encode.onnx", "encode.onnx", "config.json", "mel_filters.npy"
 CHECKSUMS = "SHA256SUMS"
@@ -21,18 +20,9 @@ UNMASKED = {PRE_ENCODE: "pre_encode_unmasked.onnx", ENCODE: "encode_unmasked.onn
 """The graphs without masks, for batches of items of the same length; an older export lacks them."""
 
 
-class _Names(NamedTuple):
-    """The names of a graph's inputs and outputs."""
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-
-_PRE_ENCODE_NAMES = _Names(("mel", "lengths"), ("embeddings", "n_frames"))
-_ENCODE_NAMES = _Names(("embeddings", "lengths"), ("probabilities", "frames"))
+_PRE_ENCODE_NAMES = EndNames(("mel", "lengths"), ("embeddings", "n_frames"))
+_ENCODE_NAMES = EndNames(("embeddings", "lengths"), ("probabilities", "frames"))
 _CURE = "export the model again: beam-curator models export MODEL.nemo DIR"
-_MEMORY_WORDS = ("bad_alloc", "Failed to allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What onnxruntime says when memory is lacking: C++, its arena, CUDA, cuBLAS."""
 
 
 class OnnxFunction:
@@ -50,11 +40,12 @@ class OnnxFunction:
       device: "cpu" or "cuda".
     """
 
-    def __init__(self, path: str, names: _Names, n_threads: int | None, providers: Sequence[Any]) -> None:
-        self._open_masked = partial(_session, path, names, n_threads, providers)
+    def __init__(self, path: str, names: EndNames, n_threads: int | None, providers: Sequence[Any]) -> None:
+        self._open_masked = partial(open_session, path, names, n_threads, providers, _CURE)
         directory, name = os.path.split(path)
         unmasked = os.path.join(directory, UNMASKED[name])
-        self._unmasked = _session(unmasked, names, n_threads, providers) if os.path.isfile(unmasked) else None
+        has_one = os.path.isfile(unmasked)
+        self._unmasked = open_session(unmasked, names, n_threads, providers, _CURE) if has_one else None
         first = self._masked if self._unmasked is None else self._unmasked
         self.device = "cuda" if first.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
         self._inputs = names.inputs
@@ -71,7 +62,7 @@ class OnnxFunction:
         """
         is_even = self._unmasked is not None and bool((lengths == data.shape[1]).all())
         session = self._unmasked if is_even else self._masked
-        return _run(session, outputs, dict(zip(self._inputs, (data, lengths), strict=True)))
+        return run_session(session, outputs, dict(zip(self._inputs, (data, lengths), strict=True)))
 
 
 class OnnxBackend:
@@ -126,7 +117,7 @@ def load_onnx(directory: str, n_threads: int | None = None, device: Device = "au
     check_files(directory)
     config = exported_config(directory)
     filters = _read_filters(os.path.join(directory, MEL_FILTERS), config)
-    providers = _providers(device)
+    providers = providers_for(device)
     pre_encoder = OnnxFunction(os.path.join(directory, PRE_ENCODE), _PRE_ENCODE_NAMES, n_threads, providers)
     encoder = OnnxFunction(os.path.join(directory, ENCODE), _ENCODE_NAMES, n_threads, providers)
     backend = OnnxBackend(config, filters, pre_encoder, encoder)
@@ -136,19 +127,6 @@ def load_onnx(directory: str, n_threads: int | None = None, device: Device = "au
             "libraries of this onnxruntime are there, or give device cpu"
         )
     return backend
-
-
-def imported_onnxruntime() -> Any:
-    """Return onnxruntime, imported with its telemetry switched off by default.
-
-    Its official builds send events to Microsoft from 1.31 on, also on Linux, and keep an id of the machine below
-    `~/.cache/Microsoft`, unless this variable says before the import that they shall not (Privacy.md in the package).
-    A user who wants that sets it to 0.
-    """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    return onnxruntime
 
 
 def checksums_of(directory: str) -> str:
@@ -203,73 +181,3 @@ def _read_filters(path: str, config: ModelConfig) -> Floats:
     if filters.dtype != np.float32 or filters.shape != shape:
         raise NotAModelError(f"{path} is {filters.dtype} {filters.shape}, expected float32 {shape}: {_CURE}")
     return np.ascontiguousarray(filters)
-
-
-def _providers(device: Device) -> list[Any]:
-    onnxruntime = imported_onnxruntime()
-
-    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if device == "cuda" and not has_cuda:
-        raise ValueError(
-            f"device cuda asked for, but onnxruntime {onnxruntime.__version__} is built without it: "
-            "pip install onnxruntime-gpu in its place, or give device cpu"
-        )
-    if device == "cpu" or not has_cuda:
-        return ["CPUExecutionProvider"]
-    # TF32 keeps 10 bits of the mantissa, too few for results that match those of a CPU
-    return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
-
-
-def _session(path: str, names: _Names, n_threads: int | None, providers: Sequence[Any]) -> Any:
-    """Open a graph so that the same input gives the same bytes, and idle threads leave the processor alone.
-
-    Raises:
-      NotAModelError: the file is no graph, or has other inputs or outputs.
-      OutOfMemoryError: it does not fit into memory.
-    """
-    onnxruntime = imported_onnxruntime()
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads if n_threads is not None else len(os.sched_getaffinity(0))
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.use_deterministic_compute = True
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=list(providers))
-    except Exception as err:
-        if _is_memory_error(err):
-            raise OutOfMemoryError(_memory_message(err)) from err
-        raise NotAModelError(f"{path} is no graph for this onnxruntime ({_first_line(err)}): {_CURE}") from err
-    found = _Names(*(tuple(item.name for item in ends) for ends in (session.get_inputs(), session.get_outputs())))
-    for verb, some, expected in zip(("takes", "gives"), found, names, strict=True):
-        if some != expected:
-            raise NotAModelError(f"{path} {verb} {', '.join(some)}, expected {', '.join(expected)}: {_CURE}")
-    return session
-
-
-def _run(session: Any, outputs: tuple[str, ...], inputs: Mapping[str, Floats | Lengths]) -> Any:
-    contiguous = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
-    try:
-        return session.run(outputs, contiguous)
-    except Exception as err:
-        if not _is_memory_error(err):
-            raise
-        message = _memory_message(err)
-    raise OutOfMemoryError(message)
-
-
-def _is_memory_error(err: BaseException) -> bool:
-    return isinstance(err, MemoryError) or any(words in str(err) for words in _MEMORY_WORDS)
-
-
-def _memory_message(err: Exception) -> str:
-    text = str(err)
-    starts = [text.find(words) for words in _MEMORY_WORDS if words in text]
-    return f"onnxruntime: {text[min(starts, default=0) :].strip()[:200]}"
-
-
-def _first_line(err: Exception) -> str:
-    lines = str(err).strip().splitlines()
-    return lines[0][:200] if lines else type(err).__name__

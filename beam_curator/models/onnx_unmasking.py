@@ -12,6 +12,7 @@ import numpy as np
 
 from beam_curator.diarization.models import Floats, Lengths
 from beam_curator.models import onnx_backend
+from beam_curator.models.onnx_sessions import imported_onnxruntime
 
 _TRIED_SHAPES = ((1, 1200), (1, 777), (2, 150))
 """Items and frames of the batches that show which masks do nothing."""
@@ -125,7 +126,7 @@ def _mask_values(model: Any, names: Sequence[str]) -> Iterator[Mapping[str, Any]
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    onnxruntime = onnx_backend.imported_onnxruntime()
+    onnxruntime = imported_onnxruntime()
     options = onnxruntime.SessionOptions()
     # the optimizer would remove the values that are asked for
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
