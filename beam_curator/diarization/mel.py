@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from beam_curator.diarization.models import Floats, MelRules
 
-_BLOCK = 8
+BLOCK = 8
 """Frames that go through the filter bank at once. BLAS rounds by the shape that it is given, so the shape is always
 this, and frame k is always row k % 8 of it."""
 
-_GROUP = 128
+GROUP = 128
 """Frames whose spectra are held at once: a quarter of a megabyte, which stays in the cache of a core."""
 
 _LEAST_DEVIATION = 1e-5
@@ -110,9 +110,9 @@ class MelFrontEnd:
         """
         if out is None:
             out = np.empty((stop - first, self.rules.n_mels), dtype=np.float32)
-        # from a multiple of _BLOCK, so that a frame has the same row of its block whatever the cutting
-        for low in range(first - first % _BLOCK, stop, _GROUP):
-            high = min(low + _GROUP, stop)
+        # from a multiple of BLOCK, so that a frame has the same row of its block whatever the cutting
+        for low in range(first - first % BLOCK, stop, GROUP):
+            high = min(low + GROUP, stop)
             begin = max(low, first)
             out[begin - first : high - first] = self._group(audio, start, low, high)[begin - low : high - low]
         return out
@@ -121,18 +121,13 @@ class MelFrontEnd:
         """Return frames [low, high), and the frames after them that fill the last block; `low` begins a block."""
         rules = self.rules
         # rounded up to whole blocks; what is too much is cut off by the caller
-        n_frames = -(-(high - low) // _BLOCK) * _BLOCK
+        n_frames = -(-(high - low) // BLOCK) * BLOCK
         begin = low * rules.hop_length - self._before
         sound = self._emphasised(audio, start, begin, begin + (n_frames - 1) * rules.hop_length + rules.win_length)
-        step = sound.itemsize
-        # a view in which frames overlap; it is only read
-        overlapping = np.ndarray((n_frames, rules.win_length), np.float32, sound, 0, (rules.hop_length * step, step))
         heard = np.zeros((n_frames, rules.n_fft), dtype=np.float32)
-        np.multiply(overlapping, self._hann, out=heard[:, self._left : self._left + rules.win_length])
-        spectrum = np.fft.rfft(heard, axis=1)
-        # NumPy before 2 transforms in float64
-        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
-        bands = np.matmul(power.reshape(-1, _BLOCK, power.shape[1]), self._filters).reshape(n_frames, rules.n_mels)
+        inner = heard[:, self._left : self._left + rules.win_length]
+        np.multiply(overlapping_frames(sound, n_frames, rules.win_length, rules.hop_length), self._hann, out=inner)
+        bands = band_energies(heard, self._filters)
         bands += np.float32(rules.log_guard)
         return np.log(bands, out=bands)
 
@@ -149,6 +144,28 @@ class MelFrontEnd:
             np.float32(self.rules.preemphasis) * audio[before - start : stop - 1 - start]
         )
         return sound
+
+
+def overlapping_frames(sound: Floats, n_frames: int, length: int, hop_length: int) -> Floats:
+    """Return a view of contiguous samples in which frames overlap, float32 [n_frames, length]. It is only to read."""
+    step = sound.itemsize
+    return np.ndarray((n_frames, length), np.float32, sound, 0, (hop_length * step, step))
+
+
+def band_energies(heard: Floats, filters: Floats) -> Floats:
+    """Return the energies of frames in the bands of a filter bank.
+
+    Args:
+      heard: float32 [n_frames, n_fft], after the window; n_frames is a multiple of `BLOCK`.
+      filters: float32 [n_fft // 2 + 1, n_bands].
+
+    Returns:
+      float32 [n_frames, n_bands].
+    """
+    spectrum = np.fft.rfft(heard, axis=1)
+    # NumPy before 2 transforms in float64
+    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
+    return np.matmul(power.reshape(-1, BLOCK, power.shape[1]), filters).reshape(len(heard), -1)
 
 
 def _hann(n_samples: int) -> Floats:
