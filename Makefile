@@ -8,6 +8,7 @@
 # make bench-tracks   tracks of speakers beside libsndfile alone, as ratios
 # make bench-diarize  diarization beside the bare loops of NeMo and onnxruntime, as ratios
 # make bench-listing  the plan of a job on 100,000 recordings, beside a bare walk
+# make bench-update   updates of a set of 1,000 recordings, and the plan of one of 100,000
 # make engines        install Prism and Flink's job server into a cache (Go, Java and Maven needed)
 # make bench-engines  the same job on Flink and Prism, as ratios
 PYTHON ?= python3
@@ -20,7 +21,7 @@ INSTALL := pip install --quiet --disable-pip-version-check --no-compile --constr
 ROUND_TABLE := --target-window-duration 60 --min-bandwidth 2000 --no-truncation
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
-.PHONY: demo dev test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-engines bench-listing engines lock clean
+.PHONY: demo dev test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-engines bench-listing bench-update engines lock clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -84,6 +85,9 @@ bench-engines: $(DEV)
 
 bench-listing: $(DEV)
 	$(BIN)/python benchmarks/bench_listing.py
+
+bench-update: $(DEV)
+	$(BIN)/python benchmarks/bench_update.py
 
 engines:
 	templates/install_engines $(BEAM_VERSION)

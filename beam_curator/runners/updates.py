@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from beam_curator.collector import collector_paused
 from beam_curator.files import storage
 from beam_curator.files.kept_parts import kept_parts
 from beam_curator.files.listing import list_either
@@ -52,10 +53,11 @@ def planned_update(job: Job, files: Sequence[InputFile]) -> str | None:
     takes_recordings = job.lister is list_either
     tasks = tasks_of_blocks(work, blocks_of(work, files, job.options["input"], takes_recordings=takes_recordings))
     before, after, to_do = kept_keys(job), dict[str, str](), list[str]()
-    for planned in plan_update(work, tasks, kept_parts(job.output).index, rehash=job.run.rehash):
-        after[planned.name] = before[planned.name] if planned.is_kept else "another"
-        if not planned.is_kept:
-            to_do.append(planned.recording)
+    with collector_paused():
+        for planned in plan_update(work, tasks, kept_parts(job.output).index, rehash=job.run.rehash):
+            after[planned.name] = before[planned.name] if planned.is_kept else "another"
+            if not planned.is_kept:
+                to_do.append(planned.recording)
     seconds = seconds_of(to_do)
     length = "" if seconds is None else f", {seconds:,.1f} s ({seconds / 3600:,.2f} h)"
     return f"{said_of_update(before, after)}; to open: {number_of(len(set(to_do)), 'recordings')}{length}"

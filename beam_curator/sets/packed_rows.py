@@ -1,5 +1,6 @@
 """Rows of manifests that cross a shuffle, compressed."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +43,20 @@ class PackedRow:
 
 def compressed(raw: bytes) -> bytes:
     """Compress bytes that cross a shuffle, with zstd at level 1."""
-    return zstandard.ZstdCompressor(level=1).compress(raw)
+    return _of_thread.packer.compress(raw)
 
 
 def decompressed(packed: bytes) -> bytes:
     """Return the bytes that were given to `compressed`."""
-    return zstandard.ZstdDecompressor().decompress(packed)
+    return _of_thread.unpacker.decompress(packed)
+
+
+class _OfThread(threading.local):
+    """What packs and unpacks in one thread: to make it takes longer than a row does."""
+
+    def __init__(self) -> None:
+        self.packer = zstandard.ZstdCompressor(level=1)
+        self.unpacker = zstandard.ZstdDecompressor()
+
+
+_of_thread = _OfThread()

@@ -1,6 +1,5 @@
 """Counts that the books are kept with, and timings for people: the only place that touches Beam's metrics."""
 
-import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -27,25 +26,6 @@ def timed(stage: str) -> Iterator[None]:
 def took(stage: str, seconds: float) -> None:
     """Note for the summary how long something took that was timed elsewhere."""
     Metrics.distribution(NAMESPACE, stage).update(int(seconds * 1e6))
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Keep the cyclic garbage collector still: parsed JSON has no cycles, and walking it takes as long as parsing.
-
-    What was made meanwhile counts as old when it goes on: as young, it would be walked at once.
-    """
-    # where it is off already, it stays off: pauses may nest
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            if not gc.get_freeze_count():  # a program may have frozen objects of its own
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()
 
 
 class CountBlocks(beam.PTransform[PCollection[BlockT], PCollection[Count]], Generic[BlockT]):

@@ -6,9 +6,10 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
+from beam_curator.collector import collector_paused
 from beam_curator.sets.blocks import Line, LineBlock
 from beam_curator.sets.counting import count_lines
-from beam_curator.transforms.metrics import NAMESPACE, CountBlocks, collector_paused, timed
+from beam_curator.transforms.metrics import NAMESPACE, CountBlocks, timed
 from tests.manifests import whole_file
 
 

@@ -14,6 +14,7 @@ from beam_curator.clips.clip_rows import CLIPS
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.packing import TarWriter, nemo_manifest_name, nemo_row, shard_name
 from beam_curator.clips.packs import AskedClips
+from beam_curator.collector import collector_paused
 from beam_curator.entries.json_lines import encode
 from beam_curator.failures import EntryError
 from beam_curator.files import storage
@@ -27,7 +28,7 @@ from beam_curator.recordings.tar_members import split_locator
 from beam_curator.sets.blocks import plan_blocks
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import FileRecord
-from beam_curator.transforms.metrics import Noted, collector_paused, noted, timed
+from beam_curator.transforms.metrics import Noted, noted, timed
 
 TAR_KIND, MANIFEST_KIND = "tar", "sharded-manifest"
 

@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, NamedTuple
 import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
 
+from beam_curator.collector import collector_paused
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part
 from beam_curator.files.recording_files import RecordingFiles, events_of
@@ -13,7 +14,7 @@ from beam_curator.sets.blocks import FailureBlock, LineBlock
 from beam_curator.sets.counting import Count, count_failures
 from beam_curator.sets.output_set import FileRecord
 from beam_curator.sets.recording_jobs import AskedT, BlockPlan, OpenedJob, RecordingJob, TaskT
-from beam_curator.transforms.metrics import CountBlocks, Noted, collector_paused, noted, timed
+from beam_curator.transforms.metrics import CountBlocks, Noted, noted, timed
 
 
 class PlannedRows(NamedTuple, Generic[AskedT]):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import apache_beam as beam
 from apache_beam.pvalue import AsIter, PCollection
 
+from beam_curator.collector import collector_paused
 from beam_curator.failures import render_failure
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
@@ -25,7 +26,7 @@ from beam_curator.sets.output_set import (
     shard_file_name,
 )
 from beam_curator.sets.set_kinds import WINDOWS, SetKind
-from beam_curator.transforms.metrics import collector_paused, timed
+from beam_curator.transforms.metrics import timed
 from beam_curator.windows.entry_blocks import EntryBlock
 from beam_curator.windows.window_options import WindowOutputOptions
 

@@ -7,12 +7,13 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
+from beam_curator.collector import collector_paused
 from beam_curator.files.manifest_files import read_rows
 from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.intervals import Seconds
 from beam_curator.sets.blocks import BlockRef, LineBlock
 from beam_curator.sets.set_options import InputOptions
-from beam_curator.transforms.metrics import collector_paused, timed
+from beam_curator.transforms.metrics import timed
 from beam_curator.transforms.windows.training_windows import build_block
 from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry, audio_file_of
 from beam_curator.windows.line_windows import choose_in_row

@@ -6,10 +6,11 @@ from typing import Literal
 import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
 
+from beam_curator.collector import collector_paused
 from beam_curator.entries.entry import Entry
 from beam_curator.failures import EntryError, Failure
 from beam_curator.sets.blocks import FailureBlock, Line, LineBlock
-from beam_curator.transforms.metrics import collector_paused, timed
+from beam_curator.transforms.metrics import timed
 from beam_curator.windows.block_planning import plan_block
 from beam_curator.windows.entry_blocks import EntryBlock, PlannedEntry
 from beam_curator.windows.row_limit import DEFAULT_LIMIT, RowLimit, check_row_size
