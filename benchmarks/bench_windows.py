@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from make_manifest import dense_entry, write_manifest
-from measuring import COMMAND, Report, run_job
+from measuring import COMMAND, JobRun, Report, run_job
 
 from beam_curator import Entry, WindowRules
 from beam_curator.windows.block_planning import plan_block
@@ -77,6 +77,26 @@ def bench_jobs(report: Report, folder: Path, n_runs: int) -> None:
     manifest.unlink()
 
 
+def bench_update(report: Report, folder: Path, n_runs: int) -> None:
+    """Fifty manifests of 1,000 entries to which one is added, in turn with a run from nothing."""
+    manifests, updates, fresh = [folder / f"{number:02d}.jsonl" for number in range(51)], [], []
+    for manifest in manifests:
+        write_manifest(manifest, 1_000)
+    flags = ("--layout", "spans", "--jobs", "1")
+    for _ in range(n_runs):
+        run_job(manifests[1:], folder / "updated", *flags)
+        updates.append(run_job(manifests, folder / "updated", *flags, "--update"))
+        fresh.append(run_job(manifests, folder / "fresh", *flags))
+    for name, runs in (("a run from nothing", fresh), ("--update", updates)):
+        report.line(f"50 manifests of 1,000 entries and a new one: {name}", _median(runs), "s", None)
+    ratio = statistics.median(one.seconds / two.seconds for one, two in zip(updates, fresh, strict=True))
+    report.line("  --update / a run from nothing, with everything", ratio, "x", 0.5)
+
+
+def _median(runs: list[JobRun]) -> float:
+    return statistics.median(run.seconds for run in runs)
+
+
 def bench_memory(report: Report, folder: Path) -> None:
     """Peak memory of a small and a large job."""
     peaks = {}
@@ -132,6 +152,7 @@ def main() -> None:
         bench_dense(report)
         bench_full_rows(report, folder, runs)
         bench_jobs(report, folder, runs)
+        bench_update(report, folder, runs)
         bench_memory(report, folder)
     sys.exit(0 if report.held else 1)
 

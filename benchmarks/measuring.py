@@ -47,8 +47,9 @@ class JobRun:
 
 
 def run_job(manifest: Path | list[Path], output: Path, *flags: str, command: str = "windows") -> JobRun:
-    """Run the command afresh."""
-    shutil.rmtree(output, ignore_errors=True)
+    """Run the command afresh, or to update the set that an earlier run left."""
+    if "--update" not in flags:
+        shutil.rmtree(output, ignore_errors=True)
     os.sync()
     begin = time.perf_counter()
     inputs = manifest if isinstance(manifest, list) else [manifest]

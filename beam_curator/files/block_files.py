@@ -8,7 +8,7 @@ from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.row_tables import count_table, row_format_of
-from beam_curator.sets.output_set import FileRecord, block_file_name, part_name
+from beam_curator.sets.output_set import PART_SUFFIX, FileRecord, block_file_name, part_name
 
 
 class BlockWriter:
@@ -39,6 +39,10 @@ class BlockWriter:
             storage.make_directory(self._target.directory)
         return AtomicFile(self._target.directory, self._template.name, self._target.check)
 
+    def again(self, record: FileRecord) -> FileRecord:
+        """Return the record of the same bytes in another set as that of this file."""
+        return replace(self._template, n_bytes=record.n_bytes, sha256=record.sha256, n_rows=record.n_rows)
+
     def record(self, file: AtomicFile, n_rows: int) -> FileRecord:
         """Return the record of the file once it is written."""
         return replace(self._template, n_bytes=file.n_bytes, sha256=file.sha256, n_rows=n_rows)
@@ -52,6 +56,11 @@ def existing_record(directory: str, template: FileRecord) -> FileRecord | None:
     n_bytes, sha256, n_lines = storage.hash_file(path)
     n_rows = n_lines if row_format_of(path) == "jsonl" else count_table(path)
     return replace(template, n_bytes=n_bytes, sha256=sha256, n_rows=n_rows)
+
+
+def extension_of(name: str) -> str:
+    """Return the extension of a block's file, with its dot, also where that is hidden to be merged."""
+    return "." + name.removesuffix(PART_SUFFIX).rpartition(".")[2]
 
 
 def key_by_shard(record: FileRecord, n_shards: int) -> tuple[tuple[str, int], FileRecord]:

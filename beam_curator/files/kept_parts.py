@@ -5,7 +5,7 @@ frame, then an index of them as a last frame, and its length in eight bytes.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -54,8 +54,8 @@ class KeptPart(NamedTuple):
     seen: Seen
 
 
-def write_archive(target: OutputTarget, name: str, paths: Iterable[str]) -> None:
-    """Keep the hidden files that the shard of a name was merged from, where sets keep them.
+def write_archive(target: OutputTarget, name: str, parts: Iterable[tuple[str, bytes]]) -> None:
+    """Keep hidden files, by their names, in the archive of a name, where sets keep them.
 
     A step that is done once more, when its hidden files are gone, leaves the archive as it is.
     """
@@ -67,22 +67,29 @@ def write_archive(target: OutputTarget, name: str, paths: Iterable[str]) -> None
     index: dict[str, _Where] = {}
     position = 0
     with suppress(FileNotFoundError), AtomicFile(directory, name, target.check) as file:
-        for path in paths:
-            with storage.open_raw(path) as stream:
-                text = stream.read()
+        for part, text in parts:
             frame = packer.compress(text)
             file.write_pieces([frame])
-            index[os.path.basename(path)] = position, len(frame), *_about(text)
+            index[part] = position, len(frame), *_about(text)
             position += len(frame)
         frame = packer.compress(encode(index))
         file.write_pieces([frame, len(frame).to_bytes(_LENGTH_BYTES, "big")])
+
+
+def read_parts(directory: str, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the hidden files of these names."""
+    for name in names:
+        with storage.open_raw(storage.join(directory, name)) as stream:
+            yield name, stream.read()
 
 
 def _about(text: bytes) -> tuple[str, str, Seen]:
     """Return key, recording and its state in the head of a file of rows; a failed one has no key, a table nothing."""
     with suppress(msgspec.MsgspecError):
         head = msgspec.json.decode(text.partition(b"\n")[0], type=PartHead)
-        return "" if _has_failures(head) else head.key, head.recording, head.seen
+        # those of a block follow from its lines
+        tried_again = head.recording and _has_failures(head)
+        return "" if tried_again else head.key, head.recording, head.seen
     return "", "", NOT_SEEN
 
 
@@ -115,7 +122,7 @@ class KeptParts:
 
     def are_unchanged(self, *, rehash: bool = False) -> bool:
         """Tell whether all recordings are as they were when they were opened."""
-        seen = {(kept.recording, kept.seen) for kept in self.index.values() if kept.key}
+        seen = {(kept.recording, kept.seen) for kept in self.index.values() if kept.key and kept.recording}
         with ThreadPoolExecutor(_N_LOOKING) as threads:
             return all(threads.map(lambda of: is_unchanged(*of, rehash=rehash), seen))
 
@@ -165,7 +172,7 @@ def take_over(kept: KeptParts, writer: PartWriter, task: Task, *, rehash: bool =
     rows = list(map(parse_object, lines))
     files = [(file.name, file.n_bytes) for row in rows for file in writer.kind.files_of(row)]
     files += [(file.name, file.n_bytes) for file in head.documents]
-    if None in tables.values() or not all(_link(kept.directory, writer.target, *file) for file in files):
+    if None in tables.values() or not all(link(kept.directory, writer.target, *file) for file in files):
         return None
     lines = [_in_place(line, row, places) for line, row in zip(lines, rows, strict=True)]
     now = tuple((request.source, request.offset) for request in asked)
@@ -194,12 +201,16 @@ def _in_place(line: bytes, row: dict[str, Any], moved: _Places) -> bytes:
     return encode(row | {ORIGIN_KEY: {"source": request.source, "offset": request.offset}})
 
 
-def _link(directory: str, target: OutputTarget, name: str, n_bytes: int) -> bool:
-    """Give a file of a set its name in another one; tell whether it is there in its size."""
-    source, place = storage.join(directory, name), storage.join(target.directory, name)
-    # a set may come from anywhere, and its rows must not lead out of it
-    is_inside = not os.path.isabs(name) and ".." not in name.split("/")
-    if not is_inside or os.path.islink(source) or storage.size_of(source) != n_bytes:
+def is_inside(directory: str, name: str) -> bool:
+    """Tell whether a name is that of a file of a set: one that comes from anywhere may lead out of it."""
+    path = storage.join(directory, name)
+    return not os.path.isabs(name) and ".." not in name.split("/") and os.path.isfile(path) and not os.path.islink(path)
+
+
+def link(directory: str, target: OutputTarget, name: str, n_bytes: int, new_name: str | None = None) -> bool:
+    """Give a file of a set its name, or a new one, in another set; tell whether it is there in its size."""
+    source, place = storage.join(directory, name), storage.join(target.directory, new_name or name)
+    if not is_inside(directory, name) or storage.size_of(source) != n_bytes:
         return False
     storage.make_directory(os.path.dirname(place))
     try:

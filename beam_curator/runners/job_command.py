@@ -21,9 +21,10 @@ from beam_curator.runners.plans import options_text, outline, plan_text
 from beam_curator.runners.run_directory import finish, locked, prepare, run_of, settle, sweep_scratch
 from beam_curator.runners.stages import Stage, number_of
 from beam_curator.runners.summary import render_reasons, render_table, summary_json, times_of
-from beam_curator.runners.updates import check_update, kept_keys, planned_update, said_of_update
+from beam_curator.runners.updates import check_update, kept_keys, planned_update, said_of_blocks, said_of_update
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, SUMMARY_NAME, Manifest
+from beam_curator.sets.set_kinds import WINDOWS
 
 if TYPE_CHECKING:
     from beam_curator.runners.engines.opening import FoundEngine
@@ -119,13 +120,15 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
     if prepared.directory != job.output:
         print(f"{job.output} holds a complete set: it stays until the new one is complete.", file=sys.stderr)
         if update and not before:
-            print(f"{job.output} keeps nothing of what it was made of: all is done again.", file=sys.stderr)
+            why = job.why_none_are_kept() or f"{job.output} keeps nothing of what it was made of"
+            print(f"{why}: all is done again.", file=sys.stderr)
     try:
         finished = run_job(job, found, files, prepared)
     except (JobFailedError, ServerFailedError) as err:
         return _failed(job, prepared, err)
     if before and finished is not None:
-        print(said_of_update(before, kept_keys(job)))
+        said = said_of_blocks if job.kind is WINDOWS else said_of_update
+        print(said(before, kept_keys(job)))
     return report(job, finished)
 
 

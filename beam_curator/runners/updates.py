@@ -63,6 +63,19 @@ def planned_update(job: Job, files: Sequence[InputFile]) -> str | None:
     return f"{said_of_update(before, after)}; to open: {number_of(len(set(to_do)), 'recordings')}{length}"
 
 
+def said_of_blocks(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Say how many blocks of rows were kept, new and gone. They are known by their lines, so none is changed.
+
+    Example:
+      >>> said_of_blocks({"a": "a", "b": "b"}, {"b": "b", "c": "c"})
+      '1 block kept, 1 new, 1 gone'
+    """
+    n_kept, n_new, n_gone = (
+        len(names) for names in (before.keys() & after, after.keys() - before, before.keys() - after)
+    )
+    return f"{number_of(n_kept, 'blocks')} kept, {n_new:,} new, {n_gone:,} gone"
+
+
 def said_of_update(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """Say how many recordings were kept, new, changed and gone.
 

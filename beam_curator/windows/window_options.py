@@ -50,6 +50,20 @@ class WindowOutputOptions(RowOutputOptions):
     layout: Layout = option("full", "full: windows hold their segments; spans: only index ranges", choices=LAYOUTS)
 
 
+def names_source(output: WindowOutputOptions) -> bool:
+    """Tell whether each row names the manifest that it comes from."""
+    return output.layout == "spans" or output.row_format != "jsonl"
+
+
+def why_none_are_kept(scope: OverlapScope, output: RowOutputOptions) -> str | None:
+    """Say why an update can keep no windows of a set with these options; None where it can."""
+    if scope == "audio_file":
+        return "with --overlap-scope audio_file the windows of all rows of a recording compete"
+    if output.shards and output.row_format != "jsonl":
+        return "files of Parquet or Avro that were merged are not taken apart"
+    return None
+
+
 def window_config(
     windows: WindowRules, overlap: OverlapRules, reading: InputOptions, output: WindowOutputOptions, n_shards: int
 ) -> Config:

@@ -13,7 +13,7 @@ import pytest
 from beam_curator.clips.clip_rows import CLIPS
 from beam_curator.entries.json_lines import encode
 from beam_curator.files import kept_parts
-from beam_curator.files.kept_parts import KeptParts, take_over, write_archive
+from beam_curator.files.kept_parts import KeptParts, read_parts, take_over, write_archive
 from beam_curator.files.opened_recordings import seen_now
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, rows_of_part
@@ -44,7 +44,7 @@ def kept_in(directory: Path, *, fails: bool = False) -> KeptParts:
     if fails:
         writer.add_failure(letter())
     part = writer.write()
-    write_archive(target, "clips-00000-of-00001", [str(directory / record.name) for record in part.files[-1:]])
+    write_archive(target, "clips-00000-of-00001", read_parts(str(directory), [part.files[-1].name]))
     return KeptParts(str(directory))
 
 
@@ -123,7 +123,7 @@ def test_one_line_that_became_two_is_another_request(tmp_path: Path, next_target
     requests = [Request(b"one", "m.jsonl", 0), Request(b"two", "m.jsonl", 0)]
     writer.ask(str(recording), requests, seen_now(str(recording)))
     part = writer.write()
-    write_archive(target, "clips-00000-of-00001", [str(tmp_path / "set" / part.files[0].name)])
+    write_archive(target, "clips-00000-of-00001", read_parts(str(tmp_path / "set"), [part.files[0].name]))
     assert taken(KeptParts(str(tmp_path / "set")), next_target) is None
 
 

@@ -95,6 +95,10 @@ class Job(ABC):
         """Return the reason why the job cannot run, its inputs aside, as far as it shows beforehand; None for none."""
         return None
 
+    def why_none_are_kept(self) -> str | None:
+        """Return the reason why an update with these options does all again; None where it does not."""
+        return None
+
     def notices(self) -> list[str]:
         """Return the lines that a person should read before the job begins."""
         return []

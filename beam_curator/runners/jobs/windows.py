@@ -13,7 +13,7 @@ from beam_curator.sets.output_set import MANIFEST_NAME, Config
 from beam_curator.sets.set_kinds import WINDOWS
 from beam_curator.windows.window_advice import window_advice
 from beam_curator.windows.window_counts import LOSSES
-from beam_curator.windows.window_options import window_config
+from beam_curator.windows.window_options import why_none_are_kept, window_config
 
 if TYPE_CHECKING:
     from beam_curator.transforms.windows.window_set import BuildWindowSet, ChooseWindows
@@ -44,6 +44,9 @@ class WindowsJob(Job):
         from beam_curator.transforms.windows.window_set import BuildWindowSet
 
         return BuildWindowSet(self.choice(), target, output=self.options["output"])
+
+    def why_none_are_kept(self) -> str | None:
+        return why_none_are_kept(self.options["overlap"].scope, self.options["output"])
 
     def plan_lines(self) -> list[str]:
         return [f"windows-*, failures-* where there are any, {MANIFEST_NAME}, summary.json"]

@@ -10,7 +10,7 @@ from apache_beam.pvalue import PCollection
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.block_files import merged_before, shard_of
-from beam_curator.files.kept_parts import write_archive
+from beam_curator.files.kept_parts import read_parts, write_archive
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, Shard, lines_of_part, rows_of_part
 from beam_curator.files.row_tables import write_table
@@ -105,8 +105,8 @@ class _MergeFn(beam.DoFn):
     def _keep(self, kind: str, number: int, n: int, parts: Sequence[Shard]) -> None:
         """Keep the parts for a run that updates the set."""
         if not _are_letters(kind):
-            paths = [storage.join(self._target.directory, part.record.name) for part in parts]
-            write_archive(self._target, shard_file_name(kind, number, n, ""), paths)
+            texts = read_parts(self._target.directory, [part.record.name for part in parts])
+            write_archive(self._target, shard_file_name(kind, number, n, ""), texts)
 
     def _merged(self, kind: str, number: int, n: int, parts: Sequence[Shard]) -> FileRecord:
         directory = self._target.directory

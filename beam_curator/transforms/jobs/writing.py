@@ -10,7 +10,7 @@ from beam_curator.collector import collector_paused
 from beam_curator.failures import render_failure
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
-from beam_curator.files.block_files import BlockWriter, key_by_shard, merged_before
+from beam_curator.files.block_files import BlockWriter, extension_of, key_by_shard, merged_before
 from beam_curator.files.committing import commit
 from beam_curator.files.output_target import OutputTarget, target_of
 from beam_curator.files.row_files import merge_files, write_lines, write_rows
@@ -18,7 +18,6 @@ from beam_curator.sets.blocks import FailureBlock
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import (
     FAILURES,
-    PART_SUFFIX,
     ROW_EXTENSIONS,
     Config,
     FileRecord,
@@ -48,11 +47,12 @@ class WriteTrainingWindows(beam.PTransform[PCollection[EntryBlock], PCollection[
         self._output = output
 
     def expand(self, blocks: PCollection[EntryBlock]) -> PCollection[FileRecord]:
-        files = blocks | "Write block" >> beam.Map(_write_rows, self._target, self._output)
-        return files | "Merge shards" >> _MergeShards(self._target)
+        files = blocks | "Write block" >> beam.Map(write_block, self._target, self._output)
+        return files | "Merge shards" >> MergeShards(self._target)
 
 
-def _write_rows(block: EntryBlock, target: OutputTarget, output: WindowOutputOptions) -> FileRecord:
+def write_block(block: EntryBlock, target: OutputTarget, output: WindowOutputOptions) -> FileRecord:
+    """Write the rows of a block, unless an earlier attempt has."""
     writer = BlockWriter(target, WINDOWS.rows, block.ref, block.part, ROW_EXTENSIONS[output.row_format])
     with timed("write"), collector_paused():
         record = writer.kept()
@@ -78,11 +78,12 @@ class WriteFailures(beam.PTransform[PCollection[FailureBlock], PCollection[FileR
         self._target = target_of(target)
 
     def expand(self, blocks: PCollection[FailureBlock]) -> PCollection[FileRecord]:
-        files = blocks | "Write block" >> beam.Map(_write_failures, self._target)
-        return files | "Merge shards" >> _MergeShards(self._target)
+        files = blocks | "Write block" >> beam.Map(write_letters, self._target)
+        return files | "Merge shards" >> MergeShards(self._target)
 
 
-def _write_failures(block: FailureBlock, target: OutputTarget) -> FileRecord:
+def write_letters(block: FailureBlock, target: OutputTarget) -> FileRecord:
+    """Write the dead letters of a block, unless an earlier attempt has."""
     writer = BlockWriter(target, f"{FAILURES}-{block.stage}", block.ref, block.part, ".jsonl")
     record = writer.kept()
     if record is None:
@@ -92,7 +93,7 @@ def _write_failures(block: FailureBlock, target: OutputTarget) -> FileRecord:
     return record
 
 
-class _MergeShards(beam.PTransform[PCollection[FileRecord], PCollection[FileRecord]]):
+class MergeShards(beam.PTransform[PCollection[FileRecord], PCollection[FileRecord]]):
     """Concatenate the blocks' files into shards, in order of the blocks; only their records are grouped."""
 
     def __init__(self, target: OutputTarget) -> None:
@@ -114,8 +115,7 @@ class _MergeShards(beam.PTransform[PCollection[FileRecord], PCollection[FileReco
 def _merge_shard(group: tuple[tuple[str, int], Iterable[FileRecord]], target: OutputTarget) -> FileRecord:
     (kind, shard), records = group
     parts = sorted(records, key=lambda record: record.position)
-    extension = "." + parts[0].name.removesuffix(PART_SUFFIX).rpartition(".")[2]
-    name = shard_file_name(kind, shard, target.n_shards, extension)
+    name = shard_file_name(kind, shard, target.n_shards, extension_of(parts[0].name))
     template = FileRecord(name=name, n_bytes=0, sha256="", n_rows=0, kind=kind)
     record = merged_before(target.directory, template, parts)
     if record is None:

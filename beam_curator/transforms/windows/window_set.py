@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
+from beam_curator.files.kept_blocks import BlockFact
+from beam_curator.files.known_files import keeps
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.files.row_files import row_pieces
@@ -19,15 +21,23 @@ from beam_curator.sets.set_kinds import WINDOWS
 from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
 from beam_curator.transforms.jobs.manifests import ReadManifests
-from beam_curator.transforms.jobs.writing import WriteFailures, WriteTrainingWindows
+from beam_curator.transforms.jobs.writing import MergeShards, WriteFailures, write_block, write_letters
 from beam_curator.transforms.metrics import CountBlocks
+from beam_curator.transforms.windows.keeping import CountFacts, KeepBlocks, TakeBlocks, counts_of_fact, fact_of_file
 from beam_curator.transforms.windows.overlap import FilterOverlaps
 from beam_curator.transforms.windows.training_windows import BuildTrainingWindows
 from beam_curator.windows.entry_blocks import EntryBlock
 from beam_curator.windows.rendering import Layout
 from beam_curator.windows.row_limit import RowLimit
 from beam_curator.windows.window_counts import count_kept, count_windows
-from beam_curator.windows.window_options import OverlapOptions, WindowInputOptions, WindowOutputOptions, window_config
+from beam_curator.windows.window_options import (
+    OverlapOptions,
+    WindowInputOptions,
+    WindowOutputOptions,
+    names_source,
+    why_none_are_kept,
+    window_config,
+)
 from beam_curator.windows.window_rules import WindowRules
 
 
@@ -35,11 +45,13 @@ class ChosenWindows(NamedTuple):
     """The result of `ChooseWindows`: blocks of planned rows with their choice, failures, and counts as they arise.
 
     Failures and counts are left apart by stage: a Flatten would break the fusion, and hold them back to the end.
+    Facts are for a set that keeps its blocks to be updated.
     """
 
     blocks: PCollection[EntryBlock]
     failures: tuple[PCollection[FailureBlock], ...]
     counts: tuple[PCollection[Count], ...]
+    facts: tuple[PCollection[BlockFact], ...]
 
 
 class ChooseWindows(beam.PTransform[PBegin, ChosenWindows]):
@@ -68,21 +80,32 @@ class ChooseWindows(beam.PTransform[PBegin, ChosenWindows]):
         self.window_rules = rules
         self.overlap_rules = overlap.rules(rules)
         self.reading = reading
+        self.keeper: OutputTarget | None = None
+        """The target of a set that keeps its blocks; those of one that it updates are taken over."""
 
     def expand(self, begin: PBegin) -> "ChosenWindows":
         rttm = RttmReading.for_windows(self.reading)
         limit = RowLimit.of(self.output.layout, self.reading.max_line_bytes)
         blocks, unreadable = begin | "Read manifests" >> ReadManifests(self.inputs, reading=self.reading, rttm=rttm)
-        windows, failed = blocks | "Build training windows" >> BuildTrainingWindows(self.window_rules, limit)
+        asked: PCollection[LineBlock] = blocks
+        taken: tuple[PCollection[BlockFact], ...] = ()
+        if self.keeper is not None:
+            asked, known = blocks | "Take blocks over" >> TakeBlocks(self.keeper)
+            taken = (known,)
+        windows, failed = asked | "Build training windows" >> BuildTrainingWindows(self.window_rules, limit)
         kept = windows | "Filter overlaps" >> FilterOverlaps(self.overlap_rules, reading=self.reading)
+        facts = (
+            *taken,
+            failed | "Count failed" >> CountFacts(count_failures),
+            windows | "Count windows" >> CountFacts(count_windows),
+            kept | "Count kept" >> CountFacts(count_kept),
+        )
         counts = (
             blocks | "Count rows read" >> CountBlocks(count_lines),
             unreadable | "Count unreadable" >> CountBlocks(count_failures),
-            failed | "Count failed" >> CountBlocks(count_failures),
-            windows | "Count windows" >> CountBlocks(count_windows),
-            kept | "Count kept" >> CountBlocks(count_kept),
+            *(fact | f"Counts {number}" >> beam.FlatMap(counts_of_fact) for number, fact in enumerate(facts)),
         )
-        return ChosenWindows(blocks=kept, failures=(unreadable, failed), counts=counts)
+        return ChosenWindows(blocks=kept, failures=(unreadable, failed), counts=counts, facts=facts)
 
 
 class BuildWindowSet(beam.PTransform[PBegin, JobSet]):
@@ -116,6 +139,8 @@ class BuildWindowSet(beam.PTransform[PBegin, JobSet]):
         self._choose.output = output
         self._target = target_beside(self._choose.inputs, target, WINDOWS, output.shards)
         self._output = output
+        why_none = why_none_are_kept(self._choose.overlap_rules.scope, output)
+        self._choose.keeper = self._target if keeps(self._target) and why_none is None else None
 
     def config(self) -> Config:
         """Return the settings that determine the rows, as the manifest records them."""
@@ -126,15 +151,20 @@ class BuildWindowSet(beam.PTransform[PBegin, JobSet]):
 
     def expand(self, begin: PBegin) -> "JobSet":
         chosen = begin | "Choose windows" >> self._choose
-        rows = chosen.blocks | "Write training windows" >> WriteTrainingWindows(self._target, self._output)
         unreadable, failed = chosen.failures
-        letters = (
-            unreadable | "Write unreadable" >> WriteFailures(self._target),
-            failed | "Write failed" >> WriteFailures(self._target),
-        )
+        files = (
+            chosen.blocks | "Write training windows" >> beam.Map(write_block, self._target, self._output),
+            failed | "Write failed" >> beam.Map(write_letters, self._target),
+        ) | "Files of blocks" >> beam.Flatten()
+        if self._choose.keeper is not None:
+            facts = (*chosen.facts, files | "Facts of files" >> beam.Map(fact_of_file).with_output_types(BlockFact))
+            keep = KeepBlocks(self._target, is_named=names_source(self._output))
+            files = facts | "All facts" >> beam.Flatten() | "Keep blocks" >> keep
+        merged = files | "Merge shards" >> MergeShards(self._target)
+        letters = unreadable | "Write unreadable" >> WriteFailures(self._target)
         reading = Reading(inputs=self._choose.inputs, options=self._choose.reading)
         return begin | "Commit output set" >> CommitJob(
-            self._target, WINDOWS, self.config(), files=(rows, *letters), counts=chosen.counts, reading=reading
+            self._target, WINDOWS, self.config(), files=(merged, letters), counts=chosen.counts, reading=reading
         )
 
 
