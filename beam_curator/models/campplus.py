@@ -73,7 +73,7 @@ class SpeakerEmbedding:
 
 
 def load_campplus(folder: str, n_threads: int = 1) -> SpeakerEmbedding:
-    """Load the model from a folder with its graphs. Nothing is hashed: see `check_cascade`.
+    """Load the model from a folder with its graphs. Nothing is hashed: see `check_made`.
 
     Raises:
       NotAModelError: a file is no graph, or another one.
@@ -89,4 +89,4 @@ def load_campplus(folder: str, n_threads: int = 1) -> SpeakerEmbedding:
     )
 
 
-_CURE = "install it again: beam-curator models install cascade --overwrite"
+_CURE = "install it again: beam-curator models install cascade"

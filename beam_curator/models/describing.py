@@ -4,7 +4,7 @@ import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 from beam_curator.diarization.models import NotAModelError
 from beam_curator.files.storage import hash_file, is_remote
 from beam_curator.model_records import FAMILIES, KNOWN_MODELS, RUNTIMES, Family, ModelRecord
+from beam_curator.models.checksums import listed_hashes
 from beam_curator.models.model_files import (
     ModelFileError,
     ModelLocation,
@@ -23,8 +24,9 @@ from beam_curator.models.model_files import (
     read_config,
     weights_of,
 )
-from beam_curator.models.onnx_backend import CONFIG, check_files, listed_hashes
+from beam_curator.models.onnx_backend import CONFIG, check_files
 from beam_curator.models.resolving import find_model, models_folder
+from beam_curator.models.wheels import check_made
 
 _NEMOTRON_EMBEDDING = 0.08
 """Seconds of an embedding of Nemotron's encoder, in which its configuration counts."""
@@ -79,17 +81,28 @@ def describe_path(path: str) -> ModelDescription:
     """
     location = locate(os.path.expanduser(path), name=path)
     record = record_of(location)
-    if location.kind == "onnx" and record.family in _SORTFORMERS:
-        check_files(location.path)
+    if location.kind == "onnx":
+        _check_whole(location, record.family)
     sha256 = _sha256_of(location)
     return _described(record, published_at(location.path, sha256 or ""), location, sha256)
+
+
+def _check_whole(location: ModelLocation, family: Family) -> None:
+    if _from_wheel(family) is not None:
+        check_made(location.path, family)
+    elif family in _SORTFORMERS:
+        check_files(location.path)
 
 
 def _described(
     record: ModelRecord, published: ModelRecord | None, location: ModelLocation | None, sha256: str | None
 ) -> ModelDescription:
     known = published.n_bytes if published is not None else None
-    n_bytes = known if location is None else sum(map(os.path.getsize, weights_of(location)))
+    if location is not None and FAMILIES[record.family].kind == "onnx":
+        weights = [os.path.join(location.path, name) for name in FAMILIES[record.family].onnx_files]
+    else:
+        weights = weights_of(location) if location is not None else []
+    n_bytes = known if location is None else sum(map(os.path.getsize, weights))
     return ModelDescription(record=record, published=published, location=location, n_bytes=n_bytes, sha256=sha256)
 
 
@@ -146,6 +159,9 @@ def published_at(path: str, sha256: str = "") -> ModelRecord | None:
     with suppress(ModelNotFoundError, ModelFileError, NotAModelError, OSError):
         location = None if is_remote(path) else locate(os.path.expanduser(path), name=path)
         if location is not None and location.kind == "onnx":
+            from_wheel = _from_wheel(exported_family(location.path))
+            if from_wheel is not None:
+                return from_wheel
             with suppress(OSError):
                 hashes.append(listed_hashes(location.path).get(os.path.basename(weights_of(location)[0]), ""))
             config = exported_config(location.path)
@@ -161,8 +177,13 @@ def published_at(path: str, sha256: str = "") -> ModelRecord | None:
 def _record_named(name: str) -> ModelRecord | None:
     """Return the model of the hub that a name or a file name stands for. Any file may be called as a packaged model."""
     stem = name.removesuffix(".nemo")
-    published = [record for record in KNOWN_MODELS.values() if not record.packaged]
+    published = [record for record in KNOWN_MODELS.values() if not record.packaged and record.wheel is None]
     return next((record for record in published if stem in (record.name, record.name.rpartition("/")[2])), None)
+
+
+def _from_wheel(family: Family) -> ModelRecord | None:
+    """Return the model of a family whose models are all made from one package."""
+    return next((record for record in KNOWN_MODELS.values() if record.wheel and record.family == family), None)
 
 
 def record_of(location: ModelLocation) -> ModelRecord:
@@ -191,6 +212,9 @@ def _record_of_nemo(location: ModelLocation) -> ModelRecord:
 
 def _record_of_exported(location: ModelLocation) -> ModelRecord:
     family = exported_family(location.path)
+    known = _from_wheel(family)
+    if known is not None:
+        return replace(known, name=location.name)
     if family not in _SORTFORMERS:
         return ModelRecord(name=location.name, family=family, latencies=FAMILIES[family].latencies)
     config = exported_config(location.path)

@@ -9,10 +9,11 @@ from beam_curator.diarization.diarize_rules import DiarizeRules, ModelOptions
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.files import storage
 from beam_curator.model_records import RECOMMENDED_MODEL, RUNTIMES, TITANET_MODEL, known_model, warning_of
+from beam_curator.models.checksums import CHECKSUMS
 from beam_curator.models.describing import can_run, published_at
 from beam_curator.models.model_files import ModelFileError, ModelLocation, ModelNotFoundError, exported_config, locate
 from beam_curator.models.nemo_files import check_nemo
-from beam_curator.models.onnx_backend import CHECKSUMS, check_files
+from beam_curator.models.onnx_backend import check_files
 from beam_curator.models.onnx_sessions import imported_onnxruntime
 from beam_curator.models.resolving import find_model
 from beam_curator.models.sortformer import check_backend, locate_model

@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import tarfile
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -202,3 +205,38 @@ def check_sha256(location: ModelLocation, sha256: str) -> None:
             f"{weights[0]} has sha256 {found}, expected {sha256}: it is not loaded; delete it and fetch it again, or "
             "give the hash of what you want"
         )
+
+
+@contextmanager
+def written_folder(directory: str) -> Iterator[str]:
+    """Give an empty folder to fill, which then gets its final name; after an error it is removed.
+
+    The caller sees to it that no other process writes the same folder at once: what a killed one left is removed first.
+    """
+    parent, name = os.path.split(os.path.abspath(directory))
+    os.makedirs(parent, exist_ok=True)
+    for rest in os.listdir(parent):
+        if rest.startswith(f".{name}-"):
+            shutil.rmtree(os.path.join(parent, rest), ignore_errors=True)
+    # not by mkdtemp, whose folders nobody else may read
+    temporary = os.path.join(parent, f".{name}-{uuid.uuid4().hex}")
+    os.mkdir(temporary)
+    try:
+        yield temporary
+        put_in_place(temporary, directory)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def put_in_place(temporary: str, directory: str) -> None:
+    """Give a directory its final name. A directory of that name is replaced, or restored if that fails."""
+    old = f"{temporary}.old"
+    if os.path.isdir(directory):
+        os.rename(directory, old)
+    try:
+        os.rename(temporary, directory)
+    except OSError:
+        if os.path.isdir(old):
+            os.rename(old, directory)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 
 from beam_curator.diarization.models import Encoded, Floats, Lengths, ModelConfig, NotAModelError
-from beam_curator.files.storage import hash_file
+from beam_curator.models.checksums import check_listed, checksums_text
 from beam_curator.models.model_files import exported_config
 from beam_curator.models.onnx_sessions import Device, EndNames, open_session, providers_for, run_session
 
 PRE_ENCODE, ENCODE, CONFIG, MEL_FILTERS = "pre_encode.onnx", "encode.onnx", "config.json", "mel_filters.npy"
-CHECKSUMS = "SHA256SUMS"
-"""Lines of hash, two spaces and name, as `sha256sum` writes and checks them."""
 FILES = (PRE_ENCODE, ENCODE, CONFIG, MEL_FILTERS)
 UNMASKED = {PRE_ENCODE: "pre_encode_unmasked.onnx", ENCODE: "encode_unmasked.onnx"}
 """The graphs without masks, for batches of items of the same length; an older export lacks them."""
@@ -132,14 +130,7 @@ def load_onnx(directory: str, n_threads: int | None = None, device: Device = "au
 def checksums_of(directory: str) -> str:
     """Return the text of `SHA256SUMS` for the files of an exported model."""
     unmasked = [name for name in UNMASKED.values() if os.path.isfile(os.path.join(directory, name))]
-    return "".join(f"{hash_file(os.path.join(directory, name))[1]}  {name}\n" for name in (*FILES, *unmasked))
-
-
-def listed_hashes(directory: str) -> dict[str, str]:
-    """Return the hashes in `SHA256SUMS` of an exported model by the names of its files."""
-    with open(os.path.join(directory, CHECKSUMS), encoding="utf-8", errors="replace") as stream:
-        parts = [line.rstrip("\n").partition("  ") for line in stream]
-    return {name: sha256 for sha256, _, name in parts}
+    return checksums_text(directory, (*FILES, *unmasked))
 
 
 def check_files(directory: str) -> None:
@@ -149,27 +140,7 @@ def check_files(directory: str) -> None:
       FileNotFoundError: there is no such directory.
       NotAModelError: it holds no exported model, or a file was changed.
     """
-    if not os.path.isdir(directory):
-        if not os.path.exists(directory):
-            raise FileNotFoundError(f"{directory} is not there: {_CURE}")
-        raise NotAModelError(f"{directory} is a file, expected the directory of an exported model: {_CURE}")
-    _refuse_missing(directory, (*FILES, CHECKSUMS))
-    expected = listed_hashes(directory)
-    names = (*FILES, *(name for name in UNMASKED.values() if name in expected))
-    _refuse_missing(directory, names)
-    for name in names:
-        path = os.path.join(directory, name)
-        if expected.get(name) != hash_file(path)[1]:
-            raise NotAModelError(
-                f"{path} was changed or is damaged: its sha256 is not the one in {CHECKSUMS} "
-                f"({os.path.getsize(path):,} bytes): {_CURE}"
-            )
-
-
-def _refuse_missing(directory: str, names: Sequence[str]) -> None:
-    missing = [name for name in names if not os.path.isfile(os.path.join(directory, name))]
-    if missing:
-        raise NotAModelError(f"{directory} is no exported model, {', '.join(missing)} missing: {_CURE}")
+    check_listed(directory, FILES, tuple(UNMASKED.values()), _CURE)
 
 
 def _read_filters(path: str, config: ModelConfig) -> Floats:

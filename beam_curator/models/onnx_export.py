@@ -18,7 +18,8 @@ import numpy as np
 
 from beam_curator.diarization.models import Backend, Floats, Lengths, ModelConfig, NotAModelError
 from beam_curator.models import onnx_backend
-from beam_curator.models.model_files import exported_config
+from beam_curator.models.checksums import CHECKSUMS
+from beam_curator.models.model_files import exported_config, put_in_place
 from beam_curator.models.nemo_backend import NemoBackend, load_nemo
 from beam_curator.models.nemo_files import quiet_nemo
 from beam_curator.models.onnx_backend import load_onnx
@@ -98,7 +99,7 @@ def export_sortformer(
         with quiet_nemo(verbose=verbose):
             _write(backend, temporary)
         exported = _compared(backend, temporary)
-        _put_in_place(temporary, directory)
+        put_in_place(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return exported
@@ -109,7 +110,7 @@ def _refuse_foreign(directory: str) -> None:
         return
     if not os.path.isdir(directory) or os.path.islink(directory):
         raise FileExistsError(f"{directory} is not a directory: give another one")
-    ours = {*onnx_backend.FILES, *onnx_backend.UNMASKED.values(), onnx_backend.CHECKSUMS}
+    ours = {*onnx_backend.FILES, *onnx_backend.UNMASKED.values(), CHECKSUMS}
     strays = sorted(set(os.listdir(directory)) - ours)
     if strays:
         raise FileExistsError(
@@ -129,20 +130,6 @@ def _refuse_other_model(directory: str, config: ModelConfig, *, overwrite: bool)
             f"{directory} holds a model that was made of another file ({existing.name}, sha256 "
             f"{existing.sha256[:12]}…): give --overwrite, or another directory"
         )
-
-
-def _put_in_place(temporary: str, directory: str) -> None:
-    """Give a directory its final name. A directory of that name is replaced, or restored if that fails."""
-    old = f"{temporary}.old"
-    if os.path.isdir(directory):
-        os.rename(directory, old)
-    try:
-        os.rename(temporary, directory)
-    except OSError:
-        if os.path.isdir(old):
-            os.rename(old, directory)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(backend: NemoBackend, directory: str) -> None:
@@ -170,7 +157,7 @@ def _write(backend: NemoBackend, directory: str) -> None:
     np.save(os.path.join(directory, onnx_backend.MEL_FILTERS), backend.mel_filters, allow_pickle=False)
     write_unmasked_graphs(directory)
     sums = onnx_backend.checksums_of(directory)
-    with open(os.path.join(directory, onnx_backend.CHECKSUMS), "w", encoding="utf-8") as stream:
+    with open(os.path.join(directory, CHECKSUMS), "w", encoding="utf-8") as stream:
         stream.write(sums)
 
 

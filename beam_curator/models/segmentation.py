@@ -107,7 +107,7 @@ class Segmentation:
 
 
 def load_segmentation(folder: str, n_threads: int = 1) -> Segmentation:
-    """Load the model from a folder with its graphs. Nothing is hashed: see `check_cascade`.
+    """Load the model from a folder with its graphs. Nothing is hashed: see `check_made`.
 
     Raises:
       NotAModelError: a file is no graph, or another one.
@@ -123,7 +123,7 @@ def load_segmentation(folder: str, n_threads: int = 1) -> Segmentation:
     return Segmentation(filters, windows)
 
 
-_CURE = "install it again: beam-curator models install cascade --overwrite"
+_CURE = "install it again: beam-curator models install cascade"
 
 
 def _names(ends: Sequence[Any]) -> tuple[str, ...]:

@@ -186,7 +186,7 @@ COMMANDS = {
         run=_run_verify,
     ),
     "models": Command(
-        help="list or show models, or export a .nemo file to run without NeMo and torch",
+        help="list, show or install models, or export a .nemo file to run without NeMo and torch",
         add_arguments=add_models_arguments,
         run=lambda arguments, _: run_models_command(arguments),
     ),

