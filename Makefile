@@ -1,4 +1,5 @@
-# make demo   from a recording to turns, tracks, training windows, clips and embeddings (core only, no download of weights)
+# make demo   from a recording to turns, tracks, training windows, clips and embeddings (core only)
+# make models fetch the weights of cascade and silero-vad into the cache of this user, once (92 MB); demo and test do so
 # make test   run the tests; those on real engines are skipped where an engine is missing
 # make test-core   the tests that need neither torch nor NeMo nor an engine, in an environment of their own
 # make test-all    run the slow tests, too: long kills, all moments of a crash, every preset beside NeMo
@@ -21,7 +22,7 @@ INSTALL := pip install --quiet --disable-pip-version-check --no-compile --constr
 ROUND_TABLE := --target-window-duration 60 --min-bandwidth 2000 --no-truncation
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
-.PHONY: demo dev test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-engines bench-listing bench-update engines lock clean
+.PHONY: demo dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-engines bench-listing bench-update engines lock clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -40,7 +41,11 @@ $(DEV): $(BIN)/pip pyproject.toml requirements.lock
 
 dev: $(DEV)
 
-demo: $(CORE)
+# they lie in the cache of the user, and are fetched once
+models: $(CORE)
+	$(BIN)/beam-curator models install cascade silero-vad
+
+demo: $(CORE) models
 	$(BIN)/beam-curator diarize examples/round_table.opus --output demo_output/turns --bandwidth --embeddings --overwrite
 	$(BIN)/beam-curator separate demo_output/turns --output demo_output/tracks --overwrite
 	$(BIN)/beam-curator windows demo_output/turns --output demo_output/windows $(ROUND_TABLE) --overwrite
@@ -50,7 +55,7 @@ demo: $(CORE)
 	@for set in turns turns/rttm tracks/tracks windows clips export; do \
 		echo "demo_output/$$set:"; ls demo_output/$$set | sed 's/^/  /'; done
 
-test: $(DEV)
+test: $(DEV) models
 	$(BIN)/python tools/run_tests.py
 
 test-all: export BEAM_CURATOR_SLOW := 1

@@ -33,7 +33,7 @@ def rows_of(pattern: str, out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines_in(out, pattern)]
 
 
-def commands_of_the_demo() -> list[list[str]]:
+def commands_of_make() -> list[list[str]]:
     """Return what make would run, as it says itself: arguments of `beam-curator`."""
     said = subprocess.run(
         ["make", "--dry-run", "--always-make", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -42,8 +42,12 @@ def commands_of_the_demo() -> list[list[str]]:
     return [arguments for _, *arguments in lines]
 
 
+def test_the_demo_installs_its_models_first() -> None:
+    assert commands_of_make()[0] == ["models", "install", "cascade", "silero-vad"]
+
+
 def test_the_demo_goes_from_a_recording_to_clips(folder: Path) -> None:
-    commands = commands_of_the_demo()
+    commands = commands_of_make()[1:]
     assert [command[0] for command in commands] == ["diarize", "separate", "windows", "extract", "export"]
     assert commands[0][1] == "examples/round_table.opus"
     assert not any("model" in argument for command in commands for argument in command)
