@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from beam_curator.clips.records import ClipRequest
-from beam_curator.recordings.safe_names import folded, safe_label, safe_stem, speaker_text, stem_of
+from beam_curator.recordings.recording_ids import stem_in_row
+from beam_curator.recordings.safe_names import folded, safe_label, speaker_text
 from beam_curator.sets.blocks import Position
 
 
@@ -34,25 +35,24 @@ def sort_requests(items: Iterable[tuple[Position, ClipRequest]]) -> list[tuple[P
     return sorted(items, key=_sort_key)
 
 
-def number_names(requests: Iterable[ClipRequest], stem: str, audio_format: str) -> list[str]:
+def number_names(requests: Iterable[tuple[str, ClipRequest]], audio_format: str) -> list[str]:
     """Return the file names of one recording's clips.
 
     Numbers begin at 000 for each prefix, taken without case, and belong to a request whether or not it can be cut
     later, as in the reference: one that fails leaves a hole.
 
     Args:
-      requests: all of the recording, sorted.
-      stem: from `safe_stem` or `stem_with_mark`.
+      requests: all of the recording, sorted, each with the stem of its name, from `safe_stem` or `stem_with_mark`.
       audio_format: the extension, without a dot.
 
     Example:
-      >>> pieces = [ClipRequest(fields={}, combo=2, index=0, start=0, end=1, unit="ms")] * 2
-      >>> number_names(pieces, "talk", "flac")
+      >>> piece = ClipRequest(fields={}, combo=2, index=0, start=0, end=1, unit="ms")
+      >>> number_names([("talk", piece), ("talk", piece)], "flac")
       ['talk_segment_000.flac', 'talk_segment_001.flac']
     """
     counts: dict[str, int] = defaultdict(int)
     names = []
-    for request in requests:
+    for stem, request in requests:
         prefix = name_prefix(stem, request)
         key = folded(prefix)
         names.append(f"{prefix}{counts[key]:03d}.{audio_format}")
@@ -77,21 +77,25 @@ class NameClaim:
     has_plain: bool
 
 
-def claim_of(recording: str, requests: Iterable[ClipRequest]) -> NameClaim:
-    """Return the names that some or all requests of a recording would take.
+def claims_of(recording: str, requests: Iterable[ClipRequest]) -> tuple[NameClaim, ...]:
+    """Return the names that some or all requests of a recording would take, by their stems.
 
     Example:
-      >>> claim_of("/x/a.wav", [ClipRequest(fields={"speaker_id": 1}, combo=4, index=0, start=0, end=1, unit="ms")])
-      NameClaim(recording='/x/a.wav', stem='a', labels=frozenset({'1'}), has_plain=False)
+      >>> claims_of("/x/a.wav", [ClipRequest(fields={"speaker_id": 1}, combo=4, index=0, start=0, end=1, unit="ms")])
+      (NameClaim(recording='/x/a.wav', stem='a', labels=frozenset({'1'}), has_plain=False),)
     """
-    labels, has_plain = set(), False
+    labels: dict[str, set[str]] = {}
+    plain = set()
     for request in requests:
+        stem = stem_in_row(request.fields, recording)
+        mine = labels.setdefault(stem, set())
         if request.combo == 2:
-            has_plain = True
+            plain.add(stem)
         else:
-            labels.add(safe_label(request.fields.get("speaker_id")))
-    return NameClaim(
-        recording=recording, stem=safe_stem(stem_of(recording)), labels=frozenset(labels), has_plain=has_plain
+            mine.add(safe_label(request.fields.get("speaker_id")))
+    return tuple(
+        NameClaim(recording=recording, stem=stem, labels=frozenset(labels[stem]), has_plain=stem in plain)
+        for stem in sorted(labels)
     )
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from beam_curator.clips.naming import NameClaim, claim_of, sort_requests
+from beam_curator.clips.naming import NameClaim, claims_of, number_names, sort_requests
 from beam_curator.clips.records import ClipRequest
 from beam_curator.entries.json_lines import encode
+from beam_curator.recordings.recording_ids import stem_in_row
 from beam_curator.recordings.safe_names import stem_with_mark
 from beam_curator.sets.blocks import BlockRef, Position
 from beam_curator.sets.packed_rows import compressed, decompressed
@@ -24,14 +25,16 @@ class Pack:
       source: the manifest.
       position: of the first row.
       n_blocks: number of blocks of the job.
-      claim: the file names that the clips would take.
+      recording: its path, resolved.
+      claims: the file names that the clips would take.
       packed: offsets and requests, compressed.
     """
 
     source: str
     position: Position
     n_blocks: int
-    claim: NameClaim
+    recording: str
+    claims: tuple[NameClaim, ...]
     packed: bytes
 
 
@@ -42,7 +45,8 @@ def pack(ref: BlockRef, part: int, recording: str, requests: Sequence[tuple[int,
         source=ref.source,
         position=(ref.ordinal, part, requests[0][0]),
         n_blocks=ref.n_blocks,
-        claim=claim_of(recording, [request for _, request in requests]),
+        recording=recording,
+        claims=claims_of(recording, [request for _, request in requests]),
         packed=compressed(encode(rows)),
     )
 
@@ -94,15 +98,15 @@ class AskedClips:
         """Yield the requests in the order of their numbers, each with the beginning of its clip's name."""
         recording = self.unpacked()
         for position, asked in recording.requests:
-            text = encode([recording.stem, asked.combo, asked.index, asked.start, asked.end, asked.unit, asked.fields])
+            stem = recording.stem(asked)
+            text = encode([stem, asked.combo, asked.index, asked.start, asked.end, asked.unit, asked.fields])
             yield Request(text, recording.sources[position[0]], position[2])
 
     def unpacked(self) -> Recording:
         """Return the requests, in the order in which clips are numbered."""
-        stem = self.packs[0].claim.stem
         return Recording(
             name=self.recording,
-            stem=stem_with_mark(stem, self.recording) if self.marked else stem,
+            marked=self.marked,
             requests=tuple(sort_requests(unpack(self.packs))),
             sources={item.position[0]: item.source for item in self.packs},
         )
@@ -114,12 +118,21 @@ class Recording:
 
     Attributes:
       name: the path to open.
-      stem: the beginning of its clips' names.
+      marked: names of its clips need a mark, since another recording's would be the same.
       requests: in the order of their numbers, with the places of their rows.
       sources: the manifest of each block, by the block's ordinal.
     """
 
     name: str
-    stem: str
+    marked: bool
     requests: tuple[tuple[Position, ClipRequest], ...]
     sources: dict[int, str]
+
+    def stem(self, request: ClipRequest) -> str:
+        """Return the beginning of the name of a request's clip."""
+        stem = stem_in_row(request.fields, self.name)
+        return stem_with_mark(stem, self.name) if self.marked else stem
+
+    def clip_names(self, audio_format: str) -> list[str]:
+        """Return the file names of the clips, in the order of the requests."""
+        return number_names(((self.stem(request), request) for _, request in self.requests), audio_format)

@@ -7,7 +7,8 @@ from typing import Any
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.files import storage
 from beam_curator.files.opened_recordings import recording_of
-from beam_curator.recordings.asked import asked_by
+from beam_curator.recordings.asked import SESSION_KEY, asked_by
+from beam_curator.recordings.recording_ids import name_below
 from beam_curator.recordings.tar_members import nemo_member
 from beam_curator.sets.asked_rows import AskedRow
 from beam_curator.sets.blocks import BlockRef, InputFile, Line, LineBlock
@@ -19,14 +20,20 @@ FILES_A_BLOCK = 1000
 
 
 def rows_of_recordings(files: Sequence[InputFile], key: str) -> Iterator[LineBlock]:
-    """Yield recordings that are named by themselves as rows, each with its full name under a key."""
+    """Yield recordings that are named by themselves as rows, each with its full name under a key.
+
+    One in a folder below the directory that was searched is named by both, so that its id follows from itself alone.
+    """
     n_blocks = -(-len(files) // FILES_A_BLOCK)
     for number, file in enumerate(files):
         full = file.name if storage.is_remote(file.name) else os.path.abspath(file.name)
         # one element a recording, so that they spread over workers; ordinal and part keep their order
         ordinal, part = divmod(number, FILES_A_BLOCK)
         ref = BlockRef(source=file.name, occurrence=0, ordinal=ordinal, n_blocks=n_blocks, start=0, stop=0)
-        yield LineBlock(ref=ref, part=part, lines=(Line(offset=0, raw=encode({key: full})),))
+        row = {key: full}
+        if file.folder:
+            row[SESSION_KEY] = name_below(file.folder, file.name)
+        yield LineBlock(ref=ref, part=part, lines=(Line(offset=0, raw=encode(row)),))
 
 
 def asked_row(

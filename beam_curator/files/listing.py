@@ -114,7 +114,11 @@ def list_recordings(
         storage.check_store(given)
         files = _files_of(given, (*EXTENSIONS, *AUDIO_EXTENSIONS), left_out)
         rows = [file for file in files if file.name.lower().endswith(EXTENSIONS)]
-        recordings += [file for file in files if not file.name.lower().endswith(EXTENSIONS)]
+        recordings += [
+            replace(file, folder=_folder_below(given, file.name))
+            for file in files
+            if not file.name.lower().endswith(EXTENSIONS)
+        ]
         if len(rows) == len(files) or is_glob(given):
             manifests += rows
         else:
@@ -125,6 +129,23 @@ def list_recordings(
             "give one kind at a time"
         )
     return *_listed(manifests or recordings, keep_duplicates), bool(manifests)
+
+
+def _folder_below(given: str, name: str) -> str:
+    """Return the folder of a file below a directory, or below the part of a glob in front of its first wildcard.
+
+    Example:
+      >>> _folder_below("in/", "in/monday/am/talk.wav"), _folder_below("in/*/talk.wav", "in/monday/talk.wav")
+      ('monday/am', 'monday')
+      >>> _folder_below("in/talk.wav", "in/talk.wav")
+      ''
+    """
+    root = given.rstrip("/")
+    if is_glob(given):
+        first = min(given.find(character) for character in GLOB_CHARACTERS if character in given)
+        root = given[:first].rpartition("/")[0]
+    prefix = f"{root}/" if root else ""
+    return name.removeprefix(prefix).rpartition("/")[0] if name != given and name.startswith(prefix) else ""
 
 
 def list_manifests_of(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from beam_curator.audio import AudioReader
 from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.cut_rules import CutRules
-from beam_curator.clips.naming import number_names
 from beam_curator.clips.packing import TarWriter, pack_member_name
 from beam_curator.clips.packs import Recording
 from beam_curator.clips.tables import CutFacts
@@ -74,7 +73,7 @@ class TarShard:
 
     def _members(self, recordings: Sequence[Recording]) -> Iterator[_Member]:
         for number, recording in enumerate(recordings):
-            names = number_names([request for _, request in recording.requests], recording.stem, self._output_format)
+            names = recording.clip_names(self._output_format)
             for index, name in enumerate(names):
                 yield _Member(name=pack_member_name(name, self._pack), recording=number, request=index)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from beam_curator.intervals import Seconds
-from beam_curator.recordings.safe_names import MARK_DIGITS, folded, safe_stem, stem_with_mark
+from beam_curator.recordings.safe_names import MARK_DIGITS, folded, safe_stem, stem_of, stem_with_mark
 
 ID_KEY = "recording_id"
 _MARK = "~"
@@ -27,6 +27,38 @@ def wanted_id(row: Mapping[str, Any], name: str) -> str:
     """
     given = row.get(ID_KEY)
     return given if isinstance(given, str) and is_recording_id(given) else safe_stem(name)
+
+
+def name_below(folder: str, recording: str) -> str:
+    """Return the name of a recording in a folder below the directory that was searched: that of both.
+
+    It follows from the recording alone, so that others of its file name never change it.
+
+    Example:
+      >>> name_below("monday/am", "/in/monday/am/talk.wav"), name_below("", "/in/talk.wav")
+      ('monday_am_talk', 'talk')
+    """
+    return "_".join((*filter(None, folder.split("/")), stem_of(recording)))
+
+
+def stem_in_row(row: Mapping[str, Any], recording: str) -> str:
+    """Return the stem of names for pieces of a recording: its own, or its id where `name_below` gave that.
+
+    Other ids are not taken: a row of a clip or a track may still hold the id of the recording that it was cut from.
+
+    Example:
+      >>> stem_in_row({"recording_id": "monday_talk"}, "/in/monday/talk.wav")
+      'monday_talk'
+      >>> stem_in_row({"recording_id": "talk"}, "/clips/talk_segment_001.wav")
+      'talk_segment_001'
+    """
+    own, given = stem_of(recording), row.get(ID_KEY)
+    if isinstance(given, str) and given.endswith(f"_{safe_stem(own)}"):
+        folders = recording.rpartition("/")[0].split("/")
+        for first in range(len(folders) - 1, -1, -1):
+            if given == safe_stem(name_below("/".join(folders[first:]), recording)):
+                return given
+    return safe_stem(own)
 
 
 def id_key(wanted: str) -> str:

@@ -42,6 +42,7 @@ class InputFile:
       form: lines, or one JSON document.
       changed: fingerprint of its size and time of change; empty where it was not listed.
       place: absolute, links followed; empty where it was not listed.
+      folder: of a recording, below the directory that was searched; empty where it lies there itself.
     """
 
     name: str
@@ -50,6 +51,7 @@ class InputFile:
     form: Form = "lines"
     changed: str = ""
     place: str = ""
+    folder: str = ""
 
     @property
     def compressed(self) -> bool:

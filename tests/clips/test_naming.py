@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from beam_curator.clips.naming import (
     NameClaim,
     claim_key,
-    claim_of,
+    claims_of,
     name_prefix,
     number_names,
     recordings_to_mark,
@@ -148,7 +148,7 @@ def test_no_name_leaves_its_directory(name: str, speaker: Any, combo: int, marke
     stem = safe_stem(stem_of(name))
     if marked:
         stem = stem_with_mark(stem, name)
-    [found] = number_names([request(combo, speaker=speaker)], stem, "flac")
+    [found] = number_names([(stem, request(combo, speaker=speaker))], "flac")
     joined = os.path.normpath(os.path.join("/out/clips", found))
     assert os.path.dirname(joined) == "/out/clips"
     assert os.path.basename(joined) == found
@@ -162,14 +162,14 @@ def test_no_name_leaves_its_directory(name: str, speaker: Any, combo: int, marke
 
 def test_numbers_count_for_each_prefix_without_case_and_grow() -> None:
     requests = [request(2), request(4, speaker="Ana"), request(4, speaker="ana"), request(3, speaker="speaker_ana")]
-    assert number_names([*requests, request(2)], "Talk", "ogg") == [
+    assert number_names([("Talk", each) for each in [*requests, request(2)]], "ogg") == [
         "Talk_segment_000.ogg",
         "Talk_speaker_Ana_segment_000.ogg",
         "Talk_speaker_ana_segment_001.ogg",
         "Talk_speaker_ana_segment_002.ogg",
         "Talk_segment_001.ogg",
     ]
-    assert number_names([request()] * 1001, "a", "wav")[-2:] == ["a_segment_999.wav", "a_segment_1000.wav"]
+    assert number_names([("a", request())] * 1001, "wav")[-2:] == ["a_segment_999.wav", "a_segment_1000.wav"]
 
 
 def test_a_speaker_who_is_missing_or_null_is_unknown() -> None:
@@ -211,7 +211,7 @@ def test_names_do_not_depend_on_the_order_of_arrival(pieces: list[tuple[int, int
     chance.shuffle(items)
     again = [request for _, request in sort_requests(items)]
     assert again == expected
-    names = number_names(again, "a", "wav")
+    names = number_names([("a", each) for each in again], "wav")
     assert len({name.casefold() for name in names}) == len(names)
 
 
@@ -263,15 +263,15 @@ def test_no_two_clips_share_a_name_once_recordings_are_marked(
     }
     groups: dict[str, list[NameClaim]] = {}
     for recording, requests in asked.items():
-        claimed = claim_of(recording, requests)
-        groups.setdefault(claim_key(claimed.stem), []).append(claimed)
+        for claimed in claims_of(recording, requests):
+            groups.setdefault(claim_key(claimed.stem), []).append(claimed)
     marked = set().union(*(recordings_to_mark(group) for group in groups.values()))
     assert marked == recordings_to_mark([claimed for group in groups.values() for claimed in group])
     names: dict[str, list[str]] = {}
     for recording, requests in asked.items():
         stem = safe_stem(stem_of(recording))
         final = stem_with_mark(stem, recording) if recording in marked else stem
-        names[recording] = [name.casefold() for name in number_names(requests, final, "wav")]
+        names[recording] = [name.casefold() for name in number_names([(final, each) for each in requests], "wav")]
     together = [name for group in names.values() for name in group]
     assert len(set(together)) == len(together)
 

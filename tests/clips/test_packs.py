@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ class TestPack:
         ]
         made = pack(whole_file("m.jsonl", 2, 3), 4, "/x/Talk.wav", rows)
         assert (made.source, made.position, made.n_blocks) == ("m.jsonl", (2, 4, 0), 3)
-        assert made.claim == NameClaim(recording="/x/Talk.wav", stem="Talk", labels=frozenset(), has_plain=True)
+        assert made.claims == (NameClaim(recording="/x/Talk.wav", stem="Talk", labels=frozenset(), has_plain=True),)
         assert len(made.packed) < 20_000
 
 
@@ -52,7 +53,7 @@ class TestAskedClips:
         clips = AskedClips(recording="/a.wav", packs=packs, marked=False)
         assert (clips.name, clips.position, clips.n_blocks) == ("/a.wav", (0, 0, 5), 2)
         recording = clips.unpacked()
-        assert (recording.name, recording.stem) == ("/a.wav", "a")
+        assert (recording.name, recording.clip_names("wav")[0]) == ("/a.wav", "a_segment_000.wav")
         assert recording.sources == {0: "1.jsonl", 1: "2.jsonl"}
         assert [(position, item.start) for position, item in recording.requests] == [
             ((1, 0, 9), 0),
@@ -68,4 +69,12 @@ class TestAskedClips:
     def test_a_recording_is_marked_by_its_path(self) -> None:
         packs = (pack(whole_file("1.jsonl"), 0, "/monday/talk.wav", [(0, asked(0, 1))]),)
         clips = AskedClips(recording="/monday/talk.wav", packs=packs, marked=True)
-        assert clips.unpacked().stem == "talk~3d6fbda23a2c7fa9"
+        assert clips.unpacked().clip_names("wav") == ["talk~3d6fbda23a2c7fa9_segment_000.wav"]
+
+    def test_names_follow_from_the_id_that_folder_and_file_gave(self) -> None:
+        rows = [replace(asked(0, 1), fields={"recording_id": given}) for given in ("monday_talk", "talk", "day_talk")]
+        packs = (pack(whole_file("1.jsonl"), 0, "/in/monday/talk.wav", list(enumerate(rows))),)
+        clips = AskedClips(recording="/in/monday/talk.wav", packs=packs, marked=False)
+        names = clips.unpacked().clip_names("wav")
+        assert names == ["monday_talk_segment_000.wav", "talk_segment_000.wav", "talk_segment_001.wav"]
+        assert [claim.stem for claim in packs[0].claims] == ["monday_talk", "talk"]

@@ -273,6 +273,6 @@ def test_names_and_metadata_of_a_small_manifest(rows: list[dict[str, Any]], expe
         if isinstance(request, ClipRequest)
     ]
     ordered = [request for _, request in sort_requests(requests)]
-    names = number_names(ordered, "talk", "wav")
+    names = number_names([("talk", each) for each in ordered], "wav")
     table = [metadata_row(name, each.fields, each.index) for name, each in zip(names, ordered, strict=True)]
     assert b"".join(csv_text(list(dict.fromkeys(name for row in table for name in row)), table)).decode() == expected

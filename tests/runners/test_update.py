@@ -214,6 +214,23 @@ class TestKept:
         assert set(opened) == {"a.wav", "b.wav", "c.wav", "d.wav"}
         assert run("verify", out) == 0
 
+    def test_a_second_recording_of_a_name_renames_nothing(
+        self, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        corpus, turns, clips = Corpus(tmp_path), tmp_path / "turns", tmp_path / "clips"
+        corpus.change("monday/talk", 1)
+        for extra, said in ((None, 1), ("friday/talk", 2)):
+            if extra is not None:
+                corpus.change(extra, 2)
+            capsys.readouterr()
+            flags = ["--model-path", model, "--output", turns, "--rttm-out-dir", "rttm", "--update"]
+            assert run("diarize", tmp_path / "in", *flags) == 0
+            assert run("extract", turns, "--what", "segments", "--output", clips, "--update") == 0
+            assert ("1 kept, 1 new, 0 changed, 0 gone" in capsys.readouterr().out) == (said == 2)
+            names = {path.name.partition("_speaker_")[0] for path in clips.glob("*.wav")}
+            assert names == {"monday_talk", "friday_talk"} if extra else {"monday_talk"}
+        assert sorted(path.name for path in (turns / "rttm").iterdir()) == ["friday_talk.rttm", "monday_talk.rttm"]
+
     def test_recordings_that_were_only_touched_are_kept(
         self, corpus: Corpus, model: Path, opened: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -11,7 +11,7 @@ from beam_curator.clips.clip_rows import CLIPS, CUT_STAGE
 from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.cutting import cut_of
 from beam_curator.clips.entry_pieces import EntryKeys
-from beam_curator.clips.naming import NameClaim, claim_key, number_names, recordings_to_mark
+from beam_curator.clips.naming import NameClaim, claim_key, recordings_to_mark
 from beam_curator.clips.packs import AskedClips, Pack, Recording, pack
 from beam_curator.clips.records import BadInterval, ClipRequest
 from beam_curator.clips.requests import What, requests_of_row
@@ -87,7 +87,7 @@ class RequestJob(OpenedJob[Pack, AskedClips]):
                 requests.setdefault(recordings[item.fields["original_file"]], []).append((offset, item))
 
     def key(self, asked: Pack) -> str:
-        return asked.claim.recording
+        return asked.recording
 
     def tasks(self, key: str, asked: Iterable[Pack], *, marked: bool) -> Iterator[AskedClips]:
         yield AskedClips(recording=key, packs=tuple(asked), marked=marked)
@@ -108,7 +108,8 @@ class ClipJob(RequestJob):
         self._output_format: AudioFormat = output_format
 
     def claim(self, asked: Pack) -> Iterator[tuple[str, NameClaim]]:
-        yield claim_key(asked.claim.stem), asked.claim
+        for claim in asked.claims:
+            yield claim_key(claim.stem), claim
 
     def collisions(self, claims: Iterable[NameClaim]) -> set[str]:
         return recordings_to_mark(claims)
@@ -134,7 +135,7 @@ class ClipJob(RequestJob):
             yield missed_clip(error, recording, index, name)
 
     def _names(self, recording: Recording) -> list[str]:
-        return number_names([request for _, request in recording.requests], recording.stem, self._output_format)
+        return recording.clip_names(self._output_format)
 
 
 def missed_clip(error: EntryError, recording: Recording, index: int, *names: str) -> Missed:

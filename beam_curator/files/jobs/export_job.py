@@ -76,7 +76,7 @@ class ExportJob(RequestJob):
         self._embeddings.close()
 
     def claim(self, asked: Pack) -> Iterator[tuple[str, str]]:
-        recording = asked.claim.recording
+        recording = asked.recording
         # one that has no path will fail, and claims nothing
         with suppress(EntryError):
             yield claim_key(relative_path(recording, self._export.input_path)), recording

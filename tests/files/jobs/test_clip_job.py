@@ -171,7 +171,7 @@ def planned(block: LineBlock, keys: EntryKeys | None = None) -> BlockPlan[Pack]:
 
 def requests_in(plan: BlockPlan[Pack]) -> dict[str, list[tuple[int, ClipRequest]]]:
     """Return the requests of a plan by recording, each with the byte offset of its row."""
-    return {item.claim.recording: [(place[2], asked) for place, asked in unpack([item])] for item in plan.asked}
+    return {item.recording: [(place[2], asked) for place, asked in unpack([item])] for item in plan.asked}
 
 
 def counted(plan: BlockPlan[Pack]) -> dict[str, int]:
@@ -239,7 +239,7 @@ class TestPlan:
 def test_the_plan_of_a_job_has_a_pack_for_each_recording_and_failures_by_stage() -> None:
     rows = [piece("a.wav", 0, 1), b"{", ENTRY, piece("a.wav", 1, 2)]
     plan = ClipJob(CutRules(), "wav").plan(block_of(*rows, ordinal=1, part=2))
-    assert [(asked.claim.recording, asked.position) for asked in plan.asked] == [
+    assert [(asked.recording, asked.position) for asked in plan.asked] == [
         ("/in/a.wav", (1, 2, 0)),
         ("/in/b.wav", (1, 2, 2000)),
     ]
