@@ -117,18 +117,24 @@ def _recorded(samples: Floats, random: np.random.Generator, habits: Habits) -> F
     """Return what a microphone in a room hears: an echo that decays, noise of some colour, and a level."""
     n_samples = len(samples)
     if random.random() < habits.echo:
-        length = int(random.uniform(0.05, 0.25) * SAMPLE_RATE)
-        response = random.standard_normal(length) * np.exp(-np.arange(length) / (length / 5))
-        response[0] = random.uniform(3, 12)
-        response /= np.sqrt((response**2).sum())
-        size = 1 << (n_samples + length).bit_length()
-        samples = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size))[:n_samples]
+        samples = in_a_room(samples, random)
     noise = random.standard_normal(n_samples).astype(np.float32)
     if random.random() < 0.5:
         noise[1:] += np.float32(random.uniform(0.5, 0.95)) * noise[:-1]
     heard = samples + noise * np.float32(10 ** (random.uniform(-70, -32) / 20))
     level = 10 ** (random.uniform(-20, 0) / 20)
     return np.float32(heard * (level / (np.abs(heard).max() + 1e-6)))
+
+
+def in_a_room(samples: Floats, random: np.random.Generator) -> Floats:
+    """Return what is heard of samples where walls echo, for up to a quarter of a second."""
+    n_samples = len(samples)
+    length = int(random.uniform(0.05, 0.25) * SAMPLE_RATE)
+    response = random.standard_normal(length) * np.exp(-np.arange(length) / (length / 5))
+    response[0] = random.uniform(3, 12)
+    response /= np.sqrt((response**2).sum())
+    size = 1 << (n_samples + length).bit_length()
+    return np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size))[:n_samples]
 
 
 def gated(conversation: Conversation) -> Floats:
