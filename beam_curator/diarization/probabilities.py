@@ -41,6 +41,7 @@ class Probabilities:
       model: which one said it; None where that is not told.
       dead_air: stretches in seconds where nothing moves; a handler of your own may leave it out.
       clipped: how much of the sound is clipped; a handler of your own may leave it out.
+      slots: speakers that the model can tell apart, where it gives fewer tracks; None for as many as there are tracks.
     """
 
     frames: Floats
@@ -49,8 +50,9 @@ class Probabilities:
     model: ModelIdentity | None = None
     dead_air: tuple[Span, ...] = ()
     clipped: Clipped = NOT_HEARD
+    slots: int | None = None
 
     @property
     def n_speakers(self) -> int:
         """Slots for speakers that the model has."""
-        return int(self.frames.shape[1])
+        return int(self.frames.shape[1]) if self.slots is None else self.slots

@@ -18,11 +18,11 @@ import soxr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo_model"))
 
-from conversations import Conversation  # noqa: E402
-from mixes import Setting, make_mix  # noqa: E402
-from readers import READERS, SAMPLE_RATE, Reader, fetch, load_prompts  # noqa: E402
+from conversations import Conversation
+from mixes import Setting, make_mix
+from readers import READERS, SAMPLE_RATE, Reader, fetch, load_prompts
 
-from beam_curator.diarization.rttm import render_rttm  # noqa: E402
+from beam_curator.diarization.rttm import render_rttm
 
 PLAN = (
     (1, 60), (2, 75), (3, 90), (4, 75), (2, 60), (3, 90), (5, 120), (1, 60), (2, 75), (4, 90),

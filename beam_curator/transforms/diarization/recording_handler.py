@@ -6,10 +6,46 @@ from typing import Any, Generic, TypeVar
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE
+from beam_curator.diarization.probabilities import ModelIdentity, Probabilities
+from beam_curator.failures import EntryError
+from beam_curator.intervals import Seconds
+from beam_curator.models.listening import Heard
 from beam_curator.models.sources import Waveform, source_of
 
 HeardT = TypeVar("HeardT", bound=Waveform)
 ModelT = TypeVar("ModelT")
+
+
+def predictions(
+    batch: Sequence[HeardT],
+    heard: Sequence[Heard | EntryError],
+    frame_step: Seconds,
+    made_by: ModelIdentity,
+    model_id: str,
+    slots: int | None = None,
+) -> list[PredictionResult]:
+    """Return the results of a listener as those of a handler.
+
+    Args:
+      batch: the handler's elements.
+      heard: a result for each, or why there is none.
+      frame_step: of the probabilities, in seconds.
+      made_by: the model.
+      model_id: its name or path, as it was given.
+      slots: see `Probabilities`.
+    """
+    return [
+        PredictionResult(
+            example=item,
+            inference=found
+            if isinstance(found, EntryError)
+            else Probabilities(
+                found.probabilities, frame_step, found.frames, made_by, found.dead_air, found.clipped, slots
+            ),
+            model_id=model_id,
+        )
+        for item, found in zip(batch, heard, strict=True)
+    ]
 
 
 class RecordingHandler(ModelHandler[HeardT, PredictionResult, ModelT], Generic[HeardT, ModelT]):

@@ -8,14 +8,13 @@ from apache_beam.ml.inference.base import PredictionResult
 
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
 from beam_curator.diarization.models import Encoded, Floats, Lengths, ModelConfig
-from beam_curator.diarization.probabilities import ModelIdentity, Probabilities
+from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.diarization.streaming_parameters import StreamingParameters
-from beam_curator.failures import EntryError
 from beam_curator.intervals import Seconds
 from beam_curator.models.listening import Listener, listener_of
 from beam_curator.models.sortformer import SortformerModel, load_backend, locate_model
 from beam_curator.models.sources import Waveform, source_of
-from beam_curator.transforms.diarization.recording_handler import RecordingHandler
+from beam_curator.transforms.diarization.recording_handler import RecordingHandler, predictions
 from beam_curator.transforms.metrics import timed, took
 
 
@@ -100,18 +99,7 @@ class SortformerModelHandler(RecordingHandler[Waveform, SortformerModel]):
         sources = [source_of(item) for item in batch]
         with timed("listen"):
             heard = listener.hear(sources)
-        return [
-            PredictionResult(
-                example=item,
-                inference=found
-                if isinstance(found, EntryError)
-                else Probabilities(
-                    found.probabilities, frame_step, found.frames, made_by, found.dead_air, found.clipped
-                ),
-                model_id=self._model.model_path or self._model.model_name,
-            )
-            for item, found in zip(batch, heard, strict=True)
-        ]
+        return predictions(batch, heard, frame_step, made_by, self._model.model_path or self._model.model_name)
 
     def _listening(self, model: SortformerModel) -> tuple[Listener, float, ModelIdentity]:
         if self._listener is None or self._listener[0] is not model:
