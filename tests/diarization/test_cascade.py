@@ -81,7 +81,7 @@ class TestVoices:
         windows = heard(talk(40, (0, 40, 1)))
         vectors = np.stack([voice.vector for window in windows for voice in window.voices if voice.vector is not None])
         assert len(vectors) == len(windows) == 31
-        # a mean of its block is subtracted from each bank: what is left of a steady tone is little, and of one direction
+        # the mean of its block is subtracted from each bank, so of a steady tone little is left
         assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(31), abs=1e-5)
 
     def test_people_who_talk_at_once(self) -> None:
