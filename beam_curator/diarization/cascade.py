@@ -87,7 +87,7 @@ class LocalVoice(NamedTuple):
 
 
 class HeardWindow(NamedTuple):
-    """What both models say about a window.
+    """A window as both models heard it.
 
     Attributes:
       frame: number of its first frame, from the beginning of the recording.
@@ -173,7 +173,7 @@ class _VoiceFrames:
         return self._first + sum(map(len, self._frames))
 
     def take(self, held: Floats, held_from: int, stop: int, *, is_last: bool) -> None:
-        """Compute what is missing of the frames before sample `stop`; at the end, as many as there are."""
+        """Compute the frames that are missing before sample `stop`; at the end, as many as there are."""
         while self._stop * _EMBEDDING_FRAME < stop:
             begin = self._stop * _EMBEDDING_FRAME
             n_banks = min(_BANKS, n_filter_banks(held_from + len(held) - begin))
@@ -216,7 +216,7 @@ class _VoiceFrames:
 
 
 class _Listening(NamedTuple):
-    """A window on its way: where it starts, what the first model says, and who talks in it."""
+    """A window on its way: its first sample, the result of the first model, and who talks in it."""
 
     start: int
     activity: Activity
@@ -226,7 +226,7 @@ class _Listening(NamedTuple):
 def _heard_windows(
     starts: Sequence[int], activities: Sequence[Activity], frames: _VoiceFrames, model: Embedding
 ) -> list[HeardWindow]:
-    """Return what both models say about windows that are heard together."""
+    """Return windows that are heard together, as both models hear them."""
     windows = [
         _Listening(start, activity, _by_number(runs_of(activity.talks)))
         for start, activity in zip(starts, activities, strict=True)
@@ -283,7 +283,7 @@ def _heard_window(window: _Listening, groups: list[list[Run]], vectors: list[Flo
     talks = window.activity.talks
     return HeardWindow(
         frame=window.start // FRAME_SAMPLES,
-        shares=np.uint8(np.rint(np.clip(window.activity.shares, 0, 1) * 255)),
+        shares=np.rint(np.clip(window.activity.shares, 0, 1) * 255).astype(np.uint8),
         voices=voices,
         at_once=tuple((one, other) for one, other in pairs if talk_at_once(talks, groups[one], groups[other])),
     )

@@ -284,4 +284,4 @@ def unit(vectors: Floats) -> Floats:
       [[0.6000000238418579, 0.800000011920929]]
     """
     lengths = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=-1, keepdims=True))
-    return np.float32(vectors / np.maximum(lengths, 1e-12))
+    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)

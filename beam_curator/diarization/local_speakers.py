@@ -18,7 +18,7 @@ FIRST_CENTRE = 495
 N_LOCAL = 3
 FRAME_SECONDS = FRAME_SAMPLES / MODEL_SAMPLE_RATE
 
-_CLASSES = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]])
+_CLASSES = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], np.float32)
 """Who talks in each class of the model."""
 _FIRST_OF_TWO = 4
 
@@ -30,7 +30,7 @@ Masks = NDArray[np.bool_]
 
 
 class Activity(NamedTuple):
-    """What a model says about a window.
+    """A window as the model of windows heard it.
 
     Attributes:
       talks: bool [589, 3], who talks in a frame, by the likeliest class.
@@ -57,7 +57,7 @@ def activity_of(log_probabilities: Floats) -> Activity:
     anybody, two = 1 - likely[:, :1], likely[:, _FIRST_OF_TWO:].sum(axis=1, keepdims=True)
     return Activity(
         talks=_CLASSES[log_probabilities.argmax(axis=1)] > 0,
-        shares=np.float32(np.concatenate([likely @ _CLASSES, anybody, two], axis=1)),
+        shares=np.concatenate([likely @ _CLASSES, anybody, two], axis=1).astype(np.float32),
     )
 
 

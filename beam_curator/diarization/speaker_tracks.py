@@ -74,7 +74,7 @@ def _speakers_of(
     if not places:
         return [], np.empty(0, np.int64), 0
     vectors = np.stack([place.voice.vector for place in places if place.voice.vector is not None])
-    seconds = np.float32([place.voice.seconds for place in places])
+    seconds = np.array([place.voice.seconds for place in places], np.float32)
     chosen, n_windows = _chosen(places, seconds, len(windows))
     share = min(1.0, n_samples / (n_windows * WINDOW_SAMPLES))
     speakers = find_speakers(_some_of(Voices(vectors, seconds, _pairs(windows, _of_two_numbers)), chosen), share, rules)
@@ -107,7 +107,7 @@ def _chosen(places: Sequence[_Place], seconds: Floats, n_windows: int) -> tuple[
     usable = long if len(long) else np.arange(len(places))
     stride = -(-len(usable) // _MOST_VOICES)
     frames = np.unique([place.window.frame for place in places])[::stride]
-    kept = np.isin([places[number].window.frame for number in usable], frames)
+    kept = np.isin([places[int(number)].window.frame for number in usable], frames)
     return usable[kept], -(-n_windows // stride)
 
 

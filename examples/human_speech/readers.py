@@ -17,6 +17,9 @@ PACKAGES = (
 )  # fmt: skip
 """Their licences are in the `usr/share/doc` of each: CC-BY-SA, CC-BY, GPL, BSD."""
 
+_NO_SPEECH = {"ascending-2tone", "beep", "beeperr", "descending-2tone", "tt-monkeys", "tt-weasels"}
+"""Tones and animals among the prompts of Asterisk."""
+
 _SHARE = "usr/share"
 _RAW_FORMATS = {".g722": "g722", ".gsm": "gsm"}
 
@@ -82,7 +85,7 @@ def load_prompts(reader: Reader, packages: Path, most: int = 120) -> list[NDArra
     Raises:
       FileNotFoundError: there is nothing: the packages are of another version.
     """
-    paths = sorted((packages / _SHARE).glob(reader.pattern))
+    paths = sorted(path for path in (packages / _SHARE).glob(reader.pattern) if path.stem not in _NO_SPEECH)
     if not paths:
         raise FileNotFoundError(f"no {reader.pattern} below {packages / _SHARE}: let the packages be fetched again")
     step = -(-len(paths) // most)

@@ -64,7 +64,8 @@ def test_everybody_speaks_in_turns_and_the_same_seed_gives_the_same() -> None:
     assert all(-28.5 < level < -17 for level in levels)
     spoken = np.zeros(len(talk.samples), bool)
     for turn in talk.turns:
-        spoken[turn.start : turn.stop] = True
+        # the truth is on a grid of 10 ms, and leaves out less than that at the end of a turn
+        spoken[turn.start : turn.stop + 160] = True
     assert 10 * np.log10((talk.samples[~spoken] ** 2).mean()) == pytest.approx(-60, abs=0.5)
 
 
