@@ -44,7 +44,7 @@ ROOMS = (
     ("sets",),
     ("windows",),
     ("clips",),
-    ("diarization",),
+    ("diarization", "vad"),
     ("separation", "export", "scoring"),
     ("files",),
     ("models",),

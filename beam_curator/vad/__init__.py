@@ -1,0 +1,1 @@
+"""Where anybody speaks: from probabilities of frames to spans of speech."""

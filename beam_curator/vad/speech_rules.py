@@ -1,0 +1,48 @@
+"""Options of the spans of speech."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+FRAME_SAMPLES = 512
+"""Samples of a frame at 16 kHz, of which each has a probability of speech: 32 ms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechRules:
+    """Rules that turn probabilities of speech into spans; defaults are those of silero-vad.
+
+    Attributes:
+      threshold: from this probability on, a frame starts speech.
+      min_speech: spans that are not longer are left out, seconds; it holds before padding.
+      max_speech: longer spans are cut, at their longest silence where they have one, seconds.
+      min_silence: shorter silences do not end a span, seconds.
+      padding: added before and after each span, as far as there is room, seconds.
+    """
+
+    threshold: float = 0.5
+    min_speech: float = 0.25
+    max_speech: float = math.inf
+    min_silence: float = 0.1
+    padding: float = 0.03
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise ValueError(f"threshold is {self.threshold:g}, expected a probability above 0 and up to 1: lower it")
+        for name in ("min_speech", "min_silence", "padding"):
+            seconds = getattr(self, name)
+            if not 0 <= seconds < math.inf:
+                raise ValueError(f"{name} is {seconds:g} s, expected 0 or more: raise it")
+        # a frame and both pads must fit, else every span would end where it begins
+        least = FRAME_SAMPLES / 16000 + 2 * self.padding
+        if not self.max_speech > least:
+            raise ValueError(
+                f"max_speech is {self.max_speech:g} s, expected more than {least:g} s, a frame and two times padding: "
+                "raise it, or lower padding"
+            )
+
+    @property
+    def end_threshold(self) -> float:
+        """The probability below which a frame may end speech."""
+        return max(self.threshold - 0.15, 0.01)
