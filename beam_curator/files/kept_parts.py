@@ -5,7 +5,7 @@ frame, then an index of them as a last frame, and its length in eight bytes.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -32,7 +32,7 @@ _N_LOOKING = 16
 """Recordings that are looked at a time, as a store answers slowly."""
 
 _Places = Mapping[tuple[str, int], Request]
-_Where = tuple[int, int, str, str, Seen]
+_Where = tuple[int, int, str, str, Seen, tuple[str, ...]]
 
 
 class KeptPart(NamedTuple):
@@ -41,9 +41,10 @@ class KeptPart(NamedTuple):
     Attributes:
       archive: path of that.
       offset, n_bytes: of its frame.
-      key: of the requests for its recording; "" for one that failed, and for the file of a table.
+      key: of the requests for its recording; "" for the file of a table, or of dead letters.
       recording: full name.
       seen: the recording as it was opened.
+      codes: of its dead letters, where these do not follow from lines alone.
     """
 
     archive: str
@@ -52,6 +53,7 @@ class KeptPart(NamedTuple):
     key: str
     recording: str
     seen: Seen
+    codes: tuple[str, ...]
 
 
 def write_archive(target: OutputTarget, name: str, parts: Iterable[tuple[str, bytes]]) -> None:
@@ -83,18 +85,13 @@ def read_parts(directory: str, names: Iterable[str]) -> Iterator[tuple[str, byte
             yield name, stream.read()
 
 
-def _about(text: bytes) -> tuple[str, str, Seen]:
-    """Return key, recording and its state in the head of a file of rows; a failed one has no key, a table nothing."""
+def _about(text: bytes) -> tuple[str, str, Seen, tuple[str, ...]]:
+    """Return key, recording, its state, and codes of failures in the head of a file of rows; of others nothing."""
     with suppress(msgspec.MsgspecError):
         head = msgspec.json.decode(text.partition(b"\n")[0], type=PartHead)
-        # those of a block follow from its lines
-        tried_again = head.recording and _has_failures(head)
-        return "" if tried_again else head.key, head.recording, head.seen
-    return "", "", NOT_SEEN
-
-
-def _has_failures(head: PartHead) -> bool:
-    return any(name.endswith(".failures") and n for name, n in head.counts)
+        names = [name.partition(".failures.") for name, _ in head.counts] if head.recording else []
+        return head.key, head.recording, head.seen, tuple(code for _, _, code in names if code)
+    return "", "", NOT_SEEN, ()
 
 
 class KeptParts:
@@ -122,7 +119,7 @@ class KeptParts:
 
     def are_unchanged(self, *, rehash: bool = False) -> bool:
         """Tell whether all recordings are as they were when they were opened."""
-        seen = {(kept.recording, kept.seen) for kept in self.index.values() if kept.key and kept.recording}
+        seen = {(kept.recording, kept.seen) for kept in self.index.values() if kept.recording and not kept.codes}
         with ThreadPoolExecutor(_N_LOOKING) as threads:
             return all(threads.map(lambda of: is_unchanged(*of, rehash=rehash), seen))
 
@@ -147,17 +144,37 @@ def _kept_parts(directory: str, identity: str) -> KeptParts:
     return KeptParts(directory)
 
 
-def take_over(kept: KeptParts, writer: PartWriter, task: Task, *, rehash: bool = False) -> Part | None:
-    """Take the outcome of a recording over from another set, if the same requests meet the same recording again.
+def is_tried_again(known: KeptPart, codes: Collection[str]) -> bool:
+    """Tell whether a recording failed in a way that is tried again; without codes every one is."""
+    return bool(known.codes) and (not codes or not set(codes).isdisjoint(known.codes))
+
+
+def is_kept(known: KeptPart | None, task: Task, *, rehash: bool = False, codes: Collection[str] = ()) -> bool:
+    """Tell whether an update keeps the outcome of a recording: the same requests meet the same recording again.
+
+    Args:
+      known: the outcome, if there is one.
+      task: the recording, and the rows that ask for it.
+      rehash: compare the bytes of recordings whatever their times say.
+      codes: of failures to try again, where not all are.
+    """
+    if known is None or not known.recording or known.key != key_of_requests(tuple(task.requests())):
+        return False
+    if is_tried_again(known, codes):
+        return False
+    # one that could not be opened is left as it is
+    was_opened = bool(known.seen) or not known.codes
+    return not was_opened or is_unchanged(task.recording, known.seen, rehash=rehash)
+
+
+def take_over(kept: KeptParts, writer: PartWriter, task: Task) -> Part | None:
+    """Take the outcome of a recording over from another set, as the target of the writer has it.
 
     Its files are linked, not copied, where the disk can do that. Lines of manifests may have moved meanwhile.
     """
-    asked = tuple(task.requests())
-    name = writer.name(writer.kind.rows)
-    known = kept.index.get(name)
-    if known is None or known.key != key_of_requests(asked):
-        return None
-    if not is_unchanged(task.recording, known.seen, rehash=rehash):
+    name, kind = writer.name(writer.kind.rows), writer.kind
+    known, asked, target = kept.index.get(name), tuple(task.requests()), writer.target
+    if not is_kept(known, task, rehash=target.rehash, codes=target.codes):
         return None
     text = kept.find(name)
     if text is None:
@@ -165,20 +182,24 @@ def take_over(kept: KeptParts, writer: PartWriter, task: Task, *, rehash: bool =
     first, _, body = text.partition(b"\n")
     head = msgspec.json.decode(first, type=PartHead)
     places = _moved(head.places, asked)
-    if _has_failures(head) or head.key != known.key or places is None:
+    has_letters = known is not None and bool(known.codes)
+    # a dead letter names the place of its line
+    if places is None or (places and has_letters):
         return None
-    tables = {table: kept.find(writer.name(table)) for table in head.tables}
+    others = [*head.tables, *([kind.letters] if has_letters else [])]
+    beside = {other: kept.find(writer.name(other)) for other in others}
     lines = body.splitlines()
     rows = list(map(parse_object, lines))
     files = [(file.name, file.n_bytes) for row in rows for file in writer.kind.files_of(row)]
     files += [(file.name, file.n_bytes) for file in head.documents]
-    if None in tables.values() or not all(link(kept.directory, writer.target, *file) for file in files):
+    if None in beside.values() or not all(link(kept.directory, target, *file) for file in files):
         return None
     lines = [_in_place(line, row, places) for line, row in zip(lines, rows, strict=True)]
     now = tuple((request.source, request.offset) for request in asked)
     # a recording that has only been touched is known by its new times from now on
-    head = replace(head, places=now, seen=replace(head.seen, stamp=stamps_of(task.recording)))
-    return writer.write_again(head, lines, {table: (text or b"").splitlines() for table, text in tables.items()})
+    seen = replace(head.seen, stamp=stamps_of(task.recording)) if head.seen else NOT_SEEN
+    head = replace(head, places=now, seen=seen)
+    return writer.write_again(head, lines, {other: (text or b"").splitlines() for other, text in beside.items()})
 
 
 def _moved(places: Sequence[tuple[str, int]], requests: Sequence[Request]) -> _Places | None:

@@ -24,6 +24,8 @@ class OutputTarget:
       updates: take over from that set all that would come out the same.
       rehash: compare the bytes of recordings and inputs, also where sizes and times are those of that set.
 
+      codes: of failures that an update tries again, where not all are.
+
     Raises:
       ValueError: no directory is named, or the number of shards is negative.
     """
@@ -35,6 +37,7 @@ class OutputTarget:
     replaces: str | None = None
     updates: bool = False
     rehash: bool = False
+    codes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.directory:

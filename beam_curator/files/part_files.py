@@ -52,7 +52,7 @@ class PartHead:
     """The first line of a file of rows.
 
     Attributes:
-      key: tells the requests for the recording from all others; "" where it is not known what was seen.
+      key: tells the requests for the recording from all others.
       places: source and offset of the line of each request.
       recording: full name of the recording.
       seen: the recording as it was opened.
@@ -186,7 +186,7 @@ class PartWriter:
             documents=tuple(self._documents),
             tables={table: len(lines) for table, lines in self._tables.items() if rows},
         )
-        if self._seen:
+        if self._recording:
             head = replace(
                 head,
                 key=key_of_requests(self._requests),
@@ -198,9 +198,12 @@ class PartWriter:
         files.append(self._write(kind.rows, [line for _, line, _ in rows], head=encode(head) + b"\n"))
         return _part(head, files)
 
-    def write_again(self, head: PartHead, rows: Sequence[bytes], tables: Mapping[str, Sequence[bytes]]) -> Part:
-        """Put the lines of an earlier outcome in place; their files are in place already."""
-        files = [self._write(table, lines, sync=True) for table, lines in tables.items()]
+    def write_again(self, head: PartHead, rows: Sequence[bytes], others: Mapping[str, Sequence[bytes]]) -> Part:
+        """Put the lines of an earlier outcome in place, those of tables and dead letters by their kind.
+
+        The files that they name are in place already.
+        """
+        files = [self._write(other, lines, sync=True) for other, lines in others.items()]
         files.append(self._write(self._kind.rows, rows, head=encode(head) + b"\n"))
         return _part(head, files)
 

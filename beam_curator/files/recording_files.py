@@ -63,7 +63,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
         part = writer.kept()
         if part is not None or self._previous is None:
             return part
-        return take_over(self._previous, writer, task, rehash=self._target.rehash)
+        return take_over(self._previous, writer, task)
 
     def write(self, task: TaskT, events: Iterable[Event]) -> Generator[Count, None, Part]:
         """Write the events of a recording; if it fails as a whole, only its dead letters stay.
@@ -88,7 +88,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
             # with names of its own: a file that was taken back may be put again
             for event in self._job.failed(task, err):
                 yield from self._take(event, writer, {})
-        if writer.version and keeps(self._target):
+        if keeps(self._target):
             writer.ask(task.recording, task.requests(), _seen(task.recording, writer.version))
         # uploads end before the rows that vouch for them are written
         self._files.flush()
@@ -134,8 +134,8 @@ class RecordingFiles(Generic[AskedT, TaskT]):
 
 
 def _seen(recording: str, version: str) -> Seen:
-    """Return a recording as it was opened; nothing where it has changed since."""
-    seen = seen_now(recording)
+    """Return a recording as it was opened; nothing where it was not, or has changed since."""
+    seen = seen_now(recording) if version else NOT_SEEN
     return seen if version_of(recording) == version else NOT_SEEN
 
 

@@ -1,16 +1,16 @@
 """The plan of an update: which recordings a complete set would keep, told without running the job."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from beam_curator.failures import EntryError
 from beam_curator.files.asked_lines import rows_of_recordings
-from beam_curator.files.kept_parts import KeptPart
+from beam_curator.files.kept_parts import KeptPart, is_kept
 from beam_curator.files.listing import EXTENSIONS, with_forms
 from beam_curator.files.manifest_files import read_rows
-from beam_curator.files.opened_recordings import is_unchanged, open_recording
-from beam_curator.files.part_files import key_of_requests, part_file_name
+from beam_curator.files.opened_recordings import open_recording
+from beam_curator.files.part_files import part_file_name
 from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import InputFile, LineBlock, plan_blocks
 from beam_curator.sets.recording_jobs import RecordingJob, Task
@@ -57,7 +57,12 @@ def tasks_of_blocks(job: RecordingJob[Any, Any], blocks: Iterable[LineBlock]) ->
 
 
 def plan_update(
-    job: RecordingJob[Any, Any], tasks: Iterable[Task], index: Mapping[str, KeptPart], *, rehash: bool = False
+    job: RecordingJob[Any, Any],
+    tasks: Iterable[Task],
+    index: Mapping[str, KeptPart],
+    *,
+    rehash: bool = False,
+    codes: Collection[str] = (),
 ) -> Iterator[PlannedRecording]:
     """Tell for each task of a job whether a set would keep its outcome.
 
@@ -66,16 +71,11 @@ def plan_update(
       tasks: of its present inputs.
       index: of the set's hidden files, by name.
       rehash: compare the bytes of recordings whatever their times say.
+      codes: of failures to try again, where not all are.
     """
     for task in tasks:
         name = part_file_name(job.rows.rows, task.name)
-        known = index.get(name)
-        is_kept = (
-            known is not None
-            and known.key == key_of_requests(tuple(task.requests()))
-            and is_unchanged(task.recording, known.seen, rehash=rehash)
-        )
-        yield PlannedRecording(name, task.recording, is_kept)
+        yield PlannedRecording(name, task.recording, is_kept(index.get(name), task, rehash=rehash, codes=codes))
 
 
 def seconds_of(recordings: Iterable[str]) -> float | None:

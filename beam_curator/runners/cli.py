@@ -111,8 +111,16 @@ def _add_explain_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_retry_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="SET", help="output set")
+    _add_codes_argument(parser)
     parser.add_argument(
         "flags", nargs=argparse.REMAINDER, metavar="FLAG", help="flags of its command, such as --timeout 600 or --plan"
+    )
+
+
+def _add_codes_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the flag for codes of failures."""
+    parser.add_argument(
+        "--code", dest="codes", metavar="CODE,…", help="try again only what failed with these codes (default: all)"
     )
 
 
@@ -120,7 +128,12 @@ def _run_retry(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     from beam_curator.runners.retry_command import run_retry_command
 
     del beam_arguments
-    return run_retry_command(arguments.directory, arguments.flags)
+    # flags behind the set are the rest of the line, ours among them
+    ours = argparse.ArgumentParser(prog="beam-curator retry", allow_abbrev=False)
+    _add_codes_argument(ours)
+    given, flags = ours.parse_known_args(arguments.flags)
+    codes = arguments.codes if given.codes is None else given.codes
+    return run_retry_command(arguments.directory, flags, codes or "")
 
 
 def _add_verify_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,8 +17,13 @@ MOST_READ = 10_000
 MOST_SHOWN = 5
 
 
-class _Failure(msgspec.Struct):
+class Letter(msgspec.Struct):
+    """A dead letter, as far as people are told of it."""
+
     code: str
+    source: str
+    offset: int
+    message: str
     cure: str
 
 
@@ -29,12 +34,13 @@ def cures_of(output: str, names: Iterable[str]) -> list[str]:
       output: the set.
       names: of its files.
     """
-    letters = islice(_letters(output, names), MOST_READ)
+    letters = islice(letters_in(output, names), MOST_READ)
     return lines_of(Counter((letter.code, letter.cure) for letter in letters))
 
 
-def _letters(output: str, names: Iterable[str]) -> Iterator[_Failure]:
-    decoder = msgspec.json.Decoder(_Failure)
+def letters_in(output: str, names: Iterable[str]) -> Iterator[Letter]:
+    """Yield the dead letters of a set, given the names of its files."""
+    decoder = msgspec.json.Decoder(Letter)
     for name in sorted(name for name in names if name.startswith("failures-")):
         with storage.open_raw(storage.join(output, name)) as stream:
             yield from map(decoder.decode, stream)

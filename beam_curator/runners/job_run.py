@@ -130,6 +130,7 @@ def _target(job: Job, prepared: Prepared) -> OutputTarget:
         replaces=replaces,
         updates=prepared.updates,
         rehash=job.run.rehash,
+        codes=job.codes,
     )
 
 

@@ -5,26 +5,33 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from beam_curator.failures import FAILURE_DOCS
 from beam_curator.files import storage
 from beam_curator.files.found_sets import look_at, made_beside
 from beam_curator.runners import cli
+from beam_curator.runners.cures import letters_in
 from beam_curator.runners.exit_codes import DONE
 from beam_curator.runners.job_command import run_job_command
 from beam_curator.runners.jobs import kind_of_job
-from beam_curator.runners.options import UsageError
+from beam_curator.runners.options import UsageError, nearest
+from beam_curator.runners.stages import number_of
 from beam_curator.sets.output_set import SUMMARY_NAME
 from beam_curator.sets.set_kinds import SET_KINDS
 
+_SHOWN = 20
 
-def run_retry_command(directory: str, more: Sequence[str]) -> int:
+
+def run_retry_command(directory: str, more: Sequence[str], given_codes: str = "") -> int:
     """Update a set by the command that its summary holds; return the exit code.
 
     Args:
       directory: the set.
       more: further flags of that command, such as another timeout.
+      given_codes: of the failures to try again, separated by commas; all are without any.
 
     Raises:
       UsageError: there is no complete set, its command is not known, or its inputs are not where they were.
@@ -36,18 +43,73 @@ def run_retry_command(directory: str, more: Sequence[str]) -> int:
     if not found.manifest.n_failures:
         print(f"{directory}: nothing has failed.")
         return DONE
+    codes = codes_of(given_codes)
+    failed = codes_in(found.manifest.counts)
+    if codes and failed.keys().isdisjoint(codes):
+        listed = ", ".join(f"{n:,} {code}" for code, n in failed.items())
+        print(f"{directory}: nothing has failed with {' or '.join(codes)}, but {listed}.")
+        return DONE
     recorded = _recorded(directory)
     command = found.manifest.command
     parser = cli.parser_of(command)
     ours, beams = cli.split_arguments(parser, more)
     arguments = parser.parse_intermixed_args([*recorded["inputs"], "--output", directory, *ours])
     _take_recorded(arguments, recorded["options"])
+    arguments.codes = codes
+    if getattr(arguments, "run.plan", False):
+        print("\n".join(planned_letters(directory, [file.name for file in found.manifest.files], codes)))
     code = run_job_command(kind_of_job(command), arguments, [*recorded["beam"], *beams])
     later = made_beside(directory) if not vars(arguments).get("run.plan") else []
     if later:
         names = ", ".join(map(os.path.relpath, later))
         print(f"Made from what this set held before: {names}; --update of their commands brings them up to date.")
     return code
+
+
+def codes_of(given: str) -> tuple[str, ...]:
+    """Return the codes in a list of them.
+
+    Raises:
+      UsageError: one is none, with the nearest.
+
+    Example:
+      >>> codes_of("timeout, not_found")
+      ('timeout', 'not_found')
+    """
+    codes = tuple(dict.fromkeys(code.strip() for code in given.split(",") if code.strip()))
+    for code in codes:
+        if code not in FAILURE_DOCS:
+            known = nearest(code, FAILURE_DOCS) or ": expected one that dead letters have"
+            raise UsageError(f"unknown code {code!r} of --code{known}")
+    return codes
+
+
+def codes_in(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return how often things failed with each code.
+
+    Example:
+      >>> codes_in({"cut.failures": 3, "cut.failures.timeout": 1, "cut.failures.not_found": 2, "cut.clips": 7})
+      {'not_found': 2, 'timeout': 1}
+    """
+    found: Counter[str] = Counter()
+    for name, n in counts.items():
+        _, is_one, code = name.partition(".failures.")
+        found.update({code: n} if is_one else {})
+    return dict(sorted(found.items()))
+
+
+def planned_letters(directory: str, names: Iterable[str], codes: Sequence[str]) -> list[str]:
+    """Say which dead letters of a set would be tried again, one a line; the first of many.
+
+    Args:
+      directory: the set.
+      names: of its files.
+      codes: of the failures to try again; all are without any.
+    """
+    letters = (letter for letter in letters_in(directory, names) if not codes or letter.code in codes)
+    lines = [f"  {letter.source}:{letter.offset}: {letter.code}: {letter.message}" for letter in letters]
+    more = [f"  and {len(lines) - _SHOWN:,} more"] if len(lines) > _SHOWN else []
+    return [f"Would try again {number_of(len(lines), 'failures')}:", *lines[:_SHOWN], *more]
 
 
 def _recorded(directory: str) -> dict[str, Any]:

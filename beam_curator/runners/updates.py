@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from beam_curator.collector import collector_paused
 from beam_curator.files import storage
-from beam_curator.files.kept_parts import kept_parts
+from beam_curator.files.kept_parts import is_tried_again, kept_parts
 from beam_curator.files.listing import list_either
 from beam_curator.files.update_plan import blocks_of, plan_update, seconds_of, tasks_of_blocks
 from beam_curator.runners.jobs.base import Job
@@ -30,11 +30,14 @@ def check_update(job: Job) -> None:
 
 
 def kept_keys(job: Job) -> dict[str, str]:
-    """Return the recordings that the set of a job keeps: names, and texts that tell changes; "" for one that failed."""
+    """Return the recordings that the set of a job keeps: names, and texts that tell changes.
+
+    Those of recordings that are tried again, because of their failures, are empty.
+    """
     index = kept_parts(job.output).index
     rows = f".{job.kind.rows}-"
     return {
-        name: part.key and f"{part.key} {part.seen.content or part.seen.stamp}"
+        name: "" if is_tried_again(part, job.codes) else f"{part.key} {part.seen.content or part.seen.stamp}"
         for name, part in index.items()
         if name.startswith(rows)
     }
@@ -54,7 +57,8 @@ def planned_update(job: Job, files: Sequence[InputFile]) -> str | None:
     tasks = tasks_of_blocks(work, blocks_of(work, files, job.options["input"], takes_recordings=takes_recordings))
     before, after, to_do = kept_keys(job), dict[str, str](), list[str]()
     with collector_paused():
-        for planned in plan_update(work, tasks, kept_parts(job.output).index, rehash=job.run.rehash):
+        index = kept_parts(job.output).index
+        for planned in plan_update(work, tasks, index, rehash=job.run.rehash, codes=job.codes):
             after[planned.name] = before[planned.name] if planned.is_kept else "another"
             if not planned.is_kept:
                 to_do.append(planned.recording)

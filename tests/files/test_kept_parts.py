@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class Asking:
 
 def taken(kept: KeptParts, target: OutputTarget, asked: list[Request] = ASKED, *, rehash: bool = False) -> Part | None:
     recording = str(Path(kept.directory).parent / "in.wav")
-    return take_over(kept, writer_of(target), Asking(recording, asked), rehash=rehash)
+    return take_over(kept, writer_of(replace(target, rehash=rehash)), Asking(recording, asked))
 
 
 def test_rows_and_files_are_taken_over(tmp_path: Path, next_target: OutputTarget) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from beam_curator.runners.options import UsageError
 from tests.manifests import failures_in, run, write_lines, write_speech
@@ -65,6 +66,74 @@ def test_sets_that_were_made_from_it_are_named(corpus: Corpus, capsys: pytest.Ca
     capsys.readouterr()
     assert run("retry", "out") == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("Made from what this set held before: again; ")
+
+
+class TestOnlySomeCodes:
+    @pytest.fixture
+    def out(self, corpus: Corpus) -> Path:
+        """Return a set in which one recording is no audio, one is not there, and one ends before a piece of it."""
+        corpus.change("d", 4)
+        corpus.change("e", 5)
+        corpus.write_pieces()
+        corpus.folder.joinpath("in/e.wav").unlink()
+        short = soundfile.read(corpus.folder / "in/d.wav", dtype="int16")[0][: 16000 * 3]
+        soundfile.write(corpus.folder / "in/d.wav", short, 16000)
+        assert extract() == 3
+        assert {letter["code"] for letter in failures_in(corpus.folder / "out")} == {
+            "not_audio",
+            "not_found",
+            "out_of_range",
+        }
+        return corpus.folder / "out"
+
+    def test_others_stay_as_they_are(self, corpus: Corpus, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        before = files_of(out)
+        letters = failures_in(out)
+        for name in ("b", "e"):  # one of them would fail no more, and is not looked at
+            corpus.change(name, 3)
+        capsys.readouterr()
+        assert run("retry", out, "--code", "not_found", "--tolerate", "9") == 0
+        assert capsys.readouterr().out.splitlines()[0] == "4 kept, 0 new, 0 changed, 1 tried again, 0 gone"
+        assert failures_in(out) == [letter for letter in letters if letter["code"] != "not_found"]
+        clips = {name: data for name, data in before.items() if name.endswith(".flac")}
+        assert {name: data for name, data in files_of(out).items() if name in clips} == clips
+        assert len(list(out.glob("e_*.flac"))) == 3
+        assert run("verify", out) == 0
+
+        # what was left alone is tried again without a code
+        assert run("retry", out, "--tolerate", "9") == 0
+        assert {letter["code"] for letter in failures_in(out)} == {"out_of_range"}
+        extract("fresh")
+        assert files_of(out) == files_of(corpus.folder / "fresh")
+
+    def test_a_recording_that_failed_in_part_and_has_changed_is_done_again(self, corpus: Corpus, out: Path) -> None:
+        corpus.change("d", 9)
+        run("retry", out, "--code", "not_found", "--tolerate", "9")
+        assert {letter["code"] for letter in failures_in(out)} == {"not_audio", "not_found"}
+
+    def test_the_plan_names_them(self, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        capsys.readouterr()
+        assert run("retry", "--code", "not_found,not_audio", out, "--plan") == 0
+        lines = capsys.readouterr().out.splitlines()
+        # three pieces of each
+        assert lines[0] == "Would try again 6 failures:"
+        assert sorted({line.split(": ")[1] for line in lines[1:7]}) == ["not_audio", "not_found"]
+        assert lines[1].startswith("  pieces.jsonl:")
+        assert lines[7].startswith("3 kept, 0 new, 0 changed, 2 tried again, 0 gone; to open: 2 recordings")
+
+    def test_codes_that_nothing_failed_with(self, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        before = files_of(out)
+        capsys.readouterr()
+        assert run("retry", out, "--code", "timeout,too_long") == 0
+        n_pieces = sum(letter["code"] == "out_of_range" for letter in failures_in(out))
+        listed = f"3 not_audio, 3 not_found, {n_pieces} out_of_range"
+        said = f"{out}: nothing has failed with timeout or too_long, but {listed}.\n"
+        assert capsys.readouterr().out == said
+        assert files_of(out) == before
+
+    def test_codes_that_are_none(self, out: Path) -> None:
+        with pytest.raises(UsageError, match="unknown code 'timeuot' of --code: did you mean timeout"):
+            run("retry", out, "--code", "not_found,timeuot")
 
 
 class TestRefused:

@@ -35,6 +35,7 @@ class Job(ABC):
       options: by section.
       origins: where an option that is not at its default was set, by `section.key`.
       engine: where it runs, with the options of that engine.
+      codes: of failures that an update tries again, where not all are.
       kind: what its sets hold.
       label: of the composite in the pipeline.
       shares_cores: one process of it keeps one core busy, so that several are faster.
@@ -49,6 +50,7 @@ class Job(ABC):
     options: dict[str, Any]
     origins: dict[str, str]
     engine: Engine
+    codes: tuple[str, ...] = ()
 
     @property
     def run(self) -> RunOptions:
@@ -171,6 +173,7 @@ class Job(ABC):
             options=options,
             origins=origins(defaults.sections, given),
             engine=resolve_engine(options["run"], beam_arguments, cls.kind.command),
+            codes=getattr(arguments, "codes", ()),
         )
 
 

@@ -104,9 +104,8 @@ class _MergeFn(beam.DoFn):
 
     def _keep(self, kind: str, number: int, n: int, parts: Sequence[Shard]) -> None:
         """Keep the parts for a run that updates the set."""
-        if not _are_letters(kind):
-            texts = read_parts(self._target.directory, [part.record.name for part in parts])
-            write_archive(self._target, shard_file_name(kind, number, n, ""), texts)
+        texts = read_parts(self._target.directory, [part.record.name for part in parts])
+        write_archive(self._target, shard_file_name(kind, number, n, ""), texts)
 
     def _merged(self, kind: str, number: int, n: int, parts: Sequence[Shard]) -> FileRecord:
         directory = self._target.directory
