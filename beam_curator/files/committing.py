@@ -30,10 +30,12 @@ def commit(
     Raises:
       UnbalancedBooksError: rows are missing or too many.
       ForeignRunError: another run has taken over the directory.
+      ChangedInputError: a manifest changed while it was read.
     """
     once = {record.name: record for record in files}
-    kind.check_books(counts, once.values())
     target.check()
+    target.check_inputs([record.name for record in inputs if not record.beside])
+    kind.check_books(counts, once.values())
     storage.make_directory(target.directory)
     sweep(target.directory, kind, once)
     manifest = render_manifest(command=kind.command, config=config, inputs=inputs, counts=counts, files=once.values())

@@ -68,11 +68,14 @@ def take_block(kept: KeptParts, target: OutputTarget, block: LineBlock, keys: Bl
     Its files are linked under their new names. Those of a set that is merged are cut out of its shards again.
     """
     for key in keys:
-        text = kept.find(_name_of(key))
+        text = kept.find(name_of_block(key))
         if text is None:
             continue
-        head = msgspec.json.decode(text, type=PartHead)
-        placed = zip(head.documents, head.places, strict=True)
+        try:
+            head = msgspec.json.decode(text, type=PartHead)
+            placed = list(zip(head.documents, head.places, strict=True))
+        except (msgspec.MsgspecError, ValueError):  # somebody edited it
+            continue
         files = [_taken(kept.directory, place, record, target, block) for record, place in placed]
         whole = tuple(record for record in files if record is not None)
         if len(whole) == len(files):
@@ -167,8 +170,9 @@ def _heads(
                 key=key,
                 places=tuple(places),
             )
-            yield _name_of(key), encode(head)
+            yield name_of_block(key), encode(head)
 
 
-def _name_of(key: str) -> str:
+def name_of_block(key: str) -> str:
+    """Return the name under which an archive holds the block of a key."""
     return part_name(f"{WINDOWS.rows}-{key}")

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +18,7 @@ import zstandard
 
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.entries.own_keys import ORIGIN_KEY
+from beam_curator.failures import EntryError
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.known_files import NOT_SEEN, Seen, keeps
@@ -24,8 +26,9 @@ from beam_curator.files.opened_recordings import is_unchanged, stamps_of
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartHead, PartWriter, key_of_requests
 from beam_curator.sets.output_set import KEPT_FOLDER, MANIFEST_NAME
-from beam_curator.sets.recording_jobs import Request, Task
+from beam_curator.sets.recording_jobs import Request, RowKind, Task
 
+PACKAGE = "beam-curator"
 _LENGTH_BYTES = 8
 _COPY_BYTES = 1 << 20
 _N_LOOKING = 16
@@ -74,7 +77,7 @@ def write_archive(target: OutputTarget, name: str, parts: Iterable[tuple[str, by
             file.write_pieces([frame])
             index[part] = position, len(frame), *_about(text)
             position += len(frame)
-        frame = packer.compress(encode(index))
+        frame = packer.compress(encode({"made_by": version(PACKAGE), "parts": index}))
         file.write_pieces([frame, len(frame).to_bytes(_LENGTH_BYTES, "big")])
 
 
@@ -95,17 +98,26 @@ def _about(text: bytes) -> tuple[str, str, Seen, tuple[str, ...]]:
 
 
 class KeptParts:
-    """The hidden files that a set keeps, by name."""
+    """The hidden files that a set keeps, by name.
+
+    Attributes:
+      directory: of the set.
+      index: the files.
+      made_by: versions of this package that made them.
+    """
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
         folder = storage.join(directory, KEPT_FOLDER)
         self.index: dict[str, KeptPart] = {}
+        self.made_by: set[str] = set()
         for name in storage.list_directory(folder):
             path = storage.join(folder, name)
             # one that is damaged keeps nothing
             with suppress(OSError, ValueError, zstandard.ZstdError, msgspec.MsgspecError):
-                self.index |= {part: KeptPart(path, *where) for part, where in _index_of(path).items()}
+                found = _index_of(path)
+                self.index |= {part: KeptPart(path, *where) for part, where in found.parts.items()}
+                self.made_by.add(found.made_by)
 
     def find(self, name: str) -> bytes | None:
         """Return a hidden file; None where there is none, or it is damaged."""
@@ -119,18 +131,23 @@ class KeptParts:
 
     def are_unchanged(self, *, rehash: bool = False) -> bool:
         """Tell whether all recordings are as they were when they were opened."""
-        seen = {(kept.recording, kept.seen) for kept in self.index.values() if kept.recording and not kept.codes}
+        seen = {(kept.recording, kept.seen) for kept in self.index.values() if kept.seen and not kept.codes}
         with ThreadPoolExecutor(_N_LOOKING) as threads:
             return all(threads.map(lambda of: is_unchanged(*of, rehash=rehash), seen))
 
 
-def _index_of(path: str) -> dict[str, _Where]:
+class _Index(msgspec.Struct):
+    made_by: str
+    parts: dict[str, _Where]
+
+
+def _index_of(path: str) -> _Index:
     with storage.open_raw(path) as stream:
         end = stream.seek(-_LENGTH_BYTES, os.SEEK_END)
         n_bytes = int.from_bytes(stream.read(_LENGTH_BYTES), "big")
         stream.seek(end - n_bytes)
         text = zstandard.ZstdDecompressor().decompress(stream.read(n_bytes))
-    return msgspec.json.decode(text, type=dict[str, _Where])
+    return msgspec.json.decode(text, type=_Index)
 
 
 def kept_parts(directory: str) -> KeptParts:
@@ -174,32 +191,50 @@ def take_over(kept: KeptParts, writer: PartWriter, task: Task) -> Part | None:
     """
     name, kind = writer.name(writer.kind.rows), writer.kind
     known, asked, target = kept.index.get(name), tuple(task.requests()), writer.target
+    if known is None:
+        return None
+    # a recording that has only been touched is known by its new times from now on; if it changes now, by none
+    stamp = stamps_of(task.recording)
     if not is_kept(known, task, rehash=target.rehash, codes=target.codes):
         return None
-    text = kept.find(name)
-    if text is None:
+    outcome = _outcome(kept.find(name), kind)
+    if outcome is None:
         return None
-    first, _, body = text.partition(b"\n")
-    head = msgspec.json.decode(first, type=PartHead)
+    head, lines, rows, files = outcome
     places = _moved(head.places, asked)
-    has_letters = known is not None and bool(known.codes)
+    has_letters = bool(known.codes)
     # a dead letter names the place of its line
     if places is None or (places and has_letters):
         return None
     others = [*head.tables, *([kind.letters] if has_letters else [])]
     beside = {other: kept.find(writer.name(other)) for other in others}
-    lines = body.splitlines()
-    rows = list(map(parse_object, lines))
-    files = [(file.name, file.n_bytes) for row in rows for file in writer.kind.files_of(row)]
-    files += [(file.name, file.n_bytes) for file in head.documents]
     if None in beside.values() or not all(link(kept.directory, target, *file) for file in files):
         return None
     lines = [_in_place(line, row, places) for line, row in zip(lines, rows, strict=True)]
     now = tuple((request.source, request.offset) for request in asked)
-    # a recording that has only been touched is known by its new times from now on
-    seen = replace(head.seen, stamp=stamps_of(task.recording)) if head.seen else NOT_SEEN
-    head = replace(head, places=now, seen=seen)
+    head = replace(head, places=now, seen=replace(head.seen, stamp=stamp) if head.seen else NOT_SEEN)
     return writer.write_again(head, lines, {other: (text or b"").splitlines() for other, text in beside.items()})
+
+
+class _Outcome(NamedTuple):
+    head: PartHead
+    lines: list[bytes]
+    rows: list[dict[str, Any]]
+    files: list[tuple[str, int]]
+
+
+def _outcome(text: bytes | None, kind: RowKind) -> _Outcome | None:
+    """Return the contents of a hidden file of rows, with names and sizes of their files; None if it was edited."""
+    first, _, body = (text or b"").partition(b"\n")
+    lines = body.splitlines()
+    try:
+        head = msgspec.json.decode(first, type=PartHead)
+        rows = list(map(parse_object, lines))
+        files = [(file.name, file.n_bytes) for row in rows for file in kind.files_of(row)]
+    except (msgspec.MsgspecError, EntryError, KeyError, TypeError, ValueError):
+        return None
+    files += [(file.name, file.n_bytes) for file in head.documents]
+    return _Outcome(head, lines, rows, files) if head.n_rows == len(rows) else None
 
 
 def _moved(places: Sequence[tuple[str, int]], requests: Sequence[Request]) -> _Places | None:

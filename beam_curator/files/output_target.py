@@ -2,13 +2,21 @@
 
 import fnmatch
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import ForeignRunError
+from beam_curator.files.listing import MANIFEST_EXTENSIONS
 from beam_curator.sets.output_set import RUN_NAME, RunRecord
 from beam_curator.sets.set_kinds import SetKind
+
+_N_LOOKING = 16
+
+
+class ChangedInputError(RuntimeError):
+    """A manifest changed while a job read it: rows of two versions may have met."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +64,37 @@ class OutputTarget:
         Raises:
           ForeignRunError: `_RUN.json` names another run, or is gone.
         """
-        if self.token is None:
-            return
-        text = storage.read_bytes(storage.join(self.directory, RUN_NAME))
-        record = RunRecord.from_json(text) if text is not None else None
-        if record is None or record.token != self.token:
+        if self.token is not None and self._run() is None:
             raise ForeignRunError(f"{self.directory} now belongs to another run: this one stops writing")
+
+    def check_inputs(self, names: Iterable[str]) -> None:
+        """Refuse to commit rows of manifests that are no longer those which the run set out to read.
+
+        Recordings are compared where they are opened.
+
+        Args:
+          names: of the inputs as they were read.
+
+        Raises:
+          ChangedInputError: one came, changed or went, as those of a set do that is replaced.
+        """
+        run = self._run()
+        if run is None:
+            return
+        before = {name.rpartition("#")[0]: seen for name, seen in run.inputs.items()}
+        manifests = sorted(name for name in {*names, *before} if name.lower().endswith(MANIFEST_EXTENSIONS))
+        with ThreadPoolExecutor(_N_LOOKING) as threads:
+            now = dict(zip(manifests, threads.map(storage.identity_of, manifests), strict=True))
+        changed = [name for name in manifests if before.get(name) != now[name]]
+        if changed:
+            again = "the same command again" if self.replaces else "the same command again, with --overwrite"
+            raise ChangedInputError(f"{changed[0]} changed while it was read, so nothing was committed: run {again}")
+
+    def _run(self) -> RunRecord | None:
+        """Return the mark of the run; None where the directory is not, or no longer, its own."""
+        text = storage.read_bytes(storage.join(self.directory, RUN_NAME)) if self.token is not None else None
+        record = RunRecord.from_json(text) if text is not None else None
+        return record if record is not None and record.token == self.token else None
 
 
 def target_of(target: OutputTarget | str | os.PathLike[str], shards: int = 0) -> OutputTarget:

@@ -1,4 +1,4 @@
-"""The plan of an update: which recordings a complete set would keep, told without running the job."""
+"""The plan of an update: which recordings or blocks a complete set would keep, told without running the job."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from beam_curator.failures import EntryError
 from beam_curator.files.asked_lines import rows_of_recordings
+from beam_curator.files.kept_blocks import keys_of_block, name_of_block
 from beam_curator.files.kept_parts import KeptPart, is_kept
 from beam_curator.files.listing import EXTENSIONS, with_forms
 from beam_curator.files.manifest_files import read_rows
@@ -34,11 +35,29 @@ def blocks_of(
     if takes_recordings and files and not files[0].name.lower().endswith(EXTENSIONS):
         yield from rows_of_recordings(files, job.key_of_recordings)
         return
-    rttm = RttmReading(audio_root=job.audio_root)
+    yield from _read(files, reading, RttmReading(audio_root=job.audio_root))
+
+
+def _read(files: Sequence[InputFile], reading: InputOptions, rttm: RttmReading) -> Iterator[LineBlock]:
     for ref in plan_blocks(with_forms(files)):
         for item in read_rows(ref, reading.max_line_bytes, rttm):
             if isinstance(item, LineBlock):
                 yield item
+
+
+def plan_blocks_of_windows(
+    files: Sequence[InputFile], reading: InputOptions, index: Mapping[str, KeptPart]
+) -> Iterator[str]:
+    """Yield for each block of manifests the name under which a set of windows keeps it, or would.
+
+    Args:
+      files: the manifests.
+      reading: how they are read.
+      index: of the set's hidden files, by name.
+    """
+    for block in _read(files, reading, RttmReading.for_windows(reading)):
+        names = [name_of_block(key) for key in keys_of_block(block)]
+        yield next(filter(index.__contains__, names), names[0])
 
 
 def tasks_of_blocks(job: RecordingJob[Any, Any], blocks: Iterable[LineBlock]) -> Iterator[Task]:

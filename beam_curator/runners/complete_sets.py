@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from beam_curator.files import storage
-from beam_curator.files.kept_parts import kept_parts
+from beam_curator.files.kept_parts import PACKAGE, kept_parts
 from beam_curator.files.known_files import hash_input, known_inputs
 from beam_curator.runners.job_options import RunOptions
 from beam_curator.runners.options import UsageError
@@ -13,6 +14,7 @@ from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import (
     MANIFEST_NAME,
     Config,
+    FileRecord,
     InputRecord,
     Manifest,
     NotAnOutputSetError,
@@ -50,12 +52,39 @@ def is_complete(directory: str, kind: SetKind, config: Config, files: Sequence[I
         _refuse(directory, _other_job(manifest, kind, config, inputs), "an update keeps the options: ")
     elif found:
         _refuse(directory, found, "--update keeps what is unchanged; " if _are_inputs(manifest, kind, config) else "")
-    for record in manifest.files:
-        if storage.size_of(storage.join(directory, record.name)) != record.n_bytes:
-            raise UsageError(f"{directory} is complete, but {record.name} was changed or removed: add --overwrite")
-    if not run.update:
+    damaged = [file.name for file in manifest.files if _is_damaged(directory, file)]
+    if damaged and not run.update:
+        raise UsageError(
+            f"{directory} is complete, but {damaged[0]} was changed or removed: --update makes it again from what is "
+            "unchanged, --overwrite from nothing"
+        )
+    has_changed = bool(found or damaged or manifest.n_failures)
+    return not run.update or _is_up_to_date(directory, has_changed=has_changed, rehash=run.rehash)
+
+
+def _is_up_to_date(directory: str, *, has_changed: bool, rehash: bool) -> bool:
+    """Tell whether an update has nothing to do, neither for inputs or files that have changed nor for recordings.
+
+    Raises:
+      UsageError: it has, but the set was made by another version.
+    """
+    kept = kept_parts(directory)
+    if not has_changed and kept.are_unchanged(rehash=rehash):
         return True
-    return not (found or manifest.n_failures) and kept_parts(directory).are_unchanged(rehash=run.rehash)
+    _refuse_versions(directory, kept.made_by - {version(PACKAGE)})
+    return False
+
+
+def _is_damaged(directory: str, file: FileRecord) -> bool:
+    return storage.size_of(storage.join(directory, file.name)) != file.n_bytes
+
+
+def _refuse_versions(directory: str, others: set[str]) -> None:
+    if others:
+        raise UsageError(
+            f"{directory} was made by version {min(others)}, and this is {version(PACKAGE)}: an update would mix rows "
+            "of both: add --overwrite to make all of them again"
+        )
 
 
 def _refuse(directory: str, found: Sequence[str], why: str) -> None:

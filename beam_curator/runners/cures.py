@@ -39,11 +39,19 @@ def cures_of(output: str, names: Iterable[str]) -> list[str]:
 
 
 def letters_in(output: str, names: Iterable[str]) -> Iterator[Letter]:
-    """Yield the dead letters of a set, given the names of its files."""
+    """Yield the dead letters of a set, given the names of its files.
+
+    Raises:
+      ValueError: a file of them cannot be read.
+    """
     decoder = msgspec.json.Decoder(Letter)
     for name in sorted(name for name in names if name.startswith("failures-")):
-        with storage.open_raw(storage.join(output, name)) as stream:
-            yield from map(decoder.decode, stream)
+        path = storage.join(output, name)
+        try:
+            with storage.open_raw(path) as stream:
+                yield from map(decoder.decode, stream)
+        except (msgspec.MsgspecError, FileNotFoundError) as err:
+            raise ValueError(f"{path} cannot be read ({err}): it was changed") from err
 
 
 def lines_of(cures: Counter[tuple[str, str]]) -> list[str]:

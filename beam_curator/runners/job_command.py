@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from beam_curator.files import storage
@@ -105,10 +106,10 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
     decisive = _decisive(job, files)
     config = job.config()
     settled = settle(job.output)
-    is_done = settled is not None and settled.same_job(run_of(job.kind, config, decisive))
     update = job.run.update
+    is_done = settled is not None and settled.same_job(replace(run_of(job.kind, config, decisive), updates=update))
     if is_done or (not job.run.overwrite and is_complete(job.output, job.kind, config, decisive, job.run)):
-        return _already_complete(job)
+        return _already_complete(job, settled.replaces if settled is not None else "")
     before = kept_keys(job) if update else {}
     found = _found(job)
     from beam_curator.runners.engines.guard import ServerFailedError
@@ -129,7 +130,7 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
     if before and finished is not None:
         said = said_of_blocks if job.kind is WINDOWS else said_of_update
         print(said(before, kept_keys(job)))
-    return report(job, finished)
+    return report(job, finished, prepared.replaces)
 
 
 def _failed(job: Job, prepared: Prepared, err: Exception) -> int:
@@ -140,7 +141,7 @@ def _failed(job: Job, prepared: Prepared, err: Exception) -> int:
         # tasks that it had started again may have left files
         manifest = Manifest.from_json(storage.read_bytes(storage.join(job.output, MANIFEST_NAME)) or b"")
         sweep(job.output, job.kind, {record.name for record in manifest.files})
-        return _already_complete(job)
+        return _already_complete(job, prepared.replaces)
     print(f"beam-curator: the job failed: {err}", file=sys.stderr)
     print(
         "beam-curator: nothing was committed; the same command goes on where this one stopped "
@@ -159,7 +160,7 @@ def _is_committed(job: Job, prepared: Prepared) -> bool:
     return settled is not None and settled.token == prepared.token
 
 
-def _already_complete(job: Job) -> int:
+def _already_complete(job: Job, replaces: str) -> int:
     """Say that a set is complete, finish the cleanup of a run that was killed after its commit; return the exit code.
 
     The set's failures decide it, as they did when the set was made.
@@ -169,7 +170,7 @@ def _already_complete(job: Job) -> int:
     counts = Counter(manifest.counts)
     stages = job.stages(counts, len(manifest.files), {})
     if storage.size_of(storage.join(output, SUMMARY_NAME)) is None:
-        finish(output, summary_json(stages, counts, {}, job.recorded(), job.hint(counts)))
+        finish(output, summary_json(stages, counts, {}, job.recorded(), job.hint(counts), replaces))
     elif storage.size_of(storage.join(output, RUN_NAME)) is not None:
         storage.delete(output, [RUN_NAME])
     if not storage.is_remote(output):
@@ -178,14 +179,14 @@ def _already_complete(job: Job) -> int:
     return _judged(job, stages)
 
 
-def report(job: Job, finished: Finished | None) -> int:
+def report(job: Job, finished: Finished | None, replaces: str = "") -> int:
     """Write the summary, print the table and tell the exit code; None stands for a job that goes on elsewhere."""
     if finished is None:
         print(f"The job runs on; {job.output} is complete when it holds {MANIFEST_NAME}.")
         return exit_codes.DONE
     stages = job.stages(finished.counts, len(finished.files), times_of(finished.metrics))
     hint = job.hint(finished.counts)
-    finish(job.output, summary_json(stages, finished.counts, finished.timing, job.recorded(), hint))
+    finish(job.output, summary_json(stages, finished.counts, finished.timing, job.recorded(), hint, replaces))
     print(render_table(stages))
     names = [file.name for file in finished.files]
     following = job.next_step(names)

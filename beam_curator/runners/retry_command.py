@@ -105,8 +105,14 @@ def planned_letters(directory: str, names: Iterable[str], codes: Sequence[str]) 
       directory: the set.
       names: of its files.
       codes: of the failures to try again; all are without any.
+
+    Raises:
+      UsageError: they cannot be read.
     """
-    letters = (letter for letter in letters_in(directory, names) if not codes or letter.code in codes)
+    try:
+        letters = [letter for letter in letters_in(directory, names) if not codes or letter.code in codes]
+    except ValueError as err:
+        raise UsageError(f"{err}; retry makes it again") from err
     lines = [f"  {letter.source}:{letter.offset}: {letter.code}: {letter.message}" for letter in letters]
     more = [f"  and {len(lines) - _SHOWN:,} more"] if len(lines) > _SHOWN else []
     return [f"Would try again {number_of(len(lines), 'failures')}:", *lines[:_SHOWN], *more]

@@ -52,6 +52,7 @@ class Prepared:
       token: of this run.
       earlier: token of an unfinished run of which this one takes the place, if there was one.
       updates: whether it takes over what it can of the complete set.
+      replaces: sha256 of the manifest of that set; "" for none.
     """
 
     state: Literal["resume", "fresh"]
@@ -59,6 +60,7 @@ class Prepared:
     token: str = ""
     earlier: str | None = None
     updates: bool = False
+    replaces: str = ""
 
 
 @contextmanager
@@ -93,9 +95,10 @@ def locked(directory: str) -> Iterator[None]:
             raise UsageError(
                 f"another job (process {holder}) is writing into {directory}: wait for it, or choose another --output"
             )
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        with atomic_files.errors_with_path(path):
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
         try:
             yield
         finally:
@@ -213,15 +216,16 @@ def _prepare_next(directory: str, record: RunRecord) -> Prepared:
     """Mark the hidden folder beside a complete set as this run's; the files of another job there go."""
     below, earlier = next_of(directory), next_run(directory)
     replaced = {*record.commands, *_commands_in(directory)}
-    record = replace(record, cleared=True, commands=tuple(sorted(replaced)))
+    manifest = storage.hash_file(storage.join(directory, MANIFEST_NAME))[1]
+    record = replace(record, cleared=True, commands=tuple(sorted(replaced)), replaces=manifest)
+    prepared = replace(_fresh(below, record, earlier), updates=record.updates, replaces=manifest)
     if earlier is not None and earlier.same_job(record):
         _write_run(below, record)
-        resumed = Prepared(state="resume", directory=below, token=record.token, earlier=earlier.token)
-        return replace(resumed, updates=record.updates)
+        return replace(prepared, state="resume")
     forget_next(directory)
     storage.make_directory(below)
     _write_run(below, record)
-    return replace(_fresh(below, record, earlier), updates=record.updates)
+    return prepared
 
 
 def _fresh(directory: str, record: RunRecord, earlier: RunRecord | None) -> Prepared:
@@ -237,11 +241,18 @@ def settle(directory: str) -> RunRecord | None:
     """Finish the change-over that a killed run left; return the mark of that run, None where there was nothing to do.
 
     The caller holds the lock.
+
+    Raises:
+      OSError: it cannot be finished, as on a full disk.
     """
     if not is_next_complete(directory):
         return None
     record = next_run(directory)
-    change_over(directory)
+    try:
+        change_over(directory)
+    except OSError as err:
+        stays = f"{directory} stays between two sets until the same command is run again"
+        raise OSError(err.errno, f"{err.strerror}; {stays}", err.filename) from err
     forget_next(directory)
     return record
 

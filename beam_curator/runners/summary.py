@@ -80,6 +80,7 @@ def summary_json(
     timing: Mapping[str, float],
     command: Mapping[str, object],
     advice: str | None = None,
+    replaces: str = "",
 ) -> dict[str, object]:
     """Return the contents of `summary.json`, which is not part of the set and differs from run to run."""
     return {
@@ -88,6 +89,7 @@ def summary_json(
             {**asdict(stage), "hours": None if stage.seconds is None else stage.seconds / 3600} for stage in stages
         ],
         "advice": advice,
+        "replaces": replaces or None,
         "counts": dict(sorted(counts.items())),
         "timing_s": {name: round(value, 4) for name, value in timing.items()},
         "peak_memory_mb": peak_memory_mb(),

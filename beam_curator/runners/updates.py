@@ -8,7 +8,7 @@ from beam_curator.collector import collector_paused
 from beam_curator.files import storage
 from beam_curator.files.kept_parts import is_tried_again, kept_parts
 from beam_curator.files.listing import list_either
-from beam_curator.files.update_plan import blocks_of, plan_update, seconds_of, tasks_of_blocks
+from beam_curator.files.update_plan import blocks_of, plan_blocks_of_windows, plan_update, seconds_of, tasks_of_blocks
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import number_of
@@ -52,7 +52,7 @@ def planned_update(job: Job, files: Sequence[InputFile]) -> str | None:
     """
     work = job.recording_job()
     if work is None:
-        return None
+        return None if job.why_none_are_kept() else _planned_blocks(job, files)
     takes_recordings = job.lister is list_either
     tasks = tasks_of_blocks(work, blocks_of(work, files, job.options["input"], takes_recordings=takes_recordings))
     before, after, to_do = kept_keys(job), dict[str, str](), list[str]()
@@ -65,6 +65,11 @@ def planned_update(job: Job, files: Sequence[InputFile]) -> str | None:
     seconds = seconds_of(to_do)
     length = "" if seconds is None else f", {seconds:,.1f} s ({seconds / 3600:,.2f} h)"
     return f"{said_of_update(before, after)}; to open: {number_of(len(set(to_do)), 'recordings')}{length}"
+
+
+def _planned_blocks(job: Job, files: Sequence[InputFile]) -> str:
+    names = plan_blocks_of_windows(files, job.options["input"], kept_parts(job.output).index)
+    return said_of_blocks(kept_keys(job), dict.fromkeys(names, ""))
 
 
 def said_of_blocks(before: Mapping[str, str], after: Mapping[str, str]) -> str:

@@ -250,6 +250,7 @@ class RunRecord:
       commands: commands whose files may be in the directory: this job's, and those of sets that it replaces until they
         are gone.
       updates: whether the run takes over what it can of the set that it replaces.
+      replaces: sha256 of the manifest of that set; "" for none.
     """
 
     token: str
@@ -258,6 +259,7 @@ class RunRecord:
     cleared: bool
     commands: tuple[str, ...]
     updates: bool = False
+    replaces: str = ""
 
     def to_json(self) -> bytes:
         """Render the record."""

@@ -9,16 +9,34 @@ import pytest
 from tests.engines.cluster import FlinkCluster
 from tests.engines.jobs import EngineJobs, check_names, on_flink
 from tests.engines.recordings import write_pieces
-from tests.manifests import run
+from tests.manifests import run, write_mixed
 
 FLAGS = {"direct with two workers": ["--jobs", "2"], "prism": ["--runner", "prism"]}
 OPTIONS = ["--shards", "4", "--output-format", "flac", "--tolerate", "100%"]
 
 
-@pytest.mark.parametrize("engine", [*FLAGS, "flink"])
-def test_an_update(engine: str, jobs: EngineJobs, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    cluster: FlinkCluster | None = request.getfixturevalue("flink") if engine == "flink" else None
-    flags = on_flink(cluster) if cluster is not None else FLAGS[engine]
+@pytest.fixture(params=[*FLAGS, "flink"])
+def flags(request: pytest.FixtureRequest) -> list[str]:
+    """Return the flags that send a job to an engine."""
+    cluster: FlinkCluster | None = request.getfixturevalue("flink") if request.param == "flink" else None
+    return on_flink(cluster) if cluster is not None else FLAGS[request.param]
+
+
+def test_an_update_of_windows(flags: list[str], jobs: EngineJobs, tmp_path: Path) -> None:
+    manifest, output = write_mixed(tmp_path / "mixed.jsonl"), jobs.folder / "out"
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    manifest.write_bytes(b"".join(lines[:-2]))
+    jobs.manifest_of(manifest, "out", block_bytes=4000)
+    before = {path.stat().st_ino for path in output.glob("*-of-*")}
+    manifest.write_bytes(b"".join(lines))
+    updated = jobs.manifest_of(manifest, "out", "--update", *flags, block_bytes=4000)
+    assert updated == jobs.manifest_of(manifest, "fresh", block_bytes=4000)
+    check_names(output, updated)
+    kept = before & {path.stat().st_ino for path in output.glob("*-of-*")}
+    assert len(before) // 2 < len(kept) < len(before)
+
+
+def test_an_update(flags: list[str], jobs: EngineJobs, tmp_path: Path) -> None:
     manifest, output = write_pieces(tmp_path / "audio"), jobs.folder / "out"
     lines = manifest.read_bytes().splitlines(keepends=True)
     # rows are missing in front, others in the middle

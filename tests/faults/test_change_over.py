@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import json
 import multiprocessing
 import os
 import re
@@ -9,6 +12,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,17 +30,21 @@ PROCESSES.set_forkserver_preload([dying_job.__name__])
 
 BEFORE = ("growing", "first_file", "whole")
 AFTER = ("begun", "half_away", "cleared", "half_in", "in", "changed_over", "forgetting")
-UPDATE = "extract update"
+UPDATE = " update"
+UPDATES = ["diarize update", "extract update", "windows update"]
 OTHER_OPTIONS = {
     "windows": ["--no-truncation"],
     "extract": ["--output-format", "flac"],
     "diarize": ["--rttm-out-dir", "rttm", "--uem"],
-    UPDATE: [],
+    **{name: [] for name in UPDATES},
 }
+N_KILLS = 10
+"""Of the update of each command, in the slow test."""
 ALWAYS = {
     *(("windows", moment, "command") for moment in ("first_file", "half_away", "changed_over")),
     *(("diarize", moment, "verify") for moment in ("half_away", "half_in")),
-    *((UPDATE, moment, "command") for moment in ("first_file", "half_in")),
+    *(("extract update", moment, "command") for moment in ("first_file", "half_in")),
+    ("windows update", "half_in", "command"),
 }
 """Each takes two jobs in processes; one of each kind of moment will do where it is to be fast."""
 
@@ -79,26 +87,32 @@ def sets_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sets]:
 
     def find(name: str) -> Sets:
         if name not in made:
-            folder, work = tmp_path_factory.mktemp("sets"), WORKS[name.removesuffix(" update")]
+            folder, work = tmp_path_factory.mktemp("sets"), WORKS[name.removesuffix(UPDATE)]
             manifest = work.write(folder, work.least_size)
             old = [work.command, str(manifest), "--tolerate", "100%", *work.options(manifest)]
             new = [*old, *OTHER_OPTIONS[name]]
             assert run(*old, "--output", folder / "old") == 0
-            if name == UPDATE:
+            if name in UPDATES:
                 change(manifest)
             assert run(*new, "--output", folder / "new") == 0
-            new.append("--update" if name == UPDATE else "--overwrite")
+            new.append("--update" if name in UPDATES else "--overwrite")
             made[name] = Sets(new, files_of(folder / "old"), files_of(folder / "new"))
         return made[name]
 
     return find
 
 
-def change(manifest: Path) -> None:
-    """Leave a recording out, in front of the others, and change another one."""
-    lines = manifest.read_bytes().splitlines(keepends=True)
-    manifest.write_bytes(b"".join(line for line in lines if b"00.wav" not in line))
-    shutil.copyfile(manifest.parent / "02.wav", manifest.parent / "03.wav")
+def change(source: Path) -> None:
+    """Leave a recording out, in front of the others, and change another one; of a manifest of talks, the last row."""
+    if source.is_dir():
+        folder = source
+        (source / "00.wav").unlink()
+    else:
+        folder, lines = source.parent, source.read_bytes().splitlines(keepends=True)
+        kept = lines[:-1] if source.name == "talks.jsonl" else [line for line in lines if b"00.wav" not in line]
+        source.write_bytes(b"".join(kept))
+    if (folder / "02.wav").exists():
+        shutil.copyfile(folder / "02.wav", folder / "03.wav")
 
 
 def put(files: dict[str, bytes], directory: Path) -> None:
@@ -139,12 +153,42 @@ def prepare_to_die(moment: str, output: str) -> None:
         os.replace = moments[moment]
 
 
-def replace_and_die(moment: str, command: list[str], output: str, said: Path) -> None:
+def count_names(act: Callable[[int], None]) -> None:
+    """Let something be done each time before a file gets a name or another one, given how many have."""
+    numbers = itertools.count()
+
+    def counted(really: Callable[..., None]) -> Callable[..., None]:
+        def name(*arguments: str) -> None:
+            act(next(numbers))
+            really(*arguments)
+
+        return name
+
+    os.replace, os.link = counted(os.replace), counted(os.link)
+
+
+def die_at(number: int) -> None:
+    count_names(lambda n: die() if n == number else None)
+
+
+def count_into(path: Path) -> None:
+    count_names(lambda n: os.truncate(path, n))
+
+
+def replace_and_die(prepare: Callable[[], None], command: list[str], said: Path) -> None:
     with said.open("wb") as stream:
         for number in (1, 2):
             os.dup2(stream.fileno(), number)
-    prepare_to_die(moment, output)
+    prepare()
     raise SystemExit(cli.run(command))
+
+
+def replaced(prepare: Callable[[], None], command: list[str], said: Path) -> int | None:
+    """Run a command in a process of its own, which prepares first; return its exit code."""
+    process = PROCESSES.Process(target=replace_and_die, args=(prepare, command, said))
+    process.start()
+    process.join(120)
+    return process.exitcode
 
 
 @pytest.mark.parametrize(("name", "moment", "helper"), CASES)
@@ -155,10 +199,8 @@ def test_a_set_is_the_old_one_or_the_new_one(
     put(sets.old, output)
     (output / "notes.txt").write_text("mine")
     command = [*sets.command, "--output", str(output)]
-    dying = PROCESSES.Process(target=replace_and_die, args=(moment, command, str(output), said))
-    dying.start()
-    dying.join(120)
-    assert dying.exitcode == -signal.SIGKILL, said.read_text()
+    code = replaced(partial(prepare_to_die, moment, str(output)), command, said)
+    assert code == -signal.SIGKILL, said.read_text()
 
     if moment in BEFORE:
         assert files_of(output) == {**sets.old, "notes.txt": b"mine"}
@@ -171,6 +213,46 @@ def test_a_set_is_the_old_one_or_the_new_one(
     assert files_of(output) == {**sets.new, "notes.txt": b"mine"}
     assert not (output / NEXT).exists()
     assert run("verify", output) == 0
+    if helper == "command":
+        summary = json.loads((output / "summary.json").read_bytes())
+        assert summary["replaces"] == hashlib.sha256(sets.old["_MANIFEST.json"]).hexdigest()
+
+
+def test_a_disk_that_is_full_between_two_sets(sets_of: Callable[[str], Sets], small_disk: Path, tmp_path: Path) -> None:
+    sets, output, said = sets_of("extract update"), small_disk / "out", tmp_path / "said"
+    put(sets.old, output)
+    command = [*sets.command, "--output", str(output)]
+    assert replaced(partial(prepare_to_die, "cleared", str(output)), command, said) == -signal.SIGKILL, said.read_text()
+    (output / "_LOCK").write_text("as much as a lock takes")
+    full = small_disk / "full"
+    with pytest.raises(OSError, match="No space left"), full.open("wb", buffering=0) as stream:
+        while True:
+            stream.write(bytes(4096))
+    with pytest.raises(OSError, match=f"No space left on device; {output} stays between two sets until the same"):
+        run(*command)
+    full.unlink()
+    assert run(*command) == 0
+    assert files_of(output) == sets.new
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", UPDATES)
+def test_an_update_goes_on_wherever_it_was_killed(name: str, sets_of: Callable[[str], Sets], tmp_path: Path) -> None:
+    sets, counted, said = sets_of(name), tmp_path / "counted", tmp_path / "said"
+    put(sets.old, tmp_path / "whole")
+    counted.touch()
+    assert replaced(partial(count_into, counted), [*sets.command, "--output", str(tmp_path / "whole")], said) == 0
+    last = counted.stat().st_size
+    assert last > N_KILLS
+    for number in range(N_KILLS):
+        moment, output = number * last // (N_KILLS - 1), tmp_path / f"{number}"
+        put(sets.old, output)
+        command = [*sets.command, "--output", str(output)]
+        assert replaced(partial(die_at, moment), command, said) == -signal.SIGKILL, said.read_text()
+        assert run(*command) == 0
+        assert files_of(output) == sets.new, f"killed at name {moment} of {last}"
+        assert not (output / NEXT).exists()
+        shutil.rmtree(output)
 
 
 def test_readers_never_see_a_mixture(sets_of: Callable[[str], Sets], tmp_path: Path) -> None:

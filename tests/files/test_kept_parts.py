@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from beam_curator.clips.clip_rows import CLIPS
 from beam_curator.entries.json_lines import encode
@@ -129,7 +131,7 @@ def test_one_line_that_became_two_is_another_request(tmp_path: Path, next_target
 
 def test_a_recording_with_failures_is_tried_again(tmp_path: Path, next_target: OutputTarget) -> None:
     kept = kept_in(tmp_path / "set", fails=True)
-    assert [part.key for part in kept.index.values()] == [""]
+    assert [part.codes for part in kept.index.values()] == [("not_found",)]
     assert taken(kept, next_target) is None
 
 
@@ -161,6 +163,49 @@ def test_a_damaged_archive_keeps_nothing(position: int, tmp_path: Path, next_tar
     data[position] ^= 0xFF
     archive.write_bytes(data)
     assert taken(KeptParts(str(tmp_path / "set")), next_target) is None
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace(b'"n_rows":2', b'"n_rows":3'),
+        lambda text: text.replace(b'"n_rows":2', b'"n_rows":"2"'),
+        lambda text: text.replace(b'"extracted_path"', b'"path"'),
+        lambda text: text[:-5] + b"\n",
+        lambda text: b"",
+    ],
+)
+def test_an_archive_that_was_edited_keeps_nothing(
+    edit: Callable[[bytes], bytes], tmp_path: Path, next_target: OutputTarget
+) -> None:
+    kept = kept_in(tmp_path / "set")
+    [(name, part)] = kept.index.items()
+    text = kept.find(name)
+    assert text is not None
+    edited = zstandard.ZstdCompressor().compress(edit(text))
+    Path(part.archive).write_bytes(edited)
+    kept.index[name] = part._replace(offset=0, n_bytes=len(edited))
+    assert edit(text) != text
+    assert taken(kept, next_target) is None
+
+
+def test_a_recording_that_changes_while_it_is_taken_over_is_not_known_as_it_is_then(
+    tmp_path: Path, next_target: OutputTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = kept_in(tmp_path / "set")
+    recording, really = tmp_path / "in.wav", kept_parts.link
+    time.sleep(0.05)  # or it has no stamp, as one that was written a moment ago
+
+    def link(*arguments: Any) -> bool:
+        recording.write_bytes(b"RIFX")
+        time.sleep(0.05)
+        return really(*arguments)
+
+    monkeypatch.setattr(kept_parts, "link", link)
+    part = taken(kept, next_target)
+    assert part is not None
+    write_archive(next_target, "clips-00000-of-00001", read_parts(next_target.directory, [part.files[-1].name]))
+    assert taken(KeptParts(next_target.directory), made_target(tmp_path / "third")) is None
 
 
 def test_a_disk_without_links_gets_copies(

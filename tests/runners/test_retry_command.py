@@ -163,7 +163,7 @@ class TestRefused:
         assert files_of(corpus.folder / "out") == before
 
 
-def test_windows_are_built_again_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_of_a_manifest_that_was_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_speech(tmp_path / "a.jsonl", 4)
     write_lines(tmp_path / "b.jsonl", [b"{"])

@@ -64,14 +64,15 @@ class TestSameCommandAgain:
         assert names_in(out) == ["_MANIFEST.json", "summary.json", "windows-00000-of-00003.jsonl"]
 
     @pytest.mark.parametrize("damage", ["longer", "gone"])
-    def test_a_damaged_set_is_refused(self, tmp_path: Path, source: Path, damage: str) -> None:
+    @pytest.mark.parametrize("cure", ["--update", "--overwrite"])
+    def test_a_damaged_set_is_refused(self, tmp_path: Path, source: Path, damage: str, cure: str) -> None:
         out = tmp_path / "out"
         run("windows", source, "--output", out)
         rows = out / "windows-00000-of-00001.jsonl"
         rows.unlink() if damage == "gone" else rows.write_bytes(rows.read_bytes() + b"\n")
-        with pytest.raises(UsageError, match=r"is complete, but windows-00000-of-00001\.jsonl was changed or removed"):
+        with pytest.raises(UsageError, match=rf"is complete, but {rows.name} was changed or removed: --update"):
             run("windows", source, "--output", out)
-        assert run("windows", source, "--output", out, "--overwrite") == 0
+        assert run("windows", source, "--output", out, cure) == 0
         assert run("verify", out) == 0
 
     def test_a_damaged_manifest_is_refused(self, tmp_path: Path, source: Path) -> None:

@@ -103,7 +103,8 @@ def test_the_summary_is_what_programs_read() -> None:
     summary: Any = summary_json(STAGES, COUNTS, timing, {"inputs": ["a"]}, "more")
     assert summary["advice"] == "more"
     assert summary["command"] == {"inputs": ["a"]}
-    assert list(summary) == ["command", "stages", "advice", "counts", "timing_s", "peak_memory_mb", "host", "versions"]
+    names = ["command", "stages", "advice", "replaces", "counts", "timing_s", "peak_memory_mb", "host", "versions"]
+    assert list(summary) == names
     assert summary["stages"][1]["hours"] == 1.0
     assert summary["stages"][0]["hours"] is None
     assert list(summary["counts"]) == sorted(COUNTS)

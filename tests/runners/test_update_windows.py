@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from beam_curator.sets.blocks import BLOCK_BYTES as BLOCK_BYTES_OF_USERS
 from beam_curator.transforms.jobs.manifests import ReadManifests
 from beam_curator.transforms.windows import training_windows
 from tests.manifests import line_of, run, speech, write_lines
@@ -164,6 +165,21 @@ class TestKept:
         self.windows(folder, "--update")
         # the broken line of b.jsonl is a dead letter that names it
         assert {line.partition(":")[0] for line in built} == {"y.jsonl"}
+
+    def test_the_plan_says_so(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setitem(ReadManifests.__init__.__kwdefaults__, "block_bytes", BLOCK_BYTES_OF_USERS)
+        self.windows(folder)
+        write(folder / "in", "a.jsonl", [1, 2])
+        write(folder / "in", "0.jsonl", [13])
+        capsys.readouterr()
+        for flags in (["--plan"], []):
+            assert self.windows(folder, "--update", *flags) == 0
+            assert self.first_line(capsys) == "2 blocks kept, 2 new, 1 gone"
+        # the set has a dead letter, which another run might spare
+        assert self.windows(folder, "--update", "--plan") == 0
+        assert self.first_line(capsys) == "4 blocks kept, 0 new, 0 gone"
 
     def test_rows_that_were_changed_are_built_again(self, folder: Path, built: list[str]) -> None:
         self.windows(folder)

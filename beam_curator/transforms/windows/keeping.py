@@ -1,7 +1,7 @@
-"""Blocks that an update takes over from the set that it replaces, and what a set keeps of its blocks for that."""
+"""Blocks that an update takes over from the set that it replaces, and their outcomes, which sets keep for that."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
@@ -12,7 +12,7 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import FileRecord
-from beam_curator.transforms.metrics import timed
+from beam_curator.transforms.metrics import BlockT, timed
 
 _Fact = TaggedOutput[Literal["facts"], BlockFact]
 
@@ -56,14 +56,14 @@ def fact_about(block: Any, **known: Any) -> BlockFact:
     return BlockFact((block.ref.ordinal, block.part), block.ref.n_blocks, **known)
 
 
-class CountFacts(beam.PTransform[PCollection[Any], PCollection[BlockFact]]):
+class CountFacts(beam.PTransform[PCollection[BlockT], PCollection[BlockFact]], Generic[BlockT]):
     """Count the contents of each block as a fact about it.
 
     Args:
       count: a pure function from a block to numbers by name.
     """
 
-    def __init__(self, count: Callable[[Any], Mapping[str, int]]) -> None:
+    def __init__(self, count: Callable[[BlockT], Mapping[str, int]]) -> None:
         super().__init__()
         self._count = count
 
