@@ -32,11 +32,13 @@ def run_verify_command(directory: str) -> int:
         storage.check_store(directory)
     except UnknownSchemeError as err:
         raise UsageError(str(err)) from err
+    path = storage.join(directory, MANIFEST_NAME)
     while True:
+        seen = storage.identity_of(path)
         manifest = manifest_of(directory)
         problems = find_problems(directory, manifest)
-        # another set may have taken its place while its files were read
-        if not problems or manifest_of(directory) == manifest:
+        # another set may have taken its place while its files were read, one of equal bytes, too
+        if not problems or (manifest_of(directory) == manifest and storage.identity_of(path) == seen):
             break
     for problem in problems:
         print(f"beam-curator: {problem}", file=sys.stderr)

@@ -34,7 +34,7 @@ UPDATE = " update"
 UPDATES = ["diarize update", "extract update", "windows update"]
 OTHER_OPTIONS = {
     "windows": ["--no-truncation"],
-    "extract": ["--output-format", "flac"],
+    "extract": ["--output-format", "wav"],
     "diarize": ["--rttm-out-dir", "rttm", "--uem"],
     **{name: [] for name in UPDATES},
 }
