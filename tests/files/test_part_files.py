@@ -25,7 +25,7 @@ ROWS, LETTERS = CLIPS.rows, CLIPS.letters
 WITH_TABLES = replace(CLIPS, tables=("voices",))
 EMPTY_HEAD = (
     b'{"n_rows":0,"columns":[],"counts":[],"documents":[],"tables":{},'
-    b'"key":"","places":[],"recording":"","version":""}\n'
+    b'"key":"","places":[],"recording":"","seen":{"stamp":"","content":""}}\n'
 )
 
 
