@@ -158,9 +158,10 @@ def test_a_sets_own_rows_may_be_diarized_again(turns: Path, windows: Path, recor
         keys = ("segments", "diar_segments", "exclusive_segments", "num_speakers", "duration", "audio_filepath")
         found, before = ([{key: entry[key] for key in keys} for entry in entries_in(out)] for out in (again, turns))
         assert found == before
-        assert [entry["recording_id"] for entry in entries_in(again)] == [
-            entry["recording_id"] for entry in entries_in(turns)
-        ]
+        ids = [entry["recording_id"] for entry in entries_in(turns)]
+        # of an entry whose sample rate is too low `windows` writes the path alone
+        expected = ids if number == 0 else [name.replace("monday_call", "call") for name in ids]
+        assert [entry["recording_id"] for entry in entries_in(again)] == expected
 
 
 def test_with_a_real_model(streaming_model: Model, tmp_path: Path) -> None:
