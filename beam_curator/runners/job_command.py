@@ -176,6 +176,8 @@ def _already_complete(job: Job, replaces: str) -> int:
     if not storage.is_remote(output):
         sweep_scratch(output)
     print(f"{output} is already complete: nothing to do.")
+    if manifest.n_failures and not storage.is_remote(output):
+        print(f"To try again what failed: beam-curator retry {output}")
     return _judged(job, stages)
 
 

@@ -51,7 +51,8 @@ def run_verify_command(directory: str) -> int:
             file=sys.stderr,
         )
         return exit_codes.FAILED
-    print(f"{directory}: complete; {len(manifest.files):,} files, {rows:,} rows, all as the manifest says.")
+    held = f"{number_of(len(manifest.files), 'files')}, {number_of(rows, 'rows')}"
+    print(f"{directory}: complete; {held}, all as the manifest says.")
     return exit_codes.DONE
 
 

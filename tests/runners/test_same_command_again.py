@@ -97,6 +97,7 @@ class TestSameCommandAgain:
         capsys.readouterr()
         assert run("windows", source, "--output", out) == 3
         said = capsys.readouterr()
-        assert said.out == f"{out} is already complete: nothing to do.\n"
+        hint = f"To try again what failed: beam-curator retry {out}\n"
+        assert said.out == f"{out} is already complete: nothing to do.\n{hint}"
         assert said.err == f"1 failure, more than --tolerate 0: see {out}/failures-*.jsonl\n"
         assert run("windows", source, "--output", out, "--tolerate", "1") == 0
