@@ -137,7 +137,7 @@ def test_tensors_of_one_storage_count_each(tmp_path: Path, monkeypatch: pytest.M
 CHANGES = st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=8)
 
 
-@settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=CHANGES, cut=st.integers(0, len(WHOLE)), insert=st.binary(max_size=40))
 def test_damaged_files_end_in_arrays_or_in_our_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: list[tuple[int, int]], cut: int, insert: bytes
@@ -163,7 +163,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(PIECES), max_size=40))
 def test_any_order_of_opcodes_ends_in_arrays_or_in_our_error(tmp_path: Path, pieces: list[bytes]) -> None:
     try:
