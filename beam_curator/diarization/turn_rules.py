@@ -61,10 +61,12 @@ TURN_PRESETS: Mapping[str, TurnRules] = MappingProxyType(
         "v2-dihard3": TurnRules(
             onset=0.56, offset=1.0, pad_onset=0.063, pad_offset=0.002, min_duration_on=0.007, min_duration_off=0.151
         ),
+        "cascade": TurnRules(onset=0.3, offset=0.15),
     }
 )
 """Name to rules, as NVIDIA publishes them in NeMo's `examples/speaker_tasks/diarization/conf/post_processing`.
 
 `v1` belongs to `sortformer_diar_4spk-v1`, `v2` to `diar_streaming_sortformer_4spk-v2`; each was tuned on part 1 of
-CALLHOME or on the development part of DIHARD III.
+CALLHOME or on the development part of DIHARD III. `cascade` belongs to the model of that name, and is ours: chosen on
+`examples/human_speech`.
 """

@@ -5,19 +5,40 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-from beam_curator.diarization.diarize_rules import DiarizeRules, ModelOptions
+from beam_curator.diarization.clustering import SpeakerCounts
+from beam_curator.diarization.diarize_rules import DiarizeRules, ModelOptions, StreamingOptions
 from beam_curator.diarization.streaming_parameters import StreamingParameters
+from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.files import storage
-from beam_curator.model_records import RECOMMENDED_MODEL, RUNTIMES, TITANET_MODEL, known_model, warning_of
+from beam_curator.model_records import (
+    KNOWN_MODELS,
+    RECOMMENDED_MODEL,
+    RUNTIMES,
+    TITANET_MODEL,
+    Family,
+    known_model,
+    warning_of,
+)
 from beam_curator.models.checksums import CHECKSUMS
 from beam_curator.models.describing import can_run, published_at
-from beam_curator.models.model_files import ModelFileError, ModelLocation, ModelNotFoundError, exported_config, locate
+from beam_curator.models.model_files import (
+    ModelFileError,
+    ModelLocation,
+    ModelNotFoundError,
+    exported_config,
+    exported_family,
+    locate,
+)
 from beam_curator.models.nemo_files import check_nemo
 from beam_curator.models.onnx_backend import check_files
 from beam_curator.models.onnx_sessions import imported_onnxruntime
 from beam_curator.models.resolving import find_model
 from beam_curator.models.sortformer import check_backend, locate_model
 from beam_curator.models.titanet import TITANET, locate_titanet
+from beam_curator.models.wheels import check_made
+from beam_curator.rules import config_of
+
+CASCADE: Family = "cascade"
 
 
 def check_model(options: ModelOptions, parameters: StreamingParameters) -> None:
@@ -47,6 +68,9 @@ def check_model(options: ModelOptions, parameters: StreamingParameters) -> None:
         return
     check_backend(location, options.backend)
     if location.kind == "nemo":
+        return
+    if exported_family(location.path) == CASCADE:
+        check_made(location.path, CASCADE)
         return
     check_files(location.path)
     config = exported_config(location.path)
@@ -78,7 +102,7 @@ def check_embeddings(model: ModelOptions, rules: DiarizeRules) -> None:
     Raises:
       ModelFileError: the model that listens gives nothing to make embeddings of.
     """
-    if rules.pools_embeddings and is_nemotron(model):
+    if rules.pools_embeddings and (is_nemotron(model) or is_cascade(model)):
         raise ModelFileError(
             f"{model.model_path or model.model_name} does not give the frames that embeddings are pooled from: leave "
             f"--embeddings out, take a Sortformer, or give --embedding-model {TITANET_MODEL} to make them with a model "
@@ -108,12 +132,65 @@ def _check_runtime(location: ModelLocation, device: str) -> None:
 
 def is_nemotron(model: ModelOptions) -> bool:
     """Tell whether options name NVIDIA's model for eight speakers."""
+    return _family_of(model) == "nemotron"
+
+
+def is_cascade(model: ModelOptions) -> bool:
+    """Tell whether options name a cascade, which finds any number of speakers."""
+    return _family_of(model) == CASCADE
+
+
+def _family_of(model: ModelOptions) -> Family | None:
+    """Return the family of a model, as far as its name, or the files at its path, tell; None for a `.nemo` file.
+
+    Of a folder in an object store its name tells, as nothing is looked up there.
+    """
     if not model.model_path:
         known = known_model(model.model_name)
-        return known is not None and known.family == "nemotron"
+        return None if known is None else known.family
+    if storage.is_remote(model.model_path):
+        return CASCADE if model.model_path.rstrip("/").rpartition("/")[2] == CASCADE else None
     with suppress(ModelNotFoundError, ModelFileError):
-        return not storage.is_remote(model.model_path) and locate(model.model_path, name="").kind == "transformers"
-    return False
+        location = locate(os.path.expanduser(model.model_path), name="")
+        if location.kind == "transformers":
+            return "nemotron"
+        return exported_family(location.path) if location.kind == "onnx" else None
+    return None
+
+
+def turn_preset_of(model: ModelOptions) -> str:
+    """Return the name of the thresholds that a model's turns are made with, unless others are asked for.
+
+    Example:
+      >>> turn_preset_of(ModelOptions(model_name="cascade")), turn_preset_of(ModelOptions(model_name="demo"))
+      ('cascade', 'default')
+    """
+    return KNOWN_MODELS["cascade"].turn_preset if is_cascade(model) else "default"
+
+
+def turns_or_own(turns: TurnRules | None, model: ModelOptions) -> TurnRules:
+    """Return the rules of turns that are given, else the model's own."""
+    return turns if turns is not None else TURN_PRESETS[turn_preset_of(model)]
+
+
+def check_walk(model: ModelOptions, parameters: StreamingParameters, counts: SpeakerCounts) -> None:
+    """Check that options of one family are not given for a model of another.
+
+    Raises:
+      ValueError: options of streaming models for a cascade, or numbers of speakers for another model.
+    """
+    name = model.model_path or model.model_name
+    if not is_cascade(model):
+        given = [field for field, value in config_of(counts).items() if value]
+        if given:
+            raise ValueError(f"{given[0]} is for --model-name cascade, and {name} has slots for speakers: leave it out")
+    elif parameters != StreamingOptions().parameters():
+        raise ValueError(
+            f"latency and the other options of streaming models are not for {name}, which hears windows of 10 s: leave "
+            "them out"
+        )
+    elif model.device == "cuda":
+        raise ValueError(f"device cuda is asked for, and {name} runs on CPUs alone: leave --device out")
 
 
 def embedding_path(rules: DiarizeRules) -> str:
@@ -133,12 +210,16 @@ def embedding_path(rules: DiarizeRules) -> str:
 def config_of_model(model: ModelOptions) -> dict[str, Any]:
     """Return the settings of a model that decide the rows; the files of a local one are hashed beside them.
 
-    A model of this package is identified by the hash of its checksums, as its path says nothing.
+    A model of this package is identified by the hash of its checksums, as its path says nothing, and one that is made
+    of another package by the hash of that.
     """
     known = None if model.model_path else known_model(model.model_name)
     packaged = find_model(model.model_name, None) if known is not None and known.packaged else None
     name = os.path.basename(model.model_path.rstrip("/")) if model.model_path else model.model_name
-    sha256 = model.sha256 if packaged is None else storage.hash_file(os.path.join(packaged.path, CHECKSUMS))[1]
+    pinned = known.sha256 if known is not None and known.wheel is not None else None
+    sha256 = (
+        (pinned or model.sha256) if packaged is None else storage.hash_file(os.path.join(packaged.path, CHECKSUMS))[1]
+    )
     return {"name": name, "backend": model.backend, "sha256": sha256, "autocast": model.autocast}
 
 

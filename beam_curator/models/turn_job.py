@@ -9,6 +9,7 @@ from beam_curator.audio import AudioReader
 from beam_curator.audio_formats import Channels
 from beam_curator.clips.cutting import readable
 from beam_curator.diarization.channel_turns import joined_channels
+from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
 from beam_curator.diarization.hearing import measured_channels, samples_asked
 from beam_curator.diarization.rttm import render_overlap_ctm, render_rttm, render_uem
@@ -246,6 +247,7 @@ def turn_config(
     model: ModelOptions,
     walk: StreamingParameters,
     turns: TurnRules,
+    speakers: SpeakerCounts,
     inference: InferenceOptions,
     *,
     reading: InputOptions,
@@ -266,4 +268,6 @@ def turn_config(
         "inference": {"inference_batch_size": inference.inference_batch_size},
         "input": config_of(reading),
         "output": output_config(output, n_shards, "row_format", "shards"),
+        # numbers that no other model than the cascade takes
+        **({} if speakers == SpeakerCounts() else {"speakers": config_of(speakers)}),
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.clips.cut_rules import CutRules
+from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import (
     DiarizeRules,
     InferenceOptions,
@@ -148,6 +149,7 @@ JOBS: Mapping[str, JobOptions] = {
         sections={
             "model": ModelOptions,
             "streaming": StreamingOptions,
+            "speakers": SpeakerCounts,
             "turns": TurnOptions,
             "diarization": DiarizeRules,
             "inference": InferenceOptions,

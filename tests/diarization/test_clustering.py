@@ -12,6 +12,7 @@ from beam_curator.diarization.clustering import (
     Merge,
     SpeakerCounts,
     Voices,
+    expected_likeness,
     find_speakers,
     give_voices,
     labels_after,
@@ -78,15 +79,21 @@ class TestWidestGap:
     @pytest.mark.parametrize(
         ("likenesses", "expected"),
         [
-            ([], 0.49),  # nothing between the limits: their middle
-            ([0.9, 0.2, -0.1], 0.49),
-            ([0.58, 0.56, 0.54], 0.46),  # one speaker, whose groups are not so alike
-            ([0.42, 0.4], 0.51),  # two
-            ([0.55, 0.4], 0.475),
+            ([], 0.725),  # nothing between the limits: their middle
+            ([1.1, 0.2, -0.1], 0.725),
+            ([0.84, 0.82, 0.8], 0.7),  # one speaker, whose groups are not so alike
+            ([0.64, 0.62], 0.745),  # two
+            ([0.8, 0.65], 0.725),
         ],
     )
     def test_lies_between_merges_of_one_speaker_and_of_two(self, likenesses: list[float], expected: float) -> None:
         assert widest_gap(likenesses, ClusterRules()) == pytest.approx(expected)
+
+
+def test_voices_of_one_person_are_less_alike_the_less_they_say() -> None:
+    # 3.125 s lie half way from 2.25 to 4 s: from 0.6 to 0.7
+    expected = [[0.65, (0.65 * 0.42) ** 0.5], [(0.65 * 0.42) ** 0.5, 0.42]]
+    assert expected_likeness(np.float32([3.125, 0.1])) == pytest.approx(np.array(expected))
 
 
 class TestFindSpeakers:
@@ -105,6 +112,11 @@ class TestFindSpeakers:
         voices = voices_at([0, 10, 20, 100])
         assert angles_of(find_speakers(voices, 0.7, ClusterRules())) == [10]
         assert angles_of(find_speakers(voices, 0.8, ClusterRules())) == [10, 100]
+
+    def test_short_voices_of_one_person_may_be_less_alike(self) -> None:
+        # 63 degrees: a likeness of 0.454, which is 0.6 of what is expected of 7 s, and 0.84 of 1.6 s
+        assert len(find_speakers(voices_at([0, 63], seconds=7.0), 1.0, ClusterRules())) == 2
+        assert len(find_speakers(voices_at([0, 63], seconds=1.6), 1.0, ClusterRules())) == 1
 
     def test_voices_that_are_two_people_count_against_a_merge(self) -> None:
         # 40 degrees: a likeness of 0.77

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
+from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions, TurnOptions
+from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.files.listing import Lister, list_either
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.models.model_checks import (
     check_embedding_model,
     check_embeddings,
     check_model,
+    check_walk,
     files_beside,
     notices_of,
+    turn_preset_of,
 )
 from beam_curator.models.turn_job import TurnJob, turn_config
 from beam_curator.runners.jobs.base import Job
@@ -51,6 +54,7 @@ class DiarizeJob(Job):
         try:
             model = self._model() if is_elsewhere else self.options["model"]
             check_embeddings(model, rules)
+            check_walk(model, walk, self.options["speakers"])
             if is_elsewhere:
                 return None
             check_model(model, walk)
@@ -69,7 +73,8 @@ class DiarizeJob(Job):
             options["diarization"],
             self._model(),
             options["streaming"].parameters(),
-            options["turns"].rules(),
+            self._turns(),
+            options["speakers"],
             self._inference(),
             reading=options["input"],
             output=options["output"],
@@ -84,7 +89,8 @@ class DiarizeJob(Job):
             target,
             model=self._model(),
             streaming=self.options["streaming"],
-            turns=self.options["turns"].rules(),
+            speakers=self.options["speakers"],
+            turns=self._turns(),
             rules=self.options["diarization"],
             inference=self._inference(),
             output=self.options["output"],
@@ -94,7 +100,11 @@ class DiarizeJob(Job):
         )
 
     def recording_job(self) -> TurnJob:
-        return TurnJob(self.options["diarization"], self.options["turns"].rules())
+        return TurnJob(self.options["diarization"], self._turns())
+
+    def _turns(self) -> TurnRules:
+        turns: TurnOptions = self.options["turns"]
+        return turns.rules(turn_preset_of(self.options["model"]))
 
     def _model(self) -> ModelOptions:
         """Return which model listens, and on what: where workers have a GPU, all processes of a machine share one.

@@ -7,13 +7,14 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.pvalue import PBegin
 
+from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions, StreamingOptions
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.files.embedding_tables import WriteEmbeddings
 from beam_curator.files.listing import list_either
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_beside
-from beam_curator.models.model_checks import check_embeddings, warn_of_models
+from beam_curator.models.model_checks import check_embeddings, check_walk, turns_or_own, warn_of_models
 from beam_curator.models.turn_job import TurnJob, turn_config
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import DIARIZE
@@ -35,7 +36,8 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
       target: where the set goes; a plain path will do.
       model: which model listens, and on what.
       streaming: how a streaming model walks through a recording.
-      turns: how probabilities become turns.
+      speakers: how many people talk, for the cascade.
+      turns: how probabilities become turns; None for the model's own thresholds.
       rules: which recordings and channels to hear, and which results to write.
       inference: how many recordings at once, threads, timeout.
       output: the format of rows, and shards.
@@ -57,7 +59,8 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
         *,
         model: ModelOptions = ModelOptions(),
         streaming: StreamingOptions = StreamingOptions(),
-        turns: TurnRules = TurnRules(),
+        speakers: SpeakerCounts = SpeakerCounts(),
+        turns: TurnRules | None = None,
         rules: DiarizeRules = DiarizeRules(),
         inference: InferenceOptions = InferenceOptions(),
         output: RowOutputOptions = RowOutputOptions(),
@@ -72,7 +75,8 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
         self._target = target_beside(self._reading.inputs, target, DIARIZE, output.shards)
         self._model = model
         self._streaming = streaming
-        self._turns = turns
+        self._speakers = speakers
+        self._turns = turns_or_own(turns, model)
         self._rules = rules
         self._inference = inference
         self._output = output
@@ -88,6 +92,7 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
             self._model,
             self._streaming.parameters(),
             self._turns,
+            self._speakers,
             self._inference,
             reading=self._reading.options,
             output=self._output,
@@ -133,7 +138,7 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
     def _listening_handler(self) -> ModelHandler[Any, Any, Any]:
         if self._handler is not None:
             return self._handler
-        return listening_handler_of(self._model, self._streaming, self._inference, self._rules)
+        return listening_handler_of(self._model, self._streaming, self._speakers, self._inference, self._rules)
 
     def _embedding_handler(self) -> ModelHandler[Any, Any, Any] | None:
         if not self._rules.embedding_model:
@@ -149,12 +154,18 @@ EMBEDDED = "mean of the embeddings of speech in which one speaker talks alone"
 
 
 def listening_handler_of(
-    model: ModelOptions, streaming: StreamingOptions, inference: InferenceOptions, rules: DiarizeRules
+    model: ModelOptions,
+    streaming: StreamingOptions,
+    speakers: SpeakerCounts,
+    inference: InferenceOptions,
+    rules: DiarizeRules,
 ) -> ModelHandler[Any, Any, Any]:
     """Return the handler of the model that listens.
 
     Raises:
       ModelFileError: embeddings are asked for that this model cannot make.
+      ValueError: options are for models of another family.
     """
     check_embeddings(model, rules)
-    return handler_of(model, streaming.parameters(), inference, keeps_frames=rules.pools_embeddings)
+    check_walk(model, streaming.parameters(), speakers)
+    return handler_of(model, streaming.parameters(), inference, counts=speakers, keeps_frames=rules.pools_embeddings)

@@ -6,9 +6,10 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.pvalue import PCollection
 
+from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions, StreamingOptions
 from beam_curator.diarization.turn_rules import TurnRules
-from beam_curator.models.model_checks import warn_of_models
+from beam_curator.models.model_checks import turns_or_own, warn_of_models
 from beam_curator.models.turn_job import TurnJob
 from beam_curator.transforms.diarization.diarize_recordings import listening_handler_of
 from beam_curator.transforms.diarization.hear_recordings import HearRecordings
@@ -24,7 +25,8 @@ class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
     Args:
       model: which model listens, and on what.
       streaming: how a streaming model walks through a recording.
-      turns: how probabilities become turns.
+      speakers: how many people talk, for the cascade.
+      turns: how probabilities become turns; None for the model's own thresholds.
       rules: what is heard, and what is made of it; embeddings by a model of their own are for `Diarize` alone.
       inference: how many recordings at once, threads, timeout.
       handler: another model of RunInference in place of ours: `RecordingSource` to `Probabilities` or an EntryError.
@@ -48,7 +50,8 @@ class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
         model: ModelOptions = ModelOptions(),
         *,
         streaming: StreamingOptions = StreamingOptions(),
-        turns: TurnRules = TurnRules(),
+        speakers: SpeakerCounts = SpeakerCounts(),
+        turns: TurnRules | None = None,
         rules: DiarizeRules = DiarizeRules(),
         inference: InferenceOptions = InferenceOptions(),
         handler: ModelHandler[Any, Any, Any] | None = None,
@@ -58,10 +61,12 @@ class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
             raise ValueError(f"embedding_model {rules.embedding_model!r} is for Diarize alone: leave it out")
         self._inference = inference
         self._model = model
-        self._job = TurnJob(rules, turns, always_rttm=True)
+        self._job = TurnJob(rules, turns_or_own(turns, model), always_rttm=True)
         self._splits = rules.splits
         self._is_ours = handler is None
-        self._handler = handler if handler is not None else listening_handler_of(model, streaming, inference, rules)
+        self._handler = (
+            handler if handler is not None else listening_handler_of(model, streaming, speakers, inference, rules)
+        )
 
     def expand(self, rows: PCollection[Row]) -> "Results":
         if self._is_ours:

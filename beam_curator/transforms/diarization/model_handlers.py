@@ -5,20 +5,37 @@ from typing import Any, cast
 
 from apache_beam.ml.inference.base import ModelHandler
 
+from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.model_records import TITANET_MODEL
-from beam_curator.models.model_checks import embedding_path, is_nemotron
+from beam_curator.models.model_checks import embedding_path, is_cascade, is_nemotron
 from beam_curator.models.nemo_files import Device
+from beam_curator.transforms.diarization.cascade_handler import CascadeModelHandler
 from beam_curator.transforms.diarization.nemotron_handler import NemotronModelHandler
 from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler
 from beam_curator.transforms.diarization.titanet_handler import TitaNetModelHandler
 
 
 def handler_of(
-    model: ModelOptions, parameters: StreamingParameters, inference: InferenceOptions, *, keeps_frames: bool = False
+    model: ModelOptions,
+    parameters: StreamingParameters,
+    inference: InferenceOptions,
+    *,
+    counts: SpeakerCounts = SpeakerCounts(),
+    keeps_frames: bool = False,
 ) -> ModelHandler[Any, Any, Any]:
-    """Return the handler for a model; `keeps_frames` keeps frames to pool embeddings from: see `check_embeddings`."""
+    """Return the handler for a model.
+
+    Args:
+      model: which one.
+      parameters: how a streaming model walks.
+      inference: how many recordings at once, threads, timeout.
+      counts: how many people talk, for a cascade.
+      keeps_frames: keep frames to pool embeddings from: see `check_embeddings`.
+    """
+    if is_cascade(model):
+        return CascadeModelHandler(model, counts=counts, inference=inference)
     if not is_nemotron(model):
         return SortformerModelHandler(model, parameters=parameters, inference=inference, keeps_frames=keeps_frames)
     return NemotronModelHandler(

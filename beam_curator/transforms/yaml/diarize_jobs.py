@@ -7,6 +7,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
+from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import (
     DiarizeRules,
     InferenceOptions,
@@ -18,7 +19,7 @@ from beam_curator.diarization.turn_rows import TURNS_TABLE
 from beam_curator.entries.channel_key import CHANNEL_KEY
 from beam_curator.entries.json_lines import encode
 from beam_curator.files import storage
-from beam_curator.models.model_checks import files_beside
+from beam_curator.models.model_checks import files_beside, turn_preset_of
 from beam_curator.option_names import FlatOptions
 from beam_curator.recordings.channel_files import channel_files, path_text
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
@@ -38,7 +39,7 @@ from beam_curator.transforms.yaml.steps import (
 )
 from beam_curator.transforms.yaml.yaml_rows import CountRow, DiarizedRow, ManifestRow
 
-_KINDS = (ModelOptions, StreamingOptions, TurnOptions, DiarizeRules, InferenceOptions)
+_KINDS = (ModelOptions, StreamingOptions, SpeakerCounts, TurnOptions, DiarizeRules, InferenceOptions)
 _DIARIZE = FlatOptions(*_KINDS, RowOutputOptions, InputOptions)
 _RECORDINGS = FlatOptions(
     *_KINDS, left_out=("uem", "overlap_view", "embeddings", "embedding_model"), fixed={"rttm_out_dir": ""}
@@ -69,7 +70,8 @@ class Diarize(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
             output,
             model=model,
             streaming=chosen[StreamingOptions],
-            turns=chosen[TurnOptions].rules(),
+            speakers=chosen[SpeakerCounts],
+            turns=chosen[TurnOptions].rules(turn_preset_of(model)),
             rules=rules,
             inference=chosen[InferenceOptions],
             output=chosen[RowOutputOptions],
@@ -104,7 +106,8 @@ class DiarizeRecordings(beam.PTransform[PCollection[beam.Row], Outputs]):
         self._diarize = DiarizeRows(
             chosen[ModelOptions],
             streaming=chosen[StreamingOptions],
-            turns=chosen[TurnOptions].rules(),
+            speakers=chosen[SpeakerCounts],
+            turns=chosen[TurnOptions].rules(turn_preset_of(chosen[ModelOptions])),
             rules=self._rules,
             inference=chosen[InferenceOptions],
         )
