@@ -26,7 +26,7 @@ FOR_LESS = (
     ("name", "family", "licence", "non_commercial", "n_speakers", "frame_step"),
     [
         ("demo", "sortformer-streaming", "Apache-2.0", False, 4, 0.08),
-        ("cascade", "cascade", "MIT and Apache-2.0", False, None, 0.016875),
+        ("cascade", "cascade", "MIT and Apache-2.0", False, None, 0.02),
         ("silero-vad", "silero-vad", "MIT", False, None, None),
         ("nvidia/diar_sortformer_4spk-v1", "sortformer-offline", "CC-BY-NC-4.0", True, 4, 0.08),
         ("nvidia/diar_streaming_sortformer_4spk-v2", "sortformer-streaming", "CC-BY-4.0", False, 4, 0.08),

@@ -15,47 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_curator.diarization.models import Floats
-from beam_curator.rules import number_problems, option, raise_problems
+from beam_curator.diarization.speaker_counts import SpeakerCounts
 
 Labels = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeakerCounts:
-    """How many people talk in a recording, where that is known; 0 where it is not.
-
-    Raises:
-      ValueError: numbers that contradict each other.
-
-    Example:
-      >>> SpeakerCounts(min_speakers=3, max_speakers=2)
-      Traceback (most recent call last):
-      ValueError: speakers: min_speakers 3 exceeds max_speakers 2: lower min_speakers
-    """
-
-    num_speakers: int = option(0, "people who talk in each recording; 0: not known (cascade)")
-    min_speakers: int = option(0, "fewest people who talk; 0: not known (cascade)")
-    max_speakers: int = option(0, "most people who talk; 0: not known (cascade)")
-
-    def __post_init__(self) -> None:
-        limit = (0, MOST_SPEAKERS)
-        problems = number_problems(self, dict.fromkeys(("num_speakers", "min_speakers", "max_speakers"), limit))
-        if not problems and self.num_speakers and (self.min_speakers or self.max_speakers):
-            problems.append(f"num_speakers {self.num_speakers} leaves nothing to limit: leave the other numbers out")
-        if not problems and 0 < self.max_speakers < self.min_speakers:
-            problems.append(
-                f"min_speakers {self.min_speakers} exceeds max_speakers {self.max_speakers}: lower min_speakers"
-            )
-        raise_problems("speakers", problems)
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """The fewest and the most speakers to find."""
-        return self.num_speakers or self.min_speakers or 1, self.num_speakers or self.max_speakers or MOST_SPEAKERS
-
-
-MOST_SPEAKERS = 1000
-"""More are not told apart; speakers of several channels are numbered that far apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import DiarizeRules, ModelOptions, StreamingOptions
+from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.files import storage

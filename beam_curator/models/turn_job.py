@@ -9,10 +9,10 @@ from beam_curator.audio import AudioReader
 from beam_curator.audio_formats import Channels
 from beam_curator.clips.cutting import readable
 from beam_curator.diarization.channel_turns import joined_channels
-from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
 from beam_curator.diarization.hearing import measured_channels, samples_asked
 from beam_curator.diarization.rttm import render_overlap_ctm, render_rttm, render_uem
+from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry, row_before

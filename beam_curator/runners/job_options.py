@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.clips.cut_rules import CutRules
-from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import (
     DiarizeRules,
     InferenceOptions,
@@ -16,6 +15,7 @@ from beam_curator.diarization.diarize_rules import (
     StreamingOptions,
     TurnOptions,
 )
+from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.rules import option, option_problems, raise_problems
 from beam_curator.runners.options import Sections

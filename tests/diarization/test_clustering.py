@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from beam_curator.diarization.clustering import (
     ClusterRules,
     Merge,
-    SpeakerCounts,
     Voices,
     expected_likeness,
     find_speakers,
@@ -20,6 +19,7 @@ from beam_curator.diarization.clustering import (
     unit,
     widest_gap,
 )
+from beam_curator.diarization.speaker_counts import SpeakerCounts
 
 
 def voices_at(degrees: Sequence[float], seconds: float = 2.0, apart: Sequence[tuple[int, int]] = ()) -> Voices:

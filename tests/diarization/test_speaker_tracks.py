@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from beam_curator.diarization.cascade import CascadeStream
-from beam_curator.diarization.clustering import ClusterRules, SpeakerCounts
+from beam_curator.diarization.clustering import ClusterRules
 from beam_curator.diarization.models import Floats
+from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.speaker_tracks import TRACK_STEP, chosen_tracks, in_order, speaker_tracks
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.diarization.turns import turns_from_probabilities

@@ -8,13 +8,14 @@ import pytest
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 
 
-def test_the_presets_are_the_published_ones() -> None:
+def test_the_presets_are_the_published_ones_and_that_of_the_cascade() -> None:
     assert {name: astuple(rules) for name, rules in TURN_PRESETS.items()} == {
         "default": (0.5, 0.5, 0.0, 0.0, 0.0, 0.0),
         "v1-callhome": (0.53, 0.49, 0.23, 0.01, 0.42, 0.34),
         "v1-dihard3": (0.64, 0.74, 0.06, 0.0, 0.1, 0.15),
         "v2-callhome": (0.641, 0.561, 0.229, 0.079, 0.511, 0.296),
         "v2-dihard3": (0.56, 1.0, 0.063, 0.002, 0.007, 0.151),
+        "cascade": (0.3, 0.15, 0.0, 0.0, 0.0, 0.0),
     }
 
 

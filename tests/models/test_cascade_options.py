@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import ModelOptions, StreamingOptions
+from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.models.model_checks import check_walk, is_cascade, turn_preset_of, turns_or_own
 

@@ -113,7 +113,7 @@ def test_parameters_are_the_flags_of_the_entry_point_and_none_of_beam(name: str)
         ("diarize", "latency", {"paramType": "ENUM", "defaultValue": "very-high", "groupName": "Streaming"}),
         ("diarize", "chunk_len", {"paramType": "NUMBER", "isOptional": True, "groupName": "Streaming"}),
         ("diarize", "async_streaming", {"paramType": "BOOLEAN", "defaultValue": "false"}),
-        ("diarize", "turn_preset", {"paramType": "ENUM", "defaultValue": "default", "groupName": "Turns"}),
+        ("diarize", "turn_preset", {"paramType": "ENUM", "isOptional": True, "groupName": "Turns"}),
         ("diarize", "bandwidth", {"paramType": "BOOLEAN", "defaultValue": "false", "groupName": "Diarization"}),
         ("diarize", "inference_batch_size", {"paramType": "NUMBER", "defaultValue": "1", "groupName": "Inference"}),
         ("separate", "exclude_overlaps", {"paramType": "BOOLEAN", "defaultValue": "true", "groupName": "Separation"}),

@@ -6,8 +6,9 @@ from typing import Any
 
 from apache_beam.ml.inference.base import PredictionResult
 
-from beam_curator.diarization.clustering import MOST_SPEAKERS, ClusterRules, SpeakerCounts
+from beam_curator.diarization.clustering import ClusterRules
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
+from beam_curator.diarization.speaker_counts import MOST_SPEAKERS, SpeakerCounts
 from beam_curator.diarization.speaker_tracks import TRACK_STEP
 from beam_curator.files.storage import hash_file
 from beam_curator.models.cascade_listening import CascadeListener, CascadeModel, load_cascade

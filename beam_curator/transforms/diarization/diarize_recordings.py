@@ -7,8 +7,8 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.pvalue import PBegin
 
-from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions, StreamingOptions
+from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.files.embedding_tables import WriteEmbeddings
 from beam_curator.files.listing import list_either

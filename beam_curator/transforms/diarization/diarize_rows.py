@@ -6,8 +6,8 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.pvalue import PCollection
 
-from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions, StreamingOptions
+from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.models.model_checks import turns_or_own, warn_of_models
 from beam_curator.models.turn_job import TurnJob

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from apache_beam.ml.inference.base import ModelHandler
 
-from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
+from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.model_records import TITANET_MODEL
 from beam_curator.models.model_checks import embedding_path, is_cascade, is_nemotron

@@ -7,7 +7,6 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
-from beam_curator.diarization.clustering import SpeakerCounts
 from beam_curator.diarization.diarize_rules import (
     DiarizeRules,
     InferenceOptions,
@@ -15,6 +14,7 @@ from beam_curator.diarization.diarize_rules import (
     StreamingOptions,
     TurnOptions,
 )
+from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.turn_rows import TURNS_TABLE
 from beam_curator.entries.channel_key import CHANNEL_KEY
 from beam_curator.entries.json_lines import encode

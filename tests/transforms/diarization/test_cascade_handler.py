@@ -8,10 +8,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from beam_curator.diarization.clustering import MOST_SPEAKERS, SpeakerCounts
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions
 from beam_curator.diarization.models import Floats
 from beam_curator.diarization.probabilities import ModelIdentity, Probabilities
+from beam_curator.diarization.speaker_counts import MOST_SPEAKERS, SpeakerCounts
 from beam_curator.diarization.turn_rules import TURN_PRESETS
 from beam_curator.diarization.turns import is_saturated, turns_from_probabilities
 from beam_curator.failures import EntryError, FailureCode
