@@ -262,6 +262,9 @@ DEFAULT_MODEL = "demo"
 RECOMMENDED_MODEL = "nvidia/diar_streaming_sortformer_4spk-v2.1"
 """The model to use in place of one that is not for one's purpose."""
 
+HUMAN_SPEECH_MODEL = "cascade"
+"""The model to use in place of one that is not for people's voices."""
+
 NEMOTRON_MODEL = "nvidia/Nemotron-3-Diarization"
 TITANET_MODEL = "nvidia/speakerverification_en_titanet_large"
 
@@ -338,5 +341,8 @@ nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)
     if model.non_commercial:
         return f"model {model.name} is under {model.licence}, which forbids commercial use: for that take {other}"
     if model.only_for:
-        return f"model {model.name} is for {model.only_for} only: for real speech take {other}"
+        return (
+            f"model {model.name} is for {model.only_for} only: for real speech take {HUMAN_SPEECH_MODEL}: beam-curator "
+            f"models install {HUMAN_SPEECH_MODEL}"
+        )
     return None

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from beam_curator.diarization.cascade import CascadeStream
+from beam_curator.diarization.clustering import ClusterRules
 from beam_curator.diarization.filter_banks import filter_banks
 from beam_curator.diarization.models import Floats
 from beam_curator.diarization.rttm import RttmTurn, parse_rttm
+from beam_curator.diarization.speaker_tracks import TRACK_STEP, speaker_tracks
 from beam_curator.model_records import KNOWN_MODELS
 from beam_curator.models.campplus import load_campplus
 from beam_curator.models.segmentation import FIRST_CENTRE, FRAME_SAMPLES, WINDOW_SAMPLES, load_segmentation
@@ -38,6 +41,31 @@ def test_files_are_as_they_were_written(name: str) -> None:
 def test_nobody_speaks_in_silence() -> None:
     silence = np.zeros((1, WINDOW_SAMPLES), np.float32)
     assert np.exp(load_segmentation(need_model("cascade")).log_probabilities(silence))[..., 0].min() > 0.95
+
+
+@pytest.mark.parametrize("sound", ["silence", "noise", "tone"])
+def test_the_cascade_finds_nobody_where_nobody_talks(sound: str) -> None:
+    time = np.arange(12 * 16000) / 16000
+    sounds = {
+        "silence": 0 * time,
+        "noise": np.random.default_rng(0).normal(0, 0.05, len(time)),
+        "tone": 0.2 * np.sin(2 * np.pi * 440 * time),
+    }
+    folder = need_model("cascade")
+    stream = CascadeStream(load_segmentation(folder), load_campplus(folder))
+    stream.push(np.float32(sounds[sound]))
+    assert speaker_tracks(stream.finish(), stream.n_samples, ClusterRules()).shape == (600, 0)
+
+
+def test_the_cascade_hears_when_somebody_speaks(talk: Floats, turns: list[RttmTurn]) -> None:
+    folder, some = need_model("cascade"), talk[: 30 * 16000]
+    stream = CascadeStream(load_segmentation(folder), load_campplus(folder))
+    stream.push(some)
+    tracks = speaker_tracks(stream.finish(), len(some), ClusterRules())
+    times = (np.arange(len(tracks)) + 0.5) * TRACK_STEP
+    speech = np.any([(times >= turn.start) & (times < turn.end) for turn in turns], axis=0)
+    # measured: 0.898, as the turns of synthetic voices leave out pauses that the cascade bridges
+    assert np.mean((tracks.max(axis=1) > 0.3) == speech) > 0.85
 
 
 def test_segmentation_hears_when_somebody_speaks(talk: Floats, turns: list[RttmTurn]) -> None:

@@ -21,8 +21,7 @@ FORBIDDEN = (
     "nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
 )
 FOR_LESS = (
-    "model demo is for demonstration and tests only: for real speech take "
-    "nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)"
+    "model demo is for demonstration and tests only: for real speech take cascade: beam-curator models install cascade"
 )
 
 

@@ -258,7 +258,7 @@ nvidia/diar_sortformer_4spk-v1
             "  runs on    onnxruntime",
             "  licence    Apache-2.0: does not forbid commercial use",
             "  WARNING    model demo is for demonstration and tests only: for real speech take",
-            "             nvidia/diar_streaming_sortformer_4spk-v2.1 (NVIDIA Open Model License)",
+            "             cascade: beam-curator models install cascade",
             "  speakers   at most 4",
             "  frame      80 ms",
             "  latency    very-high 30.40 s, high 10.00 s, low 1.04 s, ultra-low 0.32 s",
