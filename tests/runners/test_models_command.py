@@ -257,8 +257,9 @@ nvidia/diar_sortformer_4spk-v1
             "  family     Sortformer, streaming",
             "  runs on    onnxruntime",
             "  licence    Apache-2.0: does not forbid commercial use",
-            "  WARNING    model demo is for demonstration and tests only: for real speech take",
-            "             cascade: beam-curator models install cascade",
+            "  WARNING    model demo is for demonstration and tests only: for real speech take cascade: "
+            "beam-curator models install",
+            "             cascade",
             "  speakers   at most 4",
             "  frame      80 ms",
             "  latency    very-high 30.40 s, high 10.00 s, low 1.04 s, ultra-low 0.32 s",
