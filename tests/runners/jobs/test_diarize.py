@@ -214,7 +214,7 @@ class TestCommand:
         spoken = [{key: segment[key] for key in ("start", "end", "speaker")} for segment in monday["segments"]]
         assert spoken == monday["diar_segments"] == segments_of(TALK)
         ids = sorted(entry["recording_id"] for entry in (friday, monday))
-        assert all(name.startswith("talk~") for name in ids)
+        assert ids == ["friday_talk", "monday_talk"]
         assert names_below(done / "rttm") == [f"{name}.{kind}" for name in ids for kind in ("ctm", "rttm", "uem")]
         assert (done / "rttm" / f"{friday['recording_id']}.uem").read_text().endswith(" 1 0.000 2.000\n")
         assert [letter["code"] for letter in failures_in(done)] == ["not_audio"]
@@ -277,8 +277,11 @@ class TestChain:
     def test_sets_of_other_jobs_are_inputs(self, done: Path, model: Path, tmp_path: Path) -> None:
         run("windows", done, "--output", tmp_path / "windows", "--target-window-duration", "3.0")
         again = diarize(tmp_path / "windows", tmp_path / "again", "--bandwidth", model=model)
-        for name, entry in by_id(done).items():
-            assert by_id(again)[name]["segments"] == entry["segments"]
+        # of an entry whose sample rate is too low `windows` writes the path alone
+        found, before = (
+            {entry["audio_filepath"]: entry["segments"] for entry in entries_in(out)} for out in (again, done)
+        )
+        assert found == before
         clips = extract(done, tmp_path / "clips")
         root = ("--audio-filepath-key", "extracted_path", "--audio-root", clips)
         of_clips = diarize(clips, tmp_path / "of_clips", *root, model=model)
