@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from beam_curator.rules import number_problems, option, raise_problems
+from beam_curator.rules import check_types, number_problems, option, raise_problems
 
 MOST_SPEAKERS = 1000
 """More are not told apart; speakers of several channels are numbered that far apart."""
@@ -28,6 +28,7 @@ class SpeakerCounts:
     max_speakers: int = option(0, "most people who talk; 0: not known (cascade)")
 
     def __post_init__(self) -> None:
+        check_types("speakers", self)
         limit = (0, MOST_SPEAKERS)
         problems = number_problems(self, dict.fromkeys(("num_speakers", "min_speakers", "max_speakers"), limit))
         if not problems and self.num_speakers and (self.min_speakers or self.max_speakers):

@@ -31,7 +31,6 @@ class OutputTarget:
       replaces: directory of the complete set in whose place this one is put when it is complete.
       updates: take over from that set all that would come out the same.
       rehash: compare the bytes of recordings and inputs, also where sizes and times are those of that set.
-
       codes: of failures that an update tries again, where not all are.
 
     Raises:
@@ -79,7 +78,7 @@ class OutputTarget:
           ChangedInputError: one came, changed or went, as those of a set do that is replaced.
         """
         run = self._run()
-        if run is None:
+        if run is None or not run.inputs:  # a program's own mark may name none
             return
         before = {name.rpartition("#")[0]: seen for name, seen in run.inputs.items()}
         manifests = sorted(name for name in {*names, *before} if name.lower().endswith(MANIFEST_EXTENSIONS))

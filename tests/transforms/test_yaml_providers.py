@@ -47,7 +47,8 @@ FILES_BESIDE = {"rttm_out_dir", "uem", "overlap_view", "embeddings", "embedding_
 """Options of diarization that ask for files, which a step that gives rows does not write."""
 
 
-DIARIZATION = [JOBS["diarize"].sections[name] for name in ("model", "streaming", "turns", "diarization", "inference")]
+_HEARING = ("model", "streaming", "speakers", "turns", "diarization", "inference")
+DIARIZATION = [JOBS["diarize"].sections[name] for name in _HEARING]
 SEPARATION = [JOBS["separate"].sections[name] for name in ("separation", "rows")]
 
 

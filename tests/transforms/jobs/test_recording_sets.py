@@ -40,9 +40,9 @@ class TestReadAsked:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(b"x")
         paths = [tmp_path / "a.wav", tmp_path / "in", tmp_path / "*.wav"]
-        check_read(paths, tmp_path / "out", ["a", "b", "c"], {"read.rows": 3, "plan.rows": 3})
+        check_read(paths, tmp_path / "out", ["a", "b", "deeper_c"], {"read.rows": 3, "plan.rows": 3})
         check_read(
-            paths, tmp_path / "out", ["a", "a", "b", "c"], {"read.rows": 4, "plan.rows": 4}, keep_duplicates=True
+            paths, tmp_path / "out", ["a", "a", "b", "deeper_c"], {"read.rows": 4, "plan.rows": 4}, keep_duplicates=True
         )
 
     def test_manifests(self, tmp_path: Path) -> None:
