@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from beam_curator.transforms.clips.extract_clips import ExtractClips as ExtractClips
     from beam_curator.transforms.clips.packing import PackClips as PackClips
     from beam_curator.transforms.clips.write_index import WriteIndex as WriteIndex
+    from beam_curator.transforms.diarization.cascade_handler import CascadeModelHandler as CascadeModelHandler
     from beam_curator.transforms.diarization.diarize_recordings import Diarize as Diarize
     from beam_curator.transforms.diarization.diarize_rows import DiarizeRows as DiarizeRows
     from beam_curator.transforms.diarization.hear_recordings import EmbedVoices as EmbedVoices
@@ -40,11 +41,15 @@ if TYPE_CHECKING:
     from beam_curator.transforms.jobs.without_files import RecordingResult as RecordingResult
     from beam_curator.transforms.jobs.without_files import Results as Results
     from beam_curator.transforms.jobs.writing import CommitOutputSet as CommitOutputSet
+    from beam_curator.transforms.jobs.writing import MergeShards as MergeShards
     from beam_curator.transforms.jobs.writing import WriteFailures as WriteFailures
     from beam_curator.transforms.jobs.writing import WriteTrainingWindows as WriteTrainingWindows
     from beam_curator.transforms.metrics import CountBlocks as CountBlocks
     from beam_curator.transforms.separation.separate_rows import SeparateRows as SeparateRows
     from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers as SeparateSpeakers
+    from beam_curator.transforms.windows.keeping import CountFacts as CountFacts
+    from beam_curator.transforms.windows.keeping import KeepBlocks as KeepBlocks
+    from beam_curator.transforms.windows.keeping import TakeBlocks as TakeBlocks
     from beam_curator.transforms.windows.overlap import FilterOverlaps as FilterOverlaps
     from beam_curator.transforms.windows.training_windows import BuildTrainingWindows as BuildTrainingWindows
     from beam_curator.transforms.windows.window_set import BuildWindowSet as BuildWindowSet
@@ -61,6 +66,7 @@ _NAMES = {
     # training windows
     "windows.training_windows": ("BuildTrainingWindows",),
     "windows.overlap": ("FilterOverlaps",),
+    "windows.keeping": ("TakeBlocks", "CountFacts", "KeepBlocks"),
     "windows.window_set": ("ChooseWindows", "BuildWindowSet", "CurateWindows", "ExplodeBlocks"),
     # clips
     "clips.cut_clips": ("CutClips",),
@@ -76,6 +82,7 @@ _NAMES = {
     "diarization.hear_recordings": ("HearRecordings", "EmbedVoices"),
     "diarization.sortformer_handler": ("SortformerModelHandler",),
     "diarization.nemotron_handler": ("NemotronModelHandler",),
+    "diarization.cascade_handler": ("CascadeModelHandler",),
     "diarization.titanet_handler": ("TitaNetModelHandler",),
     # separation
     "separation.separate_rows": ("SeparateRows",),
@@ -88,7 +95,7 @@ _NAMES = {
     "jobs.model_steps": ("PrepareRecordings", "WriteResults"),
     "jobs.merging": ("MergeParts",),
     # output sets
-    "jobs.writing": ("WriteTrainingWindows", "WriteFailures", "CommitOutputSet"),
+    "jobs.writing": ("WriteTrainingWindows", "WriteFailures", "MergeShards", "CommitOutputSet"),
     "jobs.job_sets": ("CommitJob", "JobSet", "Reading"),
     "metrics": ("CountBlocks",),
 }

@@ -142,7 +142,8 @@ class TestThirtyFiles:
     def test_again_it_is_complete(self, done: Done, capsys: pytest.CaptureFixture[str]) -> None:
         before = tree_state(done.out)
         assert run("diarize", done.folder, "--output", done.out, "--model-path", done.model) == 3
-        assert capsys.readouterr().out == f"{done.out} is already complete: nothing to do.\n"
+        hint = f"To try again what failed: beam-curator retry {done.out}\n"
+        assert capsys.readouterr().out == f"{done.out} is already complete: nothing to do.\n{hint}"
         assert tree_state(done.out) == before
 
     def test_other_options_or_another_model_are_refused(self, done: Done, tmp_path: Path) -> None:

@@ -226,7 +226,8 @@ class TestTwice:
         before = state_of(out)
         capsys.readouterr()
         assert run("extract", manifest, "--output", out) == 3
-        assert capsys.readouterr().out == f"{out} is already complete: nothing to do.\n"
+        hint = f"To try again what failed: beam-curator retry {out}\n"
+        assert capsys.readouterr().out == f"{out} is already complete: nothing to do.\n{hint}"
         assert state_of(out) == before
 
     def test_another_job_is_refused(self, manifest: Path, tmp_path: Path) -> None:
