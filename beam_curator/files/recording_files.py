@@ -4,12 +4,14 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Generic
 
 from beam_curator.failures import EntryError
+from beam_curator.files import storage
 from beam_curator.files.kept_parts import kept_parts, take_over
 from beam_curator.files.known_files import NOT_SEEN, Seen, keeps
 from beam_curator.files.opened_recordings import open_recording, seen_now, version_of
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartWriter
 from beam_curator.files.set_files import SetFiles
+from beam_curator.recordings.channel_files import channel_files
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import FileRecord
 from beam_curator.sets.recording_events import Described, Event, Made, MadeFile, Missed, Noticed, Opened, TableRow
@@ -135,6 +137,8 @@ class RecordingFiles(Generic[AskedT, TaskT]):
 
 def _seen(recording: str, version: str) -> Seen:
     """Return a recording as it was opened; nothing where it was not, or has changed since."""
+    if version and all(map(storage.is_remote, channel_files(recording))):
+        return Seen(stamp=version)  # a store need not be asked again: its reader does when it ends
     seen = seen_now(recording) if version else NOT_SEEN
     return seen if version_of(recording) == version else NOT_SEEN
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.manifests import (
+    assert_nothing_left_over,
     line_of,
     lines_in,
     manifest_of,
@@ -97,7 +98,7 @@ class TestSmallBlocks:
         assert names == [f"windows-0000{number}-of-00004.jsonl" for number in range(4)]
         letters = lines_in(tmp_path / "blocks", "failures-*")
         assert lines_in(tmp_path / "shards", "failures-*") == letters
-        assert not list((tmp_path / "shards").glob(".*"))
+        assert_nothing_left_over(tmp_path / "shards")
 
     @pytest.mark.parametrize("row_format", ["parquet", "avro"])
     @pytest.mark.parametrize("shards", ["0", "4"])

@@ -51,6 +51,7 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
     "run.tolerate": (["--tolerate", "5%"], "5%"),
     "run.overwrite": (["--overwrite"], True),
     "run.update": (["--update"], True),
+    "run.rehash": (["--rehash"], True),
     "run.plan": (["--plan"], True),
     "run.show_options": (["--show-options"], True),
     "run.verbose": (["--verbose"], True),
