@@ -87,19 +87,17 @@ def write_known_set(root: Path, out: Path) -> None:
     keep_inputs(target, inputs)
     job = TurnJob(DiarizeRules(), TurnRules())
     blocks = rows_of_recordings([InputFile(name=name, size=0) for name in names], job.key_of_recordings)
-    paths: list[str] = []
+    parts: list[tuple[str, bytes]] = []
     for task in tasks_of_blocks(job, blocks):
         requests = tuple(task.requests())
         head = PartHead(n_rows=0, columns=(), counts=(), documents=(), tables={}, key=key_of_requests(requests))
         places = tuple((request.source, request.offset) for request in requests)
         head = replace(head, places=places, recording=task.recording, seen=Seen(stamp=stamp_of(task.recording)))
-        path = out / part_file_name(job.rows.rows, task.name)
-        path.write_bytes(encode(head) + b"\n")
-        paths.append(str(path))
-    for number, first in enumerate(range(0, len(paths), FILES_A_BLOCK)):
-        write_archive(target, f"turns-{number:05d}-of-{N_LISTED // FILES_A_BLOCK:05d}", paths[first:][:FILES_A_BLOCK])
-    for path in (*paths, str(out / RUN_NAME)):
-        os.remove(path)
+        parts.append((part_file_name(job.rows.rows, task.name), encode(head) + b"\n"))
+    for number, first in enumerate(range(0, len(parts), FILES_A_BLOCK)):
+        name = f"turns-{number:05d}-of-{N_LISTED // FILES_A_BLOCK:05d}"
+        write_archive(target, name, parts[first : first + FILES_A_BLOCK])
+    (out / RUN_NAME).unlink()
     config = manifest.config
     text = render_manifest(
         command="diarize", config=config, inputs=inputs, counts=manifest.counts, files=manifest.files
