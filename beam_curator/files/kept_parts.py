@@ -166,22 +166,30 @@ def is_tried_again(known: KeptPart, codes: Collection[str]) -> bool:
     return bool(known.codes) and (not codes or not set(codes).isdisjoint(known.codes))
 
 
-def is_kept(known: KeptPart | None, task: Task, *, rehash: bool = False, codes: Collection[str] = ()) -> bool:
+def is_kept(
+    known: KeptPart | None,
+    recording: str,
+    asked: Sequence[Request],
+    *,
+    rehash: bool = False,
+    codes: Collection[str] = (),
+) -> bool:
     """Tell whether an update keeps the outcome of a recording: the same requests meet the same recording again.
 
     Args:
       known: the outcome, if there is one.
-      task: the recording, and the rows that ask for it.
+      recording: full name.
+      asked: the requests for it.
       rehash: compare the bytes of recordings whatever their times say.
       codes: of failures to try again, where not all are.
     """
-    if known is None or not known.recording or known.key != key_of_requests(tuple(task.requests())):
+    if known is None or not known.recording or known.key != key_of_requests(asked):
         return False
     if is_tried_again(known, codes):
         return False
     # one that could not be opened is left as it is
     was_opened = bool(known.seen) or not known.codes
-    return not was_opened or is_unchanged(task.recording, known.seen, rehash=rehash)
+    return not was_opened or is_unchanged(recording, known.seen, rehash=rehash)
 
 
 def take_over(kept: KeptParts, writer: PartWriter, task: Task) -> Part | None:
@@ -195,7 +203,7 @@ def take_over(kept: KeptParts, writer: PartWriter, task: Task) -> Part | None:
         return None
     # a recording that has only been touched is known by its new times from now on; if it changes now, by none
     stamp = stamps_of(task.recording)
-    if not is_kept(known, task, rehash=target.rehash, codes=target.codes):
+    if not is_kept(known, task.recording, asked, rehash=target.rehash, codes=target.codes):
         return None
     outcome = _outcome(kept.find(name), kind)
     if outcome is None:

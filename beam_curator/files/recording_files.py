@@ -137,9 +137,11 @@ class RecordingFiles(Generic[AskedT, TaskT]):
 
 def _seen(recording: str, version: str) -> Seen:
     """Return a recording as it was opened; nothing where it was not, or has changed since."""
-    if version and all(map(storage.is_remote, channel_files(recording))):
+    if not version:
+        return NOT_SEEN
+    if all(map(storage.is_remote, channel_files(recording))):
         return Seen(stamp=version)  # a store need not be asked again: its reader does when it ends
-    seen = seen_now(recording) if version else NOT_SEEN
+    seen = seen_now(recording)
     return seen if version_of(recording) == version else NOT_SEEN
 
 

@@ -94,7 +94,9 @@ def plan_update(
     """
     for task in tasks:
         name = part_file_name(job.rows.rows, task.name)
-        yield PlannedRecording(name, task.recording, is_kept(index.get(name), task, rehash=rehash, codes=codes))
+        recording, asked = task.recording, tuple(task.requests())
+        kept = is_kept(index.get(name), recording, asked, rehash=rehash, codes=codes)
+        yield PlannedRecording(name, recording, kept)
 
 
 def seconds_of(recordings: Iterable[str]) -> float | None:

@@ -165,7 +165,10 @@ def turn_preset_of(model: ModelOptions) -> str:
       >>> turn_preset_of(ModelOptions(model_name="cascade")), turn_preset_of(ModelOptions(model_name="demo"))
       ('cascade', 'default')
     """
-    return KNOWN_MODELS["cascade"].turn_preset if is_cascade(model) else "default"
+    if is_cascade(model):
+        return KNOWN_MODELS[CASCADE].turn_preset
+    known = known_model(model.model_name) if not model.model_path else None
+    return known.turn_preset if known is not None else "default"
 
 
 def turns_or_own(turns: TurnRules | None, model: ModelOptions) -> TurnRules:

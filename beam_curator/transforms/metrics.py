@@ -40,10 +40,11 @@ class CountBlocks(beam.PTransform[PCollection[BlockT], PCollection[Count]], Gene
         self._count = count
 
     def expand(self, blocks: PCollection[Any]) -> PCollection[Count]:
-        return blocks | "Count" >> beam.FlatMap(_counts_of, self._count)
+        return blocks | "Count" >> beam.FlatMap(counts_of, self._count)
 
 
-def _counts_of(block: Any, count: Callable[[Any], Mapping[str, int]]) -> Iterable[Count]:
+def counts_of(block: Any, count: Callable[[Any], Mapping[str, int]]) -> Iterable[Count]:
+    """Return the counts of a block, less those of nothing."""
     return [(name, n) for name, n in count(block).items() if n]
 
 

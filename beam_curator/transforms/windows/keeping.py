@@ -12,7 +12,7 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import FileRecord
-from beam_curator.transforms.metrics import BlockT, timed
+from beam_curator.transforms.metrics import BlockT, counts_of, timed
 
 _Fact = TaggedOutput[Literal["facts"], BlockFact]
 
@@ -72,7 +72,7 @@ class CountFacts(beam.PTransform[PCollection[BlockT], PCollection[BlockFact]], G
 
 
 def _counted(block: Any, count: Callable[[Any], Mapping[str, int]]) -> BlockFact:
-    return fact_about(block, counts=tuple((name, n) for name, n in count(block).items() if n))
+    return fact_about(block, counts=tuple(counts_of(block, count)))
 
 
 def fact_of_file(record: FileRecord) -> BlockFact:
