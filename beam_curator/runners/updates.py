@@ -44,7 +44,7 @@ def kept_keys(job: Job) -> dict[str, str]:
 
 
 def planned_update(job: Job, files: Sequence[InputFile]) -> str | None:
-    """Say what an update of the set of a job would keep and do; None where there is nothing to tell.
+    """Describe an update of the set of a job without doing it; None where there is nothing to tell.
 
     Args:
       job: whose set is complete.

@@ -52,7 +52,7 @@ def decompressed(packed: bytes) -> bytes:
 
 
 class _OfThread(threading.local):
-    """What packs and unpacks in one thread: to make it takes longer than a row does."""
+    """The compressor and decompressor of one thread: making them takes longer than a row does."""
 
     def __init__(self) -> None:
         self.packer = zstandard.ZstdCompressor(level=1)
