@@ -45,6 +45,7 @@ ROOMS = (
     ("windows",),
     ("clips",),
     ("diarization", "vad"),
+    ("quality",),
     ("separation", "export", "scoring"),
     ("files",),
     ("models",),

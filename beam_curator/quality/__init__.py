@@ -1,0 +1,1 @@
+"""Quality of sound, measured without a model or scored by one: pure."""
