@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from beam_curator.audio import AudioInfo, AudioReader, MixMeter, Resampler, mix_channels
+from beam_curator.audio.track_reading import track_pieces
 from beam_curator.audio_formats import Channels
 from beam_curator.diarization.clipping import ClippingMeter, full_scale_of
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
+from beam_curator.timelines import Timeline, concatenated
 
 PIECE_SECONDS = 30
 
@@ -62,14 +64,20 @@ def measured_channels(reader: AudioReader, first: int, stop: int) -> MixMeter:
 def heard_pieces(
     reader: AudioReader, first: int, stop: int, channels: Channels = "mix", clipping: ClippingMeter | None = None
 ) -> Iterator[Floats]:
-    """Read samples `[first, stop)` as a model hears them.
+    """Read samples `[first, stop)` as a model hears them: see `heard_track`."""
+    return heard_track(reader, concatenated([(first, stop)]), channels, clipping)
 
-    Memory is flat. Put together, the pieces are the whole span, mixed and resampled at once, bit for bit.
+
+def heard_track(
+    reader: AudioReader, track: Timeline, channels: Channels = "mix", clipping: ClippingMeter | None = None
+) -> Iterator[Floats]:
+    """Read a track of a recording as a model hears it.
+
+    Memory is flat. Put together, the pieces are the whole track, mixed and resampled at once, bit for bit.
 
     Args:
       reader: of the recording.
-      first: first sample.
-      stop: sample behind the last one.
+      track: samples of the recording, and silence.
       channels: "mix" for their mean, or the number of one.
       clipping: counts what is clipped in these channels, as they are in the recording.
 
@@ -82,18 +90,18 @@ def heard_pieces(
     rate = reader.info.sample_rate
     resampler = Resampler(rate, MODEL_SAMPLE_RATE, n_channels=1)
     size, full_scale = PIECE_SECONDS * MODEL_SAMPLE_RATE, full_scale_of(reader.info.codec)
-    held: list[Floats] = []
-    n_held, read = 0, first
-    for samples in reader.pieces(first, stop, piece_samples=PIECE_SECONDS * rate):
-        read += len(samples)
+    held: list[Floats] = [np.empty(0, np.float32)]
+    n_held, n_left = 0, track.n_samples
+    for samples in track_pieces(reader, track, piece_samples=PIECE_SECONDS * rate):
+        n_left -= len(samples)
         mixed = mix_channels(samples, channels)
         if clipping is not None:
             clipping.add(samples if channels == "mix" else mixed, full_scale)
-        made = resampler.resample(mixed, last=read == stop)[:, 0]
+        made = resampler.resample(mixed, last=not n_left)[:, 0]
         held.append(made)
         n_held += len(made)
         while n_held > size:
-            whole = np.concatenate(held)
-            yield whole[:size]
-            held, n_held = [whole[size:]], n_held - size
+            joined = np.concatenate(held)
+            yield joined[:size]
+            held, n_held = [joined[size:]], n_held - size
     yield np.concatenate(held)

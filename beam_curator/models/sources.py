@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from beam_curator.audio_formats import Channels
 from beam_curator.diarization.clipping import Clipped, ClippingMeter
 from beam_curator.diarization.dead_air import DeadAirMeter
-from beam_curator.diarization.hearing import PIECE_SECONDS, heard_pieces
+from beam_curator.diarization.hearing import PIECE_SECONDS, heard_pieces, heard_track
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.files.opened_recordings import open_recording
 from beam_curator.intervals import Span
+from beam_curator.timelines import Timeline
 
 PIECES_AHEAD = 2
 
@@ -79,6 +80,41 @@ class RecordingSource:
         """
         with open_recording(self.name, self.allowed_root, self.version) as reader:
             yield from heard_pieces(reader, self.first, self.stop, self.channels, clipping)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackSource:
+    """A track of a recording: spans of it, and silence.
+
+    Attributes:
+      name: full name, local or in an object store, or a member of a tar.
+      track: in samples of the recording, at its own sample rate.
+      sample_rate: its own, Hz.
+      channels: "mix" for the mean of all, or the number of the one that is heard, from 0.
+      allowed_root: directories below which it must lie.
+      version: that it had when it was looked into; "" for any.
+    """
+
+    name: str
+    track: Timeline
+    sample_rate: int
+    channels: Channels = "mix"
+    allowed_root: tuple[str, ...] = ()
+    version: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.track.n_samples / self.sample_rate
+
+    def pieces(self) -> Iterator[Floats]:
+        """Decode it: float32 [n_samples] at 16 kHz.
+
+        Raises:
+          EntryError: the recording is not there any more, has changed, or is damaged.
+        """
+        with open_recording(self.name, self.allowed_root, self.version) as reader:
+            yield from heard_track(reader, self.track, self.channels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 from beam_curator.audio import Samples
 from beam_curator.clips.records import ClipRequest
 from beam_curator.intervals import Span
+from beam_curator.timelines import Timeline, concatenated, laid_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,11 @@ class TrackPlan:
     channel: int | None = None
 
     @property
+    def timeline(self) -> Timeline:
+        """Where each sample of the track comes from."""
+        return concatenated(self.kept) if self.compact else laid_out(self.kept, self.n_samples)
+
+    @property
     def n_kept(self) -> int:
         """Samples of the recording that are on the track; 0 where all spans are shorter than a sample."""
         return sum(stop - first for first, stop in self.kept)
@@ -41,7 +47,7 @@ class TrackPlan:
     @property
     def n_track_samples(self) -> int:
         """Length of the track."""
-        return self.n_kept if self.compact else self.n_samples
+        return self.timeline.n_samples
 
     @property
     def track_spans(self) -> tuple[Span, ...]:

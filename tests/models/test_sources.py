@@ -19,9 +19,11 @@ from beam_curator.models.sources import (
     PiecesAhead,
     RecordingSource,
     Source,
+    TrackSource,
     WaveformSource,
     source_of,
 )
+from beam_curator.timelines import concatenated
 from tests.transforms.clips.clip_sets import write_recording
 
 PIECE = 30 * 16000
@@ -214,3 +216,31 @@ class TestRecordingSource:
             with pytest.raises(EntryError) as caught:
                 list(source.pieces())
             assert caught.value.code == code
+
+
+class TestTrackSource:
+    @pytest.mark.parametrize(("sample_rate", "n_channels", "channels"), [(16000, 1, "mix"), (44100, 2, 1)])
+    def test_it_is_heard_as_if_it_had_been_put_together(
+        self, tmp_path: Path, sample_rate: int, n_channels: int, channels: Any
+    ) -> None:
+        samples = write_recording(tmp_path / "a.wav", 1.5, sample_rate, n_channels)
+        spans = [(sample_rate // 10, sample_rate // 2), (sample_rate, sample_rate + 1001)]
+        silence = 31 * sample_rate  # longer than a piece
+        source: Source = TrackSource(
+            name=str(tmp_path / "a.wav"),
+            track=concatenated(spans, silence),
+            sample_rate=sample_rate,
+            channels=channels,
+        )
+        mono = mix_channels(samples, channels)
+        parts = (mono[slice(*spans[0])], np.zeros((silence, 1), np.float32), mono[slice(*spans[1])])
+        joined = np.concatenate(parts)
+        assert source.seconds == len(joined) / sample_rate
+        pieces = list(source.pieces())
+        assert [len(piece) for piece in pieces[:-1]] == [PIECE]
+        np.testing.assert_array_equal(np.concatenate(pieces), resample(joined, sample_rate, 16000)[:, 0])
+
+    def test_one_without_samples_is_one_empty_piece(self, tmp_path: Path) -> None:
+        write_recording(tmp_path / "a.wav")
+        source = TrackSource(name=str(tmp_path / "a.wav"), track=concatenated([]), sample_rate=8000)
+        assert [len(piece) for piece in source.pieces()] == [0]
