@@ -50,7 +50,7 @@ class FamilyFacts(NamedTuple):
 
 
 _SORTFORMER = ("encode.onnx", "pre_encode.onnx", "mel_filters.npy")
-_STREAMING = {"very-high": 30.4, "high": 10.0, "low": 1.04, "ultra-low": 0.32}
+_STREAMING = {"very-high": 30.4, "high": 10.0, "medium": 2.56, "low": 1.04, "ultra-low": 0.32}
 _CASCADE = ("segmentation.onnx", "segmentation_filters.onnx", "embedding_frames.onnx", "embedding_head.onnx")
 _NEMOTRON = {"default": 30.4}  # transformers' Nemotron3DiarizationConfig: 340 embeddings a chunk and 40 ahead, of 80 ms
 

@@ -113,7 +113,7 @@ def test_an_option_of_another_class_is_as_it_is_stated_there_but_for_what_is_cha
         (
             StreamingOptions,
             {"latency": "none"},
-            "streaming: latency 'none' is not known: use one of very-high, high, low, ultra-low",
+            "streaming: latency 'none' is not known: use one of very-high, high, medium, low, ultra-low",
         ),
     ],
 )

@@ -83,7 +83,9 @@ _OF_PRESET = " (default: the preset's)"
 class StreamingOptions:
     """How a streaming model walks through a recording, in frames of 80 ms; a value not given is the preset's."""
 
-    latency: str = option("very-high", "published preset for the six values below", choices=tuple(LATENCY_PRESETS))
+    latency: str = option(
+        "very-high", "preset for the six values below, published but for medium", choices=tuple(LATENCY_PRESETS)
+    )
     chunk_len: int | None = same_option(StreamingParameters, "chunk_len", default=None, note=_OF_PRESET)
     chunk_left_context: int | None = same_option(
         StreamingParameters, "chunk_left_context", default=None, note=_OF_PRESET

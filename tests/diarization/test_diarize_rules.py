@@ -45,7 +45,11 @@ WRONG: list[tuple[type, dict[str, Any], str]] = [
     (ModelOptions, {"device": "tpu", "autocast": "fp8"}, "device 'tpu' is not known: .*; autocast 'fp8' is not known"),
     (ModelOptions, {"sha256": "abc"}, "model-sha256 'abc' is not 64 hexadecimal digits: give all of them"),
     (ModelOptions, {"sha256": "g" * 64}, "is not 64 hexadecimal digits"),
-    (StreamingOptions, {"latency": "none"}, "latency 'none' is not known: use one of very-high, high, low, ultra-low"),
+    (
+        StreamingOptions,
+        {"latency": "none"},
+        "latency 'none' is not known: use one of very-high, high, medium, low, ultra-low",
+    ),
     (StreamingOptions, {"chunk_len": 0}, "chunk_len 0 is below 1: raise it"),
     (TurnOptions, {"turns": "v3"}, "turns 'v3' is not known: use one of default, v1-callhome"),
     (TurnOptions, {"onset": 2.0}, "onset 2 must be 0-1"),

@@ -262,7 +262,7 @@ nvidia/diar_sortformer_4spk-v1
             "             cascade",
             "  speakers   at most 4",
             "  frame      80 ms",
-            "  latency    very-high 30.40 s, high 10.00 s, low 1.04 s, ultra-low 0.32 s",
+            "  latency    very-high 30.40 s, high 10.00 s, medium 2.56 s, low 1.04 s, ultra-low 0.32 s",
             f"  size       {len(weights):,} bytes",
             f"  sha256     {hashlib.sha256(weights).hexdigest()}",
             f"  installed  {folder}",
@@ -324,7 +324,7 @@ mine
   licence    not known: see where the model comes from
   speakers   at most 4
   frame      80 ms
-  latency    very-high 30.40 s, high 10.00 s, low 1.04 s, ultra-low 0.32 s
+  latency    very-high 30.40 s, high 10.00 s, medium 2.56 s, low 1.04 s, ultra-low 0.32 s
   size       {len(weights):,} bytes
   sha256     {hashlib.sha256(weights).hexdigest()}
   installed  mine
