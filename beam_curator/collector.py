@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 
 @contextmanager
@@ -20,7 +21,13 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if enabled:
-            if not gc.get_freeze_count():  # a program may have frozen objects of its own
+            if not _has_frozen_objects():
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
+
+
+@cache
+def _has_frozen_objects() -> bool:
+    """Tell whether the program has frozen objects of its own: looked up once, as each look walks over all of them."""
+    return gc.get_freeze_count() > 0
