@@ -1,4 +1,4 @@
-# make demo   from a recording to turns, tracks, training windows, clips and embeddings (core only)
+# make demo   from a recording to turns, tracks, training windows, clips and embeddings; and people in conversation (core only)
 # make models fetch the weights of cascade and silero-vad into the cache of this user, once (92 MB); demo and test do so
 # make test   run the tests; those on real engines are skipped where an engine is missing
 # make test-core   the tests that need neither torch nor NeMo nor an engine, in an environment of their own
@@ -45,8 +45,10 @@ dev: $(DEV)
 models: $(CORE)
 	$(BIN)/beam-curator models install cascade silero-vad
 
-demo: $(CORE) models
-	$(BIN)/beam-curator diarize examples/round_table.opus --output demo_output/turns --bandwidth --embeddings --overwrite
+# without a network: the round table alone
+demo: $(CORE)
+	$(BIN)/beam-curator models install cascade silero-vad || true
+	$(BIN)/beam-curator diarize examples/round_table.opus --model-name demo --output demo_output/turns --bandwidth --embeddings --overwrite
 	$(BIN)/beam-curator separate demo_output/turns --output demo_output/tracks --overwrite
 	$(BIN)/beam-curator windows demo_output/turns --output demo_output/windows $(ROUND_TABLE) --overwrite
 	$(BIN)/beam-curator extract demo_output/windows --output demo_output/clips --output-format flac --overwrite
@@ -54,6 +56,9 @@ demo: $(CORE) models
 		--generate-embeddings --embeddings demo_output/turns/turn-embeddings-00000-of-00001.parquet --overwrite
 	@for set in turns turns/rttm tracks/tracks windows clips export; do \
 		echo "demo_output/$$set:"; ls demo_output/$$set | sed 's/^/  /'; done
+	@if $(BIN)/python examples/human_speech/conversation.py demo_output/people; then set -x; \
+		$(BIN)/beam-curator diarize demo_output/people/sample.wav --output demo_output/people_turns --overwrite && \
+		$(BIN)/beam-curator score demo_output/people/sample.rttm demo_output/people_turns --collar 0.25; fi
 
 test: $(DEV) models
 	$(BIN)/python tools/run_tests.py

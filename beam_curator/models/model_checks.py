@@ -32,13 +32,21 @@ from beam_curator.models.model_files import (
 from beam_curator.models.nemo_files import check_nemo
 from beam_curator.models.onnx_backend import check_files
 from beam_curator.models.onnx_sessions import imported_onnxruntime
-from beam_curator.models.resolving import find_model
+from beam_curator.models.resolving import default_models, find_model
 from beam_curator.models.sortformer import check_backend, locate_model
 from beam_curator.models.titanet import TITANET, locate_titanet
 from beam_curator.models.wheels import check_made
 from beam_curator.rules import config_of
 
 CASCADE: Family = "cascade"
+
+
+def chosen_model(options: ModelOptions) -> ModelOptions:
+    """Return which model listens: the one that options name, else the default of this machine.
+
+    A job asks once, before it begins, so that workers elsewhere use the same.
+    """
+    return options.named(default_models(options.cache_dir or None)[0])
 
 
 def check_model(options: ModelOptions, parameters: StreamingParameters) -> None:
@@ -189,11 +197,11 @@ def check_walk(model: ModelOptions, parameters: StreamingParameters, counts: Spe
             raise ValueError(f"{given[0]} is for --model-name cascade, and {name} has slots for speakers: leave it out")
     elif parameters != StreamingOptions().parameters():
         raise ValueError(
-            f"latency and the other options of streaming models are not for {name}, which hears windows of 10 s: leave "
-            "them out"
+            f"latency and the other options of streaming Sortformers are not for {name}, which hears windows of 10 s: "
+            "leave them out, or name a Sortformer, such as --model-name demo"
         )
     elif model.device == "cuda":
-        raise ValueError(f"device cuda is asked for, and {name} runs on CPUs alone: leave --device out")
+        raise ValueError(f"device cuda is asked for, and {name} runs on CPUs alone: leave --device and --gpu out")
 
 
 def embedding_path(rules: DiarizeRules) -> str:

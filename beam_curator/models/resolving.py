@@ -26,7 +26,16 @@ from beam_curator.files.storage import (
     open_raw,
     size_of,
 )
-from beam_curator.model_records import ModelRecord, Wheel, install_cure, known_model, name_problem
+from beam_curator.model_records import (
+    DEMO_MODEL,
+    HUMAN_SPEECH_MODEL,
+    KNOWN_MODELS,
+    ModelRecord,
+    Wheel,
+    install_cure,
+    known_model,
+    name_problem,
+)
 from beam_curator.models.hub import cached_model, download, hub_folder
 from beam_curator.models.model_files import (
     ModelFileError,
@@ -71,6 +80,18 @@ def resolve_model(
     if wanted is not None:
         check_sha256(location, wanted)
     return location
+
+
+def default_models(cache_dir: str | None) -> tuple[str, str]:
+    """Return the models that may listen where none is named, first the one that does on this machine.
+
+    That is the one for people where it is installed, or the package that it is made from, else the one of this package.
+    """
+    best = KNOWN_MODELS[HUMAN_SPEECH_MODEL]
+    is_here = find_model(best.name, cache_dir) is not None or (
+        best.wheel is not None and installed_root(best.wheel) != ""
+    )
+    return (best.name, DEMO_MODEL) if is_here else (DEMO_MODEL, best.name)
 
 
 def find_model(model_name: str, cache_dir: str | None) -> ModelLocation | None:

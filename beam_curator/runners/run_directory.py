@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -143,6 +143,18 @@ def _commands_in(directory: str) -> set[str]:
     except NotAnOutputSetError:
         complete = set()
     return complete | set(earlier.commands if earlier is not None else ())
+
+
+def configs_in(directory: str) -> set[str]:
+    """Return the hashes of the options of a directory's complete set, and of its unfinished runs."""
+    manifest_text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
+    run_text = storage.read_bytes(storage.join(directory, RUN_NAME))
+    runs = (RunRecord.from_json(run_text) if run_text is not None else None, next_run(directory))
+    found = {run.config_sha256 for run in runs if run is not None}
+    with suppress(NotAnOutputSetError):
+        manifest = Manifest.from_json(manifest_text) if manifest_text is not None else None
+        found |= {config_sha256(manifest.command, manifest.config)} if manifest is not None else set()
+    return found
 
 
 def run_of(kind: SetKind, config: Config, files: Sequence[InputFile]) -> RunRecord:

@@ -30,7 +30,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-MODEL = ["--latency", "low", "--inference-batch-size", "1"]
+MODEL = ["--model-name", "demo", "--latency", "low", "--inference-batch-size", "1"]
 """The model of the package, in chunks of half a second."""
 
 

@@ -51,7 +51,7 @@ def test_options_that_fit() -> None:
             ModelOptions(model_name="cascade", device="cuda"),
             StreamingOptions(),
             SpeakerCounts(),
-            "device cuda is asked for, and cascade runs on CPUs alone: leave --device out",
+            "device cuda is asked for, and cascade runs on CPUs alone: leave --device and --gpu out",
         ),
     ],
 )

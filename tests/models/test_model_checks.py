@@ -35,7 +35,8 @@ FORBIDDEN = (
 )
 
 FOR_LESS = (
-    "model demo is for demonstration and tests only: for real speech take cascade: beam-curator models install cascade"
+    "model demo is for demonstration and tests only, and gets 36 % of human speech wrong (DER): for people take "
+    "cascade: beam-curator models install cascade"
 )
 
 
@@ -65,7 +66,7 @@ class TestNotices:
         assert notices_of(ModelOptions(**model)) == []
 
     def test_of_the_model_of_this_package(self) -> None:
-        assert notices_of(ModelOptions()) == notices_of(ModelOptions(model_name="demo")) == [f"warning: {FOR_LESS}"]
+        assert notices_of(ModelOptions(model_name="demo")) == [f"warning: {FOR_LESS}"]
 
     def test_of_a_copy_of_it(self, tmp_path: Path) -> None:
         copy = shutil.copytree(packaged_folder("demo"), tmp_path / "models" / "mine")
@@ -136,9 +137,9 @@ def test_the_model_of_this_package_has_no_revisions() -> None:
         ModelOptions(model_name="demo@main")
 
 
-@pytest.mark.parametrize("name", ["auto", "", "/models/x.nemo"])
+@pytest.mark.parametrize("name", ["auto", "/models/x.nemo"])
 def test_a_name_that_no_model_can_have_is_refused_unless_a_path_wins(name: str) -> None:
-    with pytest.raises(ValueError, match=r"^model: '.*' is no model name, expected demo or org/name\[@revision\]"):
+    with pytest.raises(ValueError, match=r"^model: '.*' is no model name: known are demo, .*org/name\[@revision\]"):
         ModelOptions(model_name=name)
     assert ModelOptions(model_name=name, model_path="/models/x.nemo").model_name == name
 
@@ -197,11 +198,11 @@ class TestWhatDecidesTheRows:
 
     def test_of_the_model_of_this_package_the_hash_of_its_checksums(self) -> None:
         checksums = (Path(packaged_folder("demo")) / "SHA256SUMS").read_bytes()
-        for model in (ModelOptions(), ModelOptions(model_name="demo")):
-            assert config_of_model(model) | {"backend": ""} == {
-                "name": "demo", "backend": "", "sha256": hashlib.sha256(checksums).hexdigest(), "autocast": "none"
-            }  # fmt: skip
-            assert files_of(model) == ()
+        model = ModelOptions(model_name="demo")
+        assert config_of_model(model) | {"backend": ""} == {
+            "name": "demo", "backend": "", "sha256": hashlib.sha256(checksums).hexdigest(), "autocast": "none"
+        }  # fmt: skip
+        assert files_of(model) == ()
 
     def test_files_of_a_local_model(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         nemo = tmp_path / "home" / "m.nemo"

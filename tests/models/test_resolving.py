@@ -192,7 +192,7 @@ def test_a_hash_that_is_none(tmp_path: Path) -> None:
     ],
 )
 def test_a_name_that_is_none(name: str) -> None:
-    with pytest.raises(ModelNotFoundError, match=r"is no model name, .*, or give a file or folder as --model-path$"):
+    with pytest.raises(ModelNotFoundError, match=r"is no model name: .* of the hub, or a path$"):
         resolve_model(name)
 
 

@@ -98,7 +98,19 @@ class TestErrors:
         "latency", [pytest.param(name, marks=() if name == "low" else pytest.mark.slow) for name in LATENCIES]
     )
     def test_voices_never_heard(self, latency: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run("diarize", HELD_OUT / "audio", "--output", tmp_path / "out", "--latency", latency) == 0
+        assert (
+            run(
+                "diarize",
+                HELD_OUT / "audio",
+                "--output",
+                tmp_path / "out",
+                "--model-name",
+                "demo",
+                "--latency",
+                latency,
+            )
+            == 0
+        )
         assert capsys.readouterr().err.count("model demo is for demonstration and tests only") == 1
         check_set(tmp_path / "out")
         scores = scores_of(tmp_path / "out")
@@ -123,7 +135,7 @@ def _n_speakers(score: RecordingScore) -> int:
 
 
 def test_the_core_install_gives_the_same_bytes(tmp_path: Path) -> None:
-    arguments = [str(HELD_OUT / "audio"), "--embeddings", "--bandwidth", "--uem", "--output"]
+    arguments = [str(HELD_OUT / "audio"), "--model-name", "demo", "--embeddings", "--bandwidth", "--uem", "--output"]
     command = [sys.executable, "-c", CORE_ONLY, "diarize", *arguments, str(tmp_path / "core")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
@@ -171,8 +183,8 @@ def test_more_speakers_than_slots_are_flagged(tmp_path: Path, capsys: pytest.Cap
     parts = [HELD_OUT / "audio" / name for name in ("talk-003-of-4.opus", "talk-000-of-1.opus")]
     samples = np.concatenate([soundfile.read(part, dtype="float32")[0] for part in parts])
     soundfile.write(tmp_path / "five.flac", samples, 16000)
-    thresholds = ("--onset", ONSET_OF_A_CROWD, "--offset", ONSET_OF_A_CROWD)
-    assert run("diarize", tmp_path / "five.flac", "--output", tmp_path / "out", *thresholds) == 0
+    options = ("--model-name", "demo", "--onset", ONSET_OF_A_CROWD, "--offset", ONSET_OF_A_CROWD)
+    assert run("diarize", tmp_path / "five.flac", "--output", tmp_path / "out", *options) == 0
     (entry,) = entries_in(tmp_path / "out")
     assert (entry["num_speakers"], entry["speakers_saturated"]) == (4, True)
     assert "1 recording with speech from as many speakers as the model" in capsys.readouterr().out

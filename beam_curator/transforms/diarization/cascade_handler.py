@@ -11,6 +11,7 @@ from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOption
 from beam_curator.diarization.speaker_counts import MOST_SPEAKERS, SpeakerCounts
 from beam_curator.diarization.speaker_tracks import TRACK_STEP
 from beam_curator.files.storage import hash_file
+from beam_curator.model_records import HUMAN_SPEECH_MODEL
 from beam_curator.models.cascade_listening import CascadeListener, CascadeModel, load_cascade
 from beam_curator.models.checksums import CHECKSUMS
 from beam_curator.models.sortformer import locate_model
@@ -44,7 +45,7 @@ class CascadeModelHandler(RecordingHandler[Waveform, CascadeModel]):
         inference: InferenceOptions | None = None,
     ) -> None:
         self._inference = inference if inference is not None else InferenceOptions()
-        self._model = model if model is not None else ModelOptions()
+        self._model = (model if model is not None else ModelOptions()).named(HUMAN_SPEECH_MODEL)
         self._rules = ClusterRules(counts=counts if counts is not None else SpeakerCounts())
         super().__init__("Cascade", device="cpu", accelerator="", batch_size=self._inference.inference_batch_size)
         self._known: CascadeModel | None = None

@@ -14,7 +14,13 @@ from beam_curator.files.embedding_tables import WriteEmbeddings
 from beam_curator.files.listing import list_either
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_beside
-from beam_curator.models.model_checks import check_embeddings, check_walk, turns_or_own, warn_of_models
+from beam_curator.models.model_checks import (
+    check_embeddings,
+    check_walk,
+    chosen_model,
+    turns_or_own,
+    warn_of_models,
+)
 from beam_curator.models.turn_job import TurnJob, turn_config
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import DIARIZE
@@ -34,7 +40,7 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
     Args:
       inputs: recordings (files, globs, directory trees), or manifests that name them; local or in an object store.
       target: where the set goes; a plain path will do.
-      model: which model listens, and on what.
+      model: which model listens, and on what; where it names none, the cascade if it is installed here, else demo.
       streaming: how a streaming model walks through a recording.
       speakers: how many people talk, for the cascade.
       turns: how probabilities become turns; None for the model's own thresholds.
@@ -73,10 +79,10 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
         super().__init__()
         self._reading = Reading(inputs=paths_of(inputs), options=reading)
         self._target = target_beside(self._reading.inputs, target, DIARIZE, output.shards)
-        self._model = model
+        self._model = chosen_model(model) if handler is None else model
         self._streaming = streaming
         self._speakers = speakers
-        self._turns = turns_or_own(turns, model)
+        self._turns = turns_or_own(turns, self._model)
         self._rules = rules
         self._inference = inference
         self._output = output

@@ -9,7 +9,7 @@ from apache_beam.pvalue import PCollection
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions, StreamingOptions
 from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.turn_rules import TurnRules
-from beam_curator.models.model_checks import turns_or_own, warn_of_models
+from beam_curator.models.model_checks import chosen_model, turns_or_own, warn_of_models
 from beam_curator.models.turn_job import TurnJob
 from beam_curator.transforms.diarization.diarize_recordings import listening_handler_of
 from beam_curator.transforms.diarization.hear_recordings import HearRecordings
@@ -23,7 +23,7 @@ class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
     Elements are rows as dicts, or blocks of `ReadManifests`. Rows of one recording meet, so that it is heard once.
 
     Args:
-      model: which model listens, and on what.
+      model: which model listens, and on what; where it names none, the cascade if it is installed here, else demo.
       streaming: how a streaming model walks through a recording.
       speakers: how many people talk, for the cascade.
       turns: how probabilities become turns; None for the model's own thresholds.
@@ -40,7 +40,7 @@ class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
     Example:
       >>> rows = [{"audio_filepath": "examples/round_table.opus"}]
       >>> with beam.Pipeline("FnApiRunner") as pipeline:
-      ...     diarized = pipeline | beam.Create(rows) | DiarizeRows()
+      ...     diarized = pipeline | beam.Create(rows) | DiarizeRows(ModelOptions(model_name="demo"))
       ...     _ = diarized.results | beam.Map(lambda entry: print(entry.row["num_speakers"], "speakers"))
       3 speakers
     """
@@ -60,7 +60,7 @@ class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
         if rules.embedding_model:
             raise ValueError(f"embedding_model {rules.embedding_model!r} is for Diarize alone: leave it out")
         self._inference = inference
-        self._model = model
+        self._model = model = chosen_model(model) if handler is None else model
         self._job = TurnJob(rules, turns_or_own(turns, model), always_rttm=True)
         self._splits = rules.splits
         self._is_ours = handler is None

@@ -11,6 +11,7 @@ from beam_curator.diarization.models import Encoded, Floats, Lengths, ModelConfi
 from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.intervals import Seconds
+from beam_curator.model_records import DEMO_MODEL
 from beam_curator.models.listening import Listener, listener_of
 from beam_curator.models.sortformer import SortformerModel, load_backend, locate_model
 from beam_curator.models.sources import Waveform, source_of
@@ -67,7 +68,7 @@ class SortformerModelHandler(RecordingHandler[Waveform, SortformerModel]):
         keeps_frames: bool = False,
     ) -> None:
         self._inference = inference if inference is not None else InferenceOptions()
-        self._model = model if model is not None else ModelOptions()
+        self._model = (model if model is not None else ModelOptions()).named(DEMO_MODEL)
         size = self._inference.inference_batch_size
         super().__init__("Sortformer", device=self._model.device, accelerator=accelerator, batch_size=size)
         self._parameters = parameters if parameters is not None else StreamingParameters()

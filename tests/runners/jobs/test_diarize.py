@@ -95,8 +95,8 @@ class TestStages:
     ],
 )
 def test_a_plan_names_the_files_and_the_latency(arguments: tuple[str, ...], latency: str, beside: list[str]) -> None:
-    assert job(*arguments).plan_lines() == [
-        f"turns-*, failures-* where there are any (latency of a streaming model: {latency} s)",
+    assert job("--model-name", "demo", *arguments).plan_lines() == [
+        f"turns-*, failures-* where there are any (model demo; latency of a streaming model: {latency} s)",
         *beside,
         "_MANIFEST.json, summary.json",
     ]
