@@ -19,6 +19,7 @@ def option(
     also: str | None = None,
     formerly: str | None = None,
     presets: Mapping[str, Mapping[str, Any]] | None = None,
+    repeats: bool = False,
 ) -> Any:
     """Declare a dataclass field that is also a flag, a YAML key, and a row of the help tables.
 
@@ -32,8 +33,10 @@ def option(
         `option_names.accepts_former_names` on the class, too.
       presets: for an option that chooses values of others by one name: those values, by name. Options count as equal
         by the values; put `option_names.takes_presets` on the class, too.
+      repeats: of a list: the flag takes one text, commas and all, and may be given several times.
     """
     metadata: dict[str, Any] = {"help": help_text, "flag": flag, "also": also, "formerly": formerly}
+    metadata |= {"repeats": True} if repeats else {}
     metadata |= {"choices": tuple(presets or choices), "presets": presets or {}}
     return dataclasses.field(default=default, metadata=metadata, compare=not presets)
 

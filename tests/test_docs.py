@@ -38,7 +38,16 @@ CUSTOMISED = re.findall(r"^\| [^|]+ \| `(--[^`]+)` \| (\d[^|]+ s) \|$", TUTORIAL
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/windows.md", "docs/extract.md", "docs/export.md", "docs/diarize.md", "docs/separate.md"]
+    "name",
+    [
+        "README.md",
+        "docs/windows.md",
+        "docs/extract.md",
+        "docs/export.md",
+        "docs/diarize.md",
+        "docs/separate.md",
+        "docs/filter.md",
+    ],
 )
 def test_tables_are_those_of_the_code(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
@@ -372,6 +381,7 @@ DOCUMENTS = (
     "docs/engines.md",
     "docs/export.md",
     "docs/extract.md",
+    "docs/filter.md",
     "docs/performance.md",
     "docs/pipelines.md",
     "docs/separate.md",

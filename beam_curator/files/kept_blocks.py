@@ -21,7 +21,6 @@ from beam_curator.files.part_files import PartHead
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import FAILURES, FileRecord, part_name, shard_file_name
-from beam_curator.sets.set_kinds import WINDOWS
 
 _BLOCKS_AN_ARCHIVE = 1000
 
@@ -62,13 +61,20 @@ def keys_of_block(block: LineBlock) -> BlockKeys:
     return BlockKeys(lines, digest.hexdigest())
 
 
-def take_block(kept: KeptParts, target: OutputTarget, block: LineBlock, keys: BlockKeys) -> BlockFact | None:
+def take_block(kept: KeptParts, target: OutputTarget, block: LineBlock, keys: BlockKeys, rows: str) -> BlockFact | None:
     """Take the outcome of a block over from another set, if that has one of the same lines; None if it has none.
 
     Its files are linked under their new names. Those of a set that is merged are cut out of its shards again.
+
+    Args:
+      kept: of the other set.
+      target: where the files go.
+      block: the block.
+      keys: of the block.
+      rows: kind of the rows of both sets.
     """
     for key in keys:
-        text = kept.find(name_of_block(key))
+        text = kept.find(name_of_block(rows, key))
         if text is None:
             continue
         try:
@@ -112,7 +118,7 @@ def archive_of(fact: BlockFact, n_shards: int) -> tuple[int, int]:
 
 
 def keep_blocks(
-    target: OutputTarget, archive: tuple[int, int], facts: Iterable[BlockFact], *, is_named: bool
+    target: OutputTarget, archive: tuple[int, int], facts: Iterable[BlockFact], rows: str, *, is_named: bool
 ) -> list[FileRecord]:
     """Keep the outcomes of the blocks of one archive; return the records of their files, before they are merged.
 
@@ -120,10 +126,11 @@ def keep_blocks(
       target: where the files lie.
       archive: its number, and the number of archives.
       facts: all that is known about its blocks.
+      rows: kind of the rows of the set.
       is_named: whether each row names its source.
     """
     blocks = _joined(facts)
-    write_archive(target, shard_file_name(WINDOWS.rows, *archive, ""), _heads(target, archive, blocks, is_named))
+    write_archive(target, shard_file_name(rows, *archive, ""), _heads(target, archive, blocks, rows, is_named=is_named))
     return [record for block in blocks for record in block.files]
 
 
@@ -145,7 +152,7 @@ def _joined(facts: Iterable[BlockFact]) -> list[BlockFact]:
 
 
 def _heads(
-    target: OutputTarget, archive: tuple[int, int], blocks: Iterable[BlockFact], is_named: bool
+    target: OutputTarget, archive: tuple[int, int], blocks: Iterable[BlockFact], rows: str, *, is_named: bool
 ) -> Iterator[tuple[str, bytes]]:
     """Yield each block as the archive holds it, under its key; those of the same lines once."""
     merged: Counter[str] = Counter()  # bytes in the shards of this number
@@ -170,9 +177,9 @@ def _heads(
                 key=key,
                 places=tuple(places),
             )
-            yield name_of_block(key), encode(head)
+            yield name_of_block(rows, key), encode(head)
 
 
-def name_of_block(key: str) -> str:
-    """Return the name under which an archive holds the block of a key."""
-    return part_name(f"{WINDOWS.rows}-{key}")
+def name_of_block(rows: str, key: str) -> str:
+    """Return the name under which an archive holds the block of a key, in a set of rows of a kind."""
+    return part_name(f"{rows}-{key}")

@@ -5,10 +5,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from beam_curator.entries.json_lines import parse_object
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.part_files import lines_of_part
 from beam_curator.files.row_tables import RowTable, read_table, row_format_of
 from beam_curator.recordings.channel_files import path_text
+from beam_curator.sets.blocks import Line
+from beam_curator.sets.output_set import RowFormat
+from beam_curator.sets.set_kinds import WINDOWS
 from beam_curator.windows.entry_blocks import PlannedEntry
 from beam_curator.windows.rendering import Layout, render_pieces
 from beam_curator.windows.window_options import WindowOutputOptions
@@ -38,6 +42,25 @@ WINDOWS_TABLE = RowTable.of(
     filtered={"type": "array", "items": _SPAN},
 )
 """Columns of a row of windows: what people query, and the whole row as JSON."""
+
+
+LINES_TABLE = RowTable.of(
+    "Row",
+    pa.schema(
+        [
+            pa.field("source", pa.string(), nullable=False),
+            pa.field("offset", pa.int64(), nullable=False),
+            pa.field("audio_filepath", pa.string()),
+            pa.field("row", pa.large_string(), nullable=False),
+        ]
+    ),
+)
+"""Columns of a row that is passed on."""
+
+
+def table_of_rows(kind: str) -> RowTable:
+    """Return the columns of the rows of a set of blocks, by their kind."""
+    return WINDOWS_TABLE if kind == WINDOWS.rows else LINES_TABLE
 
 
 def row_pieces(row: PlannedEntry, source: str, rules: WindowRules, layout: Layout) -> list[bytes | memoryview]:
@@ -89,12 +112,25 @@ def write_rows(
     WINDOWS_TABLE.write(file, columns, output.row_format)
 
 
-def merge_files(file: AtomicFile, paths: Sequence[str]) -> None:
-    """Put the rows of several files of one format into one, in order."""
+def write_passed_on(file: AtomicFile, lines: Sequence[Line], source: str, row_format: RowFormat) -> None:
+    """Write the rows of one block that are lines of JSON already."""
+    if row_format == "jsonl":
+        write_lines(file, ([line.raw] for line in lines))
+        return
+    LINES_TABLE.write(file, (_passed_on(line, source) for line in lines), row_format)
+
+
+def _passed_on(line: Line, source: str) -> dict[str, Any]:
+    path = path_text(parse_object(line.raw).get("audio_filepath"))
+    return {"source": source, "offset": line.offset, "audio_filepath": path, "row": line.raw.decode()}
+
+
+def merge_files(file: AtomicFile, paths: Sequence[str], table: RowTable) -> None:
+    """Put the rows of several files of one format into one, in order; `table` has their columns."""
     row_format = row_format_of(paths[0])
     if row_format == "jsonl":
         for path in paths:
             for piece in lines_of_part(path, has_head=False):
                 file.write_pieces([piece])
         return
-    WINDOWS_TABLE.write(file, (row for path in paths for row in read_table(path)), row_format)
+    table.write(file, (row for path in paths for row in read_table(path)), row_format)

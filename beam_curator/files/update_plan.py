@@ -45,18 +45,19 @@ def _read(files: Sequence[InputFile], reading: InputOptions, rttm: RttmReading) 
                 yield item
 
 
-def plan_blocks_of_windows(
-    files: Sequence[InputFile], reading: InputOptions, index: Mapping[str, KeptPart]
+def plan_update_of_blocks(
+    files: Sequence[InputFile], reading: InputOptions, index: Mapping[str, KeptPart], rows: str
 ) -> Iterator[str]:
-    """Yield for each block of manifests the name under which a set of windows keeps it, or would.
+    """Yield for each block of manifests the name under which a set keeps it, or would.
 
     Args:
       files: the manifests.
       reading: how they are read.
       index: of the set's hidden files, by name.
+      rows: kind of its rows.
     """
     for block in _read(files, reading, RttmReading.for_windows(reading)):
-        names = [name_of_block(key) for key in keys_of_block(block)]
+        names = [name_of_block(rows, key) for key in keys_of_block(block)]
         yield next(filter(index.__contains__, names), names[0])
 
 

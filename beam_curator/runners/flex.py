@@ -121,7 +121,8 @@ def parameters(job: str) -> list[Parameter]:
             found.append(
                 Parameter(
                     name=flat_name(field),
-                    kind=plain_type(hints[field.name]),
+                    # one text says it all
+                    kind=str if "repeats" in field.metadata else plain_type(hints[field.name]),
                     flag=flat_name(field).replace("_", "-"),
                     group=section.capitalize(),
                     help=field.metadata["help"],

@@ -25,7 +25,6 @@ from beam_curator.runners.summary import render_reasons, render_table, summary_j
 from beam_curator.runners.updates import check_update, kept_keys, planned_update, said_of_blocks, said_of_update
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, SUMMARY_NAME, Manifest
-from beam_curator.sets.set_kinds import WINDOWS
 
 if TYPE_CHECKING:
     from beam_curator.runners.engines.opening import FoundEngine
@@ -128,7 +127,7 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
     except (JobFailedError, ServerFailedError) as err:
         return _failed(job, prepared, err)
     if before and finished is not None:
-        said = said_of_blocks if job.kind is WINDOWS else said_of_update
+        said = said_of_blocks if job.kind.of_blocks else said_of_update
         print(said(before, kept_keys(job)))
     return report(job, finished, prepared.replaces)
 

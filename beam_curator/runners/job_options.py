@@ -16,6 +16,7 @@ from beam_curator.diarization.diarize_rules import (
     TurnOptions,
 )
 from beam_curator.diarization.speaker_counts import SpeakerCounts
+from beam_curator.entries.filter_rules import FilterRules
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.rules import option, option_problems, raise_problems
 from beam_curator.runners.options import Sections
@@ -172,6 +173,17 @@ JOBS: Mapping[str, JobOptions] = {
         output="./separate_output",
         inputs=f"manifest of diarized entries, {_PLACES}",
         help="write one track per speaker of a recording",
+    ),
+    "filter": JobOptions(
+        sections={
+            "filter": FilterRules,
+            "input": InputOptions,
+            "output": RowOutputOptions,
+            "run": RunOptions,
+        },
+        output="./filter_output",
+        inputs=f"manifest, {_PLACES}",
+        help="keep rows and segments of manifests by their values",
     ),
 }
 """Command to its options."""

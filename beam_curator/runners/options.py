@@ -53,11 +53,14 @@ def add_flags(parser: argparse.ArgumentParser, sections: Sections) -> None:
                 group.add_argument(flag_of(field), action=action, help=text, **settings)
                 continue
             default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+            repeats = field.metadata.get("repeats", False)
             settings |= {
-                "type": _Converter(kind, field.metadata["choices"]),
+                "type": str if repeats else _Converter(kind, field.metadata["choices"]),
                 "choices": field.metadata["choices"] or None,
-                "metavar": None if field.metadata["choices"] else _metavar(kind),
+                "metavar": None if field.metadata["choices"] else "TEXT" if repeats else _metavar(kind),
+                "action": "append" if repeats else "store",
             }
+            text = f"{text}; may be repeated" if repeats else text
             text = text if default in (None, "") else f"{text} (default: {default})"
             also = [f"--{field.metadata['also']}"] if field.metadata["also"] else []
             group.add_argument(flag_of(field), *also, help=text, **settings)
@@ -159,7 +162,7 @@ def resolve(sections: Sections, given: Given) -> dict[str, Any]:
         chosen[section][key] = _from_yaml(sections[section], key, value, path)
     for path, value in given.flags.items():
         section, _, key = path.partition(".")
-        chosen[section][key] = value
+        chosen[section][key] = tuple(value) if isinstance(value, list) else value
     problems, options = [], {}
     for section, values in chosen.items():
         try:
@@ -220,8 +223,9 @@ def _from_yaml(options: type[Any], key: str, value: Any, path: str) -> Any:
     kind = plain_type(hint)
     if value is None and is_optional(hint):
         return None
+    field = options.__dataclass_fields__[key]
     if kind == tuple[str, ...] and isinstance(value, str):
-        return _Converter(kind)(value)
+        return (value,) if "repeats" in field.metadata else _Converter(kind)(value)
     if kind == tuple[str, ...] and isinstance(value, list):
         return tuple(value)
     if kind is str and not isinstance(value, str):
@@ -229,7 +233,7 @@ def _from_yaml(options: type[Any], key: str, value: Any, path: str) -> Any:
     allowed = (bool,) if kind is bool else (int,) if kind is int else (str,) if kind is str else (int, float)
     if kind == tuple[str, ...] or not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"{path} is {value!r}, expected {_expected(kind)}")
-    choices = options.__dataclass_fields__[key].metadata["choices"]
+    choices = field.metadata["choices"]
     if choices and value not in choices:
         raise UsageError(f"{path} is {value!r}, expected one of {', '.join(choices)}{nearest(str(value), choices)}")
     return value

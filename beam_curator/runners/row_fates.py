@@ -23,6 +23,7 @@ from beam_curator.separation.recording_plan import OUTSIDE, plan_recording
 from beam_curator.separation.speaker_turns import turns_of_row
 from beam_curator.sets.counting import DROP_TEXTS
 from beam_curator.sets.output_set import Manifest
+from beam_curator.sets.set_kinds import SET_KINDS
 from beam_curator.windows.entry_blocks import audio_file_of
 from beam_curator.windows.explaining import changes_of, choose_windows, explain_starts
 
@@ -61,8 +62,8 @@ class MadeSet:
         return set_rows(self.manifest, self.directory)
 
     def placed_rows(self) -> Iterator[NamedRow]:
-        """Read its rows if they say where they come from: those of windows do not, and their inputs say it all."""
-        return iter(()) if self.manifest.command == "windows" else self.rows()
+        """Read its rows if they say where they come from: those of blocks do not, and their inputs say it all."""
+        return iter(()) if SET_KINDS[self.manifest.command].of_blocks else self.rows()
 
     def letters(self) -> Iterator[NamedRow]:
         """Read its dead letters."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from beam_curator.failures import FAILURE_DOCS
 from beam_curator.runners.stages import Stage, number_of
-from beam_curator.sets.counting import DROP_TEXTS, NAMESPACE
+from beam_curator.sets.counting import NAMESPACE, said_of_drop
 
 
 def render_table(stages: Sequence[Stage]) -> str:
@@ -43,7 +43,7 @@ def _row(stage: Stage) -> tuple[str, ...]:
 def render_reasons(stages: Sequence[Stage]) -> list[str]:
     """Say in words why pieces were dropped and rows failed."""
     lines = [
-        f"  {number_of(n, stage.what_in)} dropped in {stage.name}: {reason}, {DROP_TEXTS[reason]}"
+        f"  {number_of(n, stage.what_in)} dropped in {stage.name}: {said_of_drop(reason)}"
         for stage in stages
         for reason, n in stage.dropped.items()
     ]

@@ -8,7 +8,7 @@ from beam_curator.collector import collector_paused
 from beam_curator.files import storage
 from beam_curator.files.kept_parts import is_tried_again, kept_parts
 from beam_curator.files.listing import list_either
-from beam_curator.files.update_plan import blocks_of, plan_blocks_of_windows, plan_update, seconds_of, tasks_of_blocks
+from beam_curator.files.update_plan import blocks_of, plan_update, plan_update_of_blocks, seconds_of, tasks_of_blocks
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import number_of
@@ -68,7 +68,7 @@ def planned_update(job: Job, files: Sequence[InputFile]) -> str | None:
 
 
 def _planned_blocks(job: Job, files: Sequence[InputFile]) -> str:
-    names = plan_blocks_of_windows(files, job.options["input"], kept_parts(job.output).index)
+    names = plan_update_of_blocks(files, job.options["input"], kept_parts(job.output).index, job.kind.rows)
     return said_of_blocks(kept_keys(job), dict.fromkeys(names, ""))
 
 

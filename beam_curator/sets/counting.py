@@ -25,9 +25,27 @@ DROP_TEXTS = {
     "only_overlapped": "others talk all the time that the speaker does",
     "too_short": "all pieces of the speaker beside overlaps are shorter than min_duration, or than the buffer",
     "never_alone": "others talk all the time, or what is said alone is too short to be embedded",
+    "no_segments": "all segments of the row were dropped",
     "outside": "all turns of the speaker begin behind the end of the recording",
 }
 """What each reason means by which something was dropped."""
+
+
+def said_of_drop(reason: str) -> str:
+    """Return a reason with its meaning; a condition that does not hold says it itself.
+
+    Example:
+      >>> said_of_drop("no_pieces"), said_of_drop("missing snr_db"), said_of_drop("snr_db >= 10")
+      ('no_pieces, the row names no piece to cut', 'missing snr_db, there is no value at this key', 'snr_db >= 10')
+    """
+    texts = (DROP_TEXTS.get(reason), *(text for word, text in _OF_KEYS.items() if reason.startswith(word)))
+    return next((f"{reason}, {text}" for text in texts if text is not None), reason)
+
+
+_OF_KEYS = {
+    "missing ": "there is no value at this key",
+    "not_comparable ": "the value is of another kind than the one that it is compared with",
+}
 
 
 def microseconds(seconds: Seconds) -> int:

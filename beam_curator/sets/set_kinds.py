@@ -75,6 +75,7 @@ class SetKind:
       beside: names of the other files directly in the directory: media and indexes.
       folders: names of sub-directories that belong to the set as a whole.
       tables: kinds of its other files of rows.
+      of_blocks: a block of rows is what an update keeps, not a recording, and rows do not say where they come from.
       own_recordings: relative names of recordings in its rows begin at the set itself.
       audio: name of the count of its audio, in microseconds.
     """
@@ -85,6 +86,7 @@ class SetKind:
     beside: re.Pattern[str] | None = None
     folders: re.Pattern[str] | None = None
     tables: tuple[str, ...] = ()
+    of_blocks: bool = False
     own_recordings: bool = False
     audio: str = ""
 
@@ -140,11 +142,24 @@ def recording_books(rows: str, stage: str) -> tuple[Balance, ...]:
 WINDOWS = SetKind(
     command="windows",
     rows="windows",
+    of_blocks=True,
     audio="overlap.audio_us",
     balances=(
         Balance(what="rows were read", came=_READ, written=("windows", FAILURES)),
         Balance(what="rows were kept", came=("overlap.rows",), written=("windows",)),
         Balance(what="rows failed", came=("build.failures",), written=(f"{FAILURES}-build",)),
+    ),
+)
+
+FILTER = SetKind(
+    command="filter",
+    rows="filtered",
+    of_blocks=True,
+    balances=(
+        Balance(what="rows were read", came=_READ, dropped=("filter.dropped",), written=("filtered", FAILURES)),
+        Balance(what="rows were kept", came=("filter.rows",), written=("filtered",)),
+        Balance(what="rows failed", came=("filter.failures",), written=(f"{FAILURES}-filter",)),
+        Balance(what="segments were judged", came=("segments.in",), dropped=("segments.kept", "segments.dropped")),
     ),
 )
 
@@ -228,5 +243,5 @@ SEPARATE = SetKind(
     own_recordings=True,
 )
 
-SET_KINDS = {kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE, SEPARATE)}
+SET_KINDS = {kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE, SEPARATE, FILTER)}
 """Command to what it writes."""

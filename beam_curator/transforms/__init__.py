@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from beam_curator.transforms.jobs.job_sets import CommitJob as CommitJob
     from beam_curator.transforms.jobs.job_sets import JobSet as JobSet
     from beam_curator.transforms.jobs.job_sets import Reading as Reading
+    from beam_curator.transforms.jobs.keeping import CountFacts as CountFacts
+    from beam_curator.transforms.jobs.keeping import KeepBlocks as KeepBlocks
+    from beam_curator.transforms.jobs.keeping import TakeBlocks as TakeBlocks
+    from beam_curator.transforms.jobs.line_sets import WriteLineSet as WriteLineSet
     from beam_curator.transforms.jobs.manifests import HashInputs as HashInputs
     from beam_curator.transforms.jobs.manifests import ReadManifests as ReadManifests
     from beam_curator.transforms.jobs.merging import MergeParts as MergeParts
@@ -45,11 +49,9 @@ if TYPE_CHECKING:
     from beam_curator.transforms.jobs.writing import WriteFailures as WriteFailures
     from beam_curator.transforms.jobs.writing import WriteTrainingWindows as WriteTrainingWindows
     from beam_curator.transforms.metrics import CountBlocks as CountBlocks
+    from beam_curator.transforms.rows.filter_manifests import FilterManifests as FilterManifests
     from beam_curator.transforms.separation.separate_rows import SeparateRows as SeparateRows
     from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers as SeparateSpeakers
-    from beam_curator.transforms.windows.keeping import CountFacts as CountFacts
-    from beam_curator.transforms.windows.keeping import KeepBlocks as KeepBlocks
-    from beam_curator.transforms.windows.keeping import TakeBlocks as TakeBlocks
     from beam_curator.transforms.windows.overlap import FilterOverlaps as FilterOverlaps
     from beam_curator.transforms.windows.training_windows import BuildTrainingWindows as BuildTrainingWindows
     from beam_curator.transforms.windows.window_set import BuildWindowSet as BuildWindowSet
@@ -63,10 +65,10 @@ if __name__ == "transforms":
 _NAMES = {
     # rows of manifests
     "jobs.manifests": ("ReadManifests", "HashInputs"),
+    "rows.filter_manifests": ("FilterManifests",),
     # training windows
     "windows.training_windows": ("BuildTrainingWindows",),
     "windows.overlap": ("FilterOverlaps",),
-    "windows.keeping": ("TakeBlocks", "CountFacts", "KeepBlocks"),
     "windows.window_set": ("ChooseWindows", "BuildWindowSet", "CurateWindows", "ExplodeBlocks"),
     # clips
     "clips.cut_clips": ("CutClips",),
@@ -94,6 +96,9 @@ _NAMES = {
     "jobs.recording_steps": ("PlanRows", "GroupRecordings", "WriteRecordings"),
     "jobs.model_steps": ("PrepareRecordings", "WriteResults"),
     "jobs.merging": ("MergeParts",),
+    # jobs over rows of your own
+    "jobs.line_sets": ("WriteLineSet",),
+    "jobs.keeping": ("TakeBlocks", "CountFacts", "KeepBlocks"),
     # output sets
     "jobs.writing": ("WriteTrainingWindows", "WriteFailures", "MergeShards", "CommitOutputSet"),
     "jobs.job_sets": ("CommitJob", "JobSet", "Reading"),

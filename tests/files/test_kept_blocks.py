@@ -65,12 +65,12 @@ def kept_in(
     for kind, data in shards.items():
         if n_shards:
             (directory / f"{kind}-00000-of-00001.jsonl").write_bytes(data)
-    keep_blocks(target, (0, 1), reversed(facts), is_named=named)
+    keep_blocks(target, (0, 1), reversed(facts), "windows", is_named=named)
     return KeptParts(str(directory))
 
 
 def taken(kept: KeptParts, target: OutputTarget, block: LineBlock) -> BlockFact | None:
-    return take_block(kept, target, block, keys_of_block(block))
+    return take_block(kept, target, block, keys_of_block(block), "windows")
 
 
 def test_the_keys_are_of_the_lines_and_of_their_places() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from beam_curator.entries.entry import Entry
 from beam_curator.files.atomic_files import AtomicFile
-from beam_curator.files.row_files import columns_of, merge_files, write_rows
+from beam_curator.files.row_files import WINDOWS_TABLE, columns_of, merge_files, write_rows
 from beam_curator.files.row_tables import count_table
 from beam_curator.sets.output_set import ROW_EXTENSIONS
 from beam_curator.windows.entry_blocks import PlannedEntry
@@ -122,6 +122,6 @@ def test_merged_files_hold_the_rows_in_order(tmp_path: Path, row_format: Any) ->
         for number, (begin, stop) in enumerate([(2, 3), (0, 2)])
     ]
     with AtomicFile(str(tmp_path), "merged") as file:
-        merge_files(file, [str(part) for part in parts])
+        merge_files(file, [str(part) for part in parts], WINDOWS_TABLE)
     whole = write(tmp_path, "whole", form, [ROWS[2], ROWS[0], ROWS[1]])
     assert (tmp_path / "merged").read_bytes() == whole.read_bytes()

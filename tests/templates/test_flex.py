@@ -49,6 +49,7 @@ ONE_OPTION = {
     "export": ("--generate_previews=true", "--generate-previews"),
     "diarize": ("--model_path=gs://bucket/model.nemo", "--model-path=gs://bucket/model.nemo"),
     "separate": ("--buffer_mode=pad_turns", "--buffer-mode=pad_turns"),
+    "filter": ("--where=duration >= 2, a", "--where=duration >= 2, a"),
 }
 """Job to a parameter, and what it is on the command line."""
 

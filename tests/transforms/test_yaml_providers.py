@@ -42,7 +42,13 @@ FORMER = {"CurateWindows": "BuildWindowSet"}
 TYPES = {name: path for name, path in LISTED.items() if name not in FORMER}
 RULED = ["BuildTrainingWindows", "ChooseWindows", "BuildWindowSet"]
 WHOLE = ["ChooseWindows", "BuildWindowSet"]
-JOB_STEPS = {"ExtractClips": "extract", "ExportClips": "export", "Diarize": "diarize", "SeparateSpeakers": "separate"}
+JOB_STEPS = {
+    "ExtractClips": "extract",
+    "ExportClips": "export",
+    "Diarize": "diarize",
+    "SeparateSpeakers": "separate",
+    "FilterManifests": "filter",
+}
 FILES_BESIDE = {"rttm_out_dir", "uem", "overlap_view", "embeddings", "embedding_model"}
 """Options of diarization that ask for files, which a step that gives rows does not write."""
 

@@ -13,7 +13,7 @@ from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.block_files import BlockWriter, extension_of, key_by_shard, merged_before
 from beam_curator.files.committing import commit
 from beam_curator.files.output_target import OutputTarget, target_of
-from beam_curator.files.row_files import merge_files, write_lines, write_rows
+from beam_curator.files.row_files import merge_files, table_of_rows, write_lines, write_rows
 from beam_curator.sets.blocks import FailureBlock
 from beam_curator.sets.counting import Count
 from beam_curator.sets.output_set import (
@@ -120,7 +120,7 @@ def _merge_shard(group: tuple[tuple[str, int], Iterable[FileRecord]], target: Ou
     record = merged_before(target.directory, template, parts)
     if record is None:
         with timed("merge"), AtomicFile(target.directory, name, target.check) as file:
-            merge_files(file, [storage.join(target.directory, part.name) for part in parts])
+            merge_files(file, [storage.join(target.directory, part.name) for part in parts], table_of_rows(kind))
         record = replace(template, n_bytes=file.n_bytes, sha256=file.sha256)
     return replace(record, n_rows=sum(part.n_rows for part in parts))
 

@@ -20,10 +20,10 @@ from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import WINDOWS
 from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
+from beam_curator.transforms.jobs.keeping import CountFacts, KeepBlocks, TakeBlocks, counts_of_fact, fact_of_file
 from beam_curator.transforms.jobs.manifests import ReadManifests
 from beam_curator.transforms.jobs.writing import MergeShards, WriteFailures, write_block, write_letters
 from beam_curator.transforms.metrics import CountBlocks
-from beam_curator.transforms.windows.keeping import CountFacts, KeepBlocks, TakeBlocks, counts_of_fact, fact_of_file
 from beam_curator.transforms.windows.overlap import FilterOverlaps
 from beam_curator.transforms.windows.training_windows import BuildTrainingWindows
 from beam_curator.windows.entry_blocks import EntryBlock
@@ -90,7 +90,7 @@ class ChooseWindows(beam.PTransform[PBegin, ChosenWindows]):
         asked: PCollection[LineBlock] = blocks
         taken: tuple[PCollection[BlockFact], ...] = ()
         if self.keeper is not None:
-            asked, known = blocks | "Take blocks over" >> TakeBlocks(self.keeper)
+            asked, known = blocks | "Take blocks over" >> TakeBlocks(self.keeper, WINDOWS.rows)
             taken = (known,)
         windows, failed = asked | "Build training windows" >> BuildTrainingWindows(self.window_rules, limit)
         kept = windows | "Filter overlaps" >> FilterOverlaps(self.overlap_rules, reading=self.reading)
@@ -158,7 +158,7 @@ class BuildWindowSet(beam.PTransform[PBegin, JobSet]):
         ) | "Files of blocks" >> beam.Flatten()
         if self._choose.keeper is not None:
             facts = (*chosen.facts, files | "Facts of files" >> beam.Map(fact_of_file).with_output_types(BlockFact))
-            keep = KeepBlocks(self._target, is_named=names_source(self._output))
+            keep = KeepBlocks(self._target, WINDOWS.rows, is_named=names_source(self._output))
             files = facts | "All facts" >> beam.Flatten() | "Keep blocks" >> keep
         merged = files | "Merge shards" >> MergeShards(self._target)
         letters = unreadable | "Write unreadable" >> WriteFailures(self._target)

@@ -8,6 +8,7 @@ from apache_beam.pvalue import PBegin, PCollection
 
 from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.clips.cut_rules import CutRules
+from beam_curator.entries.filter_rules import FilterRules
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.option_names import FlatOptions
 from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
@@ -15,12 +16,14 @@ from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.transforms.clips import extract_clips as extract
 from beam_curator.transforms.export import export_clips as export
+from beam_curator.transforms.rows import filter_manifests as filtering
 from beam_curator.transforms.separation import separate_speakers as separate
 from beam_curator.transforms.yaml.steps import paths_of
 from beam_curator.transforms.yaml.yaml_rows import CountRow, count_rows
 
 _EXTRACT = FlatOptions(CutRules, ClipOutputOptions, InputOptions)
 _EXPORT = FlatOptions(ExportRules, CutRules, RowOutputOptions, InputOptions)
+_FILTER = FlatOptions(FilterRules, RowOutputOptions, InputOptions)
 _SEPARATE = FlatOptions(SeparationRules, SeparateRules, TrackOutputOptions, InputOptions)
 
 
@@ -125,3 +128,30 @@ class SeparateSpeakers(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
             reading=chosen[InputOptions],
         )
         super().__init__("Separate speakers", job)
+
+
+@_FILTER.in_signature
+class FilterManifests(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
+    """From manifests to a complete output set of rows and segments that fulfil conditions; failed rows are files of it.
+
+    Args:
+      inputs: files, globs, directory trees or output sets, local or in an object store.
+      output: directory of the set, outside the inputs, local or in an object store.
+
+    Returns:
+      Rows of `name` and `value`: the counts of the job, once the set is complete.
+
+    Raises:
+      ValueError: options that cannot hold, or an output that the job itself would read.
+    """
+
+    def __init__(self, inputs: Sequence[str], output: str, **options: Any) -> None:
+        chosen = _FILTER.chosen(options)
+        job = filtering.FilterManifests(
+            paths_of(inputs),
+            output,
+            chosen[FilterRules],
+            output=chosen[RowOutputOptions],
+            reading=chosen[InputOptions],
+        )
+        super().__init__("Filter manifests", job)

@@ -18,7 +18,7 @@ _Fact = TaggedOutput[Literal["facts"], BlockFact]
 
 
 class TakenBlocks(NamedTuple):
-    """The result of `TakeBlocks`: blocks whose windows are still to be made, and facts about all blocks."""
+    """The result of `TakeBlocks`: blocks that are still to be worked on, and facts about all blocks."""
 
     blocks: PCollection[LineBlock]
     facts: PCollection[BlockFact]
@@ -29,23 +29,25 @@ class TakeBlocks(beam.PTransform[PCollection[LineBlock], TakenBlocks]):
 
     Args:
       target: where the job writes.
+      rows: kind of its rows.
     """
 
-    def __init__(self, target: OutputTarget) -> None:
+    def __init__(self, target: OutputTarget, rows: str) -> None:
         super().__init__()
         self._target = target
+        self._rows = rows
 
     def expand(self, blocks: PCollection[LineBlock]) -> "TakenBlocks":
-        taken = blocks | "Take" >> beam.FlatMap(_take, self._target).with_outputs("facts", main="blocks")
+        taken = blocks | "Take" >> beam.FlatMap(_take, self._target, self._rows).with_outputs("facts", main="blocks")
         return TakenBlocks(blocks=taken["blocks"], facts=taken["facts"])
 
 
-def _take(block: LineBlock, target: OutputTarget) -> Iterator[LineBlock | _Fact]:
+def _take(block: LineBlock, target: OutputTarget, rows: str) -> Iterator[LineBlock | _Fact]:
     with timed("read"):
         keys = keys_of_block(block)
         fact = None
         if target.updates and target.replaces is not None:
-            fact = take_block(kept_parts(target.replaces), target, block, keys)
+            fact = take_block(kept_parts(target.replaces), target, block, keys, rows)
     yield TaggedOutput("facts", fact or fact_about(block, keys=keys))
     if fact is None:
         yield block
@@ -91,12 +93,14 @@ class KeepBlocks(beam.PTransform[PCollection[BlockFact], PCollection[FileRecord]
 
     Args:
       target: where the job writes.
+      rows: kind of its rows.
       is_named: whether each row names its source.
     """
 
-    def __init__(self, target: OutputTarget, *, is_named: bool) -> None:
+    def __init__(self, target: OutputTarget, rows: str, *, is_named: bool) -> None:
         super().__init__()
         self._target = target
+        self._rows = rows
         self._is_named = is_named
 
     def expand(self, facts: PCollection[BlockFact]) -> PCollection[FileRecord]:
@@ -104,12 +108,16 @@ class KeepBlocks(beam.PTransform[PCollection[BlockFact], PCollection[FileRecord]
             tuple[tuple[int, int], BlockFact]
         )
         grouped = keyed | "Group by archive" >> beam.GroupByKey()
-        return grouped | "Keep" >> beam.FlatMap(_keep, self._target, self._is_named).with_output_types(FileRecord)
+        return grouped | "Keep" >> beam.FlatMap(_keep, self._target, self._rows, self._is_named).with_output_types(
+            FileRecord
+        )
 
 
 def _with_archive(fact: BlockFact, n_shards: int) -> tuple[tuple[int, int], BlockFact]:
     return archive_of(fact, n_shards), fact
 
 
-def _keep(group: tuple[tuple[int, int], Iterable[BlockFact]], target: OutputTarget, is_named: bool) -> list[FileRecord]:
-    return keep_blocks(target, *group, is_named=is_named)
+def _keep(
+    group: tuple[tuple[int, int], Iterable[BlockFact]], target: OutputTarget, rows: str, is_named: bool
+) -> list[FileRecord]:
+    return keep_blocks(target, *group, rows, is_named=is_named)

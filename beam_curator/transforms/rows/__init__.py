@@ -1,0 +1,1 @@
+"""Jobs over the rows of manifests in pipelines: rows in, rows out."""
