@@ -21,7 +21,10 @@ class FailureCode(StrEnum):
     TOO_DEEP = ("too_deep", "Objects or arrays are nested deeper than the parser goes.")
     NOT_AN_OBJECT = ("not_an_object", "The line is valid JSON, but not an object.")
     LINE_TOO_LONG = ("line_too_long", "The line exceeds --max-line-bytes; it was skipped without being held.")
-    BAD_RTTM = ("bad_rttm", "A line of an RTTM cannot be read: its recording is left out, as its turns are not known.")
+    BAD_TURNS = (
+        "bad_turns",
+        "A file of turns, or a line of one, cannot be read: its recording is left out.",
+    )
     ROW_TOO_LARGE = (
         "row_too_large",
         "The windows of the row exceed 16 times --max-line-bytes (512 MiB at least).",
@@ -30,7 +33,7 @@ class FailureCode(StrEnum):
     BAD_TYPE = ("bad_type", "A value has a type that the rules cannot work with.")
     BAD_TIME = ("bad_time", "A start or end time is no time, or the end does not come after the start.")
     NOT_FOUND = ("not_found", "A file is not there: a manifest that was listed, or a recording that a row names.")
-    AMBIGUOUS = ("ambiguous", "Several recordings have the name that an RTTM gives.")
+    AMBIGUOUS = ("ambiguous", "Several recordings have the name that a file of turns gives.")
     NOT_READABLE = ("not_readable", "An input file cannot be read.")
     TRUNCATED_FILE = ("truncated_file", "A compressed file or a tar ends early or is damaged.")
     NOT_AUDIO = ("not_audio", "A file is not audio of a kind that can be decoded here.")

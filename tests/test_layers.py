@@ -47,6 +47,7 @@ ROOMS = (
     ("diarization", "vad"),
     ("quality",),
     ("separation", "export", "scoring"),
+    ("formats",),
     ("files",),
     ("models",),
     ("transforms",),

@@ -80,7 +80,11 @@ class RttmTurn:
     channel: str = field(default="1", repr=False)
 
 
-def render_rttm(recording_id: str, turns: Iterable[Turn | tuple[Seconds, Seconds, str]]) -> str:
+NamedTurn = tuple[Seconds, Seconds, str] | tuple[Seconds, Seconds, str, int | None]
+"""Start, end, name of the speaker, and perhaps the channel, from 0."""
+
+
+def render_rttm(recording_id: str, turns: Iterable[Turn | NamedTurn]) -> str:
     """Render turns as RTTM, sorted by (start, end, speaker), times with three decimals.
 
     Channels are counted from 1, as NIST's evaluations do: that of `turn.channel` 0 is 1, and so is the mean of all.
@@ -89,7 +93,7 @@ def render_rttm(recording_id: str, turns: Iterable[Turn | tuple[Seconds, Seconds
 
     Args:
       recording_id: the second field of each line, escaped.
-      turns: in any order; a tuple is `(start, end, speaker)`.
+      turns: in any order.
 
     Raises:
       ValueError: a time is negative or not finite, or an end comes before its start.
@@ -184,11 +188,19 @@ def parse_rttm(text: str) -> list[RttmTurn]:
       >>> parse_rttm("SPEAKER a 1 0.500 1.500 <NA> <NA> bob <NA> <NA>")
       [RttmTurn(recording_id='a', start=0.5, end=2.0, speaker='bob')]
     """
-    return [turn for turn in _parsed_lines(text, _turn) if turn is not None]
+    return [turn for turn in parsed_lines(text, turn_of_fields) if turn is not None]
 
 
-def _turn(fields: list[str], number: int) -> RttmTurn | None:
-    """Read a line; None where it is of a type that has no turn."""
+def turn_of_fields(fields: list[str], number: int) -> RttmTurn | None:
+    """Return the turn of a line, None where it is of a type that has none.
+
+    Args:
+      fields: of the line.
+      number: of the line, from 1, for messages.
+
+    Raises:
+      LineError: see `parse_rttm`.
+    """
     if _OTHER_TYPES.fullmatch(fields[0]):
         return None
     if fields[0] != "SPEAKER":
@@ -196,8 +208,8 @@ def _turn(fields: list[str], number: int) -> RttmTurn | None:
     if not 8 <= len(fields) <= 10:
         cure = "escape blanks in names as %20" if len(fields) > 10 else "mend the line"
         raise LineError(number, f"{len(fields)} fields, expected 10", cure)
-    start = _seconds_in(fields[3], "start", number)
-    duration = _seconds_in(fields[4], "duration", number)
+    start = seconds_in(fields[3], "start", number)
+    duration = seconds_in(fields[4], "duration", number)
     if not start + duration <= LATEST:
         what = f"start {fields[3][:40]} and duration {fields[4][:40]}, expected an end at {LATEST:g} s or before"
         raise LineError(number, what, "mend the line")
@@ -242,7 +254,7 @@ def parse_uem(text: str, *, by_channel: bool = False) -> dict[str, tuple[Span, .
       {'a': ((0.0, 5.0), (8.0, 12.5))}
     """
     parts: dict[str, list[Span]] = {}
-    for (recording_id, channel), span in _parsed_lines(text, _uem_part):
+    for (recording_id, channel), span in parsed_lines(text, _uem_part):
         name = name_of(recording_id, channel, by_channel=by_channel)
         parts.setdefault(name, []).append(span)
     return {name: tuple(united(spans)) for name, spans in parts.items()}
@@ -253,7 +265,7 @@ def _uem_part(fields: list[str], number: int) -> tuple[tuple[str, str], Span]:
         what = f"{len(fields)} fields, expected 4: recording, channel, start, end"
         cure = "mend the line, and escape blanks in names as %20" if len(fields) > 4 else "mend the line"
         raise LineError(number, what, cure)
-    start, end = (_seconds_in(fields[place], what, number) for place, what in ((2, "start"), (3, "end")))
+    start, end = (seconds_in(fields[place], what, number) for place, what in ((2, "start"), (3, "end")))
     if end <= start:
         raise LineError(number, f"end {fields[3]}, expected more than the start {fields[2]}", "mend the line")
     if end > LATEST:
@@ -261,7 +273,7 @@ def _uem_part(fields: list[str], number: int) -> tuple[tuple[str, str], Span]:
     return (unescape_field(fields[0]), fields[1]), (start, end)
 
 
-def _parsed_lines(text: str, parse: Callable[[list[str], int], T]) -> list[T]:
+def parsed_lines(text: str, parse: Callable[[list[str], int], T]) -> list[T]:
     """Parse the fields of each line that is neither blank nor a comment; `parse` takes its number, from 1, too.
 
     Raises:
@@ -281,7 +293,7 @@ def _parsed_lines(text: str, parse: Callable[[list[str], int], T]) -> list[T]:
     return parsed
 
 
-def _seconds_in(field: str, what: str, number: int) -> Seconds:
+def seconds_in(field: str, what: str, number: int) -> Seconds:
     """Return the seconds that a field of a line holds; `what` is its name in messages.
 
     Raises:
@@ -335,10 +347,11 @@ def _percent(character: str) -> str:
     return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
-def _named(turn: Turn | tuple[Seconds, Seconds, str]) -> tuple[Seconds, Seconds, str, str]:
+def _named(turn: Turn | NamedTurn) -> tuple[Seconds, Seconds, str, str]:
     if isinstance(turn, Turn):
         return turn.start, turn.end, turn.label, channel_field(turn.channel)
-    return *turn, channel_field(None)
+    start, end, speaker, *channel = turn
+    return start, end, speaker, channel_field(channel[0] if channel else None)
 
 
 def _milliseconds_of(start: Seconds, end: Seconds) -> tuple[int, int]:

@@ -16,13 +16,13 @@ from beam_curator.clips.tables import (
 )
 from beam_curator.entries.json_lines import is_object
 from beam_curator.files import atomic_files, storage
+from beam_curator.files.annotation_manifests import AnnotationReading
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.listing import list_inputs, with_forms
 from beam_curator.files.manifest_files import read_rows
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Shard
 from beam_curator.files.row_tables import read_row_file, write_parquet
-from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock, plan_blocks
 from beam_curator.sets.columns import ColumnKinds, Kind
 from beam_curator.sets.output_set import FileRecord
@@ -128,16 +128,16 @@ def write_combined(target: OutputTarget, directories: Sequence[str], audio_root:
     """Write the rows of directories of manifests into one file, as the reference does; other lines are left out."""
     n_rows = 0
     with AtomicFile(target.directory, COMBINED_NAME, target.check) as file:
-        for line in _lines_of(directories, RttmReading(audio_root=audio_root)):
+        for line in _lines_of(directories, AnnotationReading(audio_root=audio_root)):
             file.write_pieces([line, b"\n"])
             n_rows += 1
     return FileRecord(name=COMBINED_NAME, n_bytes=file.n_bytes, sha256=file.sha256, n_rows=n_rows, kind=COMBINED_KIND)
 
 
-def _lines_of(directories: Sequence[str], rttm: RttmReading) -> Iterator[bytes]:
+def _lines_of(directories: Sequence[str], annotations: AnnotationReading) -> Iterator[bytes]:
     files, _ = list_inputs(directories)
     for ref in plan_blocks(with_forms(files)):
-        for item in read_rows(ref, MAX_LINE_BYTES, rttm):
+        for item in read_rows(ref, MAX_LINE_BYTES, annotations):
             for line in item.lines if isinstance(item, LineBlock) else ():
                 if is_object(line.raw):
                     yield line.raw.replace(b"\n", b" ")

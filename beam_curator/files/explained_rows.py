@@ -11,12 +11,12 @@ import msgspec
 
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.files import storage
+from beam_curator.files.annotation_manifests import AnnotationReading
 from beam_curator.files.found_sets import possible_places
 from beam_curator.files.listing import with_forms
 from beam_curator.files.manifest_files import read_rows
 from beam_curator.files.opened_recordings import base_of
 from beam_curator.files.row_tables import read_row_file
-from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.files.searching import file_of
 from beam_curator.recordings.channel_files import channel_files, joined_name, path_text
 from beam_curator.recordings.row_paths import resolve_recording
@@ -101,7 +101,7 @@ def _resolved(path: str, beside: str) -> str:
 
 
 def input_rows(
-    manifest: Manifest, directory: str, rttm: RttmReading, max_line_bytes: int, path_key: str = ""
+    manifest: Manifest, directory: str, annotations: AnnotationReading, max_line_bytes: int, path_key: str = ""
 ) -> Iterator[NamedRow]:
     """Read the rows again that a set was made from, in order.
 
@@ -113,11 +113,13 @@ def input_rows(
     records = {_place_of(record, directory): record for record in known}
     numbers: Counter[str] = Counter()
     for ref in plan_blocks(with_forms([file_of(place) for place in records])):
-        for part in read_rows(ref, max_line_bytes, rttm):
+        for part in read_rows(ref, max_line_bytes, annotations):
             for line in part.lines if isinstance(part, LineBlock) else ():
                 numbers[ref.source] += 1
                 origin, number = (records[ref.source].name, line.offset), numbers[ref.source]
-                yield named_row(_object(line.raw), origin, path_key, rttm.audio_root, number=number, raw=line.raw)
+                yield named_row(
+                    _object(line.raw), origin, path_key, annotations.audio_root, number=number, raw=line.raw
+                )
 
 
 @cache

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from beam_curator.diarization.rttm_entries import failure_of_lines
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.entries.lhotse_rows import RECORDING_KEY, entry_of_lhotse, entry_of_supervisions
 from beam_curator.failures import EntryError, Failure, FailureCode
 from beam_curator.files import storage
+from beam_curator.files.annotation_manifests import READ_STAGE
 from beam_curator.files.listing import recordings_beside, with_form
-from beam_curator.files.rttm_manifests import READ_STAGE
+from beam_curator.formats.found_recordings import failure_of_lines
 from beam_curator.sets.blocks import BlockRef, InputFile, Line, LineBlock, Rows, read_parts
 
 _MARK = b'"sampling_rate"'

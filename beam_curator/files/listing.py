@@ -18,14 +18,15 @@ from beam_curator.files.searching import (
     remote_file,
     remote_matches,
 )
+from beam_curator.formats.audacity import looks_like_labels
+from beam_curator.formats.registry import ENDINGS, FORMATS, LABELS, format_of
 from beam_curator.recordings.safe_names import stem_of
 from beam_curator.sets.blocks import CHUNK_BYTES, InputFile, sniff_form
 from beam_curator.sets.output_set import MANIFEST_NAME, Manifest, NotAnOutputSetError
 from beam_curator.sets.set_kinds import SET_KINDS
 
 EXTENSIONS = tuple(f"{kind}{packed}" for kind in (".jsonl", ".json") for packed in ("", ".gz", ".zst"))
-RTTM_EXTENSION = ".rttm"
-MANIFEST_EXTENSIONS = (*EXTENSIONS, RTTM_EXTENSION)
+MANIFEST_EXTENSIONS = (*EXTENSIONS, *ENDINGS)
 """Of the files that a job reads as manifests."""
 
 _KINDS_SAID = 8
@@ -46,6 +47,10 @@ class NoInputError(ValueError):
     """An input that names nothing."""
 
 
+class SeveralFormatsError(NoInputError):
+    """An input that holds turns in several formats."""
+
+
 def list_inputs(
     inputs: Sequence[str],
     *,
@@ -55,7 +60,7 @@ def list_inputs(
 ) -> tuple[list[InputFile], list[str]]:
     """List the files that the inputs mean, in order of their names.
 
-    Of a directory or glob that holds other manifests RTTM is left out, as these may have its turns.
+    Of a directory or glob that holds other manifests files of turns are left out, as these may have their turns.
 
     Args:
       inputs: files, globs, directories (searched as trees), local or in an object store.
@@ -164,13 +169,14 @@ def list_either(
 
 
 def with_form(file: InputFile) -> InputFile:
-    """Tell whether a file holds lines, RTTM or, after a look into a `.json` file, one document.
+    """Tell whether a file holds lines, turns or, after a look into a `.json` file, one document.
 
-    Unreadable files count as lines.
+    Unreadable files count as lines. A `.txt` file holds turns if it looks like a label track.
     """
     name = file.name.rpartition("/")[2].lower()
-    if name.endswith(RTTM_EXTENSION):
-        return replace(file, form="rttm")
+    of = format_of(name)
+    if of is not None and (of.name != LABELS or _holds_labels(file.name)):
+        return replace(file, form="annotated_file" if of.read_fields is None else "annotated_lines")
     if ".json" not in name or ".jsonl" in name:
         return file
     try:
@@ -178,6 +184,17 @@ def with_form(file: InputFile) -> InputFile:
             return replace(file, form=sniff_form(file.name, stream.read(CHUNK_BYTES)))
     except (OSError, *storage.DAMAGED):
         return file
+
+
+def _holds_labels(name: str) -> bool:
+    try:
+        with storage.open_text(name) as stream:
+            head = stream.read(_HEAD_BYTES)
+    except (OSError, *storage.DAMAGED):
+        return False
+    return looks_like_labels(
+        head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace")
+    )
 
 
 def with_forms(files: Sequence[InputFile]) -> list[InputFile]:
@@ -229,16 +246,56 @@ def _files_of(given: str, extensions: tuple[str, ...], left_out: Counter[str]) -
         files = [file for found in _found(given, search) for file in _expanded(found)]
     except (OSError, NotAnOutputSetError) as err:
         raise NoInputError(f"{given} cannot be listed: {err}") from err
-    others = [file for file in files if not file.name.lower().endswith(RTTM_EXTENSION)]
-    if others and set(EXTENSIONS).issubset(extensions):
-        search.left_out.update({RTTM_EXTENSION: len(files) - len(others)} if len(others) < len(files) else {})
-        files = others
+    files = _of_one_kind(given, files, extensions, search.left_out)
     left_out.update(search.left_out)
     if not files:
         kind = "glob" if GLOB_CHARACTERS & set(given) else "directory"
         besides = f" ({said_left_out(search.left_out)})" if search.left_out else ""
         raise NoInputError(f"{kind} {given} holds no {_what(extensions)}{besides}")
     return files
+
+
+def _of_one_kind(
+    given: str, files: list[InputFile], extensions: tuple[str, ...], left_out: Counter[str]
+) -> list[InputFile]:
+    """Leave out files of turns beside manifests, and those without speakers beside others.
+
+    Raises:
+      NoInputError: there are turns in several formats, which may be the same.
+    """
+    if any(file.name in (given, given.rstrip("/"), storage.as_on_disk(given)) for file in files):
+        return files
+    by_format = _by_format(given, files)
+    speaking = [name for name in by_format if name and "speaker" in FORMATS[name].holds]
+    chosen = speaking or list(by_format)
+    if "" in by_format and set(EXTENSIONS).issubset(extensions):
+        chosen = [""]
+    elif len(speaking) > 1:
+        found = ", ".join(f"{len(by_format[name])} {FORMATS[name].ending}" for name in sorted(speaking))
+        raise SeveralFormatsError(
+            f"{given} holds turns in several formats ({found}), which may be the same: name those of one, such as "
+            f"'{given.rstrip('/')}/*{FORMATS[speaking[0]].ending}'"
+        )
+    kept = {file.place: file for name in chosen for file in by_format[name]}
+    left_out.update(ending_of(file.name) for file in files if file.place not in kept)
+    return [file for file in files if file.place in kept]
+
+
+def _by_format(given: str, files: list[InputFile]) -> dict[str, list[InputFile]]:
+    """Group files by the format of their turns; those of no format are under "".
+
+    Of `.txt` files those with labels are taken, or all if a glob asks for them and none has any; none is looked into if
+    there are other files.
+    """
+    found: dict[str, list[InputFile]] = {}
+    for file in files:
+        of = format_of(file.name)
+        found.setdefault(of.name if of is not None else "", []).append(file)
+    texts, are_asked_for = found.pop(LABELS, []), given.lower().endswith(FORMATS[LABELS].ending)
+    labels = [file for file in texts if _holds_labels(file.name)] if are_asked_for or not found else []
+    if labels or are_asked_for:
+        found.setdefault(LABELS if labels else "", []).extend(labels or texts)
+    return found
 
 
 def said_left_out(left_out: Mapping[str, int]) -> str:

@@ -5,9 +5,10 @@ from functools import partial
 
 from beam_curator.failures import Failure, FailureCode
 from beam_curator.files import storage
+from beam_curator.files.annotation_manifests import AnnotationReading, annotated_rows
 from beam_curator.files.lhotse_manifests import lhotse_rows, supervision_rows
-from beam_curator.files.rttm_manifests import RttmReading, rttm_rows
 from beam_curator.sets.blocks import (
+    ANNOTATED,
     BlockRef,
     InputFile,
     LineBlock,
@@ -32,7 +33,9 @@ def paths_of(inputs: Sequence[str]) -> tuple[str, ...]:
     return tuple(map(storage.plain_path, inputs))
 
 
-def read_rows(ref: BlockRef, max_line_bytes: int, rttm: RttmReading = RttmReading()) -> Iterator[LineBlock | Failure]:
+def read_rows(
+    ref: BlockRef, max_line_bytes: int, annotations: AnnotationReading = AnnotationReading()
+) -> Iterator[LineBlock | Failure]:
     """Read the rows of a block from its file; an error that stops the reading is yielded last, as a failure."""
     compressed = InputFile(name=ref.source, size=0).compressed
     behind = ref.start
@@ -43,7 +46,7 @@ def read_rows(ref: BlockRef, max_line_bytes: int, rttm: RttmReading = RttmReadin
                 ref,
                 compressed=compressed,
                 max_line_bytes=max_line_bytes,
-                entries_of=_entries_of(ref, max_line_bytes, rttm),
+                entries_of=_entries_of(ref, max_line_bytes, annotations),
             )
             for item in parts:
                 if isinstance(item, LineBlock):
@@ -61,9 +64,9 @@ def read_rows(ref: BlockRef, max_line_bytes: int, rttm: RttmReading = RttmReadin
         yield _file_failure(FailureCode.NOT_READABLE, ref, behind, f"the file cannot be read: {err}", cure)
 
 
-def _entries_of(ref: BlockRef, max_line_bytes: int, rttm: RttmReading) -> Callable[[Rows], Rows]:
-    if ref.form == "rttm":
-        return partial(rttm_rows, source=ref.source, reading=rttm)
+def _entries_of(ref: BlockRef, max_line_bytes: int, annotations: AnnotationReading) -> Callable[[Rows], Rows]:
+    if ref.form in ANNOTATED:
+        return partial(annotated_rows, source=ref.source, reading=annotations)
     if ref.form == "supervisions":
         return partial(supervision_rows, source=ref.source, max_line_bytes=max_line_bytes)
     return partial(lhotse_rows, source=ref.source)

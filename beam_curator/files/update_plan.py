@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from beam_curator.failures import EntryError
+from beam_curator.files.annotation_manifests import AnnotationReading
 from beam_curator.files.asked_lines import rows_of_recordings
 from beam_curator.files.kept_blocks import keys_of_block, name_of_block
 from beam_curator.files.kept_parts import KeptPart, is_kept
@@ -12,7 +13,6 @@ from beam_curator.files.listing import EXTENSIONS, with_forms
 from beam_curator.files.manifest_files import read_rows
 from beam_curator.files.opened_recordings import open_recording
 from beam_curator.files.part_files import part_file_name
-from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import InputFile, LineBlock, plan_blocks
 from beam_curator.sets.recording_jobs import RecordingJob, Task
 from beam_curator.sets.set_options import InputOptions
@@ -35,12 +35,12 @@ def blocks_of(
     if takes_recordings and files and not files[0].name.lower().endswith(EXTENSIONS):
         yield from rows_of_recordings(files, job.key_of_recordings)
         return
-    yield from _read(files, reading, RttmReading(audio_root=job.audio_root))
+    yield from _read(files, reading, AnnotationReading(audio_root=job.audio_root))
 
 
-def _read(files: Sequence[InputFile], reading: InputOptions, rttm: RttmReading) -> Iterator[LineBlock]:
+def _read(files: Sequence[InputFile], reading: InputOptions, annotations: AnnotationReading) -> Iterator[LineBlock]:
     for ref in plan_blocks(with_forms(files)):
-        for item in read_rows(ref, reading.max_line_bytes, rttm):
+        for item in read_rows(ref, reading.max_line_bytes, annotations):
             if isinstance(item, LineBlock):
                 yield item
 
@@ -56,7 +56,7 @@ def plan_update_of_blocks(
       index: of the set's hidden files, by name.
       rows: kind of its rows.
     """
-    for block in _read(files, reading, RttmReading.for_windows(reading)):
+    for block in _read(files, reading, AnnotationReading.for_windows(reading)):
         names = [name_of_block(rows, key) for key in keys_of_block(block)]
         yield next(filter(index.__contains__, names), names[0])
 

@@ -19,9 +19,9 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_curator.files import atomic_files, storage
+from beam_curator.files.annotation_manifests import AnnotationReading
 from beam_curator.files.listing import with_forms
 from beam_curator.files.manifest_files import read_rows
-from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.runners import cli, exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
 from beam_curator.runners.engines.opening import find_engine
@@ -34,6 +34,7 @@ from beam_curator.runners.summary import peak_memory_mb
 from beam_curator.sets.blocks import (
     CHUNK_BYTES,
     MAX_DOCUMENT_BYTES,
+    ONE_BLOCK,
     InputFile,
     LineBlock,
     plan_blocks,
@@ -117,9 +118,9 @@ def _append(file: InputFile, target: Any, reading: InputOptions) -> None:
             text = source.read(MAX_DOCUMENT_BYTES)
         target.writelines(line.raw.replace(b"\n", b" ") + b"\n" for line in split_document(text))
         return
-    if file.form in ("rttm", "supervisions"):
+    if file.form in ONE_BLOCK:
         for ref in plan_blocks([file]):
-            for item in read_rows(ref, reading.max_line_bytes, RttmReading.for_windows(reading)):
+            for item in read_rows(ref, reading.max_line_bytes, AnnotationReading.for_windows(reading)):
                 target.writelines(line.raw + b"\n" for line in (item.lines if isinstance(item, LineBlock) else ()))
         return
     last = b"\n"

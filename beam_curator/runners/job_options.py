@@ -108,7 +108,10 @@ class JobOptions:
     help: str
 
 
-_PLACES = "glob, directory tree or output set; .jsonl and .json, plain, .gz or .zst, or .rttm; local, gs:// or s3://"
+_PLACES = (
+    "glob, directory tree or output set; .jsonl and .json, plain, .gz or .zst, or turns (.rttm, .TextGrid, …); local, "
+    "gs:// or s3://"
+)
 
 JOBS: Mapping[str, JobOptions] = {
     "windows": JobOptions(

@@ -15,8 +15,8 @@ from beam_curator.entries.entry import Entry
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.export.values import inherited_keys, own_keys
 from beam_curator.failures import EntryError
+from beam_curator.files.annotation_manifests import AnnotationReading
 from beam_curator.files.explained_rows import NamedRow, Origin, dead_letters, input_rows, set_rows
-from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.recordings.tar_members import nemo_member
 from beam_curator.runners.stages import number_of
 from beam_curator.separation.recording_plan import OUTSIDE, plan_recording
@@ -53,9 +53,13 @@ class MadeSet:
         if self.options:
             reading = self.options["input"]
             rules = self.options.get("clips") or self.options.get("rows")
-            rttm = RttmReading.for_windows(reading) if rules is None else RttmReading(audio_root=rules.audio_root)
+            annotations = (
+                AnnotationReading.for_windows(reading)
+                if rules is None
+                else AnnotationReading(audio_root=rules.audio_root)
+            )
             key = "" if rules is None else rules.audio_filepath_key
-            yield from input_rows(self.manifest, self.directory, rttm, reading.max_line_bytes, key)
+            yield from input_rows(self.manifest, self.directory, annotations, reading.max_line_bytes, key)
 
     def rows(self) -> Iterator[NamedRow]:
         """Read its rows."""

@@ -1,4 +1,4 @@
-"""The inputs of `beam-curator score`: RTTM and UEM in files, globs, directory trees, and output sets of `diarize`."""
+"""The inputs of `beam-curator score`: turns and UEM in files, globs, directory trees, and output sets of `diarize`."""
 
 import glob
 import os
@@ -18,21 +18,26 @@ from beam_curator.diarization.rttm import (
     parse_rttm,
     parse_uem,
 )
+from beam_curator.failures import EntryError
 from beam_curator.files import storage
-from beam_curator.files.listing import NoInputError, list_inputs
+from beam_curator.files.listing import NoInputError, SeveralFormatsError, list_inputs
 from beam_curator.files.object_stores import list_objects
 from beam_curator.files.replacing import is_output_set
 from beam_curator.files.row_tables import read_row_file
 from beam_curator.files.searching import is_glob, remote_matches
 from beam_curator.files.storage import UnknownSchemeError
+from beam_curator.formats.audacity import looks_like_labels
+from beam_curator.formats.decoding import text_of
+from beam_curator.formats.registry import LABELS, RTTM, SPEAKER_ENDINGS, format_of, read_annotations
 from beam_curator.intervals import Span
+from beam_curator.recordings.safe_names import stem_of
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import number_of
 from beam_curator.scoring.pairing import Speakers, recordings_of
 from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, Manifest
 from beam_curator.sets.set_kinds import DIARIZE, SET_KINDS
 
-RTTM, UEM = ".rttm", ".uem"
+UEM = (".uem",)
 
 T = TypeVar("T")
 
@@ -74,7 +79,7 @@ def read_turns(given: str, *, by_channel: bool = False) -> Turns:
     """Read who speaks when in the recordings of one side.
 
     Args:
-      given: an RTTM, a glob, a directory tree with .rttm files, or an output set of `diarize`.
+      given: a file of turns, a glob, a directory tree with such files, or an output set of `diarize`.
       by_channel: tell the channels of a recording apart; one without turns has a first channel.
 
     Raises:
@@ -86,7 +91,7 @@ def read_turns(given: str, *, by_channel: bool = False) -> Turns:
     if is_output_set(given):
         recordings, files = _gathered(_turns_of_set(given, n_empty, by_channel=by_channel), "turns")
     else:
-        found = ((path, _turns_of(path, n_empty, by_channel=by_channel)) for path in _listed(given, RTTM))
+        found = ((path, _turns_of(path, n_empty, by_channel=by_channel)) for path in _listed(given, SPEAKER_ENDINGS))
         recordings, files = _gathered(found, "turns")
     return Turns(recordings, files, n_empty.total())
 
@@ -112,7 +117,7 @@ def read_uem(given: str, *, by_channel: bool = False) -> tuple[dict[str, tuple[S
         names = {name: None for row in _rows_of_set(given) for name, _, _ in row.files}
         paths = [storage.join(given, name) for name in names if name.endswith(UEM)]
         if not paths:
-            raise UsageError(f"{given} holds no {UEM} file: run diarize with --uem, or give another UEM")
+            raise UsageError(f"{given} holds no {UEM[0]} file: run diarize with --uem, or give another UEM")
     parse = partial(parse_uem, by_channel=by_channel)
     return _gathered(((path, _read(path, parse)) for path in paths), "lines")
 
@@ -127,32 +132,32 @@ def _check(given: str) -> None:
         raise UsageError(f"{given} has no {MANIFEST_NAME}: its job did not finish: run the same command again")
 
 
-def _listed(given: str, extension: str) -> list[str]:
-    """List the files of an input: a single file by any name, in globs and directories only those with the extension."""
+def _listed(given: str, endings: tuple[str, ...]) -> list[str]:
+    """List the files of an input: a single file by any name, in globs and directories only those with an ending."""
     # a listing knows of output sets by nothing but their rows
+    kinds = " or ".join(filter(None, (", ".join(endings[:-1]), endings[-1])))
     record = next(_remote_records(given) if storage.is_remote(given) else _local_records(given), None)
     if record is not None:
         nested = record.rpartition("/")[0] or "."
-        raise UsageError(
-            f"{given} holds the output set {nested}: give that set by itself, or a glob of its {extension} files"
-        )
+        raise UsageError(f"{given} holds the output set {nested}: give that set by itself, or a glob of its files")
     try:
-        names = [file.name for file in list_inputs([given], extensions=(extension,))[0]]
+        names = [file.name for file in list_inputs([given], extensions=endings)[0]]
     except NoInputError as err:
-        if err.__cause__ is not None or not _names_many(given):
+        is_empty = err.__cause__ is None and _names_many(given) and not isinstance(err, SeveralFormatsError)
+        if not is_empty:
             raise UsageError(str(err)) from err
         names = []
     if names == [given]:
-        _check_no_rows(given, extension)
+        _check_no_rows(given, kinds)
         return names
-    found = [name for name in names if name.lower().endswith(extension) and not _file_name(name).startswith(".")]
+    found = [name for name in names if name.lower().endswith(endings) and not _file_name(name).startswith(".")]
     if names and not found:
         raise UsageError(
-            f"{given} matches {number_of(len(names), 'files')}, but no {extension} file: of a glob only names that end "
-            f"in {extension} and do not begin with a dot are taken: rename them, or name one of them"
+            f"{given} matches {number_of(len(names), 'files')}, but no {kinds} file: of a glob only names that end "
+            f"in {kinds} and do not begin with a dot are taken: rename them, or name one of them"
         )
     if not found:
-        raise UsageError(f"{given} holds no {extension} file: give one, a directory or glob, or a set of diarize")
+        raise UsageError(f"{given} holds no {kinds} file: give one, a directory or glob, or a set of diarize")
     return found
 
 
@@ -160,12 +165,10 @@ def _names_many(given: str) -> bool:
     return storage.is_remote(given) or os.path.isdir(given) or is_glob(given)
 
 
-def _check_no_rows(given: str, extension: str) -> None:
+def _check_no_rows(given: str, kinds: str) -> None:
     name = _file_name(given)
     if name in (MANIFEST_NAME, RUN_NAME) or any(kind.has_row_file(name) for kind in SET_KINDS.values()):
-        raise UsageError(
-            f"{given} is a file of an output set, expected {extension[1:].upper()}: give the directory of the set"
-        )
+        raise UsageError(f"{given} is a file of an output set, expected {kinds}: give the directory of the set")
 
 
 def _remote_records(given: str) -> Iterator[str]:
@@ -199,10 +202,28 @@ def _file_name(path: str) -> str:
 
 
 def _turns_of(path: str, n_empty: Counter[str], name: str = "", *, by_channel: bool) -> dict[str, Speakers]:
-    """Read an RTTM; one without turns is that of a recording of its own name, in which nobody talks."""
-    turns = _read(path, parse_rttm)
+    """Read a file; one without turns is that of a recording of its own name, in which nobody talks."""
+    turns = _read(path, partial(_parsed, path=path))
     n_empty[path] = sum(turn.start == turn.end for turn in turns)
     return _recordings(turns, name or _file_name(path).rpartition(".")[0] or _file_name(path), by_channel=by_channel)
+
+
+def _parsed(text: str, path: str) -> list[RttmTurn]:
+    """Return the turns of a file, which is an RTTM unless its name says otherwise."""
+    of = format_of(path)
+    if of is None or of.name == RTTM or (of.name == LABELS and not looks_like_labels(text)):
+        return parse_rttm(text)
+    return [
+        RttmTurn(
+            recording_id=stem_of(name),
+            start=segment.start,
+            end=segment.end,
+            speaker=segment.speaker,
+            channel=channel_field(segment.channel),
+        )
+        for name, segments in read_annotations(of, text, stem_of(path)).items()
+        for segment in segments
+    ]
 
 
 def _recordings(turns: Iterable[RttmTurn], name: str, *, by_channel: bool) -> dict[str, Speakers]:
@@ -271,11 +292,8 @@ def _read(path: str, parse: Callable[[str], T]) -> T:
     if data is None:
         raise UsageError(f"file {path} is not there: check the path")
     try:
-        return parse(data.decode("utf-8"))
-    except UnicodeDecodeError as err:
-        raise UsageError(
-            f"{path}: byte {data[err.start]:#04x} at position {err.start} is not UTF-8: convert the file, "
-            "or give one that is text"
-        ) from err
+        return parse(text_of(data))
+    except EntryError as err:
+        raise UsageError(f"{path}: {err.message}: {err.cure}") from err
     except LineError as err:
         raise UsageError(f"{path}, {err}") from err

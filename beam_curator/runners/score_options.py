@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-_INPUTS = "an .rttm file, a directory tree or glob of them, or an output set of diarize"
+_INPUTS = "a file of turns (RTTM, TextGrid, …), a directory tree or glob of them, or an output set of diarize"
 
 
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:

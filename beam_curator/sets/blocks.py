@@ -1,8 +1,8 @@
 """Blocks: consecutive rows of one manifest, the unit of work, of retry and of output files.
 
 A block is a byte range of about four megabytes; a line belongs to the block in which it begins. Compressed files and
-pretty-printed documents cannot be entered in the middle and are one block each, as is an RTTM, whose lines come in any
-order; what they hold is passed on in parts of a block's usual size, so that memory stays flat.
+pretty-printed documents cannot be entered in the middle and are one block each, as is a file of turns, whose lines come
+in any order; what they hold is passed on in parts of a block's usual size, so that memory stays flat.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ MAX_LINES_A_PART = 1 << 18
 """Lines as short as this makes them take far more room as records than as bytes."""
 MAX_DOCUMENT_BYTES = 256 << 20
 
-Form = Literal["lines", "document", "rttm", "supervisions"]
+Form = Literal["lines", "document", "supervisions", "annotated_lines", "annotated_file"]
+ANNOTATED: tuple[Form, ...] = ("annotated_lines", "annotated_file")
+"""Files of turns: with a turn a line, such as RTTM, or read as a whole, such as TextGrids."""
+ONE_BLOCK: tuple[Form, ...] = ("supervisions", *ANNOTATED)
 
 Position = tuple[int, int, int]
 """Where a row stands among all: ordinal and part of its block, and its byte offset."""
@@ -70,7 +73,7 @@ class BlockRef:
       n_blocks: number of blocks of the job.
       start: first byte of the range.
       stop: byte after the range; lines that begin before it belong to the block.
-      form: lines, one JSON document (an object or an array of objects), RTTM, or supervisions of Lhotse.
+      form: lines, one JSON document (an object or an array of objects), supervisions of Lhotse, or a file of turns.
     """
 
     source: str
@@ -208,9 +211,10 @@ def read_parts(
 def _rows(stream: BinaryIO, ref: BlockRef, max_line_bytes: int, *, compressed: bool) -> Rows:
     if ref.form == "document" or (ref.form == "supervisions" and ".jsonl" not in ref.source.lower()):
         return _document_rows(stream, ref, max_line_bytes)
-    if compressed or ref.form in ("rttm", "supervisions"):
-        return _lines(stream, ref, 0, None, max_line_bytes)
-    return _range_lines(stream, ref, max_line_bytes)
+    if ref.form == "annotated_file":
+        return _whole_file(stream, ref)
+    whole = compressed or ref.form in ONE_BLOCK
+    return _lines(stream, ref, 0, None, max_line_bytes) if whole else _range_lines(stream, ref, max_line_bytes)
 
 
 def _range_lines(stream: BinaryIO, ref: BlockRef, max_line_bytes: int) -> Iterator[Line | Failure]:
@@ -312,15 +316,24 @@ def beginning_of(raw: bytes) -> bytes:
 
 def _document_rows(stream: BinaryIO, ref: BlockRef, max_line_bytes: int) -> Iterator[Line | Failure]:
     """Read a whole JSON document: one object, an array of objects, or lines after all."""
+    for item in _whole_file(stream, ref):
+        if isinstance(item, Failure):
+            yield replace(item, cure="write one object a line (.jsonl): a document has to be held whole")
+            continue
+        for line in split_document(item.raw):
+            yield from _checked(line.raw, ref, line.offset, max_line_bytes)
+
+
+def _whole_file(stream: BinaryIO, ref: BlockRef) -> Iterator[Line | Failure]:
+    """Read a whole file as one line, or as the failure of one that is too large to be held."""
     data = stream.read(MAX_DOCUMENT_BYTES + 1)
     stream.read(1)  # a damaged file gives what precedes the damage first, and raises now
-    if len(data) > MAX_DOCUMENT_BYTES:
-        failure = _too_long(data, ref, 0, MAX_DOCUMENT_BYTES, whole=False)
-        cure = "write one object a line (.jsonl): a document has to be held whole"
-        yield replace(failure, message=f"the document is larger than {MAX_DOCUMENT_BYTES} bytes", cure=cure)
+    if len(data) <= MAX_DOCUMENT_BYTES:
+        yield Line(offset=0, raw=data)
         return
-    for line in split_document(data):
-        yield from _checked(line.raw, ref, line.offset, max_line_bytes)
+    message = f"the document is larger than {MAX_DOCUMENT_BYTES} bytes"
+    cure = "split the file: it has to be held whole"
+    yield replace(_too_long(data, ref, 0, MAX_DOCUMENT_BYTES, whole=False), message=message, cure=cure)
 
 
 def split_document(data: bytes) -> list[Line]:

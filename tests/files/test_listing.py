@@ -46,7 +46,7 @@ def test_rttm_beside_manifests_is_left_out_and_counted(tmp_path: Path) -> None:
     assert ([file.name for file in files], left_out) == ([f"{tmp_path}/both/a.jsonl"], {".rttm": 1})
     assert listed(tmp_path, "*") == ["both/a.jsonl"]
     assert listed(tmp_path, "both/rttm/a.rttm", "e.rttm") == ["both/rttm/a.rttm", "e.rttm"]
-    assert [with_form(InputFile(name=name, size=3)).form for name in ("e.rttm", "x/E.RTTM")] == ["rttm", "rttm"]
+    assert [with_form(InputFile(name=name, size=3)).form for name in ("e.rttm", "x/E.RTTM")] == ["annotated_lines"] * 2
 
 
 def test_hidden_names_are_left_out_of_trees_and_underscores_are_not(tmp_path: Path) -> None:
@@ -57,6 +57,20 @@ def test_hidden_names_are_left_out_of_trees_and_underscores_are_not(tmp_path: Pa
 def test_a_named_file_is_read_whatever_its_name(tmp_path: Path) -> None:
     touch(tmp_path, ".hidden.jsonl", "_c.jsonl", "rows.txt")
     assert listed(tmp_path, "rows.txt", ".hidden.jsonl", "_c.jsonl") == [".hidden.jsonl", "_c.jsonl", "rows.txt"]
+
+
+def test_turns_of_one_format_are_taken_and_those_without_speakers_stand_behind(tmp_path: Path) -> None:
+    touch(tmp_path, "a/x.TextGrid", "a/x.ctm", "a/note.txt", "b/x.ctm", "c/x.rttm", "c/y.eaf", "d/n.txt")
+    (tmp_path / "d" / "talk.txt").write_text("0.5\t1.5\tana\n")
+    assert listed(tmp_path, "a") == ["a/x.TextGrid"]
+    assert listed(tmp_path, "b") == ["b/x.ctm"]
+    assert listed(tmp_path, "d") == ["d/talk.txt"]
+    assert listed(tmp_path, "d/*.txt", "a/*.txt", "d/n.txt") == ["a/note.txt", "d/n.txt", "d/talk.txt"]
+    with pytest.raises(NoInputError, match=r"several formats \(1 \.eaf, 1 \.rttm\), which may be the same: name"):
+        listed(tmp_path, "c")
+    assert listed(tmp_path, "c/*.eaf") == ["c/y.eaf"]
+    forms = [with_form(InputFile(name=f"{tmp_path}/{name}", size=3)).form for name in ("d/talk.txt", "d/n.txt")]
+    assert forms == ["annotated_file", "lines"]
 
 
 def test_globs_match_files_and_trees(tmp_path: Path) -> None:

@@ -35,11 +35,10 @@ class TestRefused:
             ("ref", "the following arguments are required: HYP"),
             ("ref nope.rttm", "file nope.rttm is not there: check the path"),
             ("nope/ hyp", "file nope/ is not there: check the path"),
-            ("ref hyp/*.none", "hyp/*.none holds no .rttm file: give one, a directory or glob, or a set of diarize"),
+            ("ref hyp/*.none", "hyp/*.none holds no .rttm, .textgrid, .txt, .eaf, .stm, .vtt or .srt file: "),
             (
                 "ref hyp/*.txt",
-                "hyp/*.txt matches 1 file, but no .rttm file: of a glob only names that end in .rttm and do not begin "
-                "with a dot are taken: rename them, or name one of them",
+                "hyp/notes.txt, line 1: type 'no', expected SPEAKER: give an RTTM",
             ),
             ("ref s4://x/y", "scheme s4:// in s4://x/y is not allowed: use a local path, gs:// or s3://"),
             ("ref hyp --colar 1", "unknown flag --colar: did you mean --collar?"),

@@ -73,14 +73,15 @@ class TestWhatIsRead:
         assert run("score", "gs://scores/ref", "hyp", "--output", "gs://scores/out/a.json", "--format", "json") == 0
         assert errors_of(json.loads(store.get("gs://scores/out/a.json"))) == ALL
         store.put("gs://scores/sets/one/_MANIFEST.json", b"{}")
-        said = "holds the output set gs://scores/sets/one: give that set by itself, or a glob of its .rttm files"
+        said = "holds the output set gs://scores/sets/one: give that set by itself, or a glob of its files"
         assert refused("gs://scores/sets", "hyp") == f"gs://scores/sets {said}"
         assert refused("ref", "hyp", "--output", "gs://scores/sets/one/a/b.json") == (
             "--output gs://scores/sets/one/a/b.json lies in the output set gs://scores/sets/one: "
             "give a name outside of it"
         )
         assert refused("gs://scores/none", "hyp") == (
-            "gs://scores/none holds no .rttm file: give one, a directory or glob, or a set of diarize"
+            "gs://scores/none holds no .rttm, .textgrid, .txt, .eaf, .stm, .vtt or .srt file: give one, "
+            "a directory or glob, or a set of diarize"
         )
 
 
@@ -156,9 +157,9 @@ class TestSetsOfDiarize:
         write_turns(tmp_path / "hyp/more.rttm", ("more", [(0, 1, "x")]))
         for given in ("hyp", "hyp/*", "hyp/**/*", "hyp/deep/set/*"):
             assert refused(ref, given) == (
-                f"{given} holds the output set hyp/deep/set: give that set by itself, or a glob of its .rttm files"
+                f"{given} holds the output set hyp/deep/set: give that set by itself, or a glob of its files"
             )
-        assert refused(ref, "hyp/deep/set", "--uem", "hyp").endswith("or a glob of its .uem files")
+        assert refused(ref, "hyp/deep/set", "--uem", "hyp").endswith("or a glob of its files")
         capsys.readouterr()
         report = scores(capsys, ref, "hyp/**/*.rttm")
         assert (errors_of(report), report["without_reference"]) == (RIGHT, ["more"])
@@ -171,9 +172,9 @@ class TestSetsOfDiarize:
         out = diarize(sounds / "all.jsonl", tmp_path / "out", model=sounds / "model")
         (rows,) = out.glob("turns-*.jsonl")
         for name in (rows, out / "_MANIFEST.json"):
-            said = f"{name} is a file of an output set, expected RTTM: give the directory of the set"
-            assert refused(sounds / "ref", name) == said
-        assert "expected UEM: give the directory of the set" in refused(sounds / "ref", out, "--uem", rows)
+            said = f"{name} is a file of an output set, expected .rttm, .textgrid, "
+            assert refused(sounds / "ref", name).startswith(said)
+        assert "expected .uem: give the directory of the set" in refused(sounds / "ref", out, "--uem", rows)
 
     @pytest.mark.parametrize(
         ("row", "said"),
@@ -254,7 +255,9 @@ class TestBadInput:
 
     def test_what_is_no_text(self, sides: Path) -> None:
         (sides / "hyp/a.rttm").write_bytes(b"SPEAKER \xff")
-        assert refused("ref", "hyp").startswith("hyp/a.rttm: byte 0xff at position 8 is not UTF-8: convert the file")
+        assert refused("ref", "hyp").startswith(
+            "hyp/a.rttm: byte 0xff at position 8 is not UTF-8: save the file as UTF-8"
+        )
 
     def test_what_may_not_be_read(self, sides: Path) -> None:
         (sides / "hyp/a.rttm").chmod(0)

@@ -7,12 +7,12 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
 from beam_curator.collector import collector_paused
+from beam_curator.files.annotation_manifests import AnnotationReading
 from beam_curator.files.block_files import BlockWriter
 from beam_curator.files.kept_blocks import BlockFact
 from beam_curator.files.known_files import keeps
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.row_files import write_passed_on
-from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import FailureBlock, LineBlock
 from beam_curator.sets.counting import count_failures, count_lines
 from beam_curator.sets.line_jobs import LineJob, WorkedBlock, work_on_block
@@ -51,9 +51,9 @@ class WriteLineSet(beam.PTransform[PBegin, JobSet]):
 
     def expand(self, begin: PBegin) -> "JobSet":
         job, target, rows = self._job, self._target, self._job.kind.rows
-        rttm = RttmReading.for_windows(self._reading.options)
+        annotations = AnnotationReading.for_windows(self._reading.options)
         blocks, unreadable = begin | "Read manifests" >> ReadManifests(
-            self._reading.inputs, reading=self._reading.options, rttm=rttm
+            self._reading.inputs, reading=self._reading.options, annotations=annotations
         )
         asked: PCollection[LineBlock] = blocks
         facts: tuple[PCollection[BlockFact], ...] = ()

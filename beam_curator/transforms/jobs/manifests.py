@@ -8,10 +8,10 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
 from beam_curator.failures import Failure
+from beam_curator.files.annotation_manifests import AnnotationReading
 from beam_curator.files.known_files import hash_input, known_inputs
 from beam_curator.files.listing import Lister, list_inputs, with_forms
 from beam_curator.files.manifest_files import FILE_STAGE, paths_of, read_rows
-from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import (
     BLOCK_BYTES,
     BlockRef,
@@ -42,7 +42,7 @@ class ReadManifests(beam.PTransform[PBegin, tuple[PCollection[LineBlock], PColle
       reading: how they are read; lines that are too long are never held whole.
       block_bytes: about how much one block holds.
       list_files: tells which files the inputs mean.
-      rttm: how recordings that RTTM files name become rows.
+      annotations: how recordings that files of turns name become rows.
 
     Returns:
       Blocks of rows, and blocks of failures: files that cannot be read, lines that are too long.
@@ -61,12 +61,12 @@ class ReadManifests(beam.PTransform[PBegin, tuple[PCollection[LineBlock], PColle
         reading: InputOptions = InputOptions(),
         block_bytes: int = BLOCK_BYTES,
         list_files: Lister = list_inputs,
-        rttm: RttmReading = RttmReading(),
+        annotations: AnnotationReading = AnnotationReading(),
     ) -> None:
         super().__init__()
         self._inputs = paths_of(inputs)
         self._reading = reading
-        self._rttm = rttm
+        self._annotations = annotations
         self._block_bytes = block_bytes
         self._list_files = list_files
 
@@ -78,9 +78,9 @@ class ReadManifests(beam.PTransform[PBegin, tuple[PCollection[LineBlock], PColle
             >> beam.FlatMap(_blocks, self._inputs, self._reading.keep_duplicates, self._block_bytes, self._list_files)
             | "Spread blocks" >> _Spread()
         )
-        read = refs | "Read rows" >> beam.FlatMap(read_block, self._reading.max_line_bytes, self._rttm).with_outputs(
-            FAILURES, BROKEN_FILES, main=BLOCKS
-        )
+        read = refs | "Read rows" >> beam.FlatMap(
+            read_block, self._reading.max_line_bytes, self._annotations
+        ).with_outputs(FAILURES, BROKEN_FILES, main=BLOCKS)
         broken: PCollection[FailureBlock] = (
             read[BROKEN_FILES] | "Group by file" >> beam.GroupByKey() | "First of file" >> beam.Map(first_of_file)
         )
@@ -107,12 +107,12 @@ def _blocks(
 
 
 def read_block(
-    ref: BlockRef, max_line_bytes: int, rttm: RttmReading = RttmReading()
+    ref: BlockRef, max_line_bytes: int, annotations: AnnotationReading = AnnotationReading()
 ) -> Iterator[LineBlock | _Failed | _Broken]:
     """Yield the rows that one range holds; lines that fail as blocks, and a file that does by itself."""
     failures: list[Failure] = []
     part = n_bytes = 0
-    items = read_rows(ref, max_line_bytes, rttm)
+    items = read_rows(ref, max_line_bytes, annotations)
     while True:
         # around next() alone: the time of the steps behind this one must not count as reading
         with timed("read"):

@@ -6,10 +6,10 @@ from typing import Generic, Literal, NamedTuple
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
+from beam_curator.files.annotation_manifests import AnnotationReading
 from beam_curator.files.asked_lines import rows_of_recordings
 from beam_curator.files.listing import Lister, list_either, list_inputs, list_manifests_of, list_recordings
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import LineBlock
 from beam_curator.sets.counting import Count, count_failures, count_lines
 from beam_curator.sets.output_set import Config, FileRecord, RowFormat
@@ -60,7 +60,7 @@ class ReadAsked(beam.PTransform[PBegin, ReadRows[AskedT]], Generic[AskedT, TaskT
             self._reading.inputs,
             reading=self._reading.options,
             list_files=lister,
-            rttm=RttmReading(audio_root=self._job.audio_root),
+            annotations=AnnotationReading(audio_root=self._job.audio_root),
         )
         counts = [
             blocks | "Count rows read" >> CountBlocks(count_lines),

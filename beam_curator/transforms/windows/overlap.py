@@ -8,8 +8,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from beam_curator.collector import collector_paused
+from beam_curator.files.annotation_manifests import AnnotationReading
 from beam_curator.files.manifest_files import read_rows
-from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.intervals import Seconds
 from beam_curator.sets.blocks import BlockRef, LineBlock
 from beam_curator.sets.set_options import InputOptions
@@ -111,7 +111,7 @@ def read_again(
     (ref, rules, limit), *_ = group[1]["refs"]
     # only the times of windows were grouped: reading rows again costs less than shuffling them
     choices = dict(group[1]["choices"])
-    for item in read_rows(ref, reading.max_line_bytes, RttmReading.for_windows(reading)):
+    for item in read_rows(ref, reading.max_line_bytes, AnnotationReading.for_windows(reading)):
         if isinstance(item, LineBlock):
             with timed("overlap"), collector_paused():
                 # the first reading reported these failures already

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
+from beam_curator.files.annotation_manifests import AnnotationReading
 from beam_curator.files.kept_blocks import BlockFact
 from beam_curator.files.known_files import keeps
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.files.row_files import row_pieces
-from beam_curator.files.rttm_manifests import RttmReading
 from beam_curator.sets.blocks import FailureBlock, LineBlock
 from beam_curator.sets.counting import Count, count_failures, count_lines
 from beam_curator.sets.output_set import Config
@@ -84,9 +84,11 @@ class ChooseWindows(beam.PTransform[PBegin, ChosenWindows]):
         """The target of a set that keeps its blocks; those of one that it updates are taken over."""
 
     def expand(self, begin: PBegin) -> "ChosenWindows":
-        rttm = RttmReading.for_windows(self.reading)
+        annotations = AnnotationReading.for_windows(self.reading)
         limit = RowLimit.of(self.output.layout, self.reading.max_line_bytes)
-        blocks, unreadable = begin | "Read manifests" >> ReadManifests(self.inputs, reading=self.reading, rttm=rttm)
+        blocks, unreadable = begin | "Read manifests" >> ReadManifests(
+            self.inputs, reading=self.reading, annotations=annotations
+        )
         asked: PCollection[LineBlock] = blocks
         taken: tuple[PCollection[BlockFact], ...] = ()
         if self.keeper is not None:

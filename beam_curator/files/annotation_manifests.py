@@ -1,19 +1,22 @@
-"""RTTM as manifests: each recording that one names becomes a row, once its file has been found."""
+"""Files of turns as manifests, such as RTTM and TextGrids: each recording becomes a row, once its file was found."""
 
 from __future__ import annotations
 
 import os.path
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from beam_curator.diarization.rttm_entries import RttmRecording, recordings_of_rttm
 from beam_curator.entries.json_lines import encode
 from beam_curator.failures import EntryError, Failure, FailureCode
 from beam_curator.files import storage
 from beam_curator.files.listing import NoInputError, recordings_below
 from beam_curator.files.opened_recordings import base_of, sample_rate_of
 from beam_curator.files.storage import UnknownSchemeError
+from beam_curator.formats.found_recordings import FoundRecording, recording_of_file, recordings_of_lines
+from beam_curator.formats.registry import format_of
+from beam_curator.recordings.safe_names import stem_of
 from beam_curator.sets.blocks import Line, Rows
 from beam_curator.sets.set_options import InputOptions
 
@@ -23,11 +26,11 @@ _LISTED_FOR = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RttmReading:
-    """How the recordings of an RTTM become rows.
+class AnnotationReading:
+    """How the recordings of files of turns become rows.
 
     Attributes:
-      audio_root: directory below which they are found; "" for that of the RTTM.
+      audio_root: directory below which they are found; "" for that of the file.
       sample_rates: whether rows have `audio_sample_rate`, for which each recording is opened.
     """
 
@@ -35,13 +38,13 @@ class RttmReading:
     sample_rates: bool = False
 
     @classmethod
-    def for_windows(cls, reading: InputOptions) -> RttmReading:
+    def for_windows(cls, reading: InputOptions) -> AnnotationReading:
         """Return the reading of a job that makes windows, which needs the sample rate of each recording."""
         return cls(audio_root=reading.audio_root, sample_rates=True)
 
 
-def rttm_rows(rows: Rows, source: str, reading: RttmReading) -> Rows:
-    """Turn the lines of an RTTM into rows, each with the offset of its recording's first line.
+def annotated_rows(rows: Rows, source: str, reading: AnnotationReading) -> Rows:
+    """Turn the lines of a file of turns into rows, each with the offset of its recording's first line.
 
     A recording that is not found, or has a line that cannot be read, is a failure.
     """
@@ -51,14 +54,23 @@ def rttm_rows(rows: Rows, source: str, reading: RttmReading) -> Rows:
             yield row
         else:
             lines.append(row)
-    for recording in recordings_of_rttm(lines):
+    for recording in _recordings(lines, source):
         try:
             yield Line(offset=recording.offset, raw=_row_of(recording, source, reading))
         except EntryError as err:
             yield recording.failure(err, stage=READ_STAGE, source=source)
 
 
-def _row_of(recording: RttmRecording, source: str, reading: RttmReading) -> bytes:
+def _recordings(lines: Sequence[Line], source: str) -> list[FoundRecording]:
+    of = format_of(source)
+    if of is None:
+        raise ValueError(f"{source} is no file of turns")
+    if of.read_fields is not None:
+        return recordings_of_lines(lines, of.read_fields)
+    return [recording_of_file(file, of, stem_of(source)) for file in lines]
+
+
+def _row_of(recording: FoundRecording, source: str, reading: AnnotationReading) -> bytes:
     if recording.error is not None:
         raise recording.error
     directory = reading.audio_root or os.path.dirname(base_of(source)) or "."
@@ -92,7 +104,7 @@ def find_recording(name: str, directory: str) -> str:
         raise EntryError(
             FailureCode.NOT_FOUND,
             f"no recording {name!r} below {directory}: expected {name}.wav or another kind of audio file",
-            "name the directory of the recordings with --audio-root, or the files as the RTTM names them",
+            "name the directory of the recordings with --audio-root, or name the files as these turns do",
         )
     if len(found) > 1:
         shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")

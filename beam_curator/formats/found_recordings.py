@@ -1,4 +1,4 @@
-"""From RTTM to entries: the lines of each recording, as the row of a manifest that names it and has its turns."""
+"""From files of turns to entries: each recording that one names, as the row of a manifest with its segments."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from beam_curator.diarization.rttm import LineError, RttmTurn, parse_rttm, unescape_field
+from beam_curator.diarization.rttm import LineError, parsed_lines, unescape_field
 from beam_curator.failures import EntryError, Failure, FailureCode
+from beam_curator.formats.annotations import Segment
+from beam_curator.formats.decoding import text_of
+from beam_curator.formats.registry import FieldsReader, Format, read_annotations
 from beam_curator.sets.blocks import PAYLOAD_BYTES, Line, beginning_of
 
 
 @dataclass(slots=True, kw_only=True)
-class RttmRecording:
-    """All that an RTTM says of one recording.
+class FoundRecording:
+    """All that a file says of one recording.
 
     Attributes:
       name: of the recording, unescaped; "" for a broken line that names none.
-      lines: in the order of the file.
-      turns: of the lines that could be read.
+      lines: in the order of the file; a file that has no lines of its own is one.
+      segments: of what could be read.
       error: of the first line that could not.
     """
 
     name: str
     lines: list[Line] = field(default_factory=list)
-    turns: list[RttmTurn] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
     error: EntryError | None = None
 
     @property
@@ -40,9 +43,8 @@ class RttmRecording:
         """
         if self.error is not None:
             raise self.error
-        turns = sorted((turn.start, turn.end, turn.speaker) for turn in self.turns)
-        segments = [{"start": start, "end": end, "speaker": speaker} for start, end, speaker in turns]
-        return {"audio_filepath": audio_filepath, "segments": segments}
+        segments = sorted(self.segments, key=lambda segment: (segment.start, segment.end, segment.speaker))
+        return {"audio_filepath": audio_filepath, "segments": [segment.fields() for segment in segments]}
 
     def failure(self, error: EntryError, *, stage: str, source: str) -> Failure:
         """Return the dead letter of the recording, with its lines."""
@@ -56,41 +58,63 @@ def failure_of_lines(lines: Sequence[Line], error: EntryError, *, stage: str, so
     return replace(failure, payload_truncated=len(text) > PAYLOAD_BYTES)
 
 
-def recordings_of_rttm(lines: Iterable[Line]) -> list[RttmRecording]:
-    """Gather the lines of an RTTM by recording, in the order of their first lines.
+def recordings_of_lines(lines: Iterable[Line], read: FieldsReader) -> list[FoundRecording]:
+    """Gather the lines of a file by recording, in the order of their first lines.
 
     A line that cannot be read fails its recording, whose turns are not all known then; one that names no recording
     stands alone. Comments and line types without turns are skipped.
 
     Example:
+      >>> from beam_curator.formats.transcripts import rttm_segment
       >>> lines = [Line(offset=0, raw=b"SPEAKER a 1 2.5 1.5 <NA> <NA> bob <NA> <NA>"),
       ...          Line(offset=44, raw=b"SPEAKER a 1 0.5 1.5 <NA> <NA> eve <NA> <NA>")]
-      >>> recordings_of_rttm(lines)[0].entry("a.wav")["segments"]
+      >>> recordings_of_lines(lines, rttm_segment)[0].entry("a.wav")["segments"]
       [{'start': 0.5, 'end': 2.0, 'speaker': 'eve'}, {'start': 2.5, 'end': 4.0, 'speaker': 'bob'}]
     """
-    found: dict[str | int, RttmRecording] = {}
+    found: dict[str | int, FoundRecording] = {}
     for line in lines:
-        turns, error = _read(line)
-        if error is None and not turns:
+        named, error = _read(line, read)
+        if error is None and named is None:
             continue
-        name = turns[0].recording_id if turns else _name_in(line.raw)
-        recording = found.setdefault(name or line.offset, RttmRecording(name=name))
+        name = named[0] if named is not None else _name_in(line.raw)
+        recording = found.setdefault(name or line.offset, FoundRecording(name=name))
         recording.lines.append(line)
-        recording.turns += turns
+        recording.segments += [named[1]] if named is not None else []
         recording.error = recording.error or error
     return list(found.values())
 
 
-def _read(line: Line) -> tuple[list[RttmTurn], EntryError | None]:
-    """Return the turn of a line, if it has one, and the reason why it cannot be read, if it cannot."""
+def recording_of_file(file: Line, of: Format, name: str) -> FoundRecording:
+    """Return the recording of a file that is about one alone.
+
+    Args:
+      file: all of it.
+      of: its format.
+      name: of the recording, where the file does not say it.
+    """
+    found = FoundRecording(name=name, lines=[file])
     try:
-        return parse_rttm(line.raw.decode("utf-8")), None
+        ((found.name, found.segments),) = read_annotations(of, text_of(file.raw), name).items()
+    except EntryError as err:
+        found.error = err
+    except LineError as err:
+        number, what, cure = err.args
+        found.error = EntryError(FailureCode.BAD_TURNS, f"line {number}: {what}", cure)
+    return found
+
+
+def _read(line: Line, read: FieldsReader) -> tuple[tuple[str, Segment] | None, EntryError | None]:
+    """Return the recording and segment of a line, if it has a turn, and the reason why it cannot be read."""
+    try:
+        return next(iter(parsed_lines(line.raw.decode("utf-8"), read)), None), None
     except UnicodeDecodeError as err:
         what = f"byte {line.raw[err.start]:#04x} at position {err.start} is not UTF-8"
-        return [], EntryError(FailureCode.BAD_UTF8, f"line at byte {line.offset}: {what}", "convert the RTTM to UTF-8")
+        return None, EntryError(
+            FailureCode.BAD_UTF8, f"line at byte {line.offset}: {what}", "convert the file to UTF-8"
+        )
     except LineError as err:
         _, what, cure = err.args
-        return [], EntryError(FailureCode.BAD_RTTM, f"line at byte {line.offset}: {what}", cure)
+        return None, EntryError(FailureCode.BAD_TURNS, f"line at byte {line.offset}: {what}", cure)
 
 
 def _name_in(raw: bytes) -> str:

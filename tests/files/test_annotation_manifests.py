@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from beam_curator.failures import EntryError, Failure
+from beam_curator.files.annotation_manifests import AnnotationReading, find_recording
 from beam_curator.files.listing import list_inputs, with_form
 from beam_curator.files.manifest_files import read_rows
-from beam_curator.files.rttm_manifests import RttmReading, find_recording
+from beam_curator.formats.registry import FORMATS
 from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock, plan_blocks
 from tests.fakes_models import write_sound
+from tests.formats.corrected import TALK
 
 TEXT = (
     "SPEAKER talk 1 5.20 3.00 <NA> <NA> eve <NA> <NA>\n"
@@ -21,7 +23,7 @@ TEXT = (
 SEGMENTS = [{"start": 0.4, "end": 5.0, "speaker": "bob"}, {"start": 5.2, "end": 8.2, "speaker": "eve"}]
 
 
-def read(path: Path, reading: RttmReading) -> tuple[list[tuple[int, dict[str, object]]], list[Failure]]:
+def read(path: Path, reading: AnnotationReading) -> tuple[list[tuple[int, dict[str, object]]], list[Failure]]:
     """Return the rows of an RTTM with their offsets, and its failures."""
     rows, failures = [], []
     for ref in plan_blocks([with_form(file) for file in list_inputs([str(path)])[0]], 16):
@@ -36,7 +38,7 @@ def read(path: Path, reading: RttmReading) -> tuple[list[tuple[int, dict[str, ob
 def test_an_rttm_is_one_block_with_a_row_for_each_recording_that_is_found(tmp_path: Path) -> None:
     write_sound(tmp_path / "rec" / "day" / "talk.wav", 1.0, [])
     (tmp_path / "x.rttm").write_text(TEXT)
-    rows, failures = read(tmp_path / "x.rttm", RttmReading(audio_root=str(tmp_path / "rec")))
+    rows, failures = read(tmp_path / "x.rttm", AnnotationReading(audio_root=str(tmp_path / "rec")))
     assert rows == [(0, {"audio_filepath": "day/talk.wav", "segments": SEGMENTS})]
     (gone,) = failures
     assert (gone.code, gone.stage, gone.source, gone.offset) == ("not_found", "read", f"{tmp_path}/x.rttm", 49)
@@ -47,22 +49,22 @@ def test_an_rttm_is_one_block_with_a_row_for_each_recording_that_is_found(tmp_pa
 def test_recordings_are_beside_the_rttm_unless_said_otherwise(tmp_path: Path) -> None:
     write_sound(tmp_path / "talk.flac", 1.0, [])
     (tmp_path / "x.rttm").write_text(TEXT)
-    rows, _ = read(tmp_path / "x.rttm", RttmReading(sample_rates=True))
+    rows, _ = read(tmp_path / "x.rttm", AnnotationReading(sample_rates=True))
     assert rows == [(0, {"audio_filepath": "talk.flac", "segments": SEGMENTS, "audio_sample_rate": 16000})]
 
 
 def test_a_recording_without_a_readable_header_fails_where_its_rate_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "talk.wav").write_bytes(b"no audio at all")
     (tmp_path / "x.rttm").write_text(TEXT.partition("\n")[0])
-    assert len(read(tmp_path / "x.rttm", RttmReading())[0]) == 1
-    rows, failures = read(tmp_path / "x.rttm", RttmReading(sample_rates=True))
+    assert len(read(tmp_path / "x.rttm", AnnotationReading())[0]) == 1
+    rows, failures = read(tmp_path / "x.rttm", AnnotationReading(sample_rates=True))
     assert (rows, [failure.code for failure in failures]) == ([], ["not_audio"])
 
 
 def test_a_speaker_whose_name_is_no_text_fails_its_recording(tmp_path: Path) -> None:
     write_sound(tmp_path / "talk.wav", 1.0, [])
     (tmp_path / "x.rttm").write_text("SPEAKER talk 1 5.2 3 <NA> <NA> %ED%A0%80 <NA> <NA>\n")
-    rows, failures = read(tmp_path / "x.rttm", RttmReading())
+    rows, failures = read(tmp_path / "x.rttm", AnnotationReading())
     assert (rows, [failure.code for failure in failures]) == ([], ["bad_unicode"])
 
 
@@ -107,3 +109,35 @@ def test_output_sets_hold_no_recordings_of_an_rttm(tmp_path: Path, rows: str) ->
     (tmp_path / "out" / "_MANIFEST.json").write_text(json.dumps(manifest))
     (tmp_path / "a.flac").touch()
     assert find_recording("a", str(tmp_path)) == "a.flac"
+
+
+@pytest.mark.parametrize("name", ["textgrid", "labels", "eaf", "webvtt", "srt", "stm", "ctm"])
+def test_each_format_gives_the_row_of_its_recording(tmp_path: Path, name: str) -> None:
+    write_sound(tmp_path / "rec" / "my talk.wav", 1.0, [])
+    of = FORMATS[name]
+    (tmp_path / f"my talk{of.ending}").write_text(of.render(TALK), encoding="utf-8")
+    ((offset, row),), failures = read(tmp_path, AnnotationReading(audio_root=str(tmp_path / "rec"), sample_rates=True))
+    assert (offset, row["audio_filepath"], row["audio_sample_rate"], failures) == (0, "my talk.wav", 16000, [])
+    says_nothing = {"ctm": [1]}.get(name, [])
+    expected = [segment.fields() for place, segment in enumerate(TALK.segments) if place not in says_nothing]
+    if name == "ctm":
+        expected = [{key: value for key, value in segment.items() if key != "speaker"} for segment in expected]
+    assert row["segments"] == expected
+
+
+def test_a_file_that_cannot_be_read_is_one_failure_with_its_text(tmp_path: Path) -> None:
+    write_sound(tmp_path / "a.wav", 1.0, [])
+    (tmp_path / "a.TextGrid").write_bytes(b'"ooTextFile"\r\n"TextGrid"\r\n0\r\nx')
+    (tmp_path / "b.textgrid").write_bytes(
+        '"ooTextFile" "TextGrid" 0 1 <exists> 1 "IntervalTier" "\xfc"'.encode("cp1252")
+    )
+    (tmp_path / "c.TextGrid").write_text('"ooTextFile" "TextGrid" 0 1 <absent>')
+    rows, failures = read(tmp_path, AnnotationReading())
+    assert [(failure.code, failure.offset) for failure in failures] == [
+        ("bad_turns", 0),
+        ("bad_utf8", 0),
+        ("not_found", 0),
+    ]
+    assert failures[0].message == "line 4: the file ends before xmax"
+    assert failures[0].payload.endswith(b"\r\n0\r\nx")
+    assert rows == []

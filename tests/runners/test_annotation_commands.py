@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from beam_curator.formats.annotations import Annotation, Segment
+from beam_curator.formats.registry import FORMATS
 from tests.fakes_models import write_sound
 from tests.manifests import failures_in, lines_in, manifest_of, run
 
-SEGMENTS = [{"start": 0.4, "end": 5.0, "speaker": "spk00"}, {"start": 5.2, "end": 8.2, "speaker": "spk01"}]
+SEGMENTS: list[dict[str, Any]] = [
+    {"start": 0.4, "end": 5.0, "speaker": "spk00"},
+    {"start": 5.2, "end": 8.2, "speaker": "spk01"},
+]
 ROWS = {"separate": "tracks", "extract": "clips", "export": "clips", "windows": "windows"}
 
 
@@ -38,7 +44,7 @@ def test_an_rttm_with_recordings_is_a_manifest(corpus: Path, command: str) -> No
     code = run(command, "abjxc.rttm", "--audio-root", "rec", "--output", "out", "--tolerate", "2", *more)
     assert code == 0
     letters = [(letter["code"], letter["source"], letter["offset"]) for letter in failures_in(corpus / "out")]
-    assert letters == [("not_found", "abjxc.rttm", 52), ("bad_rttm", "abjxc.rttm", 103)]
+    assert letters == [("not_found", "abjxc.rttm", 52), ("bad_turns", "abjxc.rttm", 103)]
     counts = manifest_of(corpus / "out")["counts"]
     assert (counts["read.rows"], counts["read.failures"]) == (1, 2)
     rows = [json.loads(line) for line in lines_in(corpus / "out", f"{ROWS[command]}-*.jsonl")]
@@ -61,3 +67,21 @@ def test_an_rttm_with_recordings_is_a_manifest(corpus: Path, command: str) -> No
 def test_windows_of_an_rttm_say_what_they_lack(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("windows", "abjxc.rttm", "--audio-root", "rec", "--output", "out", "--tolerate", "2") == 0
     assert "--min-bandwidth 0" in capsys.readouterr().out
+
+
+def test_turns_that_a_person_corrected_are_a_manifest(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    turns = tuple(Segment(start=one["start"], end=one["end"], speaker=one["speaker"]) for one in SEGMENTS)
+    text = FORMATS["textgrid"].render(Annotation(name="abjxc", duration=10.0, segments=turns))
+    (corpus / "corrected").mkdir()
+    (corpus / "corrected" / "abjxc.TextGrid").write_bytes(text.encode("utf-16"))
+    assert run("extract", "corrected", "--audio-root", "rec", "--output", "out") == 0
+    rows = [json.loads(line) for line in lines_in(corpus / "out", "clips-*.jsonl")]
+    assert [(row["original_start_ms"], row["original_end_ms"], row["speaker_id"]) for row in rows] == [
+        (400, 5000, "spk00"),
+        (5200, 8200, "spk01"),
+    ]
+    assert all(row["original_file"] == "dev/abjxc.wav" for row in rows)
+    (corpus / "ref.rttm").write_text("SPEAKER abjxc 1 0.40 4.60 <NA> <NA> ann <NA> <NA>\n")
+    capsys.readouterr()
+    assert run("score", "ref.rttm", "corrected", "--format", "csv") == 0
+    assert ",7.8,4.6,0.0,3.0,0.0,65.217391," in capsys.readouterr().out

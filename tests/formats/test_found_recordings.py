@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from beam_curator.diarization.rttm_entries import recordings_of_rttm
 from beam_curator.failures import EntryError, FailureCode
+from beam_curator.formats.found_recordings import FoundRecording, recordings_of_lines
+from beam_curator.formats.transcripts import rttm_segment
 from beam_curator.sets.blocks import PAYLOAD_BYTES, Line
 
 
@@ -14,6 +15,10 @@ def speaker(name: str, start: str, duration: str, who: str) -> bytes:
 def lines_of(*raws: bytes) -> list[Line]:
     """Place lines in a file, ten bytes each."""
     return [Line(offset=10 * number, raw=raw) for number, raw in enumerate(raws)]
+
+
+def recordings_of_rttm(lines: list[Line]) -> list[FoundRecording]:
+    return recordings_of_lines(lines, rttm_segment)
 
 
 def test_each_recording_becomes_an_entry_with_its_turns_in_order_of_time() -> None:
@@ -42,9 +47,9 @@ def test_each_recording_becomes_an_entry_with_its_turns_in_order_of_time() -> No
 @pytest.mark.parametrize(
     ("broken", "code", "message"),
     [
-        (speaker("a", "1", "x", "bob"), "bad_rttm", "line at byte 10: duration 'x', expected seconds, 0 or more"),
-        (speaker("a", "1", "1e10", "bob"), "bad_rttm", "line at byte 10: start 1 and duration 1e10, expected an end"),
-        (b"SPEAKER a 1 2", "bad_rttm", "line at byte 10: 4 fields, expected 10"),
+        (speaker("a", "1", "x", "bob"), "bad_turns", "line at byte 10: duration 'x', expected seconds, 0 or more"),
+        (speaker("a", "1", "1e10", "bob"), "bad_turns", "line at byte 10: start 1 and duration 1e10, expected an end"),
+        (b"SPEAKER a 1 2", "bad_turns", "line at byte 10: 4 fields, expected 10"),
         (
             speaker("a", "1", "2", "?").replace(b"?", b"\xff"),
             "bad_utf8",

@@ -1,0 +1,1 @@
+"""Turns and their texts in the file formats of other tools."""

@@ -1,0 +1,197 @@
+"""The formats that turns are read from and written in, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from beam_curator.diarization.rttm import parsed_lines, render_rttm, render_uem
+from beam_curator.formats.annotations import Annotation, Segment
+from beam_curator.formats.audacity import read_labels, render_labels
+from beam_curator.formats.elan import read_eaf, render_eaf
+from beam_curator.formats.subtitles import read_srt, read_vtt, render_srt, render_vtt
+from beam_curator.formats.textgrid import read_textgrid, render_textgrid
+from beam_curator.formats.transcripts import ctm_segment, render_ctm, render_stm, rttm_segment, stm_segment
+
+FieldsReader = Callable[[list[str], int], tuple[str, Segment] | None]
+"""Takes the fields of a line, and its number; gives the recording and the segment, or None where it has none."""
+
+TextReader = Callable[[str], tuple[str, list[Segment]]]
+"""Takes the text of a file; gives the name of its recording, "" where it names none, and the segments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A format that has a text for each recording.
+
+    Attributes:
+      name: as `--to` has it.
+      ending: of its files.
+      tool: that it belongs to, for people.
+      holds: what it keeps of a segment, besides its times: speaker, text, words, channel.
+      decimals: of its seconds.
+      render: the text of a recording.
+      read_fields: reads one line of a format with a segment a line, which may be about several recordings.
+      read_text: reads a whole file of any other format.
+      needs_duration: the length of each recording is part of it.
+      together: recordings are written into one file.
+    """
+
+    name: str
+    ending: str
+    tool: str
+    holds: frozenset[str]
+    decimals: int
+    render: Callable[[Annotation], str]
+    read_fields: FieldsReader | None = None
+    read_text: TextReader | None = None
+    needs_duration: bool = False
+    together: bool = False
+
+    @property
+    def is_read(self) -> bool:
+        """Whether files of the format are read."""
+        return self.read_fields is not None or self.read_text is not None
+
+
+def _rttm(annotation: Annotation) -> str:
+    return render_rttm(annotation.name, [(one.start, one.end, one.speaker, one.channel) for one in annotation.segments])
+
+
+def _uem(annotation: Annotation) -> str:
+    return render_uem(annotation.name, [(0.0, annotation.end)])
+
+
+RTTM = "rttm"
+LABELS = "labels"
+"""Its files end as any text does, and are told by their contents."""
+
+FORMATS: Mapping[str, Format] = {
+    one.name: one
+    for one in (
+        Format(
+            name=RTTM,
+            ending=".rttm",
+            tool="NIST's RTTM",
+            holds=frozenset({"speaker", "channel"}),
+            decimals=3,
+            render=_rttm,
+            read_fields=rttm_segment,
+        ),
+        Format(
+            name="uem",
+            ending=".uem",
+            tool="NIST's UEM",
+            holds=frozenset(),
+            decimals=3,
+            render=_uem,
+            needs_duration=True,
+        ),
+        Format(
+            name="textgrid",
+            ending=".TextGrid",
+            tool="Praat",
+            holds=frozenset({"speaker", "text"}),
+            decimals=6,
+            render=render_textgrid,
+            read_text=read_textgrid,
+            needs_duration=True,
+        ),
+        Format(
+            name=LABELS,
+            ending=".txt",
+            tool="Audacity",
+            holds=frozenset({"speaker", "text"}),
+            decimals=6,
+            render=render_labels,
+            read_text=read_labels,
+        ),
+        Format(
+            name="eaf",
+            ending=".eaf",
+            tool="ELAN",
+            holds=frozenset({"speaker", "text"}),
+            decimals=3,
+            render=render_eaf,
+            read_text=read_eaf,
+        ),
+        Format(
+            name="ctm",
+            ending=".ctm",
+            tool="NIST's CTM",
+            holds=frozenset({"text", "words", "channel"}),
+            decimals=3,
+            render=render_ctm,
+            read_fields=ctm_segment,
+            together=True,
+        ),
+        Format(
+            name="stm",
+            ending=".stm",
+            tool="NIST's STM",
+            holds=frozenset({"speaker", "text", "channel"}),
+            decimals=3,
+            render=render_stm,
+            read_fields=stm_segment,
+            together=True,
+        ),
+        Format(
+            name="webvtt",
+            ending=".vtt",
+            tool="WebVTT",
+            holds=frozenset({"speaker", "text"}),
+            decimals=3,
+            render=render_vtt,
+            read_text=read_vtt,
+        ),
+        Format(
+            name="srt",
+            ending=".srt",
+            tool="SubRip",
+            holds=frozenset({"speaker", "text"}),
+            decimals=3,
+            render=render_srt,
+            read_text=read_srt,
+        ),
+    )
+}
+
+ENDINGS = tuple(one.ending.lower() for one in FORMATS.values() if one.is_read)
+"""Of files that are read, in lower case."""
+
+SPEAKER_ENDINGS = tuple(one.ending.lower() for one in FORMATS.values() if one.is_read and "speaker" in one.holds)
+
+
+def format_of(name: str) -> Format | None:
+    """Return the format of a file by the ending of its name; None where it is none of turns.
+
+    Example:
+      >>> [one and one.name for one in map(format_of, ("x/Talk.TEXTGRID", "a.txt", "a.jsonl"))]
+      ['textgrid', 'labels', None]
+    """
+    lower = name.lower()
+    return next((one for one in FORMATS.values() if one.is_read and lower.endswith(one.ending.lower())), None)
+
+
+def read_annotations(of: Format, text: str, name: str) -> dict[str, list[Segment]]:
+    """Read a whole file.
+
+    Args:
+      of: its format.
+      text: of the file.
+      name: of the recording, where the file does not say it.
+
+    Returns:
+      The segments of each recording, by name, as they come.
+
+    Raises:
+      LineError: the file, or a line of it, cannot be read.
+    """
+    if of.read_text is not None:
+        named, segments = of.read_text(text)
+        return {named or name: segments}
+    found: dict[str, list[Segment]] = {}
+    for item in parsed_lines(text, of.read_fields) if of.read_fields is not None else ():
+        if item is not None:
+            found.setdefault(item[0], []).append(item[1])
+    return found
