@@ -3,6 +3,7 @@
 make bench-diarize                                  tiny and full-size models with random weights, about 25 minutes
 python benchmarks/bench_diarize.py --sizes tiny     the tiny ones only, about 5 minutes
 python benchmarks/bench_diarize.py --models DIR     keep the models, and use them again
+python benchmarks/bench_diarize.py --parts turns    turns from probabilities, beside NeMo: seconds
 """
 
 from __future__ import annotations
@@ -14,16 +15,23 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from measuring import COMMAND, Report, run_job
+from numpy.typing import NDArray
 from random_sortformer import SAMPLE_RATE, talk
+
+from beam_curator.diarization.turn_rules import TURN_PRESETS
+from beam_curator.diarization.turns import turns_from_probabilities
 
 HERE = Path(__file__).parent
 THREADS = os.cpu_count() or 1
+PARTS = ("turns", "long", "short", "memory")
 LONG_SECONDS, N_LONG = 300, {"tiny": 24, "full": 2}
 N_SHORT = {"tiny": 1000, "full": 60}
 
@@ -32,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="*", choices=("tiny", "full"), default=["tiny", "full"])
     parser.add_argument("--models", type=Path, help="where models are made, or were made before")
-    parser.add_argument("--parts", nargs="*", choices=("long", "short", "memory"), default=["long", "short", "memory"])
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("-n", "--runs", type=int, default=3, help="runs of which the median is taken")
     arguments = parser.parse_args()
     report = Report()
@@ -40,7 +48,9 @@ def main() -> None:
         folder = Path(name)
         models = arguments.models if arguments.models is not None else folder
         models.mkdir(exist_ok=True)
-        for size in arguments.sizes:
+        if "turns" in arguments.parts:
+            bench_turns(report, arguments.runs)
+        for size in arguments.sizes if set(arguments.parts) - {"turns"} else ():
             make_models(models, size)
             if "long" in arguments.parts:
                 bench_long(report, folder, models, size, arguments.runs)
@@ -77,6 +87,46 @@ def run_diarize(model: Path, recordings: Path, output: Path, *flags: str) -> dic
     job = run_job(recordings, output, "--model-path", str(model), "--threads", str(THREADS), *flags, command="diarize")
     load = sum(stage["time_total"] for stage in job.summary["stages"] if stage["name"] == "load")
     return {"load": load, "work": job.work - load, "startup": job.seconds - job.work, "peak": job.peak}
+
+
+def bench_turns(report: Report, n_runs: int) -> None:
+    """Turns from the probabilities of four speakers: ten minutes beside NeMo's post-processing, and three hours."""
+    import torch
+    from nemo.collections.asr.parts.utils.vad_utils import ts_vad_post_processing
+    from omegaconf import OmegaConf
+
+    rules = next(iter(TURN_PRESETS.values()))
+    config = OmegaConf.create(asdict(rules))
+
+    def by_nemo(probabilities: NDArray[np.float32]) -> None:
+        for track in probabilities.T:
+            ts_vad_post_processing(torch.from_numpy(track.copy()), config, 8)
+
+    short, long = curves_of_speech(7_500), curves_of_speech(135_000)
+    by_nemo(short[:100])
+    theirs, ours, hours = taken(
+        n_runs,
+        lambda: cpu_of(lambda: by_nemo(short)),
+        lambda: cpu_of(lambda: turns_from_probabilities(short, rules)),
+        lambda: cpu_of(lambda: turns_from_probabilities(long, rules)),
+    )
+    report.line("turns of 10 minutes and 4 speakers: CPU", 1000 * median(ours, "cpu"), "ms", None)
+    report.line("  NeMo / ours", ratio(theirs, "cpu", ours, "cpu"), "x", 5, at_least=True)
+    report.line("  3 hours / 10 minutes, 18 times as long", ratio(hours, "cpu", ours, "cpu"), "x", 27)
+
+
+def curves_of_speech(n_frames: int) -> NDArray[np.float32]:
+    """Make smooth probabilities of four speakers, float32 [n_frames, 4]."""
+    noise = np.random.default_rng(8).random((4, n_frames + 8))
+    smooth = np.stack([np.convolve(track, np.ones(9) / 9, "valid") for track in noise], axis=1)
+    return np.clip(smooth * 4 - 1.5, 0, 1).astype(np.float32)
+
+
+def cpu_of(action: Callable[[], object]) -> dict[str, float]:
+    """Do something; return the seconds of CPU that it took."""
+    begin = time.process_time()
+    action()
+    return {"cpu": time.process_time() - begin}
 
 
 def bench_long(report: Report, folder: Path, models: Path, size: str, n_runs: int) -> None:

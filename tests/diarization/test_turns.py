@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -280,30 +279,6 @@ def test_turns_are_the_lines_that_nemo_prints(nemo_spans: NemoSpans) -> None:
             f"{turn.start:.3f} {turn.end:.3f} {turn.label}" for turn in turns_from_probabilities(probabilities, rules)
         ]
         assert sorted(lines) == sorted(generate_diarization_output_lines(stamps, 4))
-
-
-def test_turns_are_found_faster_than_by_nemo(nemo_spans: NemoSpans) -> None:
-    rng = np.random.default_rng(8)
-    probabilities = np.stack([random_track(rng, 1, 7500) for _ in range(4)], axis=1)
-    nemo_spans(probabilities[:100, 0], PRESETS[0])
-    started = time.process_time()
-    for track in probabilities.T:
-        nemo_spans(track, PRESETS[0])
-    theirs = time.process_time() - started
-    started = time.process_time()
-    turns_from_probabilities(probabilities, PRESETS[0])
-    ours = time.process_time() - started
-    print(f"600 s x 4 speakers: ours {ours * 1e3:.1f} ms, NeMo {theirs * 1e3:.0f} ms, {theirs / ours:.0f} times")
-    assert ours * 5 < theirs
-
-
-def test_three_hours_take_well_under_a_second() -> None:
-    rng = np.random.default_rng(9)
-    probabilities = np.stack([random_track(rng, 1, 135_000) for _ in range(4)], axis=1)
-    started = time.process_time()
-    turns = turns_from_probabilities(probabilities, TURN_PRESETS["v1-dihard3"])
-    print(f"3 h x 4 speakers: {len(turns)} turns in {time.process_time() - started:.2f} s")
-    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
