@@ -1,11 +1,15 @@
-"""A worker that ends itself with SIGKILL once, at a moment of the job that is named: `MOMENT FLAG POOL`.
+"""A worker that ends itself with SIGKILL once, at a moment of the job that is named.
 
-The flag file is made by the worker that dies; no other one dies after it.
+Its flag file is made by the worker that dies; no other one dies after it. Workers are copies of a process in which Beam
+is loaded: where an engine starts them anew for each stage, loading would take longer than the job.
 """
 
+from __future__ import annotations
+
+import multiprocessing
 import os
 import signal
-import sys
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +17,11 @@ from beam_curator.runners.beam_start import start_beam
 
 start_beam()  # before anything loads the whole of Beam
 
+from apache_beam.runners.worker import sdk_worker_main  # noqa: E402, F401  # what workers load
+
 from beam_curator.files import atomic_files, clip_index  # noqa: E402
 from beam_curator.runners.engines.worker import work  # noqa: E402
+from beam_curator.runners.engines.worker_pool import WorkerPool  # noqa: E402
 from beam_curator.transforms.jobs import writing  # noqa: E402
 
 
@@ -123,6 +130,56 @@ KINDS = {
 MOMENTS = {kind.__name__: kind for kinds in KINDS.values() for kind in kinds}
 """Moments by name; `KINDS` tells which ones a command comes to."""
 
-if __name__ == "__main__":
-    MOMENTS[sys.argv[1]](sys.argv[2])
-    work(int(sys.argv[3]))
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([__name__])
+
+
+def work_and_die(environment: dict[str, str], moment: str, flag: str) -> None:
+    """Work until the moment comes, or the job ends."""
+    os.environ.update(environment)
+    MOMENTS[moment](flag)
+    work(os.getppid())
+
+
+class CrashingPool(WorkerPool):
+    """A pool of workers of which one dies.
+
+    Args:
+      moment: when it does.
+      flag: path of the flag file.
+    """
+
+    def __init__(self, moment: str, flag: str) -> None:
+        super().__init__()
+        self._arguments = (moment, flag)
+
+    def start(self, environment: dict[str, str]) -> Any:
+        return CrashingWorker(environment, *self._arguments)
+
+
+class CrashingWorker:
+    """A worker process, with all that a pool asks of one.
+
+    Args:
+      environment: its variables.
+      moment: when it dies.
+      flag: path of the flag file.
+    """
+
+    def __init__(self, environment: dict[str, str], moment: str, flag: str) -> None:
+        self._process = PROCESSES.Process(target=work_and_die, args=(environment, moment, flag))
+        self._process.start()
+        self.kill = self._process.kill
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("worker", timeout or 0)
+        return self._process.exitcode

@@ -7,9 +7,12 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.engines.cluster import FlinkCluster, is_running, wait_until
+import pytest
+
+from beam_curator.transforms.jobs.manifests import ReadManifests
+from tests.engines.cluster import QUICK, FlinkCluster, is_running, wait_until
 from tests.faults.jobs import COMMAND, clips_of, expected_names, files_in, manifest_of, rows_of
-from tests.manifests import small_blocks_command
+from tests.manifests import run, small_blocks_command
 
 
 class EngineJobs:
@@ -36,7 +39,7 @@ class EngineJobs:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "TMPDIR": str(self.temp)},
+            env={**os.environ, "TMPDIR": str(self.temp), "JAVA_TOOL_OPTIONS": " ".join(QUICK)},
         )
         self.running.append(process)
         return process
@@ -71,6 +74,19 @@ class EngineJobs:
         """Fail where a process or a temporary file outlives the jobs."""
         wait_until(lambda: self.processes() == [], 15, f"the end of {self.processes()}")
         assert os.listdir(self.temp) == []
+
+
+def expected_manifest(
+    manifest: Path, output: Path, *flags: str, block_bytes: int = 0, command: str = "windows"
+) -> bytes:
+    """Run a job that nobody disturbs on the direct runner, in this process; return its manifest."""
+    defaults = ReadManifests.__init__.__kwdefaults__
+    assert defaults is not None
+    with pytest.MonkeyPatch.context() as patch:
+        if block_bytes:
+            patch.setitem(defaults, "block_bytes", block_bytes)
+        assert run(command, manifest, "--output", output, "--tolerate", "100%", *flags) == 0
+    return (output / "_MANIFEST.json").read_bytes()
 
 
 def on_flink(cluster: FlinkCluster, *, own_server: bool = False, worker_dies: bool = False) -> list[str]:

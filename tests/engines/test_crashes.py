@@ -3,17 +3,16 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from beam_curator.runners.engines.job_servers import free_port
-from beam_curator.runners.engines.worker_pool import WorkerPool, serve
+from beam_curator.runners.engines.worker_pool import serve
 from tests.engines.cluster import FlinkCluster, wait_until
-from tests.engines.crashing_worker import KINDS
-from tests.engines.jobs import EngineJobs, check_names, on_flink
+from tests.engines.crashing_worker import KINDS, CrashingPool
+from tests.engines.jobs import EngineJobs, check_names, expected_manifest, on_flink
 from tests.engines.recordings import write_meetings, write_pieces, write_talks
 from tests.fakes_models import write_band_model
 from tests.manifests import line_of, speech, write_lines, write_mixed
@@ -36,8 +35,7 @@ FLAGS = ["--layout", "spans"]
 @pytest.fixture(scope="module")
 def expected(large: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return the manifest of a job that nobody disturbed, on the direct runner."""
-    undisturbed = EngineJobs(tmp_path_factory.mktemp("expected"))
-    return undisturbed.manifest_of(large, "out", *FLAGS, block_bytes=BLOCK_BYTES)
+    return expected_manifest(large, tmp_path_factory.mktemp("expected"), *FLAGS, block_bytes=BLOCK_BYTES)
 
 
 def n_written(output: Path) -> int:
@@ -96,17 +94,13 @@ def crashing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[s
     """Serve a pool of workers of which one kills itself; give the command, its flag file and port."""
     command, moment = request.param
     flag = tmp_path / "died"
-    script = str(Path(__file__).with_name("crashing_worker.py"))
-    pool = WorkerPool([sys.executable, script, moment, str(flag)])
     port = free_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
-        server, pool = serve(port, "localhost", pool)
-        try:
-            yield command, flag, port
-        finally:
-            pool.stop_all()
-            server.stop(0)
+    server, pool = serve(port, "localhost", CrashingPool(moment, str(flag)))
+    try:
+        yield command, flag, port
+    finally:
+        pool.stop_all()
+        server.stop(0)
 
 
 def work_of(command: str, folder: Path) -> tuple[Path, list[str]]:
@@ -126,7 +120,7 @@ def test_a_worker_kills_itself_once(
 ) -> None:
     command, flag, port = crashing
     manifest, options = work_of(command, tmp_path)
-    expected = jobs.manifest_of(manifest, "expected", *options, block_bytes=2000, command=command)
+    expected = expected_manifest(manifest, tmp_path / "expected", *options, block_bytes=2000, command=command)
     before = set(flink.jobs())
     external = ["--environment_type=EXTERNAL", f"--environment_config=localhost:{port}"]
     flags = [*options, *on_flink(flink, worker_dies=True), *external]

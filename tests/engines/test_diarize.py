@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.cluster import FlinkCluster
-from tests.engines.jobs import EngineJobs, check_names, on_flink
+from tests.engines.jobs import EngineJobs, check_names, expected_manifest, on_flink
 from tests.engines.recordings import write_calls, write_talk_rows, write_talks
 
 FLAGS = {"direct with two workers": ["--jobs", "2"], "prism": ["--runner", "prism"]}
@@ -37,9 +37,11 @@ MODEL = ["--model-name", "demo", "--latency", "low", "--inference-batch-size", "
 @pytest.fixture(scope="module")
 def expected(inputs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The manifests that the direct runner gives."""
-    undisturbed = EngineJobs(tmp_path_factory.mktemp("expected"))
+    folder = tmp_path_factory.mktemp("expected")
     return {
-        name: undisturbed.manifest_of(inputs[name], name, *MODEL, *options, block_bytes=BLOCK_BYTES, command="diarize")
+        name: expected_manifest(
+            inputs[name], folder / name, *MODEL, *options, block_bytes=BLOCK_BYTES, command="diarize"
+        )
         for name, options in OPTIONS.items()
     }
 
@@ -60,8 +62,12 @@ def test_the_jobs_have_several_blocks_turns_and_failures(expected: dict[str, byt
     assert kinds["speaker-embeddings"] == kinds["turn-embeddings"] == kinds["turns"]
 
 
-CASES = [*((engine, options) for engine in FLAGS for options in OPTIONS), ("flink", "rows")]
-"""A job takes Flink a minute: the one with more to it is enough there."""
+SLOW = {("prism", "folder"), *(("direct with two workers", name) for name in ("folder", "calls"))}
+CASES = [
+    pytest.param(engine, options, marks=pytest.mark.slow if (engine, options) in SLOW else ())
+    for engine, options in [*((engine, options) for engine in FLAGS for options in OPTIONS), ("flink", "rows")]
+]
+"""Where one job will do, it is that with more to it; a job takes Flink a minute."""
 
 
 @pytest.mark.parametrize(("engine", "options"), CASES)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.runners import cli
 from tests.engines.cluster import FlinkCluster
-from tests.engines.jobs import EngineJobs, check_names, on_flink
+from tests.engines.jobs import EngineJobs, check_names, expected_manifest, on_flink
 from tests.engines.recordings import write_meetings, write_pieces
 from tests.manifests import write_mixed
 
@@ -21,7 +20,13 @@ OPTIONS = {
     "clips in tars": ("extract", ["--shards", "4", "--output-format", "flac", "--pack", "webdataset"]),
     "tracks": ("separate", ["--shards", "4", "--output-format", "flac"]),
 }
-SLOW = {("flink", "row"), ("flink", "row, shards"), ("flink", "audio file"), *(("direct", name) for name in OPTIONS)}
+SIMPLE = ("row", "row, shards", "audio file")
+SLOW = {
+    *((engine, name) for engine in ("flink", "direct with two workers") for name in SIMPLE),
+    ("direct with two workers", "clips"),
+    ("prism", "row, shards"),
+    *(("direct", name) for name in OPTIONS),
+}
 """A job takes Flink ten seconds: one of windows is enough. On the direct runner it is only a process of its own."""
 
 FLAGS = {"direct": ["--runner", "direct"], "direct with two workers": ["--jobs", "2"], "prism": ["--runner", "prism"]}
@@ -43,15 +48,7 @@ def expected(manifests: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     written = {}
     for name, (command, options) in OPTIONS.items():
         output = tmp_path_factory.mktemp("expected") / "out"
-        arguments = [command, str(manifests[command]), "--output", str(output), "--tolerate", "100%", *options]
-        with pytest.MonkeyPatch.context() as patch:
-            from beam_curator.transforms.jobs.manifests import ReadManifests
-
-            defaults = ReadManifests.__init__.__kwdefaults__
-            assert defaults is not None
-            patch.setitem(defaults, "block_bytes", 2000)
-            assert cli.run(arguments) == 0
-        written[name] = (output / "_MANIFEST.json").read_bytes()
+        written[name] = expected_manifest(manifests[command], output, *options, block_bytes=2000, command=command)
     return written
 
 

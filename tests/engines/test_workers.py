@@ -12,7 +12,7 @@ from apache_beam.runners.portability.stager import Stager
 
 from beam_curator.runners.engines.job_servers import free_port
 from tests.engines.cluster import FlinkCluster
-from tests.engines.jobs import EngineJobs, check_names, on_flink
+from tests.engines.jobs import EngineJobs, check_names, expected_manifest, on_flink
 from tests.manifests import write_mixed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,7 @@ def test_a_job_whose_workers_live_elsewhere(
     runner: str, pool: int, tmp_path: Path, jobs: EngineJobs, request: pytest.FixtureRequest
 ) -> None:
     manifest = write_mixed(tmp_path / "in" / "mixed.jsonl")
-    expected = jobs.manifest_of(manifest, "expected", block_bytes=2000)
+    expected = expected_manifest(manifest, tmp_path / "expected", block_bytes=2000)
     cluster: FlinkCluster | None = request.getfixturevalue("flink") if runner == "flink" else None
     flags = on_flink(cluster) if cluster is not None else ["--runner", "prism"]
     external = ["--environment_type=EXTERNAL", f"--environment_config=localhost:{pool}"]

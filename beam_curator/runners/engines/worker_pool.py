@@ -40,6 +40,10 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self._workers: dict[str, list[subprocess.Popen[bytes]]] = {}
         self._lock = threading.Lock()
 
+    def start(self, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        """Start a worker of these variables."""
+        return subprocess.Popen([*self._command, str(os.getpid())], env=environment, stdin=subprocess.DEVNULL)
+
     def StartWorker(  # noqa: N802  # named by Beam's protocol
         self, request: beam_fn_api_pb2.StartWorkerRequest, context: grpc.ServicerContext
     ) -> beam_fn_api_pb2.StartWorkerResponse:
@@ -51,7 +55,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
             return beam_fn_api_pb2.StartWorkerResponse(
                 error=f"the engine does not say what the job's options are: {err}"
             )
-        worker = subprocess.Popen([*self._command, str(os.getpid())], env=environment, stdin=subprocess.DEVNULL)
+        worker = self.start(environment)
         print(f"worker {request.worker_id} is process {worker.pid}", flush=True)
         with self._lock:
             self._workers.setdefault(request.worker_id, []).append(worker)
