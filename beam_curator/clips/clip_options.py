@@ -32,3 +32,10 @@ class ClipOutputOptions(RowOutputOptions):
         RowOutputOptions.__post_init__(self)
         if self.index == "huggingface" and self.pack != "none":
             raise_problems("output", [f"index huggingface and pack {self.pack} exclude each other: leave one out"])
+
+
+def why_none_are_kept(output: ClipOutputOptions) -> str | None:
+    """Say why an update can keep no clips of a set with these options; None where it can."""
+    if output.pack != "none" and not output.shards:
+        return "without --shards the number of tars follows from the manifests, and clips move between them"
+    return None

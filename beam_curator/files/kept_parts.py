@@ -192,11 +192,37 @@ def is_kept(
     return not was_opened or is_unchanged(recording, known.seen, rehash=rehash)
 
 
+class Taken(NamedTuple):
+    """The outcome of a recording in another set, with the present places of the lines that ask for it.
+
+    Attributes:
+      head: first line of its hidden file.
+      rows: the others.
+      others: lines of its tables and dead letters, by kind.
+      files: names and sizes of the files that it names.
+      has_moved: some lines that ask for it have other places now.
+    """
+
+    head: PartHead
+    rows: list[bytes]
+    others: dict[str, list[bytes]]
+    files: list[tuple[str, int]]
+    has_moved: bool
+
+
 def take_over(kept: KeptParts, writer: PartWriter, task: Task) -> Part | None:
     """Take the outcome of a recording over from another set, as the target of the writer has it.
 
-    Its files are linked, not copied, where the disk can do that. Lines of manifests may have moved meanwhile.
+    Its files are linked, not copied, where the disk can do that.
     """
+    taken = find_outcome(kept, writer, task)
+    if taken is None or not all(link(kept.directory, writer.target, *file) for file in taken.files):
+        return None
+    return writer.write_again(taken.head, taken.rows, taken.others)
+
+
+def find_outcome(kept: KeptParts, writer: PartWriter, task: Task) -> Taken | None:
+    """Return the outcome of a recording in another set; None where it is to be worked on."""
     name, kind = writer.name(writer.kind.rows), writer.kind
     known, asked, target = kept.index.get(name), tuple(task.requests()), writer.target
     if known is None:
@@ -216,12 +242,13 @@ def take_over(kept: KeptParts, writer: PartWriter, task: Task) -> Part | None:
         return None
     others = [*head.tables, *([kind.letters] if has_letters else [])]
     beside = {other: kept.find(writer.name(other)) for other in others}
-    if None in beside.values() or not all(link(kept.directory, target, *file) for file in files):
+    if None in beside.values():
         return None
     lines = [_in_place(line, row, places) for line, row in zip(lines, rows, strict=True)]
     now = tuple((request.source, request.offset) for request in asked)
     head = replace(head, places=now, seen=replace(head.seen, stamp=stamp) if head.seen else NOT_SEEN)
-    return writer.write_again(head, lines, {other: (text or b"").splitlines() for other, text in beside.items()})
+    texts = {other: (text or b"").splitlines() for other, text in beside.items()}
+    return Taken(head, lines, texts, files, bool(places))
 
 
 class _Outcome(NamedTuple):

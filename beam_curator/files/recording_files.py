@@ -91,7 +91,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
             for event in self._job.failed(task, err):
                 yield from self._take(event, writer, {})
         if keeps(self._target):
-            writer.ask(task.recording, task.requests(), _seen(task.recording, writer.version))
+            writer.ask(task.recording, task.requests(), seen_since(task.recording, writer.version))
         # uploads end before the rows that vouch for them are written
         self._files.flush()
         return writer.write()
@@ -135,7 +135,7 @@ class RecordingFiles(Generic[AskedT, TaskT]):
             self._files.remove(name)
 
 
-def _seen(recording: str, version: str) -> Seen:
+def seen_since(recording: str, version: str) -> Seen:
     """Return a recording as it was opened; nothing where it was not, or has changed since."""
     if not version:
         return NOT_SEEN

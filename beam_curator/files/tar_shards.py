@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from operator import attrgetter
 
 from beam_curator.audio import AudioReader
 from beam_curator.audio_formats import AudioFormat
@@ -12,8 +13,9 @@ from beam_curator.clips.packs import Recording
 from beam_curator.clips.tables import CutFacts
 from beam_curator.entries.json_lines import encode
 from beam_curator.failures import EntryError
-from beam_curator.files.clip_files import CutClip
+from beam_curator.files.clip_files import EncodedClip
 from beam_curator.files.jobs.clip_job import Outcome, cut_clip, progress_of, row_of
+from beam_curator.files.kept_tars import KeptClip
 from beam_curator.files.opened_recordings import open_recording
 from beam_curator.recordings.recording_options import limits_of
 from beam_curator.recordings.tar_members import member_locator
@@ -41,6 +43,7 @@ class TarShard:
 
     Attributes:
       outcomes: the outcome of each request, recording by recording.
+      versions: of the recordings as they were opened; "" of one that was not.
     """
 
     def __init__(self, name: str, tar: TarWriter, pack: str, rules: CutRules, output_format: AudioFormat) -> None:
@@ -50,21 +53,33 @@ class TarShard:
         self._rules = rules
         self._output_format: AudioFormat = output_format
         self.outcomes: list[list[Outcome]] = []
+        self.versions: list[str] = []
 
-    def write(self, recordings: Sequence[Recording]) -> Iterator[Count]:
-        """Write all clips; `outcomes` is complete then.
+    def write(self, recordings: Sequence[Recording], kept: Sequence[KeptClip] = ()) -> Iterator[Count]:
+        """Write all clips; `outcomes` and `versions` are complete then.
+
+        Args:
+          recordings: that are cut.
+          kept: clips of others, which were cut before.
 
         Yields:
           Counts of clips as they are cut.
         """
+        self.versions = [""] * len(recordings)
         found: list[list[Outcome | None]] = [[None] * len(recording.requests) for recording in recordings]
         with ExitStack() as stack:
             opened: tuple[int, AudioReader | EntryError] | None = None
-            for member in sorted(self._members(recordings), key=lambda member: member.name):
+            members: list[_Member | KeptClip] = [*self._members(recordings), *kept]
+            for member in sorted(members, key=attrgetter("name")):
+                if isinstance(member, KeptClip):
+                    self._add(*member)
+                    continue
                 recording = recordings[member.recording]
                 if opened is None or opened[0] != member.recording:
                     stack.close()
-                    opened = member.recording, self._opened(recording, stack)
+                    opened = member.recording, self._opened(recording, self.versions[member.recording], stack)
+                    if isinstance(opened[1], AudioReader):
+                        self.versions[member.recording] = opened[1].version
                 outcome = self._write_member(member, recording, opened[1])
                 found[member.recording][member.request] = outcome
                 if isinstance(outcome, CutFacts):
@@ -77,9 +92,9 @@ class TarShard:
             for index, name in enumerate(names):
                 yield _Member(name=pack_member_name(name, self._pack), recording=number, request=index)
 
-    def _opened(self, recording: Recording, stack: ExitStack) -> AudioReader | EntryError:
+    def _opened(self, recording: Recording, version: str, stack: ExitStack) -> AudioReader | EntryError:
         try:
-            opened = open_recording(recording.name, self._rules.allowed_root, limits=limits_of(self._rules))
+            opened = open_recording(recording.name, self._rules.allowed_root, version, limits_of(self._rules))
             return stack.enter_context(opened)
         except EntryError as err:
             return err
@@ -92,15 +107,15 @@ class TarShard:
         if isinstance(clip, EntryError):
             return clip
         facts = clip.facts(member_locator(self._name, member.name))
-        self._add(member.name, clip, encode(row_of(recording, member.request, facts)))
+        self._add(member.name, clip.clip, encode(row_of(recording, member.request, facts)))
         return facts
 
-    def _add(self, name: str, clip: CutClip, row: bytes) -> None:
+    def _add(self, name: str, clip: EncodedClip, row: bytes) -> None:
         """Add a clip, and in WebDataset its row as a second member; the smaller name goes first."""
         beside = f"{name.partition('.')[0]}.json" if self._pack == "webdataset" else None
         if beside is not None and beside < name:
             self._tar.add(beside, row)
-        self._tar.add_pieces(name, clip.clip.n_bytes, clip.clip.chunks())
-        clip.clip.close()
+        self._tar.add_pieces(name, clip.n_bytes, clip.chunks())
+        clip.close()
         if beside is not None and beside > name:
             self._tar.add(beside, row)

@@ -25,8 +25,6 @@ def check_update(job: Job) -> None:
         raise UsageError(
             f"--update: {job.output} is in an object store, where sets are replaced whole: use --overwrite"
         )
-    if getattr(job.options["output"], "pack", "none") != "none":
-        raise UsageError("--update: a tar holds clips of many recordings, and is written as a whole: use --overwrite")
 
 
 def kept_keys(job: Job) -> dict[str, str]:
@@ -34,7 +32,7 @@ def kept_keys(job: Job) -> dict[str, str]:
 
     Those of recordings that are tried again, because of their failures, are empty.
     """
-    index = kept_parts(job.output).index
+    index = kept_parts(job.output).index if job.why_none_are_kept() is None else {}
     rows = f".{job.kind.rows}-"
     return {
         name: "" if is_tried_again(part, job.codes) else f"{part.key} {part.seen.content or part.seen.stamp}"
@@ -50,9 +48,11 @@ def planned_update(job: Job, files: Sequence[InputFile]) -> str | None:
       job: whose set is complete.
       files: its present inputs.
     """
+    if job.why_none_are_kept():
+        return None
     work = job.recording_job()
     if work is None:
-        return None if job.why_none_are_kept() else _planned_blocks(job, files)
+        return _planned_blocks(job, files)
     takes_recordings = job.lister is list_either
     tasks = tasks_of_blocks(work, blocks_of(work, files, job.options["input"], takes_recordings=takes_recordings))
     before, after, to_do = kept_keys(job), dict[str, str](), list[str]()

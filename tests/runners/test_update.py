@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +95,16 @@ def command_of(kind: str, corpus: Corpus, model: Path) -> list[Any]:
         return ["diarize", corpus.folder / "in", "--model-path", model, "--embeddings", "--bandwidth", "--uem"]
     if kind == "extract":
         return ["extract", corpus.write_pieces()]
+    if kind in PACKS:
+        # tars with several recordings, and one without any
+        return ["extract", corpus.write_pieces(), "--output-format", "flac", "--pack", kind, "--shards", "3"]
     if kind == "separate":
         return ["separate", corpus.write_entries(), "--output-format", "flac"]
     return ["export", corpus.write_entries(), "--what", "segments", "--generate-previews", "--row-format", "parquet"]
 
 
-KINDS = ("diarize", "extract", "separate", "export")
+PACKS = ("webdataset", "nemo-tar")
+KINDS = ("diarize", "extract", "separate", "export", *PACKS)
 _CHANGES = st.lists(
     st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from([None, 0, 1, 2])), min_size=1, max_size=3),
     min_size=2,
@@ -132,6 +138,14 @@ def test_updates_write_the_bytes_of_a_run_from_nothing(
         assert run(*command, "--output", fresh) == code
         assert files_of(out) == files_of(fresh)
         assert run("verify", out) == 0
+
+
+def recordings_by_tar(directory: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of each tar of a set, and those of the recordings whose clips are in it."""
+    rows = [json.loads(line) for path in sorted(directory.glob("clips-*.jsonl")) for line in path.open()]
+    found = sorted({(row["extracted_path"].partition("::")[0], row["original_file"][3:]) for row in rows})
+    for tar, group in itertools.groupby(found, itemgetter(0)):
+        yield tar, [recording for _, recording in group]
 
 
 def inodes_of(directory: Path) -> set[int]:
@@ -180,6 +194,75 @@ class TestKept:
         assert set(opened) == {"b.wav", "d.wav"}
         assert capsys.readouterr().out.splitlines()[0] == told
         assert len(inodes_of(out) & before) == len(before) // 3
+
+    @pytest.mark.parametrize("kind", PACKS)
+    def test_clips_in_tars_are_copied_and_tars_without_a_change_linked(
+        self,
+        kind: str,
+        tmp_path: Path,
+        model: Path,
+        opened: list[str],
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        # names decide which tar a recording is in
+        monkeypatch.chdir(tmp_path)
+        corpus, out, fresh = Corpus(Path(".")), Path("out"), Path("fresh")
+        for name in "abcdef":
+            corpus.change(name, 1)
+        run(*command_of(kind, corpus, model), "--output", out)
+        before = {path.name: path.stat().st_ino for path in out.glob("*.tar")}
+        recordings = {tar: set(group) for tar, group in recordings_by_tar(out)}
+        assert sorted(map(len, recordings.values())) == [1, 5], "and none in the third one"
+        # the rows of "a" are the last ones: no other row moves
+        corpus.change("a", 5)
+        opened.clear()
+        capsys.readouterr()
+        assert run(*command_of(kind, corpus, model), "--output", out, "--update") == 0
+        assert capsys.readouterr().out.splitlines()[0] == "5 kept, 0 new, 1 changed, 0 gone"
+        assert opened == ["a.wav"]
+        run(*command_of(kind, corpus, model), "--output", fresh)
+        assert files_of(out) == files_of(fresh)
+        linked = {path.name for path in out.glob("*.tar") if path.stat().st_ino == before[path.name]}
+        assert linked == {name for name in before if "a.wav" not in recordings.get(name, ())}
+        # all rows move: those in WebDataset's tars, too
+        corpus.change("g", 2)
+        opened.clear()
+        assert run(*command_of(kind, corpus, model), "--output", out, "--update") == 0
+        assert opened == ["g.wav"]
+        shutil.rmtree(fresh)
+        run(*command_of(kind, corpus, model), "--output", fresh)
+        assert files_of(out) == files_of(fresh)
+
+    def test_clips_of_a_damaged_tar_are_cut_again(self, corpus: Corpus, model: Path, opened: list[str]) -> None:
+        out = corpus.folder / "out"
+        run(*command_of("webdataset", corpus, model), "--output", out)
+        expected = files_of(out)
+        name, recordings = next(recordings_by_tar(out))
+        data = (out / name).read_bytes()
+        (out / name).write_bytes(data[:1000] + b"damage" + data[1006:])
+        corpus.change("d", 1)
+        opened.clear()
+        assert run(*command_of("webdataset", corpus, model), "--output", out, "--update") == 0
+        assert set(opened) == {*recordings, "d.wav"}
+        corpus.change("d", None)
+        assert run(*command_of("webdataset", corpus, model), "--output", out, "--update") == 0
+        assert files_of(out) == expected
+
+    def test_without_a_number_of_tars_all_clips_are_cut_again(
+        self, corpus: Corpus, model: Path, opened: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        command = [*command_of("webdataset", corpus, model)[:-2], "--output", corpus.folder / "out"]
+        run(*command)
+        corpus.change("d", 1)
+        corpus.write_pieces()
+        opened.clear()
+        capsys.readouterr()
+        assert run(*command, "--update", "--plan") == 0
+        assert run(*command, "--update") == 0
+        assert set(opened) == {"a.wav", "b.wav", "c.wav", "d.wav"}
+        said = "without --shards the number of tars follows from the manifests, and clips move between them: all is"
+        assert said in capsys.readouterr().err
 
     def test_no_model_is_loaded_for_none(self, corpus: Corpus, model: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
@@ -277,7 +360,7 @@ class TestRefused:
         ("flags", "message"),
         [
             (["--output-format", "flac"], r"output.output_format was 'wav', is 'flac'\): an update keeps the options"),
-            (["--pack", "webdataset"], "--update: a tar holds clips of many recordings"),
+            (["--pack", "webdataset"], r"output.pack was 'none', is 'webdataset'\): an update keeps the options"),
             (["--overwrite"], "update keeps what is unchanged, and overwrite replaces all: give one of them"),
         ],
     )

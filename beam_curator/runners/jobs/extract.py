@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from beam_curator.clips.clip_options import why_none_are_kept
 from beam_curator.files import storage
 from beam_curator.files.jobs.clip_job import ClipJob, clip_config
 from beam_curator.files.output_target import OutputTarget
@@ -36,6 +37,9 @@ class ExtractJob(ClipsJob):
 
     def recording_job(self) -> ClipJob:
         return ClipJob(self.options["clips"], self.options["output"].output_format)
+
+    def why_none_are_kept(self) -> str | None:
+        return why_none_are_kept(self.options["output"])
 
     def plan_lines(self) -> list[str]:
         output = self.options["output"]

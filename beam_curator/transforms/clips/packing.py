@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
@@ -15,14 +17,18 @@ from beam_curator.clips.cut_rules import CutRules
 from beam_curator.clips.packing import TarWriter, nemo_manifest_name, nemo_row, shard_name
 from beam_curator.clips.packs import AskedClips
 from beam_curator.collector import collector_paused
-from beam_curator.entries.json_lines import encode
+from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.failures import EntryError
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.jobs.clip_job import failure_of, row_of
+from beam_curator.files.kept_parts import Taken
+from beam_curator.files.kept_tars import KeptTars
+from beam_curator.files.known_files import keeps
 from beam_curator.files.listing import list_inputs, with_forms
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, PartWriter
+from beam_curator.files.recording_files import seen_since
 from beam_curator.files.tar_shards import TarShard
 from beam_curator.recordings.tar_members import split_locator
 from beam_curator.sets.blocks import plan_blocks
@@ -116,6 +122,12 @@ class _PackFn(beam.DoFn):
         self._output_format: AudioFormat = output_format
         self._pack = pack
 
+    def setup(self) -> None:
+        target = self._target
+        # without a number of tars there are as many as blocks of rows, and with another number all clips move
+        is_kept = target.updates and target.replaces is not None and target.n_shards
+        self._previous = KeptTars(target.replaces or "") if is_kept else None
+
     def process(self, group: tuple[int, dict[str, Any]]) -> Iterator[Part | Noted | _ShardFile]:
         number, joined = group
         # a group comes in no order
@@ -158,28 +170,60 @@ class _PackFn(beam.DoFn):
         (tar_name, _), *_ = self._names(number)
         if self._target.token is None:
             storage.make_directory(self._target.directory)
-        asked = [recording.unpacked() for recording in recordings]
-        with AtomicFile(self._target.directory, tar_name, self._target.check) as file:
+        writers = list(map(self._writer, recordings))
+        previous = self._previous
+        taken = previous.find(tar_name, recordings, writers) if previous is not None else {}
+        linked = None
+        if previous is not None and len(taken) == len(recordings):
+            holds_rows = self._pack == "webdataset"
+            linked = previous.link(tar_name, self._target, taken.values(), holds_rows=holds_rows)
+        fresh = [index for index in range(len(recordings)) if index not in taken]
+        rows = [parse_object(line) for one in taken.values() for line in one.rows]
+        if linked is None:
+            asked = [recordings[index] for index in fresh]
+            tar, made = yield from self._written(tar_name, asked, [writers[index] for index in fresh], taken)
+            rows += made
+            linked = replace(tar, n_rows=len(rows))
+        records = [linked]
+        if self._pack == "nemo-tar":
+            records.append(self._write_manifest(number, sorted(rows, key=itemgetter("extracted_path"))))
+        parts = {index: writers[index].write_again(one.head, one.rows, one.others) for index, one in taken.items()}
+        parts |= {index: writers[index].write() for index in fresh}
+        return [parts[index] for index in range(len(recordings))], records
+
+    def _written(
+        self, tar_name: str, asked: Sequence[AskedClips], writers: Sequence[PartWriter], taken: Mapping[int, Taken]
+    ) -> Generator[Noted, None, tuple[FileRecord, list[dict[str, Any]]]]:
+        """Write a tar; return its record, and the rows of recordings that were cut, which their writers have as well.
+
+        Args:
+          tar_name: of the tar.
+          asked: the recordings to cut.
+          writers: of these.
+          taken: what came of the others before.
+        """
+        recordings = [one.unpacked() for one in asked]
+        with ExitStack() as stack:
+            kept = stack.enter_context(self._previous.opened(tar_name, taken)) if self._previous is not None else []
+            file = stack.enter_context(AtomicFile(self._target.directory, tar_name, self._target.check))
             tar = TarWriter(file.write_pieces)
             shard = TarShard(tar_name, tar, self._pack, self._rules, self._output_format)
-            yield from noted(shard.write(asked))
+            yield from noted(shard.write(recordings, kept))
             tar.close()
-        lines = []
-        writers = list(map(self._writer, recordings))
-        for recording, writer, outcomes in zip(asked, writers, shard.outcomes, strict=True):
+        rows = []
+        for recording, writer, outcomes in zip(recordings, writers, shard.outcomes, strict=True):
             for index, outcome in enumerate(outcomes):
                 if isinstance(outcome, EntryError):
                     writer.add_failure(failure_of(outcome, recording, *recording.requests[index]))
                 else:
-                    row = row_of(recording, index, outcome)
-                    writer.add_row(row)
-                    lines.append((outcome.extracted_path, row))
-        records = [_record(tar_name, TAR_KIND, file, len(lines))]
-        if self._pack == "nemo-tar":
-            records.append(self._write_manifest(number, sorted(lines, key=itemgetter(0))))
-        return [writer.write() for writer in writers], records
+                    rows.append(row_of(recording, index, outcome))
+                    writer.add_row(rows[-1])
+        if keeps(self._target) and self._target.n_shards:
+            for one, writer, version in zip(asked, writers, shard.versions, strict=True):
+                writer.ask(one.recording, one.requests(), seen_since(one.recording, version))
+        return _record(tar_name, TAR_KIND, file, len(rows)), rows
 
-    def _write_manifest(self, number: int, rows: Sequence[tuple[str, dict[str, Any]]]) -> FileRecord:
+    def _write_manifest(self, number: int, rows: Sequence[dict[str, Any]]) -> FileRecord:
         name = nemo_manifest_name(number)
         folder, _, last = name.rpartition("/")
         directory = storage.join(self._target.directory, folder)
@@ -187,7 +231,8 @@ class _PackFn(beam.DoFn):
         if not storage.is_remote(directory) and os.path.islink(directory):
             raise FileExistsError(f"{directory} is a link to another place: remove it, or choose another --output")
         with AtomicFile(directory, last, self._target.check) as file:
-            for path, row in rows:
+            for row in rows:
+                path = row["extracted_path"]
                 made = nemo_row(
                     row,
                     member=split_locator(path)[1] or path,
