@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Task = Literal["diarization", "speaker-embedding", "vad", "quality"]
-Family = Literal["sortformer-offline", "sortformer-streaming", "nemotron", "titanet", "cascade", "silero-vad"]
+Family = Literal[
+    "sortformer-offline", "sortformer-streaming", "nemotron", "titanet", "cascade", "campplus", "silero-vad"
+]
 Kind = Literal["nemo", "onnx", "transformers"]
 
 
@@ -41,6 +43,7 @@ class FamilyFacts(NamedTuple):
       onnx_files: of an exported model, beside its `config.json`, the one with the weights first; none where a
         model of this family is not run by onnxruntime.
       latencies: that they can run with, seconds, by the name of the preset; none where a recording is heard at once.
+      part_of: the model in whose folder these files lie; "" where they have one of their own.
     """
 
     title: str
@@ -48,6 +51,7 @@ class FamilyFacts(NamedTuple):
     kind: Kind
     onnx_files: tuple[str, ...] = ()
     latencies: Mapping[str, float] = {}
+    part_of: str = ""
 
 
 _SORTFORMER = ("encode.onnx", "pre_encode.onnx", "mel_filters.npy")
@@ -61,6 +65,9 @@ FAMILIES: Mapping[Family, FamilyFacts] = {
     "nemotron": FamilyFacts("Nemotron, streaming", "diarization", "transformers", latencies=_NEMOTRON),
     "titanet": FamilyFacts("TitaNet, embeddings of speakers", "speaker-embedding", "nemo"),
     "cascade": FamilyFacts("segmentation, embeddings, clusters", "diarization", "onnx", _CASCADE),
+    "campplus": FamilyFacts(
+        "CAM++, embeddings of speakers", "speaker-embedding", "onnx", _CASCADE[2:], part_of="cascade"
+    ),
     "silero-vad": FamilyFacts("Silero VAD", "vad", "onnx", ("silero_vad_16k_sequence.onnx",)),
 }
 
@@ -249,6 +256,11 @@ _ALL = (
         n_bytes=101_621_760, sha256="e838520693f269e7984f55bc8eb3c2d60ccf246bf4b896d4be9bcabe3e4b0fe3",
     ),
     ModelRecord(
+        name="campplus", family="campplus", licence="Apache-2.0", embedding_size=192,
+        summary="CAM++: an embedding of a speaker, without torch; it is part of cascade",
+        n_bytes=28_044_640, sha256="92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
+    ),
+    ModelRecord(
         name="silero-vad", family="silero-vad", licence="MIT", wheel=_SILERO,
         summary="tells speech from everything else; it gives no speakers",
         n_bytes=11_317_527, sha256="7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
@@ -270,6 +282,7 @@ HUMAN_SPEECH_MODEL = "cascade"
 
 NEMOTRON_MODEL = "nvidia/Nemotron-3-Diarization"
 TITANET_MODEL = "nvidia/speakerverification_en_titanet_large"
+CAMPPLUS_MODEL = "campplus"
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[A-Za-z0-9][\w./-]*)?", re.ASCII)
 
@@ -290,6 +303,16 @@ def known_model(name: str) -> ModelRecord | None:
     return KNOWN_MODELS.get(name.partition("@")[0])
 
 
+def carrier_of(model: ModelRecord) -> ModelRecord:
+    """Return the model in whose folder a model's files lie: itself, or the one that it is part of.
+
+    Example:
+      >>> carrier_of(KNOWN_MODELS["campplus"]).name, carrier_of(KNOWN_MODELS["demo"]).name
+      ('cascade', 'demo')
+    """
+    return KNOWN_MODELS.get(FAMILIES[model.family].part_of, model)
+
+
 def name_problem(name: str) -> str | None:
     """Explain why no model can have a name; None if one can.
 
@@ -302,11 +325,12 @@ def name_problem(name: str) -> str | None:
       (None, None)
     """
     known = known_model(name)
-    if known is not None and (known.packaged or known.wheel is not None):
+    wheel = carrier_of(known).wheel if known is not None else None
+    if known is not None and (known.packaged or wheel is not None):
         excess = name.removeprefix(known.name)
         if not excess:
             return None
-        place = "lies in this package" if known.wheel is None else f"lies in package {known.wheel.title}"
+        place = "lies in this package" if wheel is None else f"lies in package {wheel.title}"
         return (
             f"model {name} is not there, expected {known.name}, which {place} and has no revisions: leave {excess} out"
         )

@@ -56,7 +56,7 @@ def test_of_others_nothing_is_known(name: str) -> None:
 
 def test_hashes_are_hashes_each_of_another_file() -> None:
     hashes = [model.sha256 for model in KNOWN_MODELS.values() if model.sha256 is not None]
-    assert len(set(hashes)) == len(hashes) == 7
+    assert len(set(hashes)) == len(hashes) == 8
     assert all(re.fullmatch("[0-9a-f]{64}", digits) for digits in hashes)
     for model in KNOWN_MODELS.values():
         assert (model.sha256 is None) == (model.n_bytes is None)
@@ -94,7 +94,7 @@ def test_models_of_packages() -> None:
 
 def test_tasks() -> None:
     tasks = {model.name: model.task for model in KNOWN_MODELS.values() if model.task != "diarization"}
-    assert tasks == {TITANET_MODEL: "speaker-embedding", "silero-vad": "vad"}
+    assert tasks == {TITANET_MODEL: "speaker-embedding", "campplus": "speaker-embedding", "silero-vad": "vad"}
 
 
 class TestWarnings:

@@ -188,10 +188,11 @@ class DiarizeRules:
     )
     bandwidth: bool = option(False, "estimate metrics.bandwidth of each turn, which the windows command needs")
     embeddings: bool = option(
-        False, "write an embedding of each speaker and each turn as Parquet, from the model's encoder"
+        False, "write an embedding of each speaker and each turn as Parquet: CAM++'s of a cascade, else of the encoder"
     )
     embedding_model: str = option(
-        "", "TitaNet to make the embeddings instead: a name on the hub, or a .nemo file (nemo)"
+        "",
+        "model to make the embeddings instead: campplus, or a TitaNet as a name on the hub or a .nemo file (nemo)",
     )
     channels: str = option(
         "mix",

@@ -6,11 +6,12 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_curator.diarization.models import Floats
+from beam_curator.diarization.models import Floats, Lengths
 from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.diarization.turns import Turn, exclusive_turns, speakers_of
 from beam_curator.intervals import Seconds, Span
@@ -29,6 +30,36 @@ class SpeakerEmbeddings:
     speakers: dict[int, Floats | None]
     turns: tuple[Floats | None, ...]
     model: ModelIdentity | None = None
+
+
+class EmbeddingFacts(NamedTuple):
+    """The facts about a loaded model that workers need: its identity, and how many seconds it took to load."""
+
+    identity: ModelIdentity
+    load_seconds: float
+
+
+class EmbeddingModel(Protocol):
+    """A loaded model that embeds voices. Workers share it, also through a proxy to another process."""
+
+    def describe(self) -> EmbeddingFacts:
+        """Return the facts about the model that workers need."""
+        ...
+
+    def embed(self, waveforms: Floats, lengths: Lengths) -> Floats:
+        """Embed voices.
+
+        Args:
+          waveforms: float32 [n_items, n_samples] at 16 kHz, padded at the end of each item.
+          lengths: int64 [n_items], samples of each item.
+
+        Returns:
+          float32 [n_items, width].
+
+        Raises:
+          OutOfMemoryError: there is not enough memory for so much at once.
+        """
+        ...
 
 
 def pool_embeddings(

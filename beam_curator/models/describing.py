@@ -12,7 +12,7 @@ import yaml
 
 from beam_curator.diarization.models import NotAModelError
 from beam_curator.files.storage import hash_file, is_remote
-from beam_curator.model_records import FAMILIES, KNOWN_MODELS, RUNTIMES, Family, ModelRecord
+from beam_curator.model_records import FAMILIES, KNOWN_MODELS, RUNTIMES, Family, ModelRecord, carrier_of
 from beam_curator.models.checksums import listed_hashes
 from beam_curator.models.model_files import (
     ModelFileError,
@@ -177,7 +177,7 @@ def published_at(path: str, sha256: str = "") -> ModelRecord | None:
 def _record_named(name: str) -> ModelRecord | None:
     """Return the model of the hub that a name or a file name stands for. Any file may be called as a packaged model."""
     stem = name.removesuffix(".nemo")
-    published = [record for record in KNOWN_MODELS.values() if not record.packaged and record.wheel is None]
+    published = [record for record in KNOWN_MODELS.values() if not record.packaged and carrier_of(record).wheel is None]
     return next((record for record in published if stem in (record.name, record.name.rpartition("/")[2])), None)
 
 

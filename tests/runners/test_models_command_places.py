@@ -79,6 +79,7 @@ def test_all_that_is_known_of_one_for_programs(capsys: pytest.CaptureFixture[str
         "family": "sortformer-offline",
         "summary": "hears a recording at once, so its length is limited by memory",
         "only_for": "",
+        "der_of_people": None,
         "licence": "CC-BY-NC-4.0",
         "non_commercial": True,
         "warning": warning_of(KNOWN_MODELS["nvidia/diar_sortformer_4spk-v1"]),

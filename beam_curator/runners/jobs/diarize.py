@@ -23,6 +23,7 @@ from beam_curator.models.model_checks import (
     is_cascade,
     notices_of,
     turn_preset_of,
+    with_embedding_model,
 )
 from beam_curator.models.resolving import default_models
 from beam_curator.models.turn_job import TurnJob, turn_config
@@ -56,12 +57,15 @@ class DiarizeJob(Job):
         job = super().of(arguments, beam_arguments, output)
         given: ModelOptions = job.options["model"]
         if given.model_name or given.model_path:
-            return job
-        names = default_models(given.cache_dir or None)
-        jobs = [replace(job, options=job.options | {"model": given.named(name)}) for name in names]
+            return job._with_model(given)
+        jobs = [job._with_model(given.named(name)) for name in default_models(given.cache_dir or None)]
         begun = set() if job.run.overwrite or storage.is_remote(job.output) else configs_in(job.output)
         same = (job for job in jobs if begun and config_sha256(cls.kind.command, job.config()) in begun)
         return next(same, jobs[0])
+
+    def _with_model(self, model: ModelOptions) -> Self:
+        rules = with_embedding_model(self.options["diarization"], model)
+        return replace(self, options=self.options | {"model": model, "diarization": rules})
 
     @property
     def lister(self) -> Lister:

@@ -20,6 +20,7 @@ from beam_curator.models.model_checks import (
     chosen_model,
     turns_or_own,
     warn_of_models,
+    with_embedding_model,
 )
 from beam_curator.models.turn_job import TurnJob, turn_config
 from beam_curator.sets.output_set import Config
@@ -83,7 +84,7 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
         self._streaming = streaming
         self._speakers = speakers
         self._turns = turns_or_own(turns, self._model)
-        self._rules = rules
+        self._rules = with_embedding_model(rules, self._model) if handler is None else rules
         self._inference = inference
         self._output = output
         self._beside = paths_of(beside) if beside else ()

@@ -9,12 +9,12 @@ from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOption
 from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.model_records import TITANET_MODEL
-from beam_curator.models.model_checks import embedding_path, is_cascade, is_nemotron
+from beam_curator.models.model_checks import embedding_path, embeds_on_onnx, is_cascade, is_nemotron
 from beam_curator.models.nemo_files import Device
 from beam_curator.transforms.diarization.cascade_handler import CascadeModelHandler
+from beam_curator.transforms.diarization.embedding_handler import EmbeddingModelHandler
 from beam_curator.transforms.diarization.nemotron_handler import NemotronModelHandler
 from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler
-from beam_curator.transforms.diarization.titanet_handler import TitaNetModelHandler
 
 
 def handler_of(
@@ -51,14 +51,16 @@ def handler_of(
     )
 
 
-def embedding_handler_of(rules: DiarizeRules, model: ModelOptions, inference: InferenceOptions) -> TitaNetModelHandler:
+def embedding_handler_of(
+    rules: DiarizeRules, model: ModelOptions, inference: InferenceOptions
+) -> EmbeddingModelHandler:
     """Return the handler for the model that makes embeddings, on the device of the model that listens."""
     path = embedding_path(rules)
-    return TitaNetModelHandler(
+    return EmbeddingModelHandler(
         TITANET_MODEL if path else rules.embedding_model,
         model_path=path or None,
         cache_dir=model.cache_dir or None,
-        device=cast(Device, model.device),
+        device="cpu" if embeds_on_onnx(rules) else cast(Device, model.device),
         threads=inference.threads or os.cpu_count() or 1,
         timeout=inference.timeout,
     )

@@ -19,7 +19,7 @@ from beam_curator.diarization.turn_rows import TURNS_TABLE
 from beam_curator.entries.channel_key import CHANNEL_KEY
 from beam_curator.entries.json_lines import encode
 from beam_curator.files import storage
-from beam_curator.models.model_checks import chosen_model, files_beside, turn_preset_of
+from beam_curator.models.model_checks import chosen_model, files_beside, turn_preset_of, with_embedding_model
 from beam_curator.option_names import FlatOptions
 from beam_curator.recordings.channel_files import channel_files, path_text
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
@@ -64,7 +64,8 @@ class Diarize(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
 
     def __init__(self, inputs: Sequence[str], output: str, **options: Any) -> None:
         chosen = _DIARIZE.chosen(options)
-        model, rules = chosen_model(chosen[ModelOptions]), chosen[DiarizeRules]
+        model = chosen_model(chosen[ModelOptions])
+        rules = with_embedding_model(chosen[DiarizeRules], model)
         job = diarize.Diarize(
             paths_of(inputs),
             output,

@@ -10,14 +10,15 @@ from beam_curator.diarization.batches import BatchLimit, in_halves, padded, plan
 from beam_curator.diarization.models import Floats
 from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.diarization.solo_speech import SoloPart, cut_solo_parts, joined_embeddings, plan_solo_parts
+from beam_curator.diarization.speaker_embeddings import EmbeddingModel
 from beam_curator.diarization.turns import Turn
 from beam_curator.failures import EntryError
 from beam_curator.intervals import Seconds
 from beam_curator.model_records import TITANET_MODEL
+from beam_curator.models.embedding_models import load_embedding, locate_embedding
 from beam_curator.models.listening import deadline, failed
 from beam_curator.models.nemo_files import Device
 from beam_curator.models.sources import PiecesAhead, Source
-from beam_curator.models.titanet import TitaNetModel, load_titanet, locate_titanet
 from beam_curator.transforms.diarization.recording_handler import RecordingHandler
 from beam_curator.transforms.metrics import timed, took
 
@@ -40,24 +41,24 @@ class SpokenTurns(Source, Protocol):
     def begin(self) -> Seconds: ...
 
 
-class TitaNetModelHandler(RecordingHandler[SpokenTurns, TitaNetModel]):
-    """Embeddings of the speakers and turns of recordings, by a TitaNet on NeMo.
+class EmbeddingModelHandler(RecordingHandler[SpokenTurns, EmbeddingModel]):
+    """Embeddings of the speakers and turns of recordings, by CAM++ on onnxruntime, or a TitaNet on NeMo.
 
     An element is a recording whose turns are known, such as `Diarized`. It is decoded where the model is, and speech of
     one speaker alone goes to the model, up to 20 s at once; below 0.1 s it has no embedding. The inference is
     `SpeakerEmbeddings`, or an EntryError where it failed: alone, whatever it came with.
 
     Args:
-      model_name: a hub id, used where there is no `model_path`.
-      model_path: a `.nemo` file, or a folder with one.
+      model_name: campplus, or a hub id; used where there is no `model_path`.
+      model_path: a `.nemo` file, a folder with one, or the folder of a cascade.
       cache_dir: directory for downloads.
-      device: "auto" for a GPU where there is one, "cpu" or "cuda".
-      threads: of torch, in each worker process; 0 leaves them as they are.
+      device: of a TitaNet: "auto" for a GPU where there is one, "cpu" or "cuda".
+      threads: of the model, in each worker process; 0 leaves them as they are.
       timeout: seconds after which a recording is given up; 0 for never.
       accelerator: of Dataflow's workers; "" for none.
 
     Example:
-      >>> TitaNetModelHandler(model_path="titanet.nemo", device="cuda").share_model_across_processes()
+      >>> EmbeddingModelHandler(model_path="titanet.nemo", device="cuda").share_model_across_processes()
       True
     """
 
@@ -72,23 +73,23 @@ class TitaNetModelHandler(RecordingHandler[SpokenTurns, TitaNetModel]):
         timeout: Seconds = 0.0,
         accelerator: str = "",
     ) -> None:
-        super().__init__("TitaNet", device=device, accelerator=accelerator)
+        super().__init__("Embedding", device=device, accelerator=accelerator)
         self._model_name, self._model_path, self._cache_dir = model_name, model_path, cache_dir
         self._device: Device = device
         self._threads, self._timeout = threads, timeout
         self._limit = BatchLimit()
-        self._known: TitaNetModel | None = None
+        self._known: EmbeddingModel | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_known": None, "_limit": BatchLimit()}
 
-    def load_model(self) -> TitaNetModel:
-        """Find the model, download it where it has to be, and load it; see `locate_titanet` and `load_titanet`."""
-        location = locate_titanet(self._model_name, self._model_path, self._cache_dir)
-        return load_titanet(location, self._device, self._threads or None)
+    def load_model(self) -> EmbeddingModel:
+        """Find the model, download it where it has to be, and load it; see `locate_embedding`, `load_embedding`."""
+        location = locate_embedding(self._model_name, self._model_path, self._cache_dir)
+        return load_embedding(location, self._device, self._threads or None)
 
     def run_inference(
-        self, batch: Sequence[SpokenTurns], model: TitaNetModel, inference_args: dict[str, Any] | None = None
+        self, batch: Sequence[SpokenTurns], model: EmbeddingModel, inference_args: dict[str, Any] | None = None
     ) -> list[PredictionResult]:
         """Return the results of a batch, in its order."""
         identity, load_seconds = model.describe()
@@ -101,7 +102,7 @@ class TitaNetModelHandler(RecordingHandler[SpokenTurns, TitaNetModel]):
                 for item in batch
             ]
 
-    def _embedded(self, item: SpokenTurns, model: TitaNetModel, identity: ModelIdentity) -> Any:
+    def _embedded(self, item: SpokenTurns, model: EmbeddingModel, identity: ModelIdentity) -> Any:
         parts = plan_solo_parts(item.turns, item.begin)
         if not parts:
             return joined_embeddings(item.turns, [], identity)
@@ -116,7 +117,7 @@ class TitaNetModelHandler(RecordingHandler[SpokenTurns, TitaNetModel]):
             pieces.close()
         return joined_embeddings(item.turns, embedded, identity)
 
-    def _ask(self, parts: "_Parts", model: TitaNetModel) -> Iterator[tuple[SoloPart, Floats]]:
+    def _ask(self, parts: "_Parts", model: EmbeddingModel) -> Iterator[tuple[SoloPart, Floats]]:
         """Yield the embeddings of parts, which are put before the model with others of like length."""
 
         def ask(items: list[Floats]) -> list[Floats]:

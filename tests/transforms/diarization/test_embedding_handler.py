@@ -1,4 +1,4 @@
-"""Embeddings by a TitaNet: against NeMo's own way on the same audio, with random weights."""
+"""Embeddings by a model of their own: a TitaNet against NeMo's own way on the same audio, with random weights."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import pytest
 
 from beam_curator.diarization.models import Floats, Lengths, NotAModelError, OutOfMemoryError
 from beam_curator.diarization.probabilities import ModelIdentity
-from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings
+from beam_curator.diarization.speaker_embeddings import EmbeddingFacts, SpeakerEmbeddings
 from beam_curator.diarization.turns import Turn
 from beam_curator.failures import EntryError, FailureCode
-from beam_curator.models.titanet import TitaNetFacts, TitaNetModel, load_titanet, locate_titanet
-from beam_curator.transforms.diarization.titanet_handler import TitaNetModelHandler
+from beam_curator.models.embedding_models import locate_embedding
+from beam_curator.models.titanet import TitaNetModel, load_titanet
+from beam_curator.transforms.diarization.embedding_handler import EmbeddingModelHandler
 from benchmarks.random_sortformer import talk
 from tests.sortformers import Model
 from tests.titanets import WIDTH, write_titanet
@@ -57,7 +58,7 @@ def titanet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def loaded(titanet: Path) -> TitaNetModel:
-    return load_titanet(locate_titanet("", str(titanet)), "cpu", 1)
+    return load_titanet(locate_embedding("", str(titanet)), "cpu", 1)
 
 
 def nemos(model: TitaNetModel, wave: Floats) -> Floats:
@@ -67,8 +68,8 @@ def nemos(model: TitaNetModel, wave: Floats) -> Floats:
     return found / np.linalg.norm(found)
 
 
-def embedded(model: Any, *items: Heard, handler: TitaNetModelHandler | None = None) -> list[Any]:
-    using = handler if handler is not None else TitaNetModelHandler()
+def embedded(model: Any, *items: Heard, handler: EmbeddingModelHandler | None = None) -> list[Any]:
+    using = handler if handler is not None else EmbeddingModelHandler()
     results = using.run_inference(items, model)
     assert [result.example for result in results] == list(items)
     return [result.inference for result in results]
@@ -108,7 +109,9 @@ def test_it_says_which_model_it_is(loaded: TitaNetModel, titanet: Path) -> None:
     assert len(identity.sha256) == 64
     (found,) = embedded(loaded, Heard(turns=[turn(0, 1, 0)]))
     assert found.model == identity
-    assert TitaNetModelHandler(model_path=str(titanet), device="cpu", threads=1).load_model().describe()[0] == identity
+    assert (
+        EmbeddingModelHandler(model_path=str(titanet), device="cpu", threads=1).load_model().describe()[0] == identity
+    )
 
 
 def test_without_speech_of_one_alone_the_model_is_not_asked(loaded: TitaNetModel) -> None:
@@ -124,8 +127,8 @@ class SmallModel:
         self.most_samples = most_samples
         self.sizes: list[int] = []
 
-    def describe(self) -> TitaNetFacts:
-        return TitaNetFacts(ModelIdentity("small"), 0.0)
+    def describe(self) -> EmbeddingFacts:
+        return EmbeddingFacts(ModelIdentity("small"), 0.0)
 
     def embed(self, waveforms: Floats, lengths: Lengths) -> Floats:
         if waveforms.size > self.most_samples:
@@ -166,20 +169,20 @@ class TestFailures:
 class TestFiles:
     def test_a_sortformer_is_none(self, streaming_model: Model) -> None:
         with pytest.raises(NotAModelError, match=r"model\.nemo is no TitaNet but .*: give a \.nemo file of a TitaNet"):
-            load_titanet(locate_titanet("", str(streaming_model.nemo)))
+            load_titanet(locate_embedding("", str(streaming_model.nemo)))
 
     def test_an_exported_model_is_none(self, streaming_model: Model) -> None:
         with pytest.raises(NotAModelError, match=r"is no \.nemo file: give a \.nemo file of a TitaNet"):
-            TitaNetModelHandler(model_path=str(streaming_model.onnx)).load_model()
+            EmbeddingModelHandler(model_path=str(streaming_model.onnx)).load_model()
 
     def test_other_sample_rates_are_refused(self, tmp_path: Path) -> None:
         path = write_titanet(tmp_path / "phone.nemo", 8000)
         with pytest.raises(NotAModelError, match=r"phone\.nemo takes audio at 8000 Hz, expected 16000"):
-            load_titanet(locate_titanet("", str(path)), "cpu")
+            load_titanet(locate_embedding("", str(path)), "cpu")
 
 
 def test_a_handler_goes_to_workers(titanet: Path) -> None:
-    handler = TitaNetModelHandler(model_path=str(titanet), device="cpu", threads=1)
+    handler = EmbeddingModelHandler(model_path=str(titanet), device="cpu", threads=1)
     model = handler.load_model()
     embedded(model, Heard(turns=[turn(0, 1, 0)]), handler=handler)
     copy = pickle.loads(pickle.dumps(handler))
