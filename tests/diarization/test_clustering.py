@@ -16,6 +16,7 @@ from beam_curator.diarization.clustering import (
     give_voices,
     labels_after,
     merge_alike,
+    speakers_among,
     unit,
     widest_gap,
 )
@@ -108,10 +109,18 @@ class TestFindSpeakers:
         assert angles_of(find_speakers(voices_at([40], seconds=0.3), 1.0, ClusterRules())) == [40]
 
     def test_who_says_too_little_is_no_speaker(self) -> None:
-        # 2 s of the one voice at 100 degrees are 1.4 s of the recording, as windows overlap
+        # 2 s of the one voice at 100 degrees are 0.8 s of the recording, as windows overlap
         voices = voices_at([0, 10, 20, 100])
-        assert angles_of(find_speakers(voices, 0.7, ClusterRules())) == [10]
-        assert angles_of(find_speakers(voices, 0.8, ClusterRules())) == [10, 100]
+        assert angles_of(find_speakers(voices, 0.4, ClusterRules())) == [10]
+        assert angles_of(find_speakers(voices, 0.6, ClusterRules())) == [10, 100]
+
+    def test_who_says_little_is_a_speaker_who_sounds_like_nobody_else(self) -> None:
+        # 70 and 60 degrees from the middle of the others: cosines of 0.34 and 0.5
+        unlike, like = voices_at([0, 10, 20, 80], seconds=7.0), voices_at([0, 10, 20, 70], seconds=7.0)
+        assert angles_of(find_speakers(unlike, 0.25, ClusterRules())) == [10, 80]
+        assert angles_of(find_speakers(like, 0.25, ClusterRules())) == [10]
+        # 2.1 s are not little
+        assert angles_of(find_speakers(like, 0.3, ClusterRules())) == [10, 70]
 
     def test_short_voices_of_one_person_may_be_less_alike(self) -> None:
         # 63 degrees: a likeness of 0.454, which is 0.6 of what is expected of 7 s, and 0.84 of 1.6 s
@@ -142,6 +151,29 @@ class TestFindSpeakers:
         for seed in range(5):
             order = np.random.default_rng(seed).permutation(degrees)
             assert angles_of(find_speakers(voices_at(list(order)), 1.0, ClusterRules())) == [-174, 7, 99]
+
+
+class TestSpeakersAmong:
+    SOUNDS = np.float32([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]])
+
+    def among(self, *talk: float) -> list[int]:
+        rules = ClusterRules(least_seconds=1, least_share=0.1, brief_seconds=2, brief_likeness=0.7)
+        return speakers_among(np.arange(4), np.float32(talk), self.SOUNDS, rules)
+
+    def test_who_talks_long_is_one_however_alike(self) -> None:
+        assert self.among(3, 2, 2, 2) == [0, 1, 2, 3]
+
+    def test_a_brief_one_is_none_that_sounds_like_a_longer_one(self) -> None:
+        assert self.among(3, 1.9, 1.8, 1) == [0, 2, 3]
+        # the longest of all is one
+        assert self.among(1.2, 1.4, 1.3, 1.1) == [1, 2, 3]
+
+    def test_less_than_a_second_or_a_tenth_is_none(self) -> None:
+        assert self.among(3, 3, 0.9, 1) == [0, 1, 3]
+        assert self.among(20, 20, 2, 3) == [0, 1]
+
+    def test_where_all_say_too_little_the_longest_is_one(self) -> None:
+        assert self.among(0.2, 0.3, 0.4, 0.1) == [2]
 
 
 class TestGiveVoices:
