@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
-from beam_curator.audio import AudioInfo, AudioReader, MixMeter, Resampler, mix_channels
+from beam_curator.audio import AudioInfo, AudioReader, MixMeter, Resampler, Samples, mix_channels
 from beam_curator.audio.track_reading import track_pieces
 from beam_curator.audio_formats import Channels
-from beam_curator.diarization.clipping import ClippingMeter, full_scale_of
+from beam_curator.diarization.clipping import full_scale_of
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
+from beam_curator.entries.channel_key import check_channel
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
 from beam_curator.timelines import Timeline, concatenated
@@ -61,15 +63,49 @@ def measured_channels(reader: AudioReader, first: int, stop: int) -> MixMeter:
     return meter
 
 
+def channels_to_hear(
+    reader: AudioReader, first: int, stop: int, named: int | None = None, how: str = "mix"
+) -> Channels:
+    """Return the one channel that is heard in samples `[first, stop)`, or "mix".
+
+    Where the channels cancel each other in their mean, the loudest is heard instead.
+
+    Args:
+      reader: of the recording; of several channels it is read, where they have to be compared.
+      first, stop: the samples.
+      named: the number of the channel that is asked for, if any.
+      how: "mix", "first" or "loudest".
+
+    Raises:
+      EntryError: there is no such channel; otherwise as `AudioReader.read`, as OSError is.
+    """
+    check_channel(named, reader.info.n_channels)
+    if named is not None:
+        return named
+    if reader.info.n_channels == 1:
+        return "mix"
+    if how == "first":
+        return 0
+    measured = measured_channels(reader, first, stop)
+    return measured.loudest if how == "loudest" or measured.cancels else "mix"
+
+
+class SampleMeter(Protocol):
+    """Measures samples on their way to a model: of all channels where their mean is heard, else of the one."""
+
+    def add(self, samples: Samples, full_scale: float, /) -> None:
+        """Take the next samples, float32 [n, n_channels]; `full_scale` is the level at which they are clipped."""
+
+
 def heard_pieces(
-    reader: AudioReader, first: int, stop: int, channels: Channels = "mix", clipping: ClippingMeter | None = None
+    reader: AudioReader, first: int, stop: int, channels: Channels = "mix", clipping: SampleMeter | None = None
 ) -> Iterator[Floats]:
     """Read samples `[first, stop)` as a model hears them: see `heard_track`."""
     return heard_track(reader, concatenated([(first, stop)]), channels, clipping)
 
 
 def heard_track(
-    reader: AudioReader, track: Timeline, channels: Channels = "mix", clipping: ClippingMeter | None = None
+    reader: AudioReader, track: Timeline, channels: Channels = "mix", clipping: SampleMeter | None = None
 ) -> Iterator[Floats]:
     """Read a track of a recording as a model hears it.
 

@@ -10,7 +10,7 @@ from beam_curator.audio_formats import Channels
 from beam_curator.clips.cutting import readable
 from beam_curator.diarization.channel_turns import joined_channels
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
-from beam_curator.diarization.hearing import measured_channels, samples_asked
+from beam_curator.diarization.hearing import channels_to_hear, samples_asked
 from beam_curator.diarization.rttm import render_overlap_ctm, render_rttm, render_uem
 from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings
@@ -25,7 +25,6 @@ from beam_curator.diarization.turn_rows import (
 )
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.diarization.turns import overlap_regions
-from beam_curator.entries.channel_key import check_channel
 from beam_curator.entries.json_lines import parse_object
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.failures import EntryError
@@ -120,18 +119,9 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
 
         Where the channels cancel each other in their mean, the loudest is heard instead.
         """
-        rules, n_channels = self._rules, reader.info.n_channels
-        channel = rules.channel if named is None else named
-        check_channel(channel, n_channels)
-        if channel is not None:
-            return channel
-        if n_channels == 1:
-            return "mix"
-        if rules.channels == "first":
-            return 0
+        rules = self._rules
         with readable():
-            measured = measured_channels(reader, first, stop)
-        return measured.loudest if rules.channels == "loudest" or measured.cancels else "mix"
+            return channels_to_hear(reader, first, stop, rules.channel if named is None else named, rules.channels)
 
     def task_of(self, ready: Ready | Diarized) -> TurnTask:
         return ready.ready.task if isinstance(ready, Diarized) else ready.task

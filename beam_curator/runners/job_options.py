@@ -18,6 +18,7 @@ from beam_curator.diarization.diarize_rules import (
 from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.entries.filter_rules import FilterRules
 from beam_curator.export.export_rules import ExportRules
+from beam_curator.quality.measure_rules import MeasureRules
 from beam_curator.rules import option, option_problems, raise_problems
 from beam_curator.runners.options import Sections
 from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
@@ -187,6 +188,17 @@ JOBS: Mapping[str, JobOptions] = {
         output="./filter_output",
         inputs=f"manifest, {_PLACES}",
         help="keep rows and segments of manifests by their values",
+    ),
+    "measure": JobOptions(
+        sections={
+            "measure": MeasureRules,
+            "input": InputOptions,
+            "output": RowOutputOptions,
+            "run": RunOptions,
+        },
+        output="./measure_output",
+        inputs="recording, or a glob, directory tree or manifest of recordings; local, gs:// or s3://",
+        help="measure the sound of recordings: length, level, clipping, bandwidth, speech to noise",
     ),
 }
 """Command to its options."""

@@ -36,6 +36,10 @@ _NOTES = {
 }
 
 
+_WITH_RECORDINGS = ("clips", "rows", "measure")
+"""Sections that say where recordings of rows are."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeSet:
     """A complete set: its directory, its manifest, and the options that made it, by section."""
@@ -52,7 +56,7 @@ class MadeSet:
         """
         if self.options:
             reading = self.options["input"]
-            rules = self.options.get("clips") or self.options.get("rows")
+            rules = next((self.options[name] for name in _WITH_RECORDINGS if name in self.options), None)
             annotations = (
                 AnnotationReading.for_windows(reading)
                 if rules is None

@@ -140,9 +140,14 @@ class RowsTask(Generic[RowT]):
 
     def missed(self, error: EntryError, stage: str, names: tuple[str, ...] = ()) -> Iterator[Missed]:
         """Yield a dead letter for each row that asks for the recording."""
-        for number, row in enumerate(self.rows):
-            failure = Failure.from_error(error, stage=stage, source=row.source, offset=row.offset, payload=row.text())
-            yield Missed(failure=failure, order=(number,), names=names)
+        for number in range(len(self.rows)):
+            yield self.missed_row(number, error, stage, names)
+
+    def missed_row(self, number: int, error: EntryError, stage: str, names: tuple[str, ...] = ()) -> Missed:
+        """Return a dead letter for one row, by its place."""
+        row = self.rows[number]
+        failure = Failure.from_error(error, stage=stage, source=row.source, offset=row.offset, payload=row.text())
+        return Missed(failure=failure, order=(number,), names=names)
 
 
 @dataclass(slots=True)

@@ -243,5 +243,9 @@ SEPARATE = SetKind(
     own_recordings=True,
 )
 
-SET_KINDS = {kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE, SEPARATE, FILTER)}
+MEASURE = SetKind(
+    command="measure", rows="measured", audio="measure.audio_us", balances=recording_books("measured", "measure")
+)
+
+SET_KINDS = {kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE, SEPARATE, FILTER, MEASURE)}
 """Command to what it writes."""

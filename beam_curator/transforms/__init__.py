@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from beam_curator.transforms.jobs.writing import WriteFailures as WriteFailures
     from beam_curator.transforms.jobs.writing import WriteTrainingWindows as WriteTrainingWindows
     from beam_curator.transforms.metrics import CountBlocks as CountBlocks
+    from beam_curator.transforms.quality.measure_recordings import MeasureRecordings as MeasureRecordings
+    from beam_curator.transforms.quality.measure_recordings import MeasureRows as MeasureRows
     from beam_curator.transforms.rows.filter_manifests import FilterManifests as FilterManifests
     from beam_curator.transforms.separation.separate_rows import SeparateRows as SeparateRows
     from beam_curator.transforms.separation.separate_speakers import SeparateSpeakers as SeparateSpeakers
@@ -86,6 +88,8 @@ _NAMES = {
     "diarization.nemotron_handler": ("NemotronModelHandler",),
     "diarization.cascade_handler": ("CascadeModelHandler",),
     "diarization.embedding_handler": ("EmbeddingModelHandler",),
+    # quality of sound
+    "quality.measure_recordings": ("MeasureRecordings", "MeasureRows"),
     # separation
     "separation.separate_rows": ("SeparateRows",),
     "separation.separate_speakers": ("SeparateSpeakers",),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from beam_curator.runners.job_options import JOBS
-from beam_curator.sets.set_kinds import DIARIZE, EXPORT, EXTRACT, FILTER, SEPARATE, SET_KINDS, WINDOWS, SetKind
+from beam_curator.sets.set_kinds import DIARIZE, EXPORT, EXTRACT, FILTER, MEASURE, SEPARATE, SET_KINDS, WINDOWS, SetKind
 
 
 class TestNames:
@@ -159,9 +159,18 @@ def test_kinds_are_found_by_their_command() -> None:
         "diarize": DIARIZE,
         "separate": SEPARATE,
         "filter": FILTER,
+        "measure": MEASURE,
     }
     assert kinds == SET_KINDS
-    assert [kind.rows for kind in SET_KINDS.values()] == ["windows", "clips", "clips", "turns", "tracks", "filtered"]
+    assert [kind.rows for kind in SET_KINDS.values()] == [
+        "windows",
+        "clips",
+        "clips",
+        "turns",
+        "tracks",
+        "filtered",
+        "measured",
+    ]
     assert [kind.command for kind in SET_KINDS.values() if kind.of_blocks] == ["windows", "filter"]
     assert [kind.command for kind in SET_KINDS.values() if kind.own_recordings] == ["separate"]
     assert list(SET_KINDS) == list(JOBS)

@@ -50,6 +50,7 @@ ONE_OPTION = {
     "diarize": ("--model_path=gs://bucket/model.nemo", "--model-path=gs://bucket/model.nemo"),
     "separate": ("--buffer_mode=pad_turns", "--buffer-mode=pad_turns"),
     "filter": ("--where=duration >= 2, a", "--where=duration >= 2, a"),
+    "measure": ("--vad=energy", "--vad=energy"),
 }
 """Job to a parameter, and what it is on the command line."""
 
@@ -113,7 +114,6 @@ def test_parameters_are_the_flags_of_the_entry_point_and_none_of_beam(name: str)
         ("diarize", "model_path", {"paramType": "TEXT", "defaultValue": "", "groupName": "Model"}),
         ("diarize", "latency", {"paramType": "ENUM", "defaultValue": "very-high", "groupName": "Streaming"}),
         ("diarize", "chunk_len", {"paramType": "NUMBER", "isOptional": True, "groupName": "Streaming"}),
-        ("diarize", "async_streaming", {"paramType": "BOOLEAN", "defaultValue": "false"}),
         ("diarize", "turn_preset", {"paramType": "ENUM", "isOptional": True, "groupName": "Turns"}),
         ("diarize", "bandwidth", {"paramType": "BOOLEAN", "defaultValue": "false", "groupName": "Diarization"}),
         ("diarize", "inference_batch_size", {"paramType": "NUMBER", "defaultValue": "1", "groupName": "Inference"}),

@@ -48,6 +48,7 @@ JOB_STEPS = {
     "Diarize": "diarize",
     "SeparateSpeakers": "separate",
     "FilterManifests": "filter",
+    "MeasureRecordings": "measure",
 }
 FILES_BESIDE = {"rttm_out_dir", "uem", "overlap_view", "embeddings", "embedding_model"}
 """Options of diarization that ask for files, which a step that gives rows does not write."""

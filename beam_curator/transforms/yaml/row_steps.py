@@ -11,11 +11,13 @@ from beam_curator.entries.json_lines import encode
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.option_names import FlatOptions
+from beam_curator.quality.measure_rules import MeasureRules
 from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.transforms.clips import cut_clips
 from beam_curator.transforms.export import export_rows
 from beam_curator.transforms.jobs.without_files import RecordingResult, Results, Row
+from beam_curator.transforms.quality import measure_recordings as measuring
 from beam_curator.transforms.separation import separate_rows
 from beam_curator.transforms.yaml.steps import (
     ErrorHandling,
@@ -31,6 +33,7 @@ _OF_SETS = ("row_format", "shards", "index", "pack")
 """Options of the files of a set, which these steps do not write."""
 _CUT = FlatOptions(CutRules, ClipOutputOptions, left_out=_OF_SETS)
 _SEPARATE = FlatOptions(SeparationRules, SeparateRules, TrackOutputOptions, left_out=_OF_SETS)
+_MEASURE = FlatOptions(MeasureRules)
 _EXPORT = FlatOptions(ExportRules, CutRules)
 
 
@@ -130,3 +133,25 @@ class ExportRows(RowsStep, beam.PTransform[PCollection[beam.Row], Outputs]):
     def __init__(self, *, error_handling: ErrorHandling = None, **options: Any) -> None:
         chosen = _EXPORT.chosen(options)
         super().__init__(export_rows.ExportRows(chosen[ExportRules], chosen[CutRules]), error_handling)
+
+
+@_MEASURE.in_signature
+class MeasureRows(RowsStep, beam.PTransform[PCollection[beam.Row], Outputs]):
+    """Measure the sound of the recordings that rows name; nothing is written.
+
+    Rows of one recording meet, so that it is opened once: a step for batches.
+
+    Args:
+      error_handling: where failed rows go; without it, the first failure ends the job.
+
+    Returns:
+      Rows of `source`, `offset`, `kind` and `row`, the row with its measures; `file_names` and `files` are empty.
+
+    Raises:
+      ValueError: options that cannot hold, or rows without `source`, `offset` and `row`.
+      RowRefusedError: a row fails while the job runs, and there is no `error_handling`.
+    """
+
+    def __init__(self, *, error_handling: ErrorHandling = None, **options: Any) -> None:
+        chosen = _MEASURE.chosen(options)
+        super().__init__(measuring.MeasureRows(chosen[MeasureRules]), error_handling)

@@ -11,11 +11,13 @@ from beam_curator.clips.cut_rules import CutRules
 from beam_curator.entries.filter_rules import FilterRules
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.option_names import FlatOptions
+from beam_curator.quality.measure_rules import MeasureRules
 from beam_curator.separation.separate_rules import SeparateRules, TrackOutputOptions
 from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.transforms.clips import extract_clips as extract
 from beam_curator.transforms.export import export_clips as export
+from beam_curator.transforms.quality import measure_recordings as measuring
 from beam_curator.transforms.rows import filter_manifests as filtering
 from beam_curator.transforms.separation import separate_speakers as separate
 from beam_curator.transforms.yaml.steps import paths_of
@@ -24,6 +26,7 @@ from beam_curator.transforms.yaml.yaml_rows import CountRow, count_rows
 _EXTRACT = FlatOptions(CutRules, ClipOutputOptions, InputOptions)
 _EXPORT = FlatOptions(ExportRules, CutRules, RowOutputOptions, InputOptions)
 _FILTER = FlatOptions(FilterRules, RowOutputOptions, InputOptions)
+_MEASURE = FlatOptions(MeasureRules, RowOutputOptions, InputOptions)
 _SEPARATE = FlatOptions(SeparationRules, SeparateRules, TrackOutputOptions, InputOptions)
 
 
@@ -155,3 +158,30 @@ class FilterManifests(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
             reading=chosen[InputOptions],
         )
         super().__init__("Filter manifests", job)
+
+
+@_MEASURE.in_signature
+class MeasureRecordings(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
+    """From recordings to a complete output set of rows with measures of their sound; rows that fail are files of it.
+
+    Args:
+      inputs: recordings, or manifests that name them: files, globs, directory trees, local or in an object store.
+      output: directory of the set, outside the inputs, local or in an object store.
+
+    Returns:
+      Rows of `name` and `value`: the counts of the job, once the set is complete.
+
+    Raises:
+      ValueError: options that cannot hold, or an output that the job itself would read.
+    """
+
+    def __init__(self, inputs: Sequence[str], output: str, **options: Any) -> None:
+        chosen = _MEASURE.chosen(options)
+        job = measuring.MeasureRecordings(
+            paths_of(inputs),
+            output,
+            rules=chosen[MeasureRules],
+            output=chosen[RowOutputOptions],
+            reading=chosen[InputOptions],
+        )
+        super().__init__("Measure recordings", job)

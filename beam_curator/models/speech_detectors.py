@@ -1,0 +1,117 @@
+"""The detectors of speech that options name, found, checked and loaded."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Protocol
+
+from beam_curator.diarization.dead_air import DeadAirMeter
+from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
+from beam_curator.intervals import Seconds, Span
+from beam_curator.model_records import KNOWN_MODELS
+from beam_curator.models.resolving import find_model, resolve_model
+from beam_curator.models.silero import SpeechDetector, load_silero
+from beam_curator.models.wheels import check_made, installed_root
+from beam_curator.quality.measure_rules import ENERGY, NO_VAD, SILERO, MeasureRules
+from beam_curator.vad.speech_rules import SpeechRules
+from beam_curator.vad.speech_spans import speech_spans
+
+_NAME = "silero-vad"
+
+
+class SpeechDetecting(Protocol):
+    """Tells where anybody speaks."""
+
+    def speech(self, pieces: Iterable[Floats]) -> list[Span]:
+        """Return spans in seconds from the first sample.
+
+        Args:
+          pieces: float32 [n_samples] at 16 kHz, in order; all are taken.
+        """
+
+
+class _Silero:
+    def __init__(self, detector: SpeechDetector) -> None:
+        self._detector = detector
+
+    def speech(self, pieces: Iterable[Floats]) -> list[Span]:
+        counted = _Counted(pieces)
+        probabilities = self._detector.probabilities(counted)
+        spans = speech_spans(probabilities, counted.n_samples, SpeechRules())
+        return [(span.start / MODEL_SAMPLE_RATE, span.stop / MODEL_SAMPLE_RATE) for span in spans]
+
+
+class _Counted:
+    def __init__(self, pieces: Iterable[Floats]) -> None:
+        self._pieces = pieces
+        self.n_samples = 0
+
+    def __iter__(self) -> Any:
+        for piece in self._pieces:
+            self.n_samples += len(piece)
+            yield piece
+
+
+class _Energy:
+    def speech(self, pieces: Iterable[Floats]) -> list[Span]:
+        meter, counted = DeadAirMeter(), _Counted(pieces)
+        for piece in counted:
+            meter.add(piece)
+        return _between(meter.spans(), counted.n_samples / MODEL_SAMPLE_RATE)
+
+
+class _Nothing:
+    def speech(self, pieces: Iterable[Floats]) -> list[Span]:
+        for _ in pieces:
+            pass
+        return []
+
+
+def _between(spans: Iterable[Span], end: Seconds) -> list[Span]:
+    edges = [0.0, *(time for span in spans for time in span), end]
+    return [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
+
+
+def with_vad(rules: MeasureRules, *, is_elsewhere: bool = False) -> MeasureRules:
+    """Return rules that name a detector, where they leave it open: silero where it is installed, else energy.
+
+    Args:
+      rules: the options.
+      is_elsewhere: workers have other models installed than this machine.
+    """
+    if rules.vad is not None:
+        return rules
+    wheel = KNOWN_MODELS[_NAME].wheel
+    is_there = not is_elsewhere and (
+        find_model(_NAME, None) is not None or (wheel is not None and bool(installed_root(wheel)))
+    )
+    return replace(rules, vad=SILERO if rules.vad_path or is_there else ENERGY)
+
+
+def find_silero(folder: str) -> str:
+    """Return the folder of Silero's detector, checked by its hashes; "" stands for the installed one.
+
+    Raises:
+      ModelNotFoundError: it is not there; the message has the command that installs it.
+      ModelFileError: it is another model, or cannot be read.
+      NotAModelError: a file of it is missing, or was changed.
+    """
+    location = resolve_model(_NAME, folder or None)
+    check_made(location.path, "silero-vad")
+    return location.path
+
+
+def load_detector(rules: MeasureRules) -> SpeechDetecting:
+    """Load the detector that rules name.
+
+    Raises:
+      ModelNotFoundError, ModelFileError, NotAModelError: see `find_silero`.
+    """
+    chosen = with_vad(rules).vad
+    if chosen == SILERO:
+        return _Silero(load_silero(find_silero(rules.vad_path)))
+    return _Nothing() if chosen == NO_VAD else _Energy()
+
+
+def vad_config(rules: MeasureRules) -> dict[str, Any]:
+    """Return what decides the spans besides the options: the hash of the model's package."""
+    return {"silero-vad": KNOWN_MODELS[_NAME].sha256} if rules.vad == SILERO else {}
