@@ -5,6 +5,9 @@ That is digital silence, a constant (DC), as of a broken cable, or clipping with
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
@@ -55,8 +58,7 @@ class DeadAirMeter:
         begin, self._begin = self._begin, None
         if begin is None or self._n_frames - begin < _MIN_FRAMES:
             return
-        first = begin + _EDGE_FRAMES if begin else 0
-        self._found.append((first * _FRAME / MODEL_SAMPLE_RATE, end * _FRAME / MODEL_SAMPLE_RATE))
+        self._found.append(_span(begin, end))
 
     def spans(self) -> tuple[Span, ...]:
         """Return the dead air, in seconds from the first sample; no samples may follow."""
@@ -66,6 +68,87 @@ class DeadAirMeter:
             self._take(False)
         self._close(self._n_frames + len(rest) / _FRAME)
         return tuple(self._found)
+
+    def spans_so_far(self) -> tuple[Span, ...]:
+        """Return the dead air among the samples so far, but for 0.24 s at their end, beside which sound may begin."""
+        begin, stop = self._begin, self._n_frames
+        is_open = begin is not None and stop - begin >= _MIN_FRAMES
+        return (*self._found, *([_span(begin, stop - _EDGE_FRAMES)] if begin is not None and is_open else []))
+
+    @property
+    def known_until(self) -> Seconds:
+        """Seconds of which it is known whether they are dead air."""
+        begin, stop = self._begin, self._n_frames
+        if begin is not None:
+            is_long = stop - begin >= _MIN_FRAMES
+            stop = stop - _EDGE_FRAMES if is_long else min(stop, begin + _EDGE_FRAMES if begin else 0)
+        return stop * _FRAME / MODEL_SAMPLE_RATE
+
+    def forget(self, before: Seconds) -> None:
+        """Forget dead air that ends before a time."""
+        self._found = [span for span in self._found if span[1] > before]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values that are needed to go on, as JSON has them, but for the samples of `rest`."""
+        return {"n_frames": self._n_frames, "begin": self._begin, "found": self._found}
+
+    @property
+    def rest(self) -> Floats:
+        """The samples behind the last whole frame."""
+        return self._rest
+
+    def restore(self, kept: Mapping[str, Any], rest: Floats) -> None:
+        """Go on from the values that `to_dict` returned, and the samples of `rest`."""
+        self._rest, self._n_frames, self._begin = rest, kept["n_frames"], kept["begin"]
+        self._found = [(start, end) for start, end in kept["found"]]
+
+
+def _span(begin: int, end: float) -> Span:
+    first = begin + _EDGE_FRAMES if begin else 0
+    return first * _FRAME / MODEL_SAMPLE_RATE, end * _FRAME / MODEL_SAMPLE_RATE
+
+
+class DeadAirGate:
+    """Lets nobody talk in dead air while a stream goes on: frames wait until it is known whether they lie in it.
+
+    That takes 1 s in a pause, and no time in sound. The frames are those of `without_dead_air` for the whole stream,
+    however it is cut.
+
+    Args:
+      n_speakers: slots of the model.
+      frame_step: seconds from one frame to the next.
+
+    Example:
+      >>> gate = DeadAirGate(n_speakers=1, frame_step=0.08)
+      >>> gate.hear(np.zeros(16000, np.float32))
+      >>> len(gate.gated(np.ones((12, 1), np.float32)))
+      0
+      >>> gate.gated(np.ones((0, 1), np.float32), is_last=True).sum()
+      np.float32(0.0)
+    """
+
+    def __init__(self, n_speakers: int, frame_step: Seconds) -> None:
+        self.meter = DeadAirMeter()
+        self.held = np.empty((0, n_speakers), np.float32)
+        self.n_given = 0
+        self._frame_step = frame_step
+
+    def hear(self, samples: Floats) -> None:
+        """Take the next samples, float32 [n] at 16 kHz: before the frames that are decided from them."""
+        self.meter.add(samples)
+
+    def gated(self, frames: Floats, *, is_last: bool = False) -> Floats:
+        """Take the next frames, float32 [n_frames, n_speakers]; return those that are settled, in their order."""
+        held = np.concatenate([self.held, frames])
+        spans = self.meter.spans() if is_last else self.meter.spans_so_far()
+        # a hundredth of a frame is rounding
+        n_known = len(held) if is_last else int(self.meter.known_until / self._frame_step + 0.01) - self.n_given
+        begin, known = self.n_given * self._frame_step, held[: max(0, n_known)]
+        spans = tuple((max(0.0, start - begin), max(0.0, end - begin)) for start, end in spans)
+        self.held = held[len(known) :].copy()
+        self.n_given += len(known)
+        self.meter.forget(self.n_given * self._frame_step)
+        return without_dead_air(known, self._frame_step, spans)
 
 
 def _are_dead(frames: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

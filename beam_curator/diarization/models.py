@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_curator.diarization.streaming_parameters import StreamingParameters
+from beam_curator.failures import EntryError, FailureCode
 
 Floats = NDArray[np.float32]
 Lengths = NDArray[np.int64]
@@ -208,3 +209,24 @@ def encoded(backend: Backend, embeddings: Floats, lengths: Lengths, *, keeps_fra
 
 class OutOfMemoryError(MemoryError):
     """A lack of memory in a backend for the items that it was given at once."""
+
+
+def hearing_error(err: Exception) -> EntryError:
+    """Return the error for a recording that a model could not hear."""
+    if isinstance(err, EntryError):
+        return err
+    if isinstance(err, OutOfMemoryError):
+        return EntryError(
+            FailureCode.OUT_OF_MEMORY,
+            f"the model lacks memory for this recording alone: {err}",
+            "use a streaming model, shorter chunks, or a machine with more memory",
+        )
+    if isinstance(err, OSError):
+        return EntryError(
+            FailureCode.NOT_READABLE, f"the recording cannot be read: {err}", "check that you may read it"
+        )
+    return EntryError(
+        FailureCode.MODEL_ERROR,
+        f"the model failed: {type(err).__name__}: {str(err).partition(chr(10))[0]}",
+        "run this recording alone with --verbose, and report it with the model's name",
+    )

@@ -150,12 +150,15 @@ class StreamingSortformer:
                 raise ValueError(f"stream {index} has ended after {state.n_samples} samples: begin with a new state")
 
     def _has_chunk(self, state: StreamState) -> bool:
-        factor, parameters = self.config.subsampling_factor, self.parameters
         if state.is_closed:
-            return state.position * factor < self._mel.n_frames(state.n_samples)
-        stop = state.position + parameters.chunk_len + parameters.chunk_right_context
+            return state.position * self.config.subsampling_factor < self._mel.n_frames(state.n_samples)
+        return self.samples_missing(state) <= 0
+
+    def samples_missing(self, state: StreamState) -> int:
+        """Return how many samples a stream that goes on lacks for its next step; 0 or less where none."""
+        stop = state.position + self.parameters.chunk_len + self.parameters.chunk_right_context
         # the window of the last mel frame reaches beyond its own hop
-        return state.n_samples >= self._mel.stop_sample(stop * factor)
+        return self._mel.stop_sample(stop * self.config.subsampling_factor) - state.n_samples
 
     def _first_mel(self, state: StreamState) -> int:
         """Return the mel frame that the next chunk's left context begins with."""
@@ -252,6 +255,7 @@ class StreamingSortformer:
             predictions = np.pad(predictions, ((0, n_scored - len(cache)), (0, 0)))
             cache, predictions = compress(cache, predictions, state.silence_mean, rules, parameters.spkcache_len)
         state.cache, state.cache_predictions = cache, predictions
+        state.n_moves += 1
 
     def _n_scored(self, n_frames: int) -> int:
         """Return how many frames are scored for a cache of `n_frames`: the asynchronous rule fills up with silence.

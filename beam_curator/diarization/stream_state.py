@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from beam_curator.diarization.array_bytes import pack_arrays, unpack_arrays
 from beam_curator.diarization.models import Floats, ModelConfig
 
 _KIND = "beam_curator.StreamState"
-_VERSION = 1
+_VERSION = 2
 
 _DIMENSIONS = {"audio": 1, "mel": 2, "cache": 2, "fifo": 2, "silence_mean": 1, "cache_predictions": 2}
-_COUNTERS = ("n_samples", "audio_start", "position", "n_silence")
+_COUNTERS = ("n_samples", "audio_start", "position", "n_silence", "n_moves")
+_PLAIN = (*_COUNTERS, "origin", "is_closed", "error")
+
+_HEAD, _CACHE = ("silence_mean", "mel", "audio"), ("cache", "cache_predictions")
+_VERSIONS = {"head": 1, "cache": 1, "fifo": 1}
+"""Of the parts of a state, each of which may change by itself."""
+
+
+class Mark(NamedTuple):
+    """A moment of a stream: how often frames have left its fifo, and how many are in it."""
+
+    n_moves: int
+    n_fifo: int
+
+
+BEGINNING = Mark(0, 0)
+
+
+class ChangedParts(NamedTuple):
+    """The parts of a state that have changed since a moment, as bytes.
+
+    Attributes:
+      head: counters, mel frames, samples and the mean of silence: written at each step.
+      cache: the speaker cache; None where it is as it was.
+      fifo: frames that joined the fifo; None for none.
+      clears_fifo: frames have left it, so what was there before is void.
+    """
+
+    head: bytes
+    cache: bytes | None
+    fifo: bytes | None
+    clears_fifo: bool
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -37,6 +66,8 @@ class StreamState:
       n_samples: samples heard.
       position: frames decided.
       n_silence: frames that `silence_mean` is the mean of.
+      n_moves: how often frames have left the fifo for the cache; neither changes otherwise, but for frames that join
+        the fifo at its end.
       is_closed: the last sample was heard.
       error: why it cannot go on; "" if it can.
       frames: float32 [n, width] each, the encoder's frames of what was decided since `take_frames`, for engines that
@@ -54,6 +85,7 @@ class StreamState:
     n_samples: int = 0
     position: int = 0
     n_silence: int = 0
+    n_moves: int = 0
     is_closed: bool = False
     error: str = ""
     frames: list[Floats] = field(default_factory=list)
@@ -132,21 +164,7 @@ class StreamState:
 
     def to_bytes(self) -> bytes:
         """Return the state as a NumPy archive without pickles; equal states give equal bytes."""
-        header = {
-            "kind": _KIND,
-            "version": _VERSION,
-            "origin": self.origin,
-            "is_closed": self.is_closed,
-            "error": self.error,
-            **{name: getattr(self, name) for name in _COUNTERS},
-        }
-        arrays = {name: getattr(self, name) for name in _DIMENSIONS if name != "audio"}
-        arrays["audio"] = self.joined_audio()
-        arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-        target = io.BytesIO()
-        # NumPy gives all members one fixed date
-        np.savez(target, **{name: array for name, array in arrays.items() if array is not None})
-        return target.getvalue()
+        return pack_arrays(_KIND, _VERSION, self._plain(), self._arrays(_DIMENSIONS))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> StreamState:
@@ -155,35 +173,98 @@ class StreamState:
         Raises:
           ValueError: it is something else, damaged, or of another version.
         """
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)), np.load(io.BytesIO(data), allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            header = json.loads(arrays.pop("header").tobytes())
-            kind, version = header["kind"], header["version"]
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as err:
-            raise ValueError(f"{len(data)} bytes that are no state of a stream, or damaged: {err}") from err
-        if (kind, version) != (_KIND, _VERSION):
-            raise ValueError(
-                f"a state of {kind!r}, version {version!r}, but {_KIND!r}, version {_VERSION} is expected: "
-                "begin with a new state"
-            )
-        _check_arrays(arrays)
+        header, arrays = unpack_arrays(data, _KIND, _VERSION)
+        _check_arrays(arrays, _DIMENSIONS)
+        kept: dict[str, Any] = {name: arrays[name] for name in ("cache", "fifo", "silence_mean", "mel")}
         return cls(
-            **{name: header[name] for name in (*_COUNTERS, "origin", "is_closed", "error")},
-            **{name: arrays[name] for name in ("cache", "fifo", "silence_mean", "mel")},
+            **{name: header[name] for name in _PLAIN},
+            **kept,
             cache_predictions=arrays.get("cache_predictions"),
             audio=[arrays["audio"]],
         )
+
+    def _plain(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _PLAIN}
+
+    def _arrays(self, names: Iterable[str]) -> dict[str, Floats]:
+        self.joined_audio()
+        arrays = {name: getattr(self, name) for name in names}
+        arrays |= {"audio": self.audio[0]} if "audio" in arrays else {}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+    def mark(self) -> Mark:
+        """Return the present moment, for `changed_parts`."""
+        return Mark(self.n_moves, len(self.fifo))
+
+    def changed_parts(self, since: Mark) -> ChangedParts:
+        """Return the parts that have changed since a moment; those of all moments together are the state."""
+        has_moved = self.n_moves != since.n_moves
+        first = 0 if has_moved else since.n_fifo
+        moves, new = {"n_moves": self.n_moves}, self.fifo[first:]
+        return ChangedParts(
+            head=_pack("head", self._plain(), self._arrays(_HEAD)),
+            cache=_pack("cache", moves, self._arrays(_CACHE)) if has_moved else None,
+            fifo=_pack("fifo", {**moves, "first": first}, {"fifo": new}) if len(new) else None,
+            clears_fifo=has_moved,
+        )
+
+    def restore(self, head: bytes, cache: bytes | None, fifo: Iterable[bytes]) -> None:
+        """Take the parts of a stream's state into a new one of the same model and parameters.
+
+        Args:
+          head: the latest.
+          cache: the latest; None while no frame has left the fifo.
+          fifo: all since they were void last, in any order.
+
+        Raises:
+          ValueError: a part is missing, damaged, of another version, or of another model or other parameters.
+        """
+        plain, arrays = _unpacked("head", head, _HEAD)
+        origin = self.origin
+        for name in _PLAIN:
+            setattr(self, name, plain[name])
+        self.check_origin(origin)
+        self.silence_mean, self.mel, self.audio = arrays["silence_mean"], arrays["mel"], [arrays["audio"]]
+        if cache is not None:
+            moves, kept = _unpacked("cache", cache, _CACHE)
+            self._check_moves("cache", moves["n_moves"])
+            self.cache, self.cache_predictions = kept["cache"], kept.get("cache_predictions")
+        elif self.n_moves:
+            raise ValueError("a state of a stream without its speaker cache: begin with a new state")
+        for piece, frames in sorted((_unpacked("fifo", piece, ("fifo",)) for piece in fifo), key=_first_of):
+            self._check_moves("fifo", piece["n_moves"])
+            if piece["first"] != len(self.fifo):
+                raise ValueError(f"frames from {piece['first']} on follow {len(self.fifo)}: begin with a new state")
+            self.fifo = np.concatenate([self.fifo, frames["fifo"]])
+
+    def _check_moves(self, part: str, n_moves: int) -> None:
+        if n_moves != self.n_moves:
+            raise ValueError(f"{part} after {n_moves} moves, head after {self.n_moves}: begin with a new state")
+
+
+def _pack(part: str, header: Mapping[str, Any], arrays: Mapping[str, Floats]) -> bytes:
+    return pack_arrays(f"{_KIND}.{part}", _VERSIONS[part], header, arrays)
+
+
+def _unpacked(part: str, data: bytes, names: Iterable[str]) -> tuple[dict[str, Any], dict[str, Floats]]:
+    header, arrays = unpack_arrays(data, f"{_KIND}.{part}", _VERSIONS[part])
+    _check_arrays(arrays, {name: _DIMENSIONS[name] for name in names})
+    return header, arrays
+
+
+def _first_of(piece: tuple[dict[str, Any], dict[str, Floats]]) -> int:
+    first: int = piece[0]["first"]
+    return first
 
 
 def _zeros(*shape: int) -> Floats:
     return np.zeros(shape, dtype=np.float32)
 
 
-def _check_arrays(arrays: Mapping[str, Any]) -> None:
-    expected = set(_DIMENSIONS) - {"cache_predictions"}
-    bad = sorted(expected - set(arrays) | set(arrays) - set(_DIMENSIONS))
-    bad += [name for name in sorted(set(arrays) & set(_DIMENSIONS)) if not _is_right(arrays[name], _DIMENSIONS[name])]
+def _check_arrays(arrays: Mapping[str, Any], dimensions: Mapping[str, int]) -> None:
+    expected = set(dimensions) - {"cache_predictions"}
+    bad = sorted(expected - set(arrays) | set(arrays) - set(dimensions))
+    bad += [name for name in sorted(set(arrays) & set(dimensions)) if not _is_right(arrays[name], dimensions[name])]
     if bad:
         raise ValueError(f"a state of a stream that is damaged: {', '.join(bad)}: begin with a new state")
 

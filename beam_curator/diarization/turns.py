@@ -14,7 +14,7 @@ from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.intervals import Seconds
 
-_TICK = 0.01
+TICK = 0.01
 """Seconds of the grid on which NeMo starts and ends turns, whatever the frames of the model."""
 
 _DECIMALS = 2
@@ -97,11 +97,10 @@ def turns_from_probabilities(
     """
     if probabilities.ndim != 2:
         raise ValueError(f"probabilities of shape {probabilities.shape}, expected [n_frames, n_speakers]: reshape them")
-    limit = np.inf if duration is None else _floor_to_milliseconds(duration)
     turns = [
         Turn(start=start, end=end, speaker=speaker)
         for speaker, track in enumerate(np.ascontiguousarray(probabilities.T))
-        for start, end in _rounded(spans_of_track(track, rules, frame_step), limit)
+        for start, end in rounded_spans(spans_of_track(track, rules, frame_step), duration)
     ]
     return sorted(turns, key=turn_order)
 
@@ -129,9 +128,9 @@ def spans_of_track(track: NDArray[np.float32], rules: TurnRules, frame_step: Sec
       [[0.0, 0.3199999928474426]]
     """
     _check_finite(track)
-    starts, ends = _crossings(np.asarray(track, np.float32), rules, _ticks(frame_step))
-    padded_starts = np.maximum(0.0, starts * _TICK - rules.pad_onset)
-    padded_ends = ends * _TICK + rules.pad_offset
+    starts, ends = _crossings(np.asarray(track, np.float32), rules, ticks_of(frame_step))
+    padded_starts = np.maximum(0.0, starts * TICK - rules.pad_onset)
+    padded_ends = ends * TICK + rules.pad_offset
     kept = padded_ends > padded_starts
     spans = np.stack((padded_starts[kept], padded_ends[kept]), axis=1).astype(np.float32)
     # those that overlap or touch are one: starts and ends ascend
@@ -181,17 +180,24 @@ def _joined(spans: NDArray[np.float32], joins: NDArray[np.bool_]) -> NDArray[np.
     return np.stack((spans[heads, 0], spans[tails, 1]), axis=1)
 
 
-def _rounded(spans: NDArray[np.float32], limit: Seconds) -> Iterator[tuple[Seconds, Seconds]]:
+def rounded_spans(spans: NDArray[np.float32], duration: Seconds | None) -> Iterator[tuple[Seconds, Seconds]]:
+    """Yield spans as turns have them: in 10 ms, within the recording where its duration is given, and with a length."""
+    limit = np.inf if duration is None else _floor_to_milliseconds(duration)
     for start, end in spans.tolist():
         rounded = round(start, _DECIMALS), min(round(end, _DECIMALS), limit)
         if rounded[0] < rounded[1]:
             yield rounded
 
 
-def _ticks(frame_step: Seconds) -> int:
-    ticks = round(frame_step / _TICK)
-    if ticks < 1 or abs(ticks * _TICK - frame_step) > 1e-9:
-        raise ValueError(f"frame_step {frame_step:g} s is no multiple of {_TICK} s: give the model's, such as 0.08")
+def ticks_of(frame_step: Seconds) -> int:
+    """Return the ticks of a frame.
+
+    Raises:
+      ValueError: it is no multiple of a tick.
+    """
+    ticks = round(frame_step / TICK)
+    if ticks < 1 or abs(ticks * TICK - frame_step) > 1e-9:
+        raise ValueError(f"frame_step {frame_step:g} s is no multiple of {TICK} s: give the model's, such as 0.08")
     return ticks
 
 

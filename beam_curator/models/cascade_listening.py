@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 from beam_curator.diarization.cascade import CascadeStream
 from beam_curator.diarization.clustering import ClusterRules
+from beam_curator.diarization.models import hearing_error
 from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.diarization.speaker_tracks import speaker_tracks
 from beam_curator.failures import EntryError
 from beam_curator.models.campplus import SpeakerEmbedding, load_campplus
-from beam_curator.models.listening import Heard, deadline, failed
+from beam_curator.models.listening import Heard, deadline
 from beam_curator.models.segmentation import Segmentation, load_segmentation
 from beam_curator.models.sources import PiecesAhead, Source, too_slow
 
@@ -79,7 +80,7 @@ class CascadeListener:
                     raise too_slow()
             tracks = speaker_tracks(stream.finish(), stream.n_samples, self._rules)
         except Exception as err:  # whatever a recording or a model raises: it belongs to the recording
-            return failed(err)
+            return hearing_error(err)
         finally:
             pieces.close()
         return Heard(tracks, None, pieces.dead_air(), pieces.clipped())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from beam_curator.diarization.batches import plan_batches
 from beam_curator.diarization.clipping import NOT_HEARD, Clipped
 from beam_curator.diarization.diarize_rules import InferenceOptions
-from beam_curator.diarization.models import Backend, Encoded, Floats, OutOfMemoryError
+from beam_curator.diarization.models import Backend, Encoded, Floats, hearing_error
 from beam_curator.diarization.sortformer_offline import OfflineSortformer
 from beam_curator.diarization.sortformer_streaming import StreamingSortformer, StreamState
 from beam_curator.diarization.streaming_parameters import StreamingParameters
@@ -135,7 +135,7 @@ def deadline(timeout: float) -> float | None:
 
 def _result(found: Encoded | Exception, pieces: PiecesAhead) -> Heard | EntryError:
     if isinstance(found, Exception):
-        return failed(found)
+        return hearing_error(found)
     frames = halved(found.frames) if found.frames is not None else None
     return Heard(found.probabilities, frames, pieces.dead_air(), pieces.clipped())
 
@@ -205,7 +205,7 @@ def whole(pieces: PiecesAhead) -> Samples:
             part, is_last = pieces.take()
             parts.append(part)
     except (EntryError, OSError) as err:
-        return failed(err)
+        return hearing_error(err)
     finally:
         pieces.close()
     return np.concatenate(parts)
@@ -229,7 +229,7 @@ class _Stream:
         self.decided, self.frames = [], []
 
     def fail(self, err: Exception) -> None:
-        self.result = failed(err)
+        self.result = hearing_error(err)
         self.decided, self.frames = [], []
         self.pieces.close()
 
@@ -249,27 +249,6 @@ def _take(stream: _Stream, streams: Sequence[_Stream]) -> None:
     for other in streams:
         if other is not stream:
             other.pieces.wait_longer(waited)
-
-
-def failed(err: Exception) -> EntryError:
-    """Return the error for a recording that a model could not hear."""
-    if isinstance(err, EntryError):
-        return err
-    if isinstance(err, OutOfMemoryError):
-        return EntryError(
-            FailureCode.OUT_OF_MEMORY,
-            f"the model lacks memory for this recording alone: {err}",
-            "use a streaming model, shorter chunks, or a machine with more memory",
-        )
-    if isinstance(err, OSError):
-        return EntryError(
-            FailureCode.NOT_READABLE, f"the recording cannot be read: {err}", "check that you may read it"
-        )
-    return EntryError(
-        FailureCode.MODEL_ERROR,
-        f"the model failed: {type(err).__name__}: {str(err).partition(chr(10))[0]}",
-        "run this recording alone with --verbose, and report it with the model's name",
-    )
 
 
 def longest_offline(free_bytes: int) -> float:

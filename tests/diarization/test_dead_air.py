@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from beam_curator.diarization.dead_air import DeadAirMeter, without_dead_air
+from beam_curator.diarization.dead_air import DeadAirGate, DeadAirMeter, without_dead_air
 from beam_curator.diarization.models import Floats
 from beam_curator.intervals import Span
 from tests.audio.corpus import speech_like
@@ -71,3 +71,35 @@ def test_nobody_talks_in_dead_air() -> None:
     # frames 4 to 6 lie in the second span: 0.32 s to 0.56 s
     assert gated[:, 0].tolist() == [0, 0, 0.75, 0.75, 0, 0, 0, 0.75, 0.75, 0.75]
     assert (talk == 0.75).all()
+
+
+@pytest.mark.parametrize("piece", [700, 1280, 9999])
+@pytest.mark.parametrize(
+    "parts",
+    [(ZEROS, VOICE, ZEROS, VOICE), (VOICE, ZEROS[: 12 * 1280], VOICE, ZEROS[:1270]), (VOICE, ZEROS, ZEROS[:1275])],
+)
+def test_a_gate_of_a_stream_gives_the_frames_of_the_whole(parts: tuple[Floats, ...], piece: int) -> None:
+    samples = np.concatenate(parts)
+    talk = np.random.default_rng(1).random((-(-len(samples) // 1280), 2)).astype(np.float32)
+    gate, given = DeadAirGate(n_speakers=2, frame_step=0.08), []
+    for here in range(0, len(samples), piece):
+        gate.hear(samples[here : here + piece])
+        # a model decides a frame once it is heard
+        n_decided = min(here + piece, len(samples)) // 1280
+        given.append(gate.gated(talk[gate.n_given + len(gate.held) : n_decided]))
+        kept, held, n_given = gate.meter.to_dict(), gate.held, gate.n_given
+        rest, gate = gate.meter.rest, DeadAirGate(n_speakers=2, frame_step=0.08)
+        gate.meter.restore(kept, rest)
+        gate.held, gate.n_given = held, n_given
+        # frames wait only in a pause, and not longer than it takes to tell that it is one
+        assert len(held) <= 13
+    given.append(gate.gated(talk[gate.n_given + len(gate.held) :], is_last=True))
+    assert np.array_equal(np.concatenate(given), without_dead_air(talk, 0.08, spans(*parts)))
+
+
+def test_a_gate_of_a_long_stream_forgets() -> None:
+    gate = DeadAirGate(n_speakers=1, frame_step=0.08)
+    for _ in range(50):
+        gate.hear(np.concatenate([ZEROS, VOICE]))
+        gate.gated(np.ones((29, 1), np.float32))
+    assert len(gate.meter.to_dict()["found"]) <= 1

@@ -237,7 +237,7 @@ def test_bytes_that_are_no_state_are_refused() -> None:
             StreamState.from_bytes(foreign)
     with pytest.raises(ValueError, match=r"no state of a stream|damaged|is expected"):
         StreamState.from_bytes(bytes(flipped))
-    with pytest.raises(ValueError, match=r"version 99, but 'beam_curator\.StreamState', version 1 is expected"):
+    with pytest.raises(ValueError, match=r"version 99, but 'beam_curator\.StreamState', version 2 is expected"):
         StreamState.from_bytes(_rewritten(data, header={"version": 99}))
     for damaged in (
         _rewritten(data, drop="fifo"),

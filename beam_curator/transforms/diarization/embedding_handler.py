@@ -7,7 +7,7 @@ import numpy as np
 from apache_beam.ml.inference.base import PredictionResult
 
 from beam_curator.diarization.batches import BatchLimit, in_halves, padded, plan_batches
-from beam_curator.diarization.models import Floats
+from beam_curator.diarization.models import Floats, hearing_error
 from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.diarization.solo_speech import SoloPart, cut_solo_parts, joined_embeddings, plan_solo_parts
 from beam_curator.diarization.speaker_embeddings import EmbeddingModel
@@ -16,7 +16,7 @@ from beam_curator.failures import EntryError
 from beam_curator.intervals import Seconds
 from beam_curator.model_records import TITANET_MODEL
 from beam_curator.models.embedding_models import load_embedding, locate_embedding
-from beam_curator.models.listening import deadline, failed
+from beam_curator.models.listening import deadline
 from beam_curator.models.nemo_files import Device
 from beam_curator.models.sources import PiecesAhead, Source
 from beam_curator.transforms.diarization.recording_handler import RecordingHandler
@@ -110,9 +110,9 @@ class EmbeddingModelHandler(RecordingHandler[SpokenTurns, EmbeddingModel]):
         try:
             embedded = [found for batch in _batches(pieces, parts) for found in self._ask(batch, model)]
         except (EntryError, OSError) as err:
-            return failed(err)
+            return hearing_error(err)
         except _PartFailedError as err:
-            return failed(err.reason)
+            return hearing_error(err.reason)
         finally:
             pieces.close()
         return joined_embeddings(item.turns, embedded, identity)
