@@ -1,4 +1,5 @@
 # make demo   from a recording to turns, tracks, training windows, clips and embeddings; and people in conversation (core only)
+# make demo-live   a recording as eight live streams: who talks, in the terminal, and the score at the end (core and pyannote.metrics)
 # make models fetch the weights of cascade and silero-vad into the cache of this user, once (92 MB); demo and test do so
 # make test   run the tests; those on real engines are skipped where an engine is missing
 # make test-core   the tests that need neither torch nor NeMo nor an engine, in an environment of their own
@@ -16,13 +17,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core-installed
+EVAL := $(VENV)/.eval-installed
+LIVE := demo_output/live
 DEV := $(VENV)/.dev-installed
 TEST := $(VENV)/.test-installed
 INSTALL := pip install --quiet --disable-pip-version-check --no-compile --constraint requirements.lock --editable
 ROUND_TABLE := --target-window-duration 60 --min-bandwidth 2000 --no-truncation
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
-.PHONY: demo dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-engines bench-listing bench-update engines lock clean
+.PHONY: demo demo-live dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-engines bench-listing bench-update engines lock clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +33,10 @@ $(BIN)/pip:
 $(CORE): $(BIN)/pip pyproject.toml
 	$(BIN)/$(INSTALL) .
 	touch $@
+
+$(EVAL): $(BIN)/pip pyproject.toml
+	$(BIN)/$(INSTALL) '.[eval]'
+	touch $@ $(CORE)
 
 $(TEST): $(BIN)/pip pyproject.toml requirements.lock
 	$(BIN)/$(INSTALL) '.[test]'
@@ -59,6 +66,16 @@ demo: $(CORE)
 	@if $(BIN)/python examples/human_speech/conversation.py demo_output/people; then set -x; \
 		$(BIN)/beam-curator diarize demo_output/people/sample.wav --output demo_output/people_turns --overwrite && \
 		$(BIN)/beam-curator score demo_output/people/sample.rttm demo_output/people_turns --collar 0.25; fi
+
+demo-live: $(EVAL)
+	rm -rf $(LIVE)
+	mkdir -p $(LIVE)/chunks $(LIVE)/reference
+	@for n in 1 2 3 4 5 6 7 8; do \
+		sed "s/round_table/round_table-$$n/" examples/round_table.rttm > $(LIVE)/reference/round_table-$$n.rttm; done
+	$(BIN)/beam-curator publish examples/round_table.opus --streams 8 --to $(LIVE)/chunks --real-time --speed 5 & \
+		$(BIN)/beam-curator stream $(LIVE)/chunks --output $(LIVE)/out --until-idle 3 & \
+		$(BIN)/beam-curator listen $(LIVE)/out --until-idle 6; wait
+	$(BIN)/beam-curator score $(LIVE)/reference $(LIVE)/out/rttm
 
 test: $(DEV) models
 	$(BIN)/python tools/run_tests.py

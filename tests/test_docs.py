@@ -379,6 +379,7 @@ DOCUMENTS = (
     "docs/extract.md",
     "docs/filter.md",
     "docs/measure.md",
+    "docs/live.md",
     "docs/performance.md",
     "docs/pipelines.md",
     "docs/separate.md",

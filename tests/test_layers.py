@@ -46,7 +46,7 @@ ROOMS = (
     ("clips",),
     ("diarization", "vad"),
     ("quality",),
-    ("separation", "export", "scoring"),
+    ("separation", "export", "scoring", "live"),
     ("formats",),
     ("files",),
     ("models",),

@@ -15,9 +15,15 @@ from beam_curator.files.beam_imports import is_for_dataflow
 from beam_curator.runners.beam_start import start_beam
 from beam_curator.runners.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from beam_curator.runners.job_options import JOBS
+from beam_curator.runners.live_arguments import (
+    STREAM_OUTPUT,
+    STREAM_SECTIONS,
+    add_listen_arguments,
+    add_publish_arguments,
+)
 from beam_curator.runners.logs import quieten
 from beam_curator.runners.models_command import add_models_arguments, run_models_command
-from beam_curator.runners.options import UsageError, add_flags, nearest
+from beam_curator.runners.options import Sections, UsageError, add_flags, nearest
 from beam_curator.runners.score_options import add_score_arguments
 
 
@@ -37,7 +43,7 @@ class Command:
     passes_flags_on: bool = False
 
 
-def _add_job_arguments(parser: argparse.ArgumentParser, job: str) -> None:
+def _add_job_arguments(parser: argparse.ArgumentParser, sections: Sections) -> None:
     parser.add_argument("--config", metavar="FILE", help="YAML file of these options by section")
     parser.add_argument(
         "--set",
@@ -47,13 +53,21 @@ def _add_job_arguments(parser: argparse.ArgumentParser, job: str) -> None:
         metavar="SECTION.KEY=VALUE",
         help="set one option as in the config file; may be repeated",
     )
-    add_flags(parser, JOBS[job].sections)
+    add_flags(parser, sections)
 
 
 def _add_arguments_of(job: str, parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help=JOBS[job].inputs)
     parser.add_argument("--output", metavar="DIR", help=f"directory of the output set (default: {JOBS[job].output})")
-    _add_job_arguments(parser, job)
+    _add_job_arguments(parser, JOBS[job].sections)
+
+
+def _add_stream_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="folder of chunks, as 'beam-curator publish --to' fills it")
+    parser.add_argument(
+        "--output", metavar="DIR", help=f"directory for events, RTTM and entries (default: {STREAM_OUTPUT})"
+    )
+    _add_job_arguments(parser, STREAM_SECTIONS)
 
 
 def _run_of(job: str, arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -158,7 +172,7 @@ def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-write", action="store_true", help="do not time the writing of rows")
     parser.add_argument("--keep-rows", action="store_true", help="keep the rows in DIR/rows")
     parser.add_argument("--entry", metavar="NAME", help="benchmark to run from the --config file")
-    _add_job_arguments(parser, "windows")
+    _add_job_arguments(parser, JOBS["windows"].sections)
 
 
 def _run_benchmark(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -177,6 +191,21 @@ COMMANDS = {
         )
         for name, job in JOBS.items()
     },
+    "stream": Command(
+        help="tell who speaks when in live streams, while they go on",
+        add_arguments=_add_stream_arguments,
+        run=partial(_run_without_beam, "stream"),
+    ),
+    "publish": Command(
+        help="send recordings as live streams, in real time if asked for",
+        add_arguments=add_publish_arguments,
+        run=partial(_run_without_beam, "publish"),
+    ),
+    "listen": Command(
+        help="show who talks in live streams, in the terminal",
+        add_arguments=add_listen_arguments,
+        run=partial(_run_without_beam, "listen"),
+    ),
     "sets": Command(
         help="list the output sets below directories, and the sets that each was made from",
         add_arguments=_add_sets_arguments,

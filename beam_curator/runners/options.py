@@ -256,7 +256,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f": did you mean {close[0]}?"
-    return f": known are {', '.join(names)}" if len(names) <= 15 else ""
+    return f": known are {', '.join(names)}" if len(names) <= 20 else ""
 
 
 class RepeatedKeyError(yaml.MarkedYAMLError):

@@ -1,7 +1,7 @@
 r"""The tables of commands, options and failure codes in the docs, made from the code.
 
     python -m beam_curator.runners.reference README.md docs/windows.md docs/extract.md docs/export.md \
-        docs/diarize.md docs/separate.md docs/filter.md docs/measure.md
+        docs/diarize.md docs/separate.md docs/filter.md docs/measure.md docs/live.md
 
 rewrites what stands between `<!-- begin NAME -->` and `<!-- end NAME -->` in the files.
 """
@@ -18,7 +18,8 @@ from pathlib import Path
 from beam_curator.failures import FAILURE_DOCS
 from beam_curator.runners.cli import COMMANDS
 from beam_curator.runners.job_options import JOBS
-from beam_curator.runners.options import flag_of
+from beam_curator.runners.live_arguments import STREAM_SECTIONS
+from beam_curator.runners.options import Sections, flag_of
 
 _PART = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
@@ -29,11 +30,11 @@ def commands_table() -> str:
     return "\n".join(["| command | what it does |", "|---|---|", *rows])
 
 
-def options_table(job: str) -> str:
-    """Return the options of a job as a Markdown table."""
+def options_table(sections: Sections) -> str:
+    """Return the options of a command as a Markdown table."""
     rows = [
         f"| `{flag_of(field)}` | `{section}.{field.name}` | {_default(field.default)} | {field.metadata['help']} |"
-        for section, options in JOBS[job].sections.items()
+        for section, options in sections.items()
         for field in dataclasses.fields(options)
     ]
     return "\n".join(["| flag | key in `--config` and `--set` | default | meaning |", "|---|---|---|---|", *rows])
@@ -56,7 +57,8 @@ def failures_table() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "commands": commands_table,
     "failures": failures_table,
-    **{f"{job}_options": partial(options_table, job) for job in JOBS},
+    **{f"{name}_options": partial(options_table, job.sections) for name, job in JOBS.items()},
+    "stream_options": partial(options_table, STREAM_SECTIONS),
 }
 
 

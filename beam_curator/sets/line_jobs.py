@@ -28,7 +28,7 @@ class LineJob(ABC):
 
     @abstractmethod
     def line_of(self, raw: bytes, counts: Counter[str]) -> bytes | None:
-        """Return the line that is made of one; None where there is none. Add to the counts what the books need.
+        """Return the line that is made of one; None where there is none. Count for the books.
 
         Raises:
           EntryError: it cannot be processed, and becomes a dead letter.

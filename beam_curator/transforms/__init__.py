@@ -93,6 +93,10 @@ _NAMES = {
     # separation
     "separation.separate_rows": ("SeparateRows",),
     "separation.separate_speakers": ("SeparateSpeakers",),
+    # live streams
+    "live.hear_streams": ("HearStreams",),
+    "live.stream_folder": ("StreamFolder",),
+    "live.write_sessions": ("WriteSessions", "WriteLiveFailures"),
     # jobs over recordings of your own
     "jobs.without_files": ("MakeResults", "PlanTasks", "RecordingResult", "Results"),
     "jobs.model_results": ("LookIntoRecordings", "ResultsOfModel"),

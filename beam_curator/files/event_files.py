@@ -1,0 +1,33 @@
+"""Events of a live job as they come, read beside it."""
+
+import json
+import os
+from collections.abc import Iterator
+
+from beam_curator.files.live_output import EVENTS
+from beam_curator.live.events import Event
+
+
+class EventReader:
+    """Reads the events of a job, each once, as they come.
+
+    Args:
+      directory: the job's output.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = os.path.join(directory, EVENTS)
+        self._read: dict[str, int] = {}
+
+    def new_events(self) -> Iterator[Event]:
+        """Yield the events that have come since the previous call; those of a session in their order."""
+        if not os.path.isdir(self._directory):
+            return
+        for name in sorted(os.listdir(self._directory)):
+            with open(os.path.join(self._directory, name), "rb") as file:
+                file.seek(self._read.get(name, 0))
+                data = file.read()
+            # a line that is being written ends with the next look
+            whole = data[: data.rfind(b"\n") + 1]
+            self._read[name] = self._read.get(name, 0) + len(whole)
+            yield from map(json.loads, whole.splitlines())

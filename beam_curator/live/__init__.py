@@ -1,0 +1,1 @@
+"""Live streams: messages and their order, sessions of a model, events. Pure: no Beam, no files, no clock."""

@@ -1,0 +1,37 @@
+"""The options of live streams: their order and their ends, the room for them, and their events."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from beam_curator.diarization.diarize_rules import DiarizeRules
+from beam_curator.rules import number_problems, option, option_problems, raise_problems, same_option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRules:
+    """How chunks become sessions, and how many of these are heard at once."""
+
+    max_early: int = option(64, "chunks that one may be ahead of the next that is expected")
+    gap_timeout: float = option(5.0, "seconds to wait for a missing chunk before silence stands for it")
+    idle_timeout: float = option(60.0, "seconds without a chunk after which a session is closed")
+    max_chunk_seconds: float = option(60.0, "longest chunk, in seconds")
+    shards: int = option(1, "groups of streams that are heard independently of each other")
+    streams_per_shard: int = option(32, "sessions that a shard has room for at once")
+    batch: int = option(1, "streams that the model hears at once; with 1, the bytes do not depend on who else talks")
+    progress_every: float = option(5.0, "seconds of a stream from one progress event to the next; 0: none")
+    dead_air_gate: bool = same_option(DiarizeRules, "dead_air_gate")
+
+    def __post_init__(self) -> None:
+        limits = {
+            "max_early": (0, 10_000),
+            "gap_timeout": (0, math.inf),
+            "idle_timeout": (0.1, math.inf),
+            "max_chunk_seconds": (0.01, 3600),
+            "shards": (1, 4096),
+            "streams_per_shard": (1, 256),
+            "batch": (1, 256),
+            "progress_every": (0, math.inf),
+        }
+        raise_problems("live", [*number_problems(self, limits), *option_problems(self)])

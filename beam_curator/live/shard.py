@@ -1,0 +1,229 @@
+"""The live step: messages of a shard in, events and failures out, with a state that lies elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from hashlib import blake2b
+
+from beam_curator.diarization.live_turns import NewTurns
+from beam_curator.diarization.models import Floats, hearing_error
+from beam_curator.diarization.rttm import render_rttm
+from beam_curator.diarization.turns import Turn, turn_order
+from beam_curator.failures import EntryError, Failure
+from beam_curator.live.arriving import STAGE, Arrivals, Arrived, Told
+from beam_curator.live.cells import ShardCells
+from beam_curator.live.directory import Ended, Session
+from beam_curator.live.events import Event, make_event, turn_fields
+from beam_curator.live.live_options import LiveRules
+from beam_curator.live.messages import Chunk, chunk_of, session_id
+from beam_curator.live.ordering import Gap
+from beam_curator.live.session_state import Hearing, HearingRules
+from beam_curator.live.sound import samples_of
+from beam_curator.live.taking import kept_chunks, take_samples
+
+
+def shard_of(chunk: Chunk, n_shards: int) -> int:
+    """Return the shard of a chunk, the same for all of a session.
+
+    Example:
+      >>> shard_of(Chunk(stream_id="a", seq=0, sample_rate=8000, codec="mulaw", data=b""), 1)
+      0
+    """
+    name = json.dumps(chunk.key).encode()
+    return int.from_bytes(blake2b(name, digest_size=8).digest()) % n_shards
+
+
+def hear_shard(
+    cells: ShardCells, messages: Iterable[Arrived], rules: LiveRules, hearing: HearingRules
+) -> Iterator[Told]:
+    """Take messages of the streams of a shard, and let the model hear whoever has enough for a step.
+
+    Args:
+      cells: the state of the shard.
+      messages: in any order, but for `END`.
+      rules: how chunks become sessions.
+      hearing: the model.
+
+    Yields:
+      Events, in the order of each session, and a failure for each message that has no place.
+
+    Raises:
+      ValueError: the sessions of the shard are damaged, or of another version.
+    """
+    arrivals = Arrivals(cells, rules, hearing)
+    step = _Step(arrivals, hearing)
+    yield from arrivals.take(messages, step.listen)
+    yield from step.bridge()
+    yield from step.listen()
+    arrivals.write()
+
+
+class _Step:
+    """The work on a shard between reading its state and writing it."""
+
+    def __init__(self, arrivals: Arrivals, hearing: HearingRules) -> None:
+        self._arrivals, self._rules, self._hearing = arrivals, arrivals.rules, hearing
+        self._open: dict[int, Hearing] = {}
+        self._chunks: dict[int, dict[int, bytes]] = {}
+
+    def bridge(self) -> Iterator[Event]:
+        """Put silence in the place of chunks that were waited for long enough."""
+        now = self._arrivals.now
+        for session in self._arrivals.sessions.values():
+            order, is_over = session.order, self._arrivals.is_drained or self._is_idle(session)
+            while order.gap_since is not None and (is_over or now - order.gap_since >= self._rules.gap_timeout):
+                yield self._gap_event(session, order.bridge(now))
+
+    def _gap_event(self, session: Session, gap: Gap) -> Event:
+        start, end = (round(sample / session.sample_rate, 6) for sample in (gap.start, gap.stop))
+        return _event(session, "gap", start=start, end=end, first_seq=gap.first, last_seq=gap.last)
+
+    def _is_idle(self, session: Session) -> bool:
+        return self._arrivals.now - session.heard_at >= self._rules.idle_timeout
+
+    def _end_of(self, session: Session) -> str:
+        """Return why a session ends once all of its sound is heard; "" where it goes on."""
+        if session.order.is_complete:
+            return "final"
+        if self._arrivals.is_drained:
+            return "drained"
+        return "idle" if self._is_idle(session) else ""
+
+    def listen(self) -> Iterator[Told]:
+        """Let the model hear all sessions that have enough for a step, or end, until none is left."""
+        sessions = self._arrivals.sessions
+        while ready := [each for each in sessions.values() if _has_step(each) or self._end_of(each)]:
+            for first in range(0, len(ready), self._rules.batch):
+                yield from self._push(ready[first : first + self._rules.batch])
+        for session in sessions.values():
+            self._put_away(session)
+        # more may come to the bags
+        self._chunks.clear()
+
+    def _push(self, ready: Sequence[Session]) -> Iterator[Told]:
+        """Let the model hear the next step of each session."""
+        heard: list[tuple[Session, Hearing, Floats, bool]] = []
+        for session in ready:
+            try:
+                hearing = self._opened(session)
+                heard.append((session, hearing, *self._piece(session, hearing)))
+            except EntryError as err:
+                yield from self._fail(session, err)
+        found = self._hearing.engine.push(
+            [hearing.state for _, hearing, _, _ in heard],
+            [piece for _, _, piece, _ in heard],
+            [is_last for _, _, _, is_last in heard],
+        )
+        for (session, hearing, _, is_last), frames in zip(heard, found, strict=True):
+            if isinstance(frames, Exception):
+                yield from self._fail(session, hearing_error(frames))
+                continue
+            new = hearing.finish(frames) if is_last else hearing.decide(frames)
+            session.n_needed = hearing.n_needed
+            yield from self._turn_events(session, new, hearing.decided_until)
+            if is_last:
+                yield self._close(session, self._end_of(session))
+
+    def _piece(self, session: Session, hearing: Hearing) -> tuple[Floats, bool]:
+        """Return the samples of the next step as the model takes them, and whether they are the last."""
+        is_last = not _has_step(session)
+        n_samples = session.order.n_waiting if is_last else session.n_needed
+        samples = take_samples(session.order, n_samples, partial(self._decoded, session))
+        return hearing.piece(samples, is_last=is_last), is_last
+
+    def _opened(self, session: Session) -> Hearing:
+        """Return the state of a session, which is read once.
+
+        Raises:
+          EntryError: it cannot be read (`bad_state`).
+        """
+        if session.slot not in self._open:
+            slot = self._arrivals.cells.slots[session.slot]
+            hearing = Hearing(self._hearing, session.sample_rate)
+            # the model heard nothing of a session that has just begun
+            if session.order.n_taken:
+                hearing.restore(slot.head.read() or b"", slot.cache.read(), slot.fifo.read())
+            self._open[session.slot] = hearing
+        return self._open[session.slot]
+
+    def _decoded(self, session: Session, seq: int) -> Floats:
+        if session.slot not in self._chunks:
+            messages = self._arrivals.cells.slots[session.slot].waiting.read()
+            self._chunks[session.slot] = {chunk_of(message).seq: message for message in messages}
+        return samples_of(chunk_of(self._chunks[session.slot][seq]), self._rules.max_chunk_seconds)
+
+    def _put_away(self, session: Session) -> None:
+        """Write the changes of a session that the model heard."""
+        slot = self._arrivals.cells.slots[session.slot]
+        if session.slot in self._open:
+            parts = self._open[session.slot].parts()
+            slot.head.write(parts.head)
+            if parts.cache is not None:
+                slot.cache.write(parts.cache)
+            if parts.clears_fifo:
+                slot.fifo.clear()
+            if parts.fifo is not None:
+                slot.fifo.add(parts.fifo)
+        kept = kept_chunks(session.order, self._chunks.get(session.slot, {}))
+        if kept is not None:
+            slot.waiting.clear()
+            for message in kept:
+                slot.waiting.add(message)
+
+    def _turn_events(self, session: Session, new: NewTurns, decided_until: float) -> Iterator[Event]:
+        for turn in new.begun:
+            yield _event(session, "turn_started", **turn_fields(*session.key, turn))
+        turns = self._arrivals.cells.slots[session.slot].turns
+        for turn in new.final:
+            turns.add(json.dumps([turn.start, turn.end, turn.speaker]).encode())
+            yield _event(session, "turn_ended", **turn_fields(*session.key, turn), end=turn.end)
+        n_slots = self._hearing.engine.config.n_speakers
+        speakers = sorted({*session.speakers, *(turn.speaker for turn in new.begun)})
+        if len(speakers) == n_slots > len(session.speakers):
+            yield _event(session, "saturated", decided_until=decided_until, n_speakers=n_slots)
+        session.speakers = speakers
+        every = self._rules.progress_every
+        if every and decided_until // every > session.progress:
+            session.progress = int(decided_until // every)
+            waiting = round(session.order.n_ordered / session.sample_rate - decided_until, 6)
+            yield _event(session, "progress", decided_until=decided_until, waiting=max(0.0, waiting))
+
+    def _fail(self, session: Session, error: EntryError) -> Iterator[Told]:
+        """End a session that cannot go on; others are not concerned."""
+        name = session_id(*session.key)
+        yield Failure.from_error(error, stage=STAGE, source=name, offset=session.order.taken_seq, payload=b"")
+        yield self._close(session, "failed")
+
+    def _close(self, session: Session, reason: str) -> Event:
+        """Give the slot of a session back, and return its last event, with all turns."""
+        slot = self._arrivals.cells.slots[session.slot]
+        listed = (json.loads(turn) for turn in slot.turns.read())
+        turns = sorted((Turn(start=start, end=end, speaker=slot) for start, end, slot in listed), key=turn_order)
+        order = session.order
+        last_seq = max(order.next_seq - 1, *order.early, -1 if order.last_seq is None else order.last_seq)
+        self._open.pop(session.slot, None)
+        self._chunks.pop(session.slot, None)
+        self._arrivals.end(session.key, Ended(last_seq=last_seq))
+        return _event(
+            session,
+            "closed",
+            reason=reason,
+            duration=round(order.n_ordered / session.sample_rate, 6),
+            sample_rate=session.sample_rate,
+            audio_filepath=session.audio_filepath,
+            saturated=len(session.speakers) >= self._hearing.engine.config.n_speakers,
+            turns=[[turn.start, turn.end, turn.speaker] for turn in turns],
+            rttm=render_rttm(session_id(*session.key), turns),
+        )
+
+
+def _has_step(session: Session) -> bool:
+    return session.order.n_waiting >= session.n_needed
+
+
+def _event(session: Session, kind: str, **own: object) -> Event:
+    event = make_event(session.stream_id, session.session, session.event_seq, kind, **own)
+    session.event_seq += 1
+    return event

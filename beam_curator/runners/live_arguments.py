@@ -1,0 +1,80 @@
+"""The command lines of live streams; light, since their help needs nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass
+
+from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions, StreamingOptions, TurnOptions
+from beam_curator.live.live_options import LiveRules
+from beam_curator.live.messages import CODECS
+from beam_curator.rules import number_problems, option, option_problems, raise_problems, same_option
+from beam_curator.runners.job_options import RunOptions
+from beam_curator.runners.options import Sections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveStreamingOptions(StreamingOptions):
+    """How a streaming model walks through a live stream, in frames of 80 ms; a value not given is the preset's."""
+
+    latency: str = same_option(StreamingOptions, "latency", default="medium")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRunOptions:
+    """How the job runs; none of it decides the turns."""
+
+    runner: str = same_option(RunOptions, "runner", note="; live streams run on direct alone")
+    threads: int = same_option(InferenceOptions, "threads")
+    until_idle: float = option(5.0, "seconds without a new chunk after which the job ends; 0: never")
+    tolerate: str = same_option(RunOptions, "tolerate", help_text="failures to accept as success: a number")
+    overwrite: bool = same_option(RunOptions, "overwrite", help_text="replace what an earlier job left in the output")
+    verbose: bool = same_option(RunOptions, "verbose")
+
+    def __post_init__(self) -> None:
+        problems = number_problems(self, {"threads": (0, 1024), "until_idle": (0, math.inf)})
+        if not (self.tolerate.isascii() and self.tolerate.isdigit()):
+            problems.append(f"tolerate {self.tolerate!r} is no number: write 10")
+        raise_problems("run", [*problems, *option_problems(self)])
+
+
+STREAM_SECTIONS: Sections = {
+    "model": ModelOptions,
+    "streaming": LiveStreamingOptions,
+    "turns": TurnOptions,
+    "live": LiveRules,
+    "run": LiveRunOptions,
+}
+"""Option classes of `stream` by section, as in `--config` and `--set`."""
+
+STREAM_OUTPUT = "./stream_output"
+
+
+def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `publish`."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="recording to send as a stream")
+    parser.add_argument("--to", required=True, metavar="DIR", help="folder for the chunks")
+    parser.add_argument("--real-time", action="store_true", help="send each chunk when it would have been spoken")
+    parser.add_argument("--speed", type=float, metavar="X", help="times real time to send at (default: 1 in real time)")
+    parser.add_argument(
+        "--chunk-seconds", type=float, default=0.5, metavar="SECONDS", help="length of a chunk (default: 0.5)"
+    )
+    parser.add_argument("--codec", choices=CODECS, default=CODECS[0], help=f"of the chunks (default: {CODECS[0]})")
+    parser.add_argument("--stream-id", metavar="ID", help="name of the stream (default: that of the file)")
+    parser.add_argument("--session", default="", metavar="ID", help="session of the stream (default: none)")
+    parser.add_argument(
+        "--streams", type=int, default=1, metavar="N", help="send each file as N streams, NAME-1 … NAME-N (default: 1)"
+    )
+
+
+def add_listen_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `listen`."""
+    parser.add_argument("directory", metavar="DIR", help="output of beam-curator stream")
+    parser.add_argument(
+        "--until-idle",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="seconds without an event after which it ends; 0: never (default: 10)",
+    )

@@ -1,0 +1,135 @@
+"""`beam-curator stream`: who speaks when in live streams."""
+
+import argparse
+import glob
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from beam_curator.files.live_output import ENTRIES, FAILURES, prepare_live_output
+from beam_curator.models.live_hearing import LiveModel
+from beam_curator.models.model_checks import notices_of, turn_preset_of
+from beam_curator.runners.beam_start import start_beam
+from beam_curator.runners.exit_codes import DONE, TOO_MANY_FAILURES
+from beam_curator.runners.live_arguments import STREAM_OUTPUT, STREAM_SECTIONS
+from beam_curator.runners.options import UsageError, given_options, read_config, resolve
+from beam_curator.runners.stages import number_of
+
+_STOP_NAME = ".stop"
+_REFUSED = {
+    "prism": "lost updates of state in 5 of 20 trials in real time",
+    "flink": "is not wired for live streams yet",
+    "dataflow": "is not wired for live streams yet",
+}
+
+
+def run_stream_command(arguments: argparse.Namespace) -> int:
+    """Hear streams until no more chunks come; return the exit code.
+
+    Raises:
+      UsageError: options that cannot hold, or a folder that is not there.
+    """
+    options = _options(arguments)
+    folder, output = arguments.folder, arguments.output or STREAM_OUTPUT
+    model = _model_of(options)
+    _check(folder, output, options, model)
+    for notice in notices_of(options["model"], look_up=True):
+        print(f"beam-curator: {notice}", file=sys.stderr)
+    stop = os.path.join(output, _STOP_NAME)
+    try:
+        with _stopped_by_interrupt(stop):
+            _run(folder, output, stop, options, model)
+    finally:
+        with suppress(FileNotFoundError):
+            os.remove(stop)
+    return _reported(output, int(options["run"].tolerate))
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    config = read_config(arguments.config) if arguments.config else {}
+    flags = {name: value for name, value in vars(arguments).items() if "." in name}
+    return resolve(STREAM_SECTIONS, given_options(STREAM_SECTIONS, config, arguments.settings, flags))
+
+
+def _model_of(options: dict[str, Any]) -> LiveModel:
+    return LiveModel(
+        model=options["model"],
+        walk=options["streaming"].parameters(),
+        turns=options["turns"].rules(turn_preset_of(options["model"])),
+        dead_air_gate=options["live"].dead_air_gate,
+        threads=options["run"].threads,
+    )
+
+
+def _check(folder: str, output: str, options: dict[str, Any], model: LiveModel) -> None:
+    runner = options["run"].runner
+    if runner != "direct":
+        why = _REFUSED.get(runner, "is not known to keep the state of streams")
+        raise UsageError(f"runner {runner} {why}: leave --runner out")
+    if not os.path.isdir(folder):
+        raise UsageError(f"{folder} is no folder: give the one that 'beam-curator publish --to' fills")
+    if "://" in output:
+        raise UsageError(f"--output {output} is in an object store, and events are appended: name a local directory")
+    try:
+        model.check()
+        prepare_live_output(output, overwrite=options["run"].overwrite)
+    except (ValueError, FileExistsError) as err:
+        raise UsageError(str(err)) from err
+
+
+@contextmanager
+def _stopped_by_interrupt(stop: str) -> Iterator[None]:
+    """Let the first Ctrl-C end the source, so that sessions are closed; the second one ends the command."""
+
+    def ask(number: int, frame: object) -> None:
+        del number, frame
+        signal.signal(signal.SIGINT, before)
+        print("\nbeam-curator: closing the sessions; Ctrl-C again to leave them", file=sys.stderr)
+        with open(stop, "wb"):
+            pass
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _run(folder: str, output: str, stop: str, options: dict[str, Any], model: LiveModel) -> None:
+    start_beam()
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from beam_curator.runners.engines.local_workers import direct_runner
+    from beam_curator.transforms.live.stream_folder import StreamFolder
+
+    pipeline = beam.Pipeline(runner=direct_runner(1, output), options=PipelineOptions(["--streaming"]))
+    _ = pipeline | "Stream" >> StreamFolder(
+        folder, output, rules=options["live"], load=model.load, until_idle=options["run"].until_idle, stop=stop
+    )
+    pipeline.run().wait_until_finish()
+
+
+def _reported(output: str, tolerate: int) -> int:
+    """Print a summary of the sessions; return the exit code."""
+    entries = []
+    for path in glob.glob(os.path.join(glob.escape(output), ENTRIES, "*.jsonl")):
+        with open(path, "rb") as file:
+            entries.append(json.loads(file.read()))
+    reasons = Counter(entry["closed"] for entry in entries)
+    codes: Counter[str] = Counter()
+    with suppress(FileNotFoundError), open(os.path.join(output, FAILURES), "rb") as file:
+        codes.update(json.loads(line)["code"] for line in file)
+    ends = ", ".join(f"{n:,} {reason}" for reason, n in sorted(reasons.items()))
+    seconds = sum(entry["duration"] for entry in entries)
+    n_turns = sum(len(entry["segments"]) for entry in entries)
+    print(f"{output}: {number_of(len(entries), 'sessions')} ({ends or 'none'}), {seconds:,.1f} s, "
+          f"{number_of(n_turns, 'turns')}")  # fmt: skip
+    if codes:
+        print(f"failures: {', '.join(f'{n:,} {code}' for code, n in sorted(codes.items()))}: {FAILURES}")
+    return DONE if codes.total() <= tolerate else TOO_MANY_FAILURES

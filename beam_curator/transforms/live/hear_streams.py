@@ -1,0 +1,139 @@
+"""The live step on Beam: messages to shards, and shards to events, with the state of sessions in Beam's state."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import apache_beam as beam
+from apache_beam.coders import BytesCoder
+from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.shared import Shared
+from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_curator.failures import EntryError, Failure
+from beam_curator.live.arriving import Arrived, Told, failure_of
+from beam_curator.live.cells import ShardCells, Slot
+from beam_curator.live.events import Event
+from beam_curator.live.live_options import LiveRules
+from beam_curator.live.messages import chunk_of
+from beam_curator.live.session_state import HearingRules
+from beam_curator.live.shard import hear_shard, shard_of
+
+_Batch = tuple[int, list[Arrived]]
+_Failed = TaggedOutput[Literal["failures"], Failure]
+
+
+HeardStreams = tuple[PCollection[Event], PCollection[Failure]]
+
+
+class HearStreams(beam.PTransform[PCollection[Arrived], HeardStreams]):
+    """Tell who speaks when in live streams: messages in, events and failures out.
+
+    Batches are made in the bundle that reads: what it holds for a shard is one element. Sessions that are open when
+    `END` comes are closed as `drained`.
+
+    Args:
+      rules: how chunks become sessions.
+      load: loads the model; it is called once a process.
+
+    Returns:
+      Events, and failures.
+    """
+
+    def __init__(self, rules: LiveRules, load: Callable[[], HearingRules]) -> None:
+        super().__init__()
+        self._rules = rules
+        self._load = load
+
+    def expand(self, messages: PCollection[Arrived]) -> HeardStreams:
+        by_shard = beam.ParDo(_BatchByShardFn(self._rules.shards))
+        hear = beam.ParDo(_HearShardsFn(self._rules, self._load))
+        batches, misplaced = messages | "Batch by shard" >> by_shard.with_outputs("failures", main="batches")
+        events, failed = batches | "Hear shards" >> hear.with_outputs("failures", main="events")
+        return events, (misplaced, failed) | "Join failures" >> beam.Flatten()
+
+
+class _BatchByShardFn(beam.DoFn):
+    """Gathers the messages of a bundle for each shard; the time goes to all shards."""
+
+    def __init__(self, n_shards: int) -> None:
+        self._n_shards = n_shards
+
+    def start_bundle(self) -> None:
+        self._batches: dict[int, list[Arrived]] = {}
+        self._latest = Timestamp(0)
+
+    def process(self, arrived: Arrived, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[_Batch | _Failed]:
+        message, _ = arrived
+        self._latest = max(self._latest, timestamp)
+        try:
+            shards = [shard_of(chunk_of(message), self._n_shards)] if message else range(self._n_shards)
+        except EntryError as err:
+            yield TaggedOutput("failures", failure_of(err, message))
+            return
+        for shard in shards:
+            self._batches.setdefault(shard, []).append(arrived)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for batch in self._batches.items():
+            yield WindowedValue(batch, self._latest, (GlobalWindow(),))
+
+
+_VALUES, _BAGS = ("head", "cache"), ("fifo", "waiting", "turns")
+
+
+def _state_specs(n_slots: int) -> dict[str, Any]:
+    """Return the state of a shard by name. The names are fixed: an update of a job finds its state by them."""
+    coder = BytesCoder()
+    specs: dict[str, Any] = {name: ReadModifyWriteStateSpec(name, coder) for name in ("sessions", "ended")}
+    for slot in range(n_slots):
+        specs |= {f"{name}_{slot}": ReadModifyWriteStateSpec(f"{name}_{slot}", coder) for name in _VALUES}
+        specs |= {f"{name}_{slot}": BagStateSpec(f"{name}_{slot}", coder) for name in _BAGS}
+    return specs
+
+
+class _HearShardsFn(beam.DoFn):
+    """Hears the streams of a shard.
+
+    A slot needs five states, and how many slots there are is an option. So the parameters of `process` are not written
+    down, but told to Beam when it asks for them by `_inspect_process`.
+    """
+
+    _shared = Shared()
+
+    def __init__(self, rules: LiveRules, load: Callable[[], HearingRules]) -> None:
+        self._rules = rules
+        self._load = load
+        self._specs = _state_specs(rules.streams_per_shard)
+
+    def setup(self) -> None:
+        self._hearing = self._shared.acquire(self._load_once)
+
+    def _load_once(self) -> Any:
+        return _Loaded(self._load())
+
+    def _inspect_process(self) -> tuple[list[str], list[Any]]:
+        return ["element", *self._specs], [beam.DoFn.StateParam(spec) for spec in self._specs.values()]
+
+    def process(self, element: _Batch, *states: Any) -> Iterator[Event | _Failed]:
+        _shard, messages = element
+        cell = dict(zip(self._specs, states, strict=True))
+        slots = [
+            Slot(*(cell[f"{name}_{slot}"] for name in (*_VALUES, *_BAGS)))
+            for slot in range(self._rules.streams_per_shard)
+        ]
+        cells = ShardCells(sessions=cell["sessions"], ended=cell["ended"], slots=slots)
+        return map(_tagged, hear_shard(cells, messages, self._rules, self._hearing.rules))
+
+
+def _tagged(told: Told) -> Any:
+    return TaggedOutput("failures", told) if isinstance(told, Failure) else told
+
+
+class _Loaded:
+    """A loaded model, which can be shared: a tuple has no weak reference."""
+
+    def __init__(self, rules: HearingRules) -> None:
+        self.rules = rules

@@ -1,0 +1,61 @@
+"""The whole live job on a folder of chunks: from messages to events, RTTM and entries."""
+
+from collections.abc import Callable
+
+import apache_beam as beam
+from apache_beam.io.unbounded_source import ReadFromUnboundedSource
+from apache_beam.pvalue import PBegin, PCollection
+
+from beam_curator.intervals import Seconds
+from beam_curator.live.live_options import LiveRules
+from beam_curator.live.session_state import HearingRules
+from beam_curator.transforms.live.chunk_folder import ChunkFolderSource
+from beam_curator.transforms.live.hear_streams import HearStreams
+from beam_curator.transforms.live.write_sessions import WriteLiveFailures, WriteSessions
+
+_MOST_MESSAGES = 500
+_READ_SECONDS, _POLL_SECONDS = 0.2, 0.05
+"""Of a bundle, and between two looks where there is nothing: what comes waits so long at most."""
+
+
+class StreamFolder(beam.PTransform[PBegin, PCollection[None]]):
+    """Tell who speaks when in the streams of a folder, as their chunks come.
+
+    Args:
+      folder: of the chunks; local.
+      output: for events, RTTM and entries; local, as `prepare_live_output` made it.
+      rules: how chunks become sessions.
+      load: loads the model.
+      until_idle: seconds without a new chunk after which the job ends; 0 for never.
+      stop: a file that ends the job when it is there; "" for none.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        output: str,
+        *,
+        rules: LiveRules,
+        load: Callable[[], HearingRules],
+        until_idle: Seconds,
+        stop: str = "",
+    ) -> None:
+        super().__init__()
+        self._source = ChunkFolderSource(folder, until_idle, stop)
+        self._output = output
+        self._rules = rules
+        self._load = load
+
+    def expand(self, begin: PBegin) -> PCollection[None]:
+        messages = begin | "Read chunks" >> ReadFromUnboundedSource(
+            self._source,
+            poll_interval=_POLL_SECONDS,
+            max_records_per_bundle=_MOST_MESSAGES,
+            max_read_time_seconds=_READ_SECONDS,
+        )
+        events, failures = messages | "Hear streams" >> HearStreams(self._rules, self._load)
+        written = (
+            events | "Write sessions" >> WriteSessions(self._output),
+            failures | "Write failures" >> WriteLiveFailures(self._output),
+        )
+        return written | "Join" >> beam.Flatten()

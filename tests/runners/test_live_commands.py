@@ -1,0 +1,118 @@
+"""`publish`, `stream` and `listen`: from recordings to the same RTTM as the batch job, and on to other jobs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from beam_curator.runners import cli
+from beam_curator.runners.options import UsageError
+from tests.fakes_models import Speech, write_band_model, write_sound
+from tests.manifests import run
+
+TALKS: dict[str, list[Speech]] = {
+    "call.wav": [(0.16, 1.04, 0), (0.96, 1.6, 1), (4.0, 4.8, 2)],
+    "desk.flac": [(0.32, 2.24, 3), (2.56, 3.6, 0)],
+}
+QUICK = ("--until-idle", "0.2")
+
+
+@pytest.fixture(scope="module")
+def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of recordings, of a model, and of their chunks."""
+    folder = tmp_path_factory.mktemp("live")
+    for name, speech in TALKS.items():
+        write_sound(folder / "talks" / name, 6.0, speech)
+    write_band_model(folder / "model")
+    files = sorted((folder / "talks").iterdir())
+    assert run("publish", *files, "--to", folder / "chunks", "--chunk-seconds", "0.3") == 0
+    return folder
+
+
+@pytest.mark.parametrize("latency", ["medium", "low"])
+def test_rttm_is_that_of_the_batch_job(latency: str, talks: Path, tmp_path: Path) -> None:
+    model = ("--model-path", talks / "model", "--latency", latency)
+    assert run("diarize", talks / "talks", "--output", tmp_path / "batch", *model, "--uem") == 0
+    assert run("stream", talks / "chunks", "--output", tmp_path / "live", *model, *QUICK) == 0
+    batch, live = ({path.name: path.read_bytes() for path in (tmp_path / name / "rttm").iterdir()} for name in
+                   ("batch", "live"))  # fmt: skip
+    assert live == batch
+    assert len(live["call.rttm"].splitlines()) == 3
+
+
+def test_other_jobs_read_the_entries(talks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "live"
+    assert run("stream", talks / "chunks", "--output", out, "--model-path", talks / "model", *QUICK) == 0
+    assert capsys.readouterr().out.endswith("live: 2 sessions (2 final), 12.0 s, 5 turns\n")
+    assert run("extract", out / "entries", "--output", tmp_path / "clips") == 0
+    assert len(list((tmp_path / "clips").rglob("*.wav"))) == 5
+    rules = ("--min-bandwidth", "0", "--target-window-duration", "5", "--tolerance", "0.9", "--no-truncation")
+    assert run("windows", out / "entries", "--output", tmp_path / "windows", *rules) == 0
+    capsys.readouterr()
+    assert run("listen", out, *QUICK) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "call  0.16-1.04 s  speaker_0" in said
+    assert said.count("call  closed (final): 6.00 s, 3 turns") == 1
+
+
+def test_failures_decide_the_exit_code(talks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = tmp_path / "chunks", tmp_path / "out"
+    folder.mkdir()
+    (folder / "bad.chunk").write_bytes(b"poison")
+    command = ("stream", folder, "--output", out, "--model-path", talks / "model", *QUICK)
+    assert run(*command) == 3
+    assert capsys.readouterr().out.splitlines() == [
+        f"{out}: 0 sessions (none), 0.0 s, 0 turns",
+        "failures: 1 bad_message: failures.jsonl",
+    ]
+    assert json.loads((out / "failures.jsonl").read_bytes())["payload"] == "poison"
+    assert run(*command, "--overwrite", "--tolerate", "1") == 0
+
+
+BAD = {
+    "model that cannot stream": (
+        ("--model-name", "cascade"),
+        "cascade hears whole recordings, and live streams need a",
+    ),
+    "prism": (("--runner", "prism"), "runner prism lost updates of state in 5 of 20 trials in real time: leave"),
+    "flink": (("--runner", "flink"), "runner flink is not wired for live streams yet: leave --runner out"),
+    "store": (("--output", "gs://bucket/out"), "--output gs://bucket/out is in an object store"),
+    "tolerate": (("--tolerate", "5%"), "run: tolerate '5%' is no number: write 10"),
+    "batch": (("--batch", "0"), "live: batch 0 must be 1-256"),
+    "idle": (("--idle-timeout", "0"), "live: idle_timeout 0 is below 0.1: raise it"),
+}
+
+
+@pytest.mark.parametrize(("given", "message"), BAD.values(), ids=BAD)
+def test_wrong_usage(given: tuple[str, ...], message: str, talks: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        cli.run(["stream", str(talks / "chunks"), "--output", str(tmp_path / "out"), *given])
+    assert str(raised.value).startswith(message)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("missing.wav", "--to", "x"), "not_found: "),
+        (("call.wav", "--to", "x", "--speed", "0"), "--speed 0 is not above 0"),
+        (("call.wav", "--to", "x", "--chunk-seconds", "0"), "--chunk-seconds 0 must be 0.01-60"),
+        (("call.wav", "--to", "x", "--streams", "0"), "--streams 0 is below 1"),
+        (("call.wav", "desk.flac", "--to", "x", "--stream-id", "a"), "--stream-id names one stream"),
+        (("call.wav", "../talks/call.wav", "--to", "x"), "several files would be one stream, 'call'"),
+    ],
+)
+def test_wrong_usage_of_publish(
+    arguments: tuple[str, ...], message: str, talks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(talks / "talks")
+    with pytest.raises(UsageError) as raised:
+        cli.run(["publish", *arguments])
+    assert str(raised.value).startswith(message)
+
+
+def test_a_folder_that_is_not_there(talks: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nowhere is no folder: give the one that 'beam-curator publish --to' fills"):
+        cli.run(["stream", str(tmp_path / "nowhere"), "--model-path", str(talks / "model")])

@@ -1,0 +1,98 @@
+"""The live job on a folder: what comes through Beam's state, and what lies in the directory then."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import jsonschema
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_curator.diarization.sortformer_streaming import StreamingSortformer
+from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
+from beam_curator.diarization.turn_rules import TurnRules
+from beam_curator.files.chunk_folders import ChunkFolder, put_chunk
+from beam_curator.files.event_files import EventReader
+from beam_curator.files.live_output import prepare_live_output
+from beam_curator.live.events import EVENT_SCHEMA
+from beam_curator.live.live_options import LiveRules
+from beam_curator.live.session_state import HearingRules
+from beam_curator.transforms.live.stream_folder import StreamFolder
+from tests.fakes_models import BandBackend, sound_of
+from tests.live.live_shards import Shard, chunks_of, rounded, rttm_of_whole
+
+SOUND = rounded(sound_of(6.0, [(0.16, 1.04, 0), (0.96, 1.6, 1), (4.0, 4.8, 0)])[:, 0])
+
+
+def load() -> HearingRules:
+    return HearingRules(StreamingSortformer(BandBackend(), LATENCY_PRESETS["low"]), TurnRules())
+
+
+def run(folder: Path, out: Path, **rules: Any) -> None:
+    prepare_live_output(str(out), overwrite=False)
+    with beam.Pipeline(runner="FnApiRunner", options=PipelineOptions(["--streaming"])) as pipeline:
+        _ = pipeline | StreamFolder(str(folder), str(out), rules=LiveRules(**rules), load=load, until_idle=0.2)
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_streams_of_a_folder(tmp_path: Path) -> None:
+    folder, out = tmp_path / "chunks", tmp_path / "out"
+    folder.mkdir()
+    for number in range(5):
+        chunks = chunks_of(SOUND, 4000 + 500 * number, stream_id=f"s{number}")
+        # the latest first
+        for chunk in chunks[::-1] if number != 4 else chunks[:15]:
+            put_chunk(str(folder), chunk)
+    put_chunk(str(folder), replace(chunks[0], stream_id="bad", data=b"odd"))
+    (folder / "poison.chunk").write_bytes(b"poison")
+    (folder / "notes.txt").write_text("no chunk")
+    run(folder, out, shards=2, streams_per_shard=4)
+    expected = rttm_of_whole(Shard(), SOUND)
+    for number in range(4):
+        assert (out / "rttm" / f"s{number}.rttm").read_text() == expected.replace(" a ", f" s{number} ")
+        assert (out / "rttm" / f"s{number}.uem").read_text() == f"s{number} 1 0.000 6.000\n"
+    events = lines_of(out / "events" / "s0.jsonl")
+    assert [event["event_seq"] for event in events] == list(range(len(events)))
+    assert len({event["event_id"] for event in events}) == len(events)
+    for event in events:
+        jsonschema.validate(event, EVENT_SCHEMA)
+    reader = EventReader(str(out))
+    assert {event["recording_id"] for event in reader.new_events()} == {"s0", "s1", "s2", "s3", "s4", "bad"}
+    assert list(reader.new_events()) == []
+    (entry,) = lines_of(out / "entries" / "s4.jsonl")
+    assert (entry["closed"], entry["duration"], entry["num_speakers"]) == ("drained", 5.625, 2)
+    assert entry["segments"][0] == {"start": 0.16, "end": 1.04, "speaker": "speaker_0"}
+    failures = lines_of(out / "failures.jsonl")
+    assert sorted(failure["code"] for failure in failures) == ["bad_message", "not_audio"]
+
+
+def test_an_output_of_another_job_is_refused(tmp_path: Path) -> None:
+    prepare_live_output(str(tmp_path), overwrite=False)
+    (tmp_path / "mine.txt").write_text("stays")
+    (tmp_path / "events" / "a.jsonl").write_text("goes")
+    with pytest.raises(FileExistsError, match="events is there from another job: name another directory, or give"):
+        prepare_live_output(str(tmp_path), overwrite=False)
+    prepare_live_output(str(tmp_path), overwrite=True)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["entries", "events", "mine.txt", "rttm"]
+
+
+def test_a_folder_gives_each_chunk_once_as_it_comes(tmp_path: Path) -> None:
+    folder = ChunkFolder(str(tmp_path))
+    assert folder.next_message() is None
+    first, second, third = chunks_of(SOUND, 40_000)
+    put_chunk(str(tmp_path), second)
+    assert folder.next_message() == second.to_bytes()
+    put_chunk(str(tmp_path), first)
+    put_chunk(str(tmp_path), third)
+    assert [folder.next_message(), folder.next_message(), folder.next_message()] == [
+        first.to_bytes(),
+        third.to_bytes(),
+        None,
+    ]
