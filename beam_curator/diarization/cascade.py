@@ -28,7 +28,7 @@ from beam_curator.diarization.local_speakers import (
     long_runs,
     reach_of,
     runs_of,
-    seconds_alone,
+    seconds_told,
     talk_at_once,
     voiced_frames,
 )
@@ -76,7 +76,7 @@ class LocalVoice(NamedTuple):
     Attributes:
       local: number of the person there.
       reach: bool [589], frames that are this person's and no other's of that number; None for all.
-      seconds: talk of nobody else.
+      seconds: talk of nobody else; all talk of one who is never alone.
       vector: float32 [width] of length 1, how the person sounds; None for one who says too little.
     """
 
@@ -274,7 +274,7 @@ def _heard_window(window: _Listening, groups: list[list[Run]], vectors: list[Flo
         LocalVoice(
             local=group[0].local,
             reach=reach_of(group) if numbers.count(group[0].local) > 1 else None,
-            seconds=seconds_alone(group),
+            seconds=seconds_told(group),
             vector=vector,
         )
         for group, vector in zip(groups, vectors, strict=True)

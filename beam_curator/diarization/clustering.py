@@ -19,6 +19,9 @@ from beam_curator.diarization.speaker_counts import SpeakerCounts
 
 Labels = NDArray[np.int64]
 
+_NEVER_ONE = -1e6
+"""How alike voices are that are never merged: no average with it is above 0."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterRules:
@@ -51,12 +54,14 @@ class Voices(NamedTuple):
     Attributes:
       vectors: float32 [n_voices, width], embeddings of length 1.
       seconds: float32 [n_voices], how long each talks.
-      apart: pairs of voices that are two people.
+      apart: pairs of voices that are two people, as far as can be told.
+      never_one: pairs that surely are, as they always talk at the same time.
     """
 
     vectors: Floats
     seconds: Floats
     apart: Sequence[tuple[int, int]] = ()
+    never_one: Sequence[tuple[int, int]] = ()
 
 
 class Merge(NamedTuple):
@@ -140,8 +145,9 @@ def find_speakers(voices: Voices, talk_share: float, rules: ClusterRules) -> Flo
     """
     weights = np.minimum(voices.seconds, np.float32(rules.full_seconds))
     likeness = voices.vectors @ voices.vectors.T / expected_likeness(voices.seconds)
-    for one, other in voices.apart:
-        likeness[one, other] = likeness[other, one] = -1
+    for pairs, unlike in ((voices.apart, -1), (voices.never_one, _NEVER_ONE)):
+        for one, other in pairs:
+            likeness[one, other] = likeness[other, one] = unlike
     merges = merge_alike(likeness, weights)
     heard = _Heard(voices.vectors * weights[:, np.newaxis], voices.seconds * np.float32(talk_share))
     labels, kept = _bounded(merges, heard, rules)

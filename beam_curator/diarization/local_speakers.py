@@ -24,6 +24,7 @@ _CLASSES = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 
 _FIRST_OF_TWO = 4
 
 _LEAST_ALONE, _LEAST_TALK, _LEAST_RUN = (round(seconds / FRAME_SECONDS) for seconds in (0.4, 0.3, 0.5))
+_NEVER_ALONE = round(0.1 / FRAME_SECONDS)
 _GAP = round(0.1 / FRAME_SECONDS)
 _LONGEST_RUN = round(1.0 / FRAME_SECONDS)
 """One may take over from another within a breath: longer talk is several runs, each about so long."""
@@ -154,9 +155,10 @@ def voiced_frames(group: list[Run]) -> Masks | None:
     return voiced if int(voiced.sum()) >= _LEAST_TALK else None
 
 
-def seconds_alone(group: list[Run]) -> float:
-    """Return for how long somebody talks and nobody else does."""
-    return sum(run.n_alone for run in group) * FRAME_SECONDS
+def seconds_told(group: list[Run]) -> float:
+    """Return for how long somebody talks and nobody else does; of one who is never alone, for how long at all."""
+    n_alone = sum(run.n_alone for run in group)
+    return (n_alone if n_alone > _NEVER_ALONE else int(sum(run.voiced.sum() for run in group))) * FRAME_SECONDS
 
 
 def talk_at_once(talks: Masks, one: list[Run], other: list[Run]) -> bool:

@@ -14,6 +14,7 @@ from beam_curator.diarization.clustering import ClusterRules, Labels, Voices, fi
 from beam_curator.diarization.local_speakers import (
     FIRST_CENTRE,
     FRAME_SAMPLES,
+    FRAME_SECONDS,
     N_LOCAL,
     WINDOW_FRAMES,
     WINDOW_SAMPLES,
@@ -33,6 +34,11 @@ _SECOND = np.float32(0.6)
 """A second person talks where the model is surer of it than of anybody: 0.5 of the one is 0.3 of the other."""
 _LEAST_SCORE = 0.02
 _HEARD = 0.3
+
+_HALF = 127
+"""Of 255: who is likelier than this to talk, talks."""
+
+_ALWAYS = round(3 / FRAME_SECONDS)
 
 _ANYBODY, _TWO = N_LOCAL, N_LOCAL + 1
 
@@ -77,7 +83,8 @@ def _speakers_of(
     seconds = np.array([place.voice.seconds for place in places], np.float32)
     chosen, n_windows = _chosen(places, seconds, len(windows))
     share = min(1.0, n_samples / (n_windows * WINDOW_SAMPLES))
-    speakers = find_speakers(_some_of(Voices(vectors, seconds, _pairs(windows, _of_two_numbers)), chosen), share, rules)
+    voices = Voices(vectors, seconds, _pairs(windows, _of_two_numbers), _pairs(windows, _always_at_once))
+    speakers = find_speakers(_some_of(voices, chosen), share, rules)
     given = give_voices(Voices(vectors, seconds, _pairs(windows, lambda window: window.at_once)), speakers)
     return places, given, len(speakers)
 
@@ -101,6 +108,23 @@ def _of_two_numbers(window: HeardWindow) -> list[tuple[int, int]]:
     return [(one, other) for one, other in combinations(range(len(locals_)), 2) if locals_[one] != locals_[other]]
 
 
+def _always_at_once(window: HeardWindow) -> list[tuple[int, int]]:
+    """Return the pairs of voices that share 3 s of talk, and more than half of the talk of either."""
+    talks = [_talks(window, voice) for voice in window.voices]
+    both = {pair: int((talks[pair[0]] & talks[pair[1]]).sum()) for pair in window.at_once}
+    return [
+        pair
+        for pair, n_frames in both.items()
+        if n_frames >= _ALWAYS and 2 * n_frames > max(int(talks[each].sum()) for each in pair)
+    ]
+
+
+def _talks(window: HeardWindow, voice: LocalVoice) -> NDArray[np.bool_]:
+    """Return the frames of a window in which a voice is likely to talk, bool [589]."""
+    talks: NDArray[np.bool_] = window.shares[:, voice.local] > _HALF
+    return talks if voice.reach is None else talks & voice.reach
+
+
 def _chosen(places: Sequence[_Place], seconds: Floats, n_windows: int) -> tuple[NDArray[np.int64], int]:
     """Return the voices to find speakers by, and the number of windows that they are from."""
     long = np.flatnonzero(seconds >= _LEAST_SECONDS)
@@ -113,8 +137,11 @@ def _chosen(places: Sequence[_Place], seconds: Floats, n_windows: int) -> tuple[
 
 def _some_of(voices: Voices, chosen: NDArray[np.int64]) -> Voices:
     numbers = {int(voice): number for number, voice in enumerate(chosen)}
-    pairs = [(numbers[one], numbers[other]) for one, other in voices.apart if one in numbers and other in numbers]
-    return Voices(voices.vectors[chosen], voices.seconds[chosen], pairs)
+
+    def among(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        return [(numbers[one], numbers[other]) for one, other in pairs if one in numbers and other in numbers]
+
+    return Voices(voices.vectors[chosen], voices.seconds[chosen], among(voices.apart), among(voices.never_one))
 
 
 def _sums(

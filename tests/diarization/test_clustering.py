@@ -132,6 +132,14 @@ class TestFindSpeakers:
         assert len(find_speakers(voices_at([0, 40]), 1.0, ClusterRules())) == 1
         assert len(find_speakers(voices_at([0, 40], apart=[(0, 1)]), 1.0, ClusterRules())) == 2
 
+    def test_voices_that_always_talk_at_the_same_time_are_never_one(self) -> None:
+        # 8 voices with one sound, of 4 windows: a quarter of the pairs between two halves of them count -1, others 1.7
+        pairs = [(0, 1), (2, 3), (4, 5), (6, 7)]
+        assert angles_of(find_speakers(voices_at([30] * 8, apart=pairs), 1.0, ClusterRules())) == [30]
+        surely = voices_at([30] * 8, apart=pairs)._replace(never_one=pairs)
+        assert angles_of(find_speakers(surely, 1.0, ClusterRules())) == [30, 30]
+        assert angles_of(find_speakers(surely, 1.0, counted(max_speakers=1))) == [30]
+
     @pytest.mark.parametrize(
         ("rules", "expected"),
         [

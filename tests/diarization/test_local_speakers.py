@@ -10,7 +10,7 @@ from beam_curator.diarization.local_speakers import (
     long_runs,
     reach_of,
     runs_of,
-    seconds_alone,
+    seconds_told,
     talk_at_once,
     voiced_frames,
 )
@@ -64,8 +64,14 @@ class TestRuns:
         voiced = voiced_frames([enough])
         assert voiced is not None and int(voiced.sum()) == 18
 
-    def test_seconds_alone(self) -> None:
-        assert seconds_alone(runs_of(talks_of((0, 0, 160), (0, 300, 400)))) == pytest.approx(260 * 270 / 16000)
+    def test_seconds_told(self) -> None:
+        assert seconds_told(runs_of(talks_of((0, 0, 160), (0, 300, 400)))) == pytest.approx(260 * 270 / 16000)
+
+    @pytest.mark.parametrize(("stop", "n_frames"), [(100, 100), (106, 106), (107, 7), (150, 50)])
+    def test_all_talk_counts_of_one_who_is_never_alone(self, stop: int, n_frames: int) -> None:
+        # 6 frames alone are 0.1 s
+        first = [run for run in runs_of(talks_of((0, 0, stop), (1, 0, 100))) if run.local == 0]
+        assert seconds_told(first) == pytest.approx(n_frames * 270 / 16000)
 
     def test_nobody(self) -> None:
         assert runs_of(talks_of()) == []

@@ -43,6 +43,14 @@ class TestSpeakerTracks:
             (1.0, 8.0, 0), (7.0, 13.0, 1), (14.0, 19.0, 0),
         ]  # fmt: skip
 
+    def test_two_who_always_talk_at_once(self) -> None:
+        spans = ((1.0, 9.0), (11.0, 19.0), (21.0, 29.0))
+        tracks = tracks_of(talk(30, *((*span, person) for span in spans for person in (0, 1))))
+        found = turns_from_probabilities(tracks, TurnRules(onset=0.3, offset=0.15), TRACK_STEP)
+        assert [(round(turn.start, 1), round(turn.end, 1), turn.speaker) for turn in found] == [
+            (*span, person) for span in spans for person in (0, 1)
+        ]
+
     def test_a_lone_speaker(self) -> None:
         assert turns_of(tracks_of(talk(30, (1, 12, 2), (13, 29, 2)))) == [(1.0, 12.0, 0), (13.0, 29.0, 0)]
 
