@@ -8,19 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from beam_curator.audio_formats import AUDIO_EXTENSIONS
 from beam_curator.entries.json_lines import encode
 from beam_curator.failures import EntryError, Failure, FailureCode
 from beam_curator.files import storage
-from beam_curator.files.listing import NoInputError, recordings_below
+from beam_curator.files.listing import recordings_below
 from beam_curator.files.opened_recordings import base_of, sample_rate_of
+from beam_curator.files.searching import NoInputError
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.formats.found_recordings import FoundRecording, recording_of_file, recordings_of_lines
-from beam_curator.formats.registry import format_of
+from beam_curator.formats.registry import FORMATS, format_of
+from beam_curator.recordings.asked import SESSION_KEY
 from beam_curator.recordings.safe_names import stem_of
 from beam_curator.sets.blocks import Line, Rows
 from beam_curator.sets.set_options import InputOptions
 
 READ_STAGE = "read"
+_AUDIO = tuple(AUDIO_EXTENSIONS)
 _LISTED_FOR = 60
 """Seconds for which a worker takes a listing to be true, while the folder itself is not changed."""
 
@@ -32,10 +36,14 @@ class AnnotationReading:
     Attributes:
       audio_root: directory below which they are found; "" for that of the file.
       sample_rates: whether rows have `audio_sample_rate`, for which each recording is opened.
+      needs_audio: whether a recording that is not found is a failure; else its row has its name alone.
+      form: name of the format of all files; "" where their names tell it.
     """
 
     audio_root: str = ""
     sample_rates: bool = False
+    needs_audio: bool = True
+    form: str = ""
 
     @classmethod
     def for_windows(cls, reading: InputOptions) -> AnnotationReading:
@@ -54,15 +62,15 @@ def annotated_rows(rows: Rows, source: str, reading: AnnotationReading) -> Rows:
             yield row
         else:
             lines.append(row)
-    for recording in _recordings(lines, source):
+    for recording in _recordings(lines, source, reading.form):
         try:
             yield Line(offset=recording.offset, raw=_row_of(recording, source, reading))
         except EntryError as err:
             yield recording.failure(err, stage=READ_STAGE, source=source)
 
 
-def _recordings(lines: Sequence[Line], source: str) -> list[FoundRecording]:
-    of = format_of(source)
+def _recordings(lines: Sequence[Line], source: str, form: str) -> list[FoundRecording]:
+    of = FORMATS[form] if form else format_of(source)
     if of is None:
         raise ValueError(f"{source} is no file of turns")
     if of.read_fields is not None:
@@ -74,8 +82,14 @@ def _row_of(recording: FoundRecording, source: str, reading: AnnotationReading) 
     if recording.error is not None:
         raise recording.error
     directory = reading.audio_root or os.path.dirname(base_of(source)) or "."
-    path = find_recording(recording.name, directory)
-    entry = recording.entry(path)
+    try:
+        path = find_recording(recording.name, directory)
+        entry = recording.entry(path)
+    except EntryError:
+        if reading.needs_audio:
+            raise
+        path = recording.name
+        entry = recording.entry(path) | {SESSION_KEY: stem_of(path) if path.lower().endswith(_AUDIO) else path}
     if reading.sample_rates:
         entry["audio_sample_rate"] = sample_rate_of(storage.join(directory, path))
     try:

@@ -11,6 +11,7 @@ from beam_curator.failures import readable_name
 from beam_curator.files import object_stores, storage
 from beam_curator.files.searching import (
     GLOB_CHARACTERS,
+    NoInputError,
     Search,
     ending_of,
     file_of,
@@ -18,8 +19,9 @@ from beam_curator.files.searching import (
     remote_file,
     remote_matches,
 )
-from beam_curator.formats.audacity import looks_like_labels
-from beam_curator.formats.registry import ENDINGS, FORMATS, LABELS, format_of
+from beam_curator.files.turn_files import form_of, holds_labels, of_one_kind
+from beam_curator.formats.registry import ENDINGS, LABELS, format_of
+from beam_curator.recordings.recording_ids import name_below
 from beam_curator.recordings.safe_names import stem_of
 from beam_curator.sets.blocks import CHUNK_BYTES, InputFile, sniff_form
 from beam_curator.sets.output_set import MANIFEST_NAME, Manifest, NotAnOutputSetError
@@ -41,14 +43,6 @@ class Lister(Protocol):
     def __call__(
         self, inputs: Sequence[str], *, keep_duplicates: bool = False, left_out: Counter[str] | None = None
     ) -> tuple[list[InputFile], list[str]]: ...
-
-
-class NoInputError(ValueError):
-    """An input that names nothing."""
-
-
-class SeveralFormatsError(NoInputError):
-    """An input that holds turns in several formats."""
 
 
 def list_inputs(
@@ -175,8 +169,8 @@ def with_form(file: InputFile) -> InputFile:
     """
     name = file.name.rpartition("/")[2].lower()
     of = format_of(name)
-    if of is not None and (of.name != LABELS or _holds_labels(file.name)):
-        return replace(file, form="annotated_file" if of.read_fields is None else "annotated_lines")
+    if of is not None and (of.name != LABELS or holds_labels(file.name)):
+        return replace(file, form=form_of(of.name))
     if ".json" not in name or ".jsonl" in name:
         return file
     try:
@@ -184,17 +178,6 @@ def with_form(file: InputFile) -> InputFile:
             return replace(file, form=sniff_form(file.name, stream.read(CHUNK_BYTES)))
     except (OSError, *storage.DAMAGED):
         return file
-
-
-def _holds_labels(name: str) -> bool:
-    try:
-        with storage.open_text(name) as stream:
-            head = stream.read(_HEAD_BYTES)
-    except (OSError, *storage.DAMAGED):
-        return False
-    return looks_like_labels(
-        head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace")
-    )
 
 
 def with_forms(files: Sequence[InputFile]) -> list[InputFile]:
@@ -246,56 +229,13 @@ def _files_of(given: str, extensions: tuple[str, ...], left_out: Counter[str]) -
         files = [file for found in _found(given, search) for file in _expanded(found)]
     except (OSError, NotAnOutputSetError) as err:
         raise NoInputError(f"{given} cannot be listed: {err}") from err
-    files = _of_one_kind(given, files, extensions, search.left_out)
+    files = of_one_kind(given, files, search.left_out, beside_manifests=set(EXTENSIONS).issubset(extensions))
     left_out.update(search.left_out)
     if not files:
         kind = "glob" if GLOB_CHARACTERS & set(given) else "directory"
         besides = f" ({said_left_out(search.left_out)})" if search.left_out else ""
         raise NoInputError(f"{kind} {given} holds no {_what(extensions)}{besides}")
     return files
-
-
-def _of_one_kind(
-    given: str, files: list[InputFile], extensions: tuple[str, ...], left_out: Counter[str]
-) -> list[InputFile]:
-    """Leave out files of turns beside manifests, and those without speakers beside others.
-
-    Raises:
-      NoInputError: there are turns in several formats, which may be the same.
-    """
-    if any(file.name in (given, given.rstrip("/"), storage.as_on_disk(given)) for file in files):
-        return files
-    by_format = _by_format(given, files)
-    speaking = [name for name in by_format if name and "speaker" in FORMATS[name].holds]
-    chosen = speaking or list(by_format)
-    if "" in by_format and set(EXTENSIONS).issubset(extensions):
-        chosen = [""]
-    elif len(speaking) > 1:
-        found = ", ".join(f"{len(by_format[name])} {FORMATS[name].ending}" for name in sorted(speaking))
-        raise SeveralFormatsError(
-            f"{given} holds turns in several formats ({found}), which may be the same: name those of one, such as "
-            f"'{given.rstrip('/')}/*{FORMATS[speaking[0]].ending}'"
-        )
-    kept = {file.place: file for name in chosen for file in by_format[name]}
-    left_out.update(ending_of(file.name) for file in files if file.place not in kept)
-    return [file for file in files if file.place in kept]
-
-
-def _by_format(given: str, files: list[InputFile]) -> dict[str, list[InputFile]]:
-    """Group files by the format of their turns; those of no format are under "".
-
-    Of `.txt` files those with labels are taken, or all if a glob asks for them and none has any; none is looked into if
-    there are other files.
-    """
-    found: dict[str, list[InputFile]] = {}
-    for file in files:
-        of = format_of(file.name)
-        found.setdefault(of.name if of is not None else "", []).append(file)
-    texts, are_asked_for = found.pop(LABELS, []), given.lower().endswith(FORMATS[LABELS].ending)
-    labels = [file for file in texts if _holds_labels(file.name)] if are_asked_for or not found else []
-    if labels or are_asked_for:
-        found.setdefault(LABELS if labels else "", []).extend(labels or texts)
-    return found
 
 
 def said_left_out(left_out: Mapping[str, int]) -> str:
@@ -312,7 +252,7 @@ def said_left_out(left_out: Mapping[str, int]) -> str:
 
 
 def recordings_below(directory: str) -> dict[str, list[str]]:
-    """List the recordings below a directory by their stems and by their names, as paths relative to it.
+    """List the recordings below a directory by their stems, names and ids (`name_below`), as paths relative to it.
 
     Output sets below it are left out: their files were made from other recordings.
 
@@ -330,7 +270,8 @@ def recordings_below(directory: str) -> dict[str, list[str]]:
     for file in found:
         if isinstance(file, InputFile):
             path = file.name.removeprefix(prefix)
-            for name in dict.fromkeys((stem_of(path), path.rpartition("/")[2])):
+            folder, _, own = path.rpartition("/")
+            for name in dict.fromkeys((stem_of(path), own, name_below(folder, path))):
                 by_name.setdefault(name, []).append(path)
     return by_name
 
@@ -387,9 +328,9 @@ def _expanded(found: InputFile | str) -> Iterator[InputFile]:
     manifest = Manifest.from_json(storage.read_bytes(storage.join(found, MANIFEST_NAME)) or b"")
     rows = SET_KINDS[manifest.command].rows if manifest.command in SET_KINDS else manifest.command
     files = [record for record in manifest.files if record.kind == rows]
-    tables = [record.name for record in files if not record.name.endswith(EXTENSIONS)]
-    if tables:
+    unread = [record.name for record in files if not record.name.lower().endswith(MANIFEST_EXTENSIONS)]
+    if unread:
         raise NotAnOutputSetError(
-            f"its rows are in {tables[0]}: write the set with --row-format jsonl to read it again"
+            f"its rows are in {unread[0]}: write the set in a form that is read, such as --row-format jsonl"
         )
     yield from (file_of(storage.join(found, record.name)) for record in files)

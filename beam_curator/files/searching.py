@@ -23,6 +23,10 @@ HIDDEN, NO_FILE, NOT_UTF8 = "hidden", "no regular file", "not UTF-8 in the name"
 LOOP, UNREADABLE = "link that leads back", "folder that cannot be read"
 
 
+class NoInputError(ValueError):
+    """An input that names nothing."""
+
+
 def is_glob(given: str) -> bool:
     """Tell whether an input is a pattern: it has the characters of one, and nothing has it for its name."""
     if not GLOB_CHARACTERS & set(given):

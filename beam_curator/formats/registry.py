@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from beam_curator.diarization.rttm import parsed_lines, render_rttm, render_uem
@@ -20,33 +20,63 @@ TextReader = Callable[[str], tuple[str, list[Segment]]]
 """Takes the text of a file; gives the name of its recording, "" where it names none, and the segments."""
 
 
+def _always(segment: Segment) -> bool:
+    del segment
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
-    """A format that has a text for each recording.
+class SetFile:
+    """A file that has the lines of all recordings.
 
     Attributes:
-      name: as `--to` has it.
-      ending: of its files.
-      tool: that it belongs to, for people.
-      holds: what it keeps of a segment, besides its times: speaker, text, words, channel.
-      decimals: of its seconds.
-      render: the text of a recording.
-      read_fields: reads one line of a format with a segment a line, which may be about several recordings.
-      read_text: reads a whole file of any other format.
-      needs_duration: the length of each recording is part of it.
-      together: recordings are written into one file.
+      name: of the file; one that ends in .gz is compressed.
+      lines: of a recording, without their ends.
+      is_main: it has the segments; others stand beside it.
+      is_sorted: its lines are in the order of their bytes, not of recordings.
+      head, between, tail: what stands around the lines.
     """
 
     name: str
-    ending: str
+    lines: Callable[[Annotation], Iterable[str]]
+    is_main: bool = False
+    is_sorted: bool = False
+    head: str = ""
+    between: str = "\n"
+    tail: str = "\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A format that turns are written in, most of them to be read again.
+
+    Attributes:
+      name: as `--to` has it.
+      tool: that it belongs to, for people.
+      holds: what it keeps of a segment, besides its times: speaker, text, words, channel.
+      decimals: of its seconds.
+      ending: of its files, where each recording has its own.
+      render: the text of a recording, where each has a file of its own.
+      files: where all recordings are written into the same files.
+      read_fields: reads one line of a format with a segment a line, which may be about several recordings.
+      read_text: reads a whole file of any other format.
+      needs: facts about each recording that it cannot do without: duration, sample_rate, n_channels.
+      asks: facts that it has where they can be had.
+      takes: tells whether it has a place for a segment.
+    """
+
+    name: str
     tool: str
     holds: frozenset[str]
     decimals: int
-    render: Callable[[Annotation], str]
+    ending: str = ""
+    render: Callable[[Annotation], str] | None = None
+    files: tuple[SetFile, ...] = ()
     read_fields: FieldsReader | None = None
     read_text: TextReader | None = None
-    needs_duration: bool = False
-    together: bool = False
+    needs: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
+    takes: Callable[[Segment], bool] = _always
 
     @property
     def is_read(self) -> bool:
@@ -56,6 +86,10 @@ class Format:
 
 def _rttm(annotation: Annotation) -> str:
     return render_rttm(annotation.name, [(one.start, one.end, one.speaker, one.channel) for one in annotation.segments])
+
+
+def _lines_of(render: Callable[[Annotation], str]) -> Callable[[Annotation], Iterable[str]]:
+    return lambda annotation: render(annotation).split("\n")[:-1]
 
 
 def _uem(annotation: Annotation) -> str:
@@ -85,7 +119,8 @@ FORMATS: Mapping[str, Format] = {
             holds=frozenset(),
             decimals=3,
             render=_uem,
-            needs_duration=True,
+            needs=("duration",),
+            takes=lambda _: False,
         ),
         Format(
             name="textgrid",
@@ -95,7 +130,7 @@ FORMATS: Mapping[str, Format] = {
             decimals=6,
             render=render_textgrid,
             read_text=read_textgrid,
-            needs_duration=True,
+            asks=("duration",),
         ),
         Format(
             name=LABELS,
@@ -121,9 +156,9 @@ FORMATS: Mapping[str, Format] = {
             tool="NIST's CTM",
             holds=frozenset({"text", "words", "channel"}),
             decimals=3,
-            render=render_ctm,
+            files=(SetFile(name="transcripts.ctm", lines=_lines_of(render_ctm), is_main=True),),
             read_fields=ctm_segment,
-            together=True,
+            takes=lambda segment: bool(segment.text),
         ),
         Format(
             name="stm",
@@ -131,9 +166,8 @@ FORMATS: Mapping[str, Format] = {
             tool="NIST's STM",
             holds=frozenset({"speaker", "text", "channel"}),
             decimals=3,
-            render=render_stm,
+            files=(SetFile(name="transcripts.stm", lines=_lines_of(render_stm), is_main=True),),
             read_fields=stm_segment,
-            together=True,
         ),
         Format(
             name="webvtt",

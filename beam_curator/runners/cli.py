@@ -100,6 +100,13 @@ def _run_pool(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     return DONE
 
 
+def _add_convert_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add them once they are asked for: the formats take long to load."""
+    from beam_curator.runners.convert_arguments import add_convert_arguments
+
+    add_convert_arguments(parser)
+
+
 def _add_sets_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "directories",
@@ -238,6 +245,11 @@ COMMANDS = {
         run=_run_benchmark,
         takes_beam_options=True,
         needs_beam=True,
+    ),
+    "convert": Command(
+        help="write turns in the formats of other tools: Praat, Audacity, ELAN, NIST, subtitles",
+        add_arguments=_add_convert_arguments,
+        run=partial(_run_without_beam, "convert"),
     ),
     "score": Command(
         help="compare turns with a reference: DER, JER, number of speakers",

@@ -66,6 +66,9 @@ def made_set(directory: str, manifest: Manifest) -> MadeSet:
     Raises:
       UsageError: a version with other options made it.
     """
+    if manifest.command not in JOBS:
+        why = "its failures-*.jsonl and summary.json have the reasons"
+        raise UsageError(f"{directory} was written by {manifest.command}: {why}")
     sections = {name: options for name, options in JOBS[manifest.command].sections.items() if name in manifest.config}
     given = {f"{name}.{key}": value for name in sections for key, value in manifest.config[name].items()}
     try:

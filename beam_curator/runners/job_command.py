@@ -16,15 +16,16 @@ from beam_curator.runners import exit_codes
 from beam_curator.runners.beam_start import start_beam
 from beam_curator.runners.complete_sets import is_complete
 from beam_curator.runners.cures import cures_of
+from beam_curator.runners.job_options import RunOptions
 from beam_curator.runners.jobs.base import Job, listed
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.plans import options_text, outline, plan_text
-from beam_curator.runners.run_directory import finish, locked, prepare, run_of, settle, sweep_scratch
+from beam_curator.runners.run_directory import finish, finish_late, locked, prepare, run_of, settle, sweep_scratch
 from beam_curator.runners.stages import Stage, number_of
 from beam_curator.runners.summary import render_reasons, render_table, summary_json, times_of
 from beam_curator.runners.updates import check_update, kept_keys, planned_update, said_of_blocks, said_of_update
 from beam_curator.sets.blocks import InputFile
-from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, SUMMARY_NAME, Manifest
+from beam_curator.sets.output_set import MANIFEST_NAME, Manifest
 
 if TYPE_CHECKING:
     from beam_curator.runners.engines.opening import FoundEngine
@@ -168,16 +169,13 @@ def _already_complete(job: Job, replaces: str) -> int:
     manifest = Manifest.from_json(storage.read_bytes(storage.join(output, MANIFEST_NAME)) or b"")
     counts = Counter(manifest.counts)
     stages = job.stages(counts, len(manifest.files), {})
-    if storage.size_of(storage.join(output, SUMMARY_NAME)) is None:
-        finish(output, summary_json(stages, counts, {}, job.recorded(), job.hint(counts), replaces))
-    elif storage.size_of(storage.join(output, RUN_NAME)) is not None:
-        storage.delete(output, [RUN_NAME])
+    finish_late(output, lambda: summary_json(stages, counts, {}, job.recorded(), job.hint(counts), replaces))
     if not storage.is_remote(output):
         sweep_scratch(output)
     print(f"{output} is already complete: nothing to do.")
     if manifest.n_failures and not storage.is_remote(output):
         print(f"To try again what failed: beam-curator retry {output}")
-    return _judged(job, stages)
+    return judged(job.run, job.output, stages)
 
 
 def report(job: Job, finished: Finished | None, replaces: str = "") -> int:
@@ -201,18 +199,18 @@ def report(job: Job, finished: Finished | None, replaces: str = "") -> int:
         f"{job.result(stages)} in {finished.timing['run']:.2f} s "
         f"(+ {finished.timing['startup']:.2f} s to start) on {job.engine.beam_class}: {job.output}"
     )
-    return _judged(job, stages)
+    return judged(job.run, job.output, stages)
 
 
-def _judged(job: Job, stages: Sequence[Stage]) -> int:
+def judged(run: RunOptions, output: str, stages: Sequence[Stage]) -> int:
     """Check the failures, by kind such as rows or clips, against `--tolerate`; return the exit code."""
     failures: dict[str, tuple[int, int]] = {}
     for stage in stages:
         n_failed, n = failures.get(stage.what_in, (0, stage.n_in))
         failures[stage.what_in] = n_failed + sum(stage.failures.values()), n
-    if job.run.tolerates(list(failures.values())):
+    if run.tolerates(list(failures.values())):
         return exit_codes.DONE
     n_failures = sum(n_failed for n_failed, _ in failures.values())
-    where = storage.join(job.output, "failures-*.jsonl")
-    print(f"{number_of(n_failures, 'failures')}, more than --tolerate {job.run.tolerate}: see {where}", file=sys.stderr)
+    where = storage.join(output, "failures-*.jsonl")
+    print(f"{number_of(n_failures, 'failures')}, more than --tolerate {run.tolerate}: see {where}", file=sys.stderr)
     return exit_codes.TOO_MANY_FAILURES

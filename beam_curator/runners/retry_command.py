@@ -16,6 +16,7 @@ from beam_curator.runners import cli
 from beam_curator.runners.cures import letters_in
 from beam_curator.runners.exit_codes import DONE
 from beam_curator.runners.job_command import run_job_command
+from beam_curator.runners.job_options import JOBS
 from beam_curator.runners.jobs import kind_of_job
 from beam_curator.runners.options import UsageError, nearest
 from beam_curator.runners.stages import number_of
@@ -49,8 +50,8 @@ def run_retry_command(directory: str, more: Sequence[str], given_codes: str = ""
         listed = ", ".join(f"{n:,} {code}" for code, n in failed.items())
         print(f"{directory}: nothing has failed with {' or '.join(codes)}, but {listed}.")
         return DONE
-    recorded = _recorded(directory)
     command = found.manifest.command
+    recorded = _recorded(directory, command)
     parser = cli.parser_of(command)
     ours, beams = cli.split_arguments(parser, more)
     arguments = parser.parse_intermixed_args([*recorded["inputs"], "--output", directory, *ours])
@@ -118,12 +119,14 @@ def planned_letters(directory: str, names: Iterable[str], codes: Sequence[str]) 
     return [f"Would try again {number_of(len(lines), 'failures')}:", *lines[:_SHOWN], *more]
 
 
-def _recorded(directory: str) -> dict[str, Any]:
+def _recorded(directory: str, command: str) -> dict[str, Any]:
     """Return the command that made a set, as its summary holds it.
 
     Raises:
-      UsageError: it holds none, or one with relative names that was given in another directory.
+      UsageError: it holds none, or one with relative names that was given in another directory; or it is no job.
     """
+    if command not in JOBS:
+        raise UsageError(f"{directory} was written by {command}, which does all again: give it again, with --overwrite")
     text = storage.read_bytes(storage.join(directory, SUMMARY_NAME))
     try:
         recorded: dict[str, Any] = json.loads(text or b"")["command"]

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -35,6 +35,7 @@ from beam_curator.sets.output_set import (
     NotAnOutputSetError,
     RunRecord,
     config_sha256,
+    is_temporary,
     live_name,
 )
 from beam_curator.sets.set_kinds import SET_KINDS, SetKind
@@ -307,6 +308,15 @@ def finish(directory: str, summary: dict[str, object]) -> None:
     atomic_files.write_bytes(directory, SUMMARY_NAME, text)
     storage.delete(directory, [RUN_NAME])
     forget_next(directory)
+
+
+def finish_late(directory: str, summary: Callable[[], dict[str, object]]) -> None:
+    """Finish a complete set whose run was killed after its commit."""
+    if storage.size_of(storage.join(directory, SUMMARY_NAME)) is None:
+        storage.delete(directory, list(filter(is_temporary, storage.names_in(directory))))
+        finish(directory, summary())
+    elif storage.size_of(storage.join(directory, RUN_NAME)) is not None:
+        storage.delete(directory, [RUN_NAME])
 
 
 def sweep_scratch(directory: str) -> None:

@@ -20,12 +20,13 @@ from beam_curator.diarization.rttm import (
 )
 from beam_curator.failures import EntryError
 from beam_curator.files import storage
-from beam_curator.files.listing import NoInputError, SeveralFormatsError, list_inputs
+from beam_curator.files.listing import list_inputs
 from beam_curator.files.object_stores import list_objects
 from beam_curator.files.replacing import is_output_set
 from beam_curator.files.row_tables import read_row_file
-from beam_curator.files.searching import is_glob, remote_matches
+from beam_curator.files.searching import NoInputError, is_glob, remote_matches
 from beam_curator.files.storage import UnknownSchemeError
+from beam_curator.files.turn_files import SeveralFormatsError
 from beam_curator.formats.audacity import looks_like_labels
 from beam_curator.formats.decoding import text_of
 from beam_curator.formats.registry import LABELS, RTTM, SPEAKER_ENDINGS, format_of, read_annotations

@@ -44,7 +44,7 @@ def run_verify_command(directory: str) -> int:
         print(f"beam-curator: {problem}", file=sys.stderr)
     kind = SET_KINDS[manifest.command]
     # an index or a summary says the same in other words
-    rows = sum(record.n_rows for record in manifest.files if kind.has_row_file(record.name))
+    rows = sum(record.n_rows for record in manifest.files if kind.has_row_file(record.name) or record.kind == kind.rows)
     if problems:
         print(
             f"{directory}: {number_of(len(problems), 'problems')} in {number_of(len(manifest.files), 'files')}",

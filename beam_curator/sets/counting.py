@@ -26,6 +26,9 @@ DROP_TEXTS = {
     "too_short": "all pieces of the speaker beside overlaps are shorter than min_duration, or than the buffer",
     "never_alone": "others talk all the time, or what is said alone is too short to be embedded",
     "no_segments": "all segments of the row were dropped",
+    "no_length": "shorter than the unit of time of the format",
+    "not_held": "the format has no place for it",
+    "no_speaker": "nobody talks in it",
     "outside": "all turns of the speaker begin behind the end of the recording",
 }
 """What each reason means by which something was dropped."""

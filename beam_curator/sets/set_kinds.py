@@ -247,5 +247,30 @@ MEASURE = SetKind(
     command="measure", rows="measured", audio="measure.audio_us", balances=recording_books("measured", "measure")
 )
 
-SET_KINDS = {kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE, SEPARATE, FILTER, MEASURE)}
+CONVERT = SetKind(
+    command="convert",
+    rows="annotations",
+    balances=(
+        _read_and_planned(),
+        Balance(
+            what="rows were planned",
+            came=("plan.rows",),
+            dropped=("convert.rows",),
+            written=(f"{FAILURES}-convert",),
+        ),
+        Balance(
+            what="segments were planned",
+            came=("plan.segments",),
+            dropped=("convert.dropped", "convert.segments_failed"),
+            written=("annotations", f"{FAILURES}-segment"),
+        ),
+    ),
+    beside=re.compile(
+        r"transcripts\.(ctm|stm)|wav\.scp|segments|text|utt2spk|spk2utt|reco2dur|manifest\.jsonl|tasks\.json|labels\.xml"
+        r"|(recordings|supervisions|cuts)\.jsonl\.gz"
+    ),
+    folders=re.compile(r"rttm|uem|textgrid|labels|eaf|webvtt|srt"),
+)
+
+SET_KINDS = {kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE, SEPARATE, FILTER, MEASURE, CONVERT)}
 """Command to what it writes."""

@@ -13,7 +13,7 @@ from beam_curator.files.manifest_files import read_rows
 from beam_curator.formats.registry import FORMATS
 from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock, plan_blocks
 from tests.fakes_models import write_sound
-from tests.formats.corrected import TALK
+from tests.formats.corrected import TALK, text_of_recording
 
 TEXT = (
     "SPEAKER talk 1 5.20 3.00 <NA> <NA> eve <NA> <NA>\n"
@@ -74,7 +74,8 @@ def test_a_recording_is_found_by_its_stem_or_its_name(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     os.close(os.open(os.fsencode(tmp_path) + b"/\xff.wav", os.O_CREAT))
     directory = f"{tmp_path}/"
-    assert [find_recording(name, directory) for name in ("a.b", "a", "a.MP3", "c.flac")] == [
+    assert [find_recording(name, directory) for name in ("sub_a", "a.b", "a", "a.MP3", "c.flac")] == [
+        "sub/a.MP3",
         "a.b.wav",
         "sub/a.MP3",
         "sub/a.MP3",
@@ -115,7 +116,7 @@ def test_output_sets_hold_no_recordings_of_an_rttm(tmp_path: Path, rows: str) ->
 def test_each_format_gives_the_row_of_its_recording(tmp_path: Path, name: str) -> None:
     write_sound(tmp_path / "rec" / "my talk.wav", 1.0, [])
     of = FORMATS[name]
-    (tmp_path / f"my talk{of.ending}").write_text(of.render(TALK), encoding="utf-8")
+    (tmp_path / f"my talk{of.ending}").write_text(text_of_recording(of, TALK), encoding="utf-8")
     ((offset, row),), failures = read(tmp_path, AnnotationReading(audio_root=str(tmp_path / "rec"), sample_rates=True))
     assert (offset, row["audio_filepath"], row["audio_sample_rate"], failures) == (0, "my talk.wav", 16000, [])
     says_nothing = {"ctm": [1]}.get(name, [])

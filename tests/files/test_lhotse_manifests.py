@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from beam_curator.failures import Failure
-from beam_curator.files.listing import NoInputError, list_inputs, list_recordings, with_forms
+from beam_curator.files.listing import list_inputs, list_recordings, with_forms
 from beam_curator.files.manifest_files import read_rows
+from beam_curator.files.searching import NoInputError
 from beam_curator.sets.blocks import MAX_LINE_BYTES, LineBlock, plan_blocks
 from tests.manifests import line_of, speech, write_lines
 

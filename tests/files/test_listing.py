@@ -6,14 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.files.listing import (
-    NoInputError,
-    list_either,
-    list_inputs,
-    list_manifests_of,
-    list_recordings,
-    with_form,
-)
+from beam_curator.files.listing import list_either, list_inputs, list_manifests_of, list_recordings, with_form
+from beam_curator.files.searching import NoInputError
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.sets.blocks import InputFile
 from tests import fakes_filesystem

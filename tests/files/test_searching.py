@@ -11,8 +11,8 @@ import pytest
 
 from beam_curator.audio.formats import DEMUXERS, SOUND_FILES
 from beam_curator.audio_formats import AUDIO_EXTENSIONS
-from beam_curator.files.listing import NoInputError, list_inputs, list_recordings, said_left_out
-from beam_curator.files.searching import is_glob
+from beam_curator.files.listing import list_inputs, list_recordings, said_left_out
+from beam_curator.files.searching import NoInputError, is_glob
 from tests import fakes_filesystem as store
 from tests.files.test_listing import touch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from beam_curator.formats.annotations import Annotation, Segment
+from beam_curator.formats.registry import Format
 
 TALK = Annotation(
     name="my talk",
@@ -38,3 +39,12 @@ SEGMENTS = st.lists(_segments(), max_size=6).map(tuple)
 def sorted_segments(segments: object) -> list[Segment]:
     """Put segments into one order."""
     return sorted(segments, key=lambda one: (one.start, one.end, one.speaker, one.text))  # type: ignore[call-overload]
+
+
+def text_of_recording(of: Format, annotation: Annotation) -> str:
+    """Return a recording in a format, alone in its file."""
+    if of.render is not None:
+        return of.render(annotation)
+    (main,) = (file for file in of.files if file.is_main)
+    lines = main.between.join(main.lines(annotation))
+    return f"{main.head}{lines}{main.tail}" if lines or main.head else ""

@@ -15,7 +15,7 @@ from praatio import textgrid as praatio_textgrid
 
 from beam_curator.formats.annotations import Annotation, Segment
 from beam_curator.formats.registry import FORMATS, read_annotations
-from tests.formats.corrected import SEGMENTS, TALK, sorted_segments
+from tests.formats.corrected import SEGMENTS, TALK, sorted_segments, text_of_recording
 
 READ = [name for name, one in FORMATS.items() if one.is_read]
 
@@ -26,7 +26,7 @@ READ = [name for name, one in FORMATS.items() if one.is_read]
 def test_what_is_written_is_read_again(name: str, segments: tuple[Segment, ...]) -> None:
     of = FORMATS[name]
     annotation = Annotation(name="a", duration=10_200.0, segments=segments)
-    found = read_annotations(of, of.render(annotation), "a")
+    found = read_annotations(of, text_of_recording(of, annotation), "a")
     kept = [
         replace(
             one,
@@ -42,7 +42,7 @@ def test_what_is_written_is_read_again(name: str, segments: tuple[Segment, ...])
 
 def test_praat_opens_a_textgrid(tmp_path: Path) -> None:
     path = tmp_path / "a.TextGrid"
-    path.write_text(FORMATS["textgrid"].render(TALK), encoding="utf-8")
+    path.write_text(text_of_recording(FORMATS["textgrid"], TALK), encoding="utf-8")
     grid = praatio_textgrid.openTextgrid(str(path), includeEmptyIntervals=False, duplicateNamesMode="rename")
     assert (grid.minTimestamp, grid.maxTimestamp) == (0, 12.5)
     assert {name: [tuple(entry) for entry in grid.getTier(name).entries] for name in grid.tierNames} == {
@@ -71,7 +71,7 @@ def test_what_praat_writes_is_read(form: str, encoding: str, tmp_path: Path) -> 
 
 def test_elan_opens_an_eaf_and_what_it_saves_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.eaf"
-    path.write_text(FORMATS["eaf"].render(TALK), encoding="utf-8")
+    path.write_text(text_of_recording(FORMATS["eaf"], TALK), encoding="utf-8")
     opened = pympi.Elan.Eaf(str(path))
     tiers = {tier: opened.get_annotation_data_for_tier(tier) for tier in opened.get_tier_names()}
     assert tiers == {
@@ -91,14 +91,14 @@ def test_elan_opens_an_eaf_and_what_it_saves_is_read(tmp_path: Path) -> None:
 
 
 def test_players_show_the_subtitles() -> None:
-    cues = webvtt.from_buffer(io.StringIO(FORMATS["webvtt"].render(TALK))).captions
+    cues = webvtt.from_buffer(io.StringIO(text_of_recording(FORMATS["webvtt"], TALK))).captions
     assert [(cue.start, cue.end, cue.voice, cue.text) for cue in cues] == [
         ("00:00:00.500", "00:00:02.000", "Ana María", "hello there"),
         ("00:00:01.250", "00:00:04.000", "bob", ""),
         ("00:00:03.500", "00:00:04.750", "bob", 'a "quote" &amp; &lt;tag&gt;'),
         ("00:00:09.001", "00:00:12.000", "会", "é"),
     ]
-    lines = list(srt.parse(FORMATS["srt"].render(TALK)))
+    lines = list(srt.parse(text_of_recording(FORMATS["srt"], TALK)))
     assert [(cue.start.total_seconds(), cue.end.total_seconds(), cue.content) for cue in lines] == [
         (0.5, 2.0, "Ana María: hello there"),
         (1.25, 4.0, "bob:"),

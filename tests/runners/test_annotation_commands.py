@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from beam_curator.formats.annotations import Annotation, Segment
-from beam_curator.formats.registry import FORMATS
+from beam_curator.formats.textgrid import render_textgrid
 from tests.fakes_models import write_sound
 from tests.manifests import failures_in, lines_in, manifest_of, run
 
@@ -71,7 +71,7 @@ def test_windows_of_an_rttm_say_what_they_lack(corpus: Path, capsys: pytest.Capt
 
 def test_turns_that_a_person_corrected_are_a_manifest(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     turns = tuple(Segment(start=one["start"], end=one["end"], speaker=one["speaker"]) for one in SEGMENTS)
-    text = FORMATS["textgrid"].render(Annotation(name="abjxc", duration=10.0, segments=turns))
+    text = render_textgrid(Annotation(name="abjxc", duration=10.0, segments=turns))
     (corpus / "corrected").mkdir()
     (corpus / "corrected" / "abjxc.TextGrid").write_bytes(text.encode("utf-16"))
     assert run("extract", "corrected", "--audio-root", "rec", "--output", "out") == 0

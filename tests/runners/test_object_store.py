@@ -12,8 +12,9 @@ import pytest
 
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile, ForeignRunError
-from beam_curator.files.listing import NoInputError, list_inputs
+from beam_curator.files.listing import list_inputs
 from beam_curator.files.output_target import OutputTarget
+from beam_curator.files.searching import NoInputError
 from beam_curator.runners.options import UsageError
 from beam_curator.sets.output_set import InputRecord, render_manifest
 from tests import fakes_filesystem as store

@@ -3,7 +3,18 @@ from __future__ import annotations
 import pytest
 
 from beam_curator.runners.job_options import JOBS
-from beam_curator.sets.set_kinds import DIARIZE, EXPORT, EXTRACT, FILTER, MEASURE, SEPARATE, SET_KINDS, WINDOWS, SetKind
+from beam_curator.sets.set_kinds import (
+    CONVERT,
+    DIARIZE,
+    EXPORT,
+    EXTRACT,
+    FILTER,
+    MEASURE,
+    SEPARATE,
+    SET_KINDS,
+    WINDOWS,
+    SetKind,
+)
 
 
 class TestNames:
@@ -64,8 +75,9 @@ class TestNames:
             "extraction_summary.json",
         ],
     )
-    def test_of_media_and_indexes_are_of_the_extraction_alone(self, name: str) -> None:
-        assert [kind.command for kind in SET_KINDS.values() if kind.has_file_beside(name)] == ["extract"]
+    def test_of_media_and_indexes_are_of_the_extraction(self, name: str) -> None:
+        having = [kind.command for kind in SET_KINDS.values() if kind.has_file_beside(name)]
+        assert having == (["extract", "convert"] if name == "manifest.jsonl" else ["extract"])
 
     @pytest.mark.parametrize(
         "name",
@@ -119,8 +131,9 @@ class TestNames:
         assert having == ["extract"]
 
     @pytest.mark.parametrize("name", ["rttm", "pred_rttms", "rttms-2", "2rttm"])
-    def test_of_folders_of_rttm_are_of_the_diarization_alone(self, name: str) -> None:
-        assert [kind.command for kind in SET_KINDS.values() if kind.has_folder(name)] == ["diarize"]
+    def test_of_folders_of_rttm_are_of_the_diarization(self, name: str) -> None:
+        having = [kind.command for kind in SET_KINDS.values() if kind.has_folder(name)]
+        assert having == (["diarize", "convert"] if name == "rttm" else ["diarize"])
 
     def test_of_the_folder_of_tracks_are_of_the_separation_alone(self) -> None:
         assert [kind.command for kind in SET_KINDS.values() if kind.has_folder("tracks")] == ["separate"]
@@ -160,6 +173,7 @@ def test_kinds_are_found_by_their_command() -> None:
         "separate": SEPARATE,
         "filter": FILTER,
         "measure": MEASURE,
+        "convert": CONVERT,
     }
     assert kinds == SET_KINDS
     assert [kind.rows for kind in SET_KINDS.values()] == [
@@ -170,7 +184,8 @@ def test_kinds_are_found_by_their_command() -> None:
         "tracks",
         "filtered",
         "measured",
+        "annotations",
     ]
     assert [kind.command for kind in SET_KINDS.values() if kind.of_blocks] == ["windows", "filter"]
     assert [kind.command for kind in SET_KINDS.values() if kind.own_recordings] == ["separate"]
-    assert list(SET_KINDS) == list(JOBS)
+    assert list(SET_KINDS) == [*JOBS, "convert"]

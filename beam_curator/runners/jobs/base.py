@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from beam_curator.files import storage
-from beam_curator.files.listing import Lister, NoInputError, list_inputs, said_left_out, with_forms
+from beam_curator.files.listing import Lister, list_inputs, said_left_out, with_forms
 from beam_curator.files.output_target import OutputTarget, target_beside
+from beam_curator.files.searching import NoInputError
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.runners.cores import worker_processes
 from beam_curator.runners.job_options import AUTO, JOBS, RunOptions

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_curator.files.listing import NoInputError
+from beam_curator.files.searching import NoInputError
 from beam_curator.transforms.clips.standalone import detect_combo, extract_segments, load_manifests
 from tests import fakes_filesystem
 from tests.manifests import line_of, names_in, run
