@@ -72,8 +72,10 @@ class SpeakerEmbedding:
         return made
 
 
-def load_campplus(folder: str, n_threads: int = 1) -> SpeakerEmbedding:
+def load_campplus(folder: str) -> SpeakerEmbedding:
     """Load the model from a folder with its graphs. Nothing is hashed: see `check_made`.
+
+    It runs on one thread: on more, frames of some seconds of audio round differently.
 
     Raises:
       NotAModelError: a file is no graph, or another one.
@@ -82,7 +84,7 @@ def load_campplus(folder: str, n_threads: int = 1) -> SpeakerEmbedding:
 
     def opened(name: str, given: End, made: End) -> Any:
         names = EndNames((given.name,), (made.name,))
-        return open_session(os.path.join(folder, name), names, n_threads, ["CPUExecutionProvider"], _CURE)
+        return open_session(os.path.join(folder, name), names, 1, ["CPUExecutionProvider"], _CURE)
 
     return SpeakerEmbedding(
         opened(EMBEDDING_FRAMES, FRAMES_GIVEN, FRAMES_MADE), opened(EMBEDDING_HEAD, HEAD_GIVEN, HEAD_MADE)

@@ -44,7 +44,7 @@ def load_cascade(folder: str, identity: ModelIdentity, n_threads: int) -> Cascad
       OutOfMemoryError: they do not fit into memory.
     """
     begin = time.perf_counter()
-    segmentation, embedding = load_segmentation(folder, n_threads), load_campplus(folder, n_threads)
+    segmentation, embedding = load_segmentation(folder, n_threads), load_campplus(folder)
     return CascadeModel(segmentation, embedding, identity, time.perf_counter() - begin)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -19,16 +20,20 @@ from beam_curator.models.wheels import check_made
 
 
 class CampplusModel:
-    """CAM++ on onnxruntime. Voices are embedded one by one, so that a batch never changes a result.
+    """CAM++ on onnxruntime. Each voice is embedded by itself, so that neither batches nor threads change a result.
 
     Args:
       embedding: the sessions.
       identity: which one it is.
+      n_threads: voices that are embedded at a time.
       load_seconds: how long it took to load.
     """
 
-    def __init__(self, embedding: SpeakerEmbedding, identity: ModelIdentity, load_seconds: float = 0.0) -> None:
+    def __init__(
+        self, embedding: SpeakerEmbedding, identity: ModelIdentity, n_threads: int = 1, load_seconds: float = 0.0
+    ) -> None:
         self._embedding = embedding
+        self._n_threads = n_threads
         self._facts = EmbeddingFacts(identity, load_seconds)
 
     def describe(self) -> EmbeddingFacts:
@@ -37,10 +42,12 @@ class CampplusModel:
 
     def embed(self, waveforms: Floats, lengths: Lengths) -> Floats:
         """Embed voices; see `EmbeddingModel`."""
-        voices = (samples[:length] for samples, length in zip(waveforms, lengths, strict=True))
-        return np.stack([
-            self._embedding.embed(filter_banks(np.ascontiguousarray(voice), centred=True)) for voice in voices
-        ])  # fmt: skip
+        voices = [np.ascontiguousarray(samples[:n]) for samples, n in zip(waveforms, lengths, strict=True)]
+        with ThreadPoolExecutor(self._n_threads) as threads:
+            return np.stack(list(threads.map(self._embedded, voices)))
+
+    def _embedded(self, voice: Floats) -> Floats:
+        return self._embedding.embed(filter_banks(voice, centred=True))
 
 
 def locate_embedding(name: str, path: str | None = None, cache_dir: str | None = None) -> ModelLocation:
@@ -95,7 +102,7 @@ def load_embedding(location: ModelLocation, device: Device = "auto", n_threads: 
         return load_titanet(location, device, n_threads)
     begin = time.perf_counter()
     check_embedding_files(location)
-    embedding = load_campplus(location.path, n_threads or os.cpu_count() or 1)
+    embedding = load_campplus(location.path)
     sha256 = KNOWN_MODELS[CAMPPLUS_MODEL].sha256 or ""
     identity = ModelIdentity(CAMPPLUS_MODEL, sha256=sha256, backend=location.kind)
-    return CampplusModel(embedding, identity, time.perf_counter() - begin)
+    return CampplusModel(embedding, identity, n_threads or os.cpu_count() or 1, time.perf_counter() - begin)

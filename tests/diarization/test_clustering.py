@@ -154,6 +154,18 @@ class TestFindSpeakers:
     def test_as_many_as_are_asked_for(self, rules: ClusterRules, expected: list[int]) -> None:
         assert angles_of(find_speakers(voices_at([0, 5, 80, 90]), 1.0, rules)) == expected
 
+    def test_sixty_people(self) -> None:
+        random = np.random.default_rng(0)
+        people = unit(np.float32(random.normal(size=(60, 192))))
+        said = np.repeat(np.arange(60), 8)
+        random.shuffle(said)
+        vectors = unit(people[said] + np.float32(random.normal(0, 0.03, (480, 192))))
+        voices = Voices(vectors, np.full(480, 3.0, np.float32), [(2 * n, 2 * n + 1) for n in range(240)])
+        speakers = find_speakers(voices, 0.1, ClusterRules())
+        assert speakers.shape == (60, 192)
+        assert sorted((speakers @ people.T).argmax(1)) == list(range(60))
+        assert (said == (speakers @ people.T).argmax(1)[give_voices(voices, speakers)]).mean() > 0.99
+
     def test_the_order_of_voices_does_not_matter(self) -> None:
         degrees = [0, 7, 15, 95, 103, 181, 190]
         for seed in range(5):

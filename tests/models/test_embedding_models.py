@@ -53,12 +53,14 @@ def test_voices_of_one_are_nearer_than_those_of_two(model: EmbeddingModel, voice
     assert np.mean(likeness[same]) > np.mean(likeness[~same]) + 0.2
 
 
-def test_a_batch_changes_nothing(model: EmbeddingModel, voices: list[tuple[str, Floats]]) -> None:
+def test_batches_and_threads_change_nothing(model: EmbeddingModel, voices: list[tuple[str, Floats]]) -> None:
     some = [voice[:length] for (_, voice), length in zip(voices, (16000, 1600, 9000), strict=False)]
     padded = np.stack([np.pad(voice, (0, 16000 - len(voice)), constant_values=0.5) for voice in some])
     together = model.embed(padded, np.array([len(voice) for voice in some]))
     alone = [model.embed(voice[np.newaxis], np.array([len(voice)]))[0] for voice in some]
     assert together.tobytes() == np.stack(alone).tobytes()
+    threaded = load_embedding(locate_embedding(CAMPPLUS_MODEL), n_threads=2)
+    assert threaded.embed(padded, np.array([len(voice) for voice in some])).tobytes() == together.tobytes()
     assert np.isfinite(together).all()
 
 
