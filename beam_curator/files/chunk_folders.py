@@ -45,6 +45,13 @@ class ChunkFolder:
                 continue
         return None
 
+    def take_acks(self) -> tuple[str, ...]:
+        """Return nothing: files stay where they are, and nobody waits for an acknowledgement."""
+        return ()
+
+    def close(self) -> None:
+        """Let go of nothing: no file stays open."""
+
     def _look(self) -> None:
         with os.scandir(self._directory) as entries:
             # temporary files begin with a dot, and end otherwise

@@ -20,6 +20,7 @@ from beam_curator.runners.live_arguments import (
     STREAM_SECTIONS,
     add_listen_arguments,
     add_publish_arguments,
+    add_stream_source,
 )
 from beam_curator.runners.logs import quieten
 from beam_curator.runners.models_command import add_models_arguments, run_models_command
@@ -63,7 +64,7 @@ def _add_arguments_of(job: str, parser: argparse.ArgumentParser) -> None:
 
 
 def _add_stream_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="FOLDER", help="folder of chunks, as 'beam-curator publish --to' fills it")
+    add_stream_source(parser)
     parser.add_argument(
         "--output", metavar="DIR", help=f"directory for events, RTTM and entries (default: {STREAM_OUTPUT})"
     )

@@ -27,13 +27,17 @@ class LiveRunOptions:
 
     runner: str = same_option(RunOptions, "runner", note="; live streams run on direct alone")
     threads: int = same_option(InferenceOptions, "threads")
-    until_idle: float = option(5.0, "seconds without a new chunk after which the job ends; 0: never")
+    until_idle: float | None = option(
+        None,
+        "seconds without a chunk after which the job ends; 0: never (default: 5 of a folder, never of a subscription)",
+    )
     tolerate: str = same_option(RunOptions, "tolerate", help_text="failures to accept as success: a number")
     overwrite: bool = same_option(RunOptions, "overwrite", help_text="replace what an earlier job left in the output")
     verbose: bool = same_option(RunOptions, "verbose")
 
     def __post_init__(self) -> None:
-        problems = number_problems(self, {"threads": (0, 1024), "until_idle": (0, math.inf)})
+        limits = {"threads": (0.0, 1024.0)} | ({} if self.until_idle is None else {"until_idle": (0.0, math.inf)})
+        problems = number_problems(self, limits)
         if not (self.tolerate.isascii() and self.tolerate.isdigit()):
             problems.append(f"tolerate {self.tolerate!r} is no number: write 10")
         raise_problems("run", [*problems, *option_problems(self)])
@@ -51,10 +55,22 @@ STREAM_SECTIONS: Sections = {
 STREAM_OUTPUT = "./stream_output"
 
 
+def add_stream_source(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where the messages of `stream` come from."""
+    parser.add_argument(
+        "folder", nargs="?", metavar="FOLDER", help="folder of chunks, as 'beam-curator publish --to' fills it"
+    )
+    parser.add_argument(
+        "--subscription", metavar="NAME", help="Pub/Sub instead, as projects/PROJECT/subscriptions/NAME (gcp)"
+    )
+
+
 def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `publish`."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="recording to send as a stream")
-    parser.add_argument("--to", required=True, metavar="DIR", help="folder for the chunks")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--to", metavar="DIR", help="folder for the chunks")
+    where.add_argument("--topic", metavar="NAME", help="Pub/Sub instead, as projects/PROJECT/topics/NAME (gcp)")
     parser.add_argument("--real-time", action="store_true", help="send each chunk when it would have been spoken")
     parser.add_argument("--speed", type=float, metavar="X", help="times real time to send at (default: 1 in real time)")
     parser.add_argument(

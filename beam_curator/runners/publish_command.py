@@ -3,12 +3,14 @@
 import argparse
 import math
 import os
+from collections.abc import Callable
 from functools import partial
 
 from beam_curator.failures import EntryError
 from beam_curator.files.chunk_folders import put_chunk
 from beam_curator.files.opened_recordings import sample_rate_of
 from beam_curator.files.publishing import Publication, publish
+from beam_curator.files.pubsub_messages import PubSubError, check_topic, publish_chunk
 from beam_curator.live.messages import Chunk
 from beam_curator.recordings.safe_names import stem_of
 from beam_curator.runners.exit_codes import DONE
@@ -20,21 +22,34 @@ def run_publish_command(arguments: argparse.Namespace) -> int:
     """Send recordings, and return the exit code.
 
     Raises:
-      UsageError: options that cannot hold, or a recording that cannot be read.
+      UsageError: options that cannot hold, or a recording or topic that cannot be used.
       OSError: the folder cannot be written.
     """
     speed = _speed_of(arguments)
     publications = _publications(arguments)
-    os.makedirs(arguments.to, exist_ok=True)
     try:
         for path in arguments.files:
             _check_rate(path)
         pause = arguments.chunk_seconds / speed if speed else 0.0
-        n_sent = publish(publications, partial(put_chunk, arguments.to), pause)
-    except EntryError as err:
+        n_sent = publish(publications, _way_to(arguments), pause)
+    except (EntryError, PubSubError) as err:
         raise UsageError(str(err)) from err
-    print(f"beam-curator: {number_of(n_sent, 'chunks')} of {number_of(len(publications), 'streams')} in {arguments.to}")
+    where = arguments.topic or arguments.to
+    print(f"beam-curator: {number_of(n_sent, 'chunks')} of {number_of(len(publications), 'streams')} in {where}")
     return DONE
+
+
+def _way_to(arguments: argparse.Namespace) -> Callable[[Chunk], None]:
+    """Return the function that sends a chunk.
+
+    Raises:
+      PubSubError: the topic cannot be used.
+    """
+    if arguments.topic:
+        check_topic(arguments.topic)
+        return partial(publish_chunk, arguments.topic)
+    os.makedirs(arguments.to, exist_ok=True)
+    return partial(put_chunk, arguments.to)
 
 
 def _speed_of(arguments: argparse.Namespace) -> float:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from beam_curator.files.live_output import ENTRIES, FAILURES, prepare_live_output
+from beam_curator.files.pubsub_messages import PubSubError, check_subscription
 from beam_curator.models.live_hearing import LiveModel
 from beam_curator.models.model_checks import notices_of, turn_preset_of
 from beam_curator.runners.beam_start import start_beam
@@ -21,6 +22,7 @@ from beam_curator.runners.options import UsageError, given_options, read_config,
 from beam_curator.runners.stages import number_of
 
 _STOP_NAME = ".stop"
+_IDLE_FOLDER_SECONDS = 5.0
 _REFUSED = {
     "prism": "lost updates of state in 5 of 20 trials in real time",
     "flink": "is not wired for live streams yet",
@@ -32,18 +34,19 @@ def run_stream_command(arguments: argparse.Namespace) -> int:
     """Hear streams until no more chunks come; return the exit code.
 
     Raises:
-      UsageError: options that cannot hold, or a folder that is not there.
+      UsageError: options that cannot hold, or a folder or subscription that is not there.
     """
     options = _options(arguments)
-    folder, output = arguments.folder, arguments.output or STREAM_OUTPUT
+    output = arguments.output or STREAM_OUTPUT
     model = _model_of(options)
-    _check(folder, output, options, model)
+    _check_source(arguments.folder, arguments.subscription)
+    _check(output, options, model)
     for notice in notices_of(options["model"], look_up=True):
         print(f"beam-curator: {notice}", file=sys.stderr)
     stop = os.path.join(output, _STOP_NAME)
     try:
-        with _stopped_by_interrupt(stop):
-            _run(folder, output, stop, options, model)
+        with stopped_by_interrupt(stop):
+            _run(arguments.folder or "", arguments.subscription or "", output, stop, options, model)
     finally:
         with suppress(FileNotFoundError):
             os.remove(stop)
@@ -66,13 +69,23 @@ def _model_of(options: dict[str, Any]) -> LiveModel:
     )
 
 
-def _check(folder: str, output: str, options: dict[str, Any], model: LiveModel) -> None:
+def _check_source(folder: str | None, subscription: str | None) -> None:
+    if (folder is None) == (subscription is None):
+        raise UsageError("give a FOLDER of chunks, or --subscription, and not both")
+    if folder is not None and not os.path.isdir(folder):
+        raise UsageError(f"{folder} is no folder: give the one that 'beam-curator publish --to' fills")
+    if subscription is not None:
+        try:
+            check_subscription(subscription)
+        except PubSubError as err:
+            raise UsageError(str(err)) from err
+
+
+def _check(output: str, options: dict[str, Any], model: LiveModel) -> None:
     runner = options["run"].runner
     if runner != "direct":
         why = _REFUSED.get(runner, "is not known to keep the state of streams")
         raise UsageError(f"runner {runner} {why}: leave --runner out")
-    if not os.path.isdir(folder):
-        raise UsageError(f"{folder} is no folder: give the one that 'beam-curator publish --to' fills")
     if "://" in output:
         raise UsageError(f"--output {output} is in an object store, and events are appended: name a local directory")
     try:
@@ -83,7 +96,7 @@ def _check(folder: str, output: str, options: dict[str, Any], model: LiveModel) 
 
 
 @contextmanager
-def _stopped_by_interrupt(stop: str) -> Iterator[None]:
+def stopped_by_interrupt(stop: str) -> Iterator[None]:
     """Let the first Ctrl-C end the source, so that sessions are closed; the second one ends the command."""
 
     def ask(number: int, frame: object) -> None:
@@ -100,18 +113,21 @@ def _stopped_by_interrupt(stop: str) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _run(folder: str, output: str, stop: str, options: dict[str, Any], model: LiveModel) -> None:
+def _run(folder: str, subscription: str, output: str, stop: str, options: dict[str, Any], model: LiveModel) -> None:
     start_beam()
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from beam_curator.runners.engines.local_workers import direct_runner
-    from beam_curator.transforms.live.stream_folder import StreamFolder
+    from beam_curator.transforms.live.message_source import MessageSource
+    from beam_curator.transforms.live.stream_messages import StreamMessages
 
+    until_idle = options["run"].until_idle
+    if until_idle is None:
+        until_idle = _IDLE_FOLDER_SECONDS if folder else 0.0
+    source = MessageSource(folder, subscription, until_idle, stop)
     pipeline = beam.Pipeline(runner=direct_runner(1, output), options=PipelineOptions(["--streaming"]))
-    _ = pipeline | "Stream" >> StreamFolder(
-        folder, output, rules=options["live"], load=model.load, until_idle=options["run"].until_idle, stop=stop
-    )
+    _ = pipeline | "Stream" >> StreamMessages(source, output, rules=options["live"], load=model.load)
     pipeline.run().wait_until_finish()
 
 

@@ -95,7 +95,7 @@ _NAMES = {
     "separation.separate_speakers": ("SeparateSpeakers",),
     # live streams
     "live.hear_streams": ("HearStreams",),
-    "live.stream_folder": ("StreamFolder",),
+    "live.stream_messages": ("StreamMessages",),
     "live.write_sessions": ("WriteSessions", "WriteLiveFailures"),
     # jobs over recordings of your own
     "jobs.without_files": ("MakeResults", "PlanTasks", "RecordingResult", "Results"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 from beam_curator.runners import cli
 from beam_curator.runners.options import UsageError
+from beam_curator.runners.stream_command import stopped_by_interrupt
 from tests.fakes_models import Speech, write_band_model, write_sound
 from tests.manifests import run
 
@@ -69,6 +71,18 @@ def test_failures_decide_the_exit_code(talks: Path, tmp_path: Path, capsys: pyte
     ]
     assert json.loads((out / "failures.jsonl").read_bytes())["payload"] == "poison"
     assert run(*command, "--overwrite", "--tolerate", "1") == 0
+
+
+def test_the_first_interrupt_asks_the_source_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stop = tmp_path / "stop"
+    before = signal.getsignal(signal.SIGINT)
+    with stopped_by_interrupt(str(stop)):
+        signal.raise_signal(signal.SIGINT)
+        assert stop.exists()
+        assert "closing the sessions; Ctrl-C again to leave them" in capsys.readouterr().err
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 BAD = {

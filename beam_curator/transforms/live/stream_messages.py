@@ -1,4 +1,4 @@
-"""The whole live job on a folder of chunks: from messages to events, RTTM and entries."""
+"""The whole live job on one machine: from messages to events, RTTM and entries."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,10 @@ import apache_beam as beam
 from apache_beam.io.unbounded_source import ReadFromUnboundedSource
 from apache_beam.pvalue import PBegin, PCollection
 
-from beam_curator.intervals import Seconds
 from beam_curator.live.live_options import LiveRules
 from beam_curator.live.session_state import HearingRules
-from beam_curator.transforms.live.chunk_folder import ChunkFolderSource
 from beam_curator.transforms.live.hear_streams import HearStreams
+from beam_curator.transforms.live.message_source import MessageSource
 from beam_curator.transforms.live.write_sessions import WriteLiveFailures, WriteSessions
 
 _MOST_MESSAGES = 500
@@ -18,36 +17,27 @@ _READ_SECONDS, _POLL_SECONDS = 0.2, 0.05
 """Of a bundle, and between two looks where there is nothing: what comes waits so long at most."""
 
 
-class StreamFolder(beam.PTransform[PBegin, PCollection[None]]):
-    """Tell who speaks when in the streams of a folder, as their chunks come.
+class StreamMessages(beam.PTransform[PBegin, PCollection[None]]):
+    """Tell who speaks when in live streams, as their chunks come, and write it into a directory.
 
     Args:
-      folder: of the chunks; local.
+      source: of the messages.
       output: for events, RTTM and entries; local, as `prepare_live_output` made it.
       rules: how chunks become sessions.
       load: loads the model.
-      until_idle: seconds without a new chunk after which the job ends; 0 for never.
-      stop: a file that ends the job when it is there; "" for none.
     """
 
     def __init__(
-        self,
-        folder: str,
-        output: str,
-        *,
-        rules: LiveRules,
-        load: Callable[[], HearingRules],
-        until_idle: Seconds,
-        stop: str = "",
+        self, source: MessageSource, output: str, *, rules: LiveRules, load: Callable[[], HearingRules]
     ) -> None:
         super().__init__()
-        self._source = ChunkFolderSource(folder, until_idle, stop)
+        self._source = source
         self._output = output
         self._rules = rules
         self._load = load
 
     def expand(self, begin: PBegin) -> PCollection[None]:
-        messages = begin | "Read chunks" >> ReadFromUnboundedSource(
+        messages = begin | "Read messages" >> ReadFromUnboundedSource(
             self._source,
             poll_interval=_POLL_SECONDS,
             max_records_per_bundle=_MOST_MESSAGES,

@@ -21,7 +21,8 @@ from beam_curator.files.live_output import prepare_live_output
 from beam_curator.live.events import EVENT_SCHEMA
 from beam_curator.live.live_options import LiveRules
 from beam_curator.live.session_state import HearingRules
-from beam_curator.transforms.live.stream_folder import StreamFolder
+from beam_curator.transforms.live.message_source import MessageSource
+from beam_curator.transforms.live.stream_messages import StreamMessages
 from tests.fakes_models import BandBackend, sound_of
 from tests.live.live_shards import Shard, chunks_of, rounded, rttm_of_whole
 
@@ -35,7 +36,8 @@ def load() -> HearingRules:
 def run(folder: Path, out: Path, **rules: Any) -> None:
     prepare_live_output(str(out), overwrite=False)
     with beam.Pipeline(runner="FnApiRunner", options=PipelineOptions(["--streaming"])) as pipeline:
-        _ = pipeline | StreamFolder(str(folder), str(out), rules=LiveRules(**rules), load=load, until_idle=0.2)
+        source = MessageSource(str(folder), "", until_idle=0.2)
+        _ = pipeline | StreamMessages(source, str(out), rules=LiveRules(**rules), load=load)
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,135 @@
+"""Messages as an unbounded source: out of a folder, which needs no server, or out of a subscription of Pub/Sub."""
+
+import json
+import os
+import time
+from typing import Any, Protocol
+
+from apache_beam.coders import Coder
+from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader, UnboundedSource
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
+
+from beam_curator.files.chunk_folders import ChunkFolder
+from beam_curator.files.pubsub_messages import PulledMessages, acknowledge
+from beam_curator.intervals import Seconds
+from beam_curator.live.arriving import END, Arrived
+
+TICK_SECONDS = 0.2
+
+
+class _Messages(Protocol):
+    def next_message(self) -> bytes | None: ...
+
+    def take_acks(self) -> tuple[str, ...]: ...
+
+    def close(self) -> None: ...
+
+
+class _Mark(CheckpointMark):
+    """The messages of a bundle, which are acknowledged once the bundle is committed."""
+
+    def __init__(self, subscription: str, ack_ids: tuple[str, ...]) -> None:
+        self.subscription = subscription
+        self.ack_ids = ack_ids
+
+    def finalize_checkpoint(self) -> None:
+        if self.ack_ids:
+            acknowledge(self.subscription, self.ack_ids)
+
+
+class _MarkCoder(Coder):
+    def encode(self, value: _Mark) -> bytes:
+        return json.dumps([value.subscription, value.ack_ids]).encode()
+
+    def decode(self, encoded: bytes) -> _Mark:
+        subscription, ack_ids = json.loads(encoded)
+        return _Mark(subscription, tuple(ack_ids))
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def to_type_hint(self) -> Any:
+        return _Mark
+
+
+class MessageSource(UnboundedSource):
+    """Messages as they come, the time five times a second, also when none comes, and `END` behind all.
+
+    A reader that begins anew reads a whole folder again: sessions drop what they know. Of a subscription it goes on,
+    and gets again what was not acknowledged.
+
+    Args:
+      folder: of the chunks; local. "" for a subscription.
+      subscription: of Pub/Sub, its full name; "" for a folder.
+      until_idle: seconds without a new message after which the source ends; 0 for never.
+      stop: a file that ends the source when it is there; "" for none.
+    """
+
+    def __init__(self, folder: str, subscription: str, until_idle: Seconds, stop: str = "") -> None:
+        self._folder = folder
+        self._subscription = subscription
+        self._until_idle = until_idle
+        self._stop = stop
+
+    def split(self, desired_num_splits: int, options: Any = None) -> "list[MessageSource]":
+        """Return the source: it is read by one reader."""
+        del desired_num_splits, options
+        return [self]
+
+    def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> "_MessageReader":
+        """Return a reader."""
+        del options, checkpoint_mark
+        messages = PulledMessages(self._subscription) if self._subscription else ChunkFolder(self._folder)
+        return _MessageReader(messages, self._subscription, self._until_idle, self._stop)
+
+    def get_checkpoint_mark_coder(self) -> Coder:
+        """Return the coder of marks."""
+        return _MarkCoder()
+
+
+class _MessageReader(UnboundedReader):
+    def __init__(self, messages: _Messages, subscription: str, until_idle: Seconds, stop: str) -> None:
+        self._messages, self._subscription = messages, subscription
+        self._until_idle, self._stop = until_idle, stop
+        self._heard = time.monotonic()
+        self._ticked = self._ticked_at = 0.0
+        self._current: Arrived = b"", 0.0
+        self._is_over = False
+
+    def start(self) -> bool:
+        return self.advance()
+
+    def advance(self) -> bool:
+        if self._is_over:
+            return False
+        now = time.monotonic()
+        if now - self._ticked >= TICK_SECONDS:
+            self._ticked, self._ticked_at = now, time.time()
+            self._current = b"", self._ticked_at
+            return True
+        message = self._messages.next_message()
+        if message is not None:
+            self._heard = now
+            self._current = message, time.time()
+            return True
+        is_idle = 0 < self._until_idle <= now - self._heard
+        self._is_over = is_idle or (self._stop != "" and os.path.exists(self._stop))
+        if self._is_over:
+            # behind all messages, so that their sessions are closed
+            self._current = END
+        return self._is_over
+
+    def get_current(self) -> Arrived:
+        return self._current
+
+    def get_current_timestamp(self) -> Timestamp:
+        return Timestamp(self._ticked_at)
+
+    def get_watermark(self) -> Timestamp:
+        return MAX_TIMESTAMP if self._is_over else Timestamp(self._ticked_at)
+
+    def get_checkpoint_mark(self) -> _Mark:
+        return _Mark(self._subscription, self._messages.take_acks())
+
+    def close(self) -> None:
+        self._messages.close()

@@ -1,0 +1,159 @@
+"""Live streams from Pub/Sub's emulator, on the direct runner: messages late, twice, missing, poisoned."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beam_curator.files import pubsub_messages
+from beam_curator.files.publishing import Publication
+from beam_curator.live.messages import Chunk, chunk_of
+from beam_curator.runners import cli
+from beam_curator.runners.options import UsageError
+from tests.engines.pubsub_emulator import emulator_jar, running_emulator
+from tests.fakes_models import Speech, write_band_model, write_sound
+from tests.manifests import run
+
+JAR = emulator_jar()
+pytestmark = pytest.mark.skipif(JAR is None, reason="needs apt install google-cloud-cli-pubsub-emulator")
+TOPIC, SUBSCRIPTION = "projects/test/topics/chunks", "projects/test/subscriptions/chunks"
+SPEECH: list[Speech] = [(0.16, 1.04, 0), (0.96, 1.6, 1), (6.4, 7.2, 2), (9.6, 11.2, 0)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[subprocess.Popen[bytes]]:
+    """Run the emulator with a topic and a subscription of it; return its process."""
+    assert JAR is not None
+    with running_emulator(JAR) as (address, process), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PUBSUB_EMULATOR_HOST", address)
+        pubsub_messages._publisher().create_topic(name=TOPIC)
+        pubsub_messages._subscriber().create_subscription(name=SUBSCRIPTION, topic=TOPIC, ack_deadline_seconds=10)
+        yield process
+        for client in (pubsub_messages._publisher, pubsub_messages._subscriber):
+            client.cache_clear()
+
+
+def chunks_of(path: Path, stream_id: str) -> list[Chunk]:
+    publication = Publication(path=str(path), stream_id=stream_id, session="", codec="pcm_s16le", chunk_seconds=0.5)
+    return list(publication.chunks())
+
+
+def arrivals(streams: list[list[Chunk]]) -> list[Chunk]:
+    """Return the chunks side by side, a tenth of them up to five places late, and a twentieth twice."""
+    dice = random.Random(1)
+    order = [chunk for place in range(24) for own in streams for chunk in own[place : place + 1]]
+    late = [dice.randint(1, 5) * len(streams) if dice.random() < 0.1 else 0 for _ in order]
+    keyed = [(n + by, chunk) for n, (by, chunk) in enumerate(zip(late, order, strict=True))]
+    keyed += [(n + dice.randint(0, 30), chunk) for n, chunk in enumerate(order) if dice.random() < 0.05]
+    return [chunk for _, chunk in sorted(keyed, key=lambda pair: pair[0])]
+
+
+def left_in_subscription() -> list[Any]:
+    """Return what comes again once every lease is over."""
+    time.sleep(11)
+    request = {"subscription": SUBSCRIPTION, "max_messages": 100, "return_immediately": True}
+    return list(pubsub_messages._subscriber().pull(request=request, timeout=10).received_messages)
+
+
+def test_streams_of_a_subscription(server: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    names = [f"call-{number}" for number in range(6)]
+    files = [write_sound(tmp_path / "talks" / f"{name}.wav", 12.0, SPEECH) for name in names]
+    model = ("--model-path", write_band_model(tmp_path / "model"), "--latency", "low")
+    assert run("diarize", tmp_path / "talks", "--output", tmp_path / "batch", *model) == 0
+    streams = [chunks_of(path, name) for name, path in zip(names, files, strict=True)]
+    # the pause of the first lacks a chunk, and the last has no end
+    gap, endless = [*streams[0][:8], *streams[0][9:]], streams[5][:-1]
+    for chunk in arrivals([gap, *streams[1:5], endless]):
+        pubsub_messages.publish_chunk(TOPIC, chunk)
+    pubsub_messages._publisher().publish(TOPIC, b"poison").result()
+    pubsub_messages.publish_chunk(TOPIC, replace(streams[1][0], stream_id="odd", data=b"odd", final=True))
+    out = tmp_path / "live"
+    # a chunk is missing only once everything behind it had the time to come
+    times = ("--gap-timeout", "3", "--until-idle", "5")
+    assert run("stream", "--subscription", SUBSCRIPTION, "--output", out, *model, *times) == 3
+    batch, live = ({path.name: path.read_text() for path in (folder / "rttm").glob("call-*.rttm")} for folder in
+                   (tmp_path / "batch", out))  # fmt: skip
+    # a gap in silence changes no turn, and what is cut off at the end was silent, too
+    assert live == batch
+    entries = {path.stem: json.loads(path.read_bytes()) for path in (out / "entries").iterdir()}
+    ends = {name: entry["closed"] for name, entry in entries.items()}
+    assert ends == {**dict.fromkeys(names, "final"), "call-5": "drained", "odd": "final"}
+    failures = [json.loads(line) for line in (out / "failures.jsonl").read_bytes().splitlines()]
+    assert sorted(failure["code"] for failure in failures) == ["bad_message", "not_audio"]
+    events = [json.loads(line) for line in (out / "events" / "call-0.jsonl").read_bytes().splitlines()]
+    (missing,) = (event for event in events if event["type"] == "gap")
+    assert (missing["start"], missing["end"], missing["first_seq"]) == (4.0, 4.5, 8)
+    assert left_in_subscription() == []
+
+
+def test_a_recording_is_published(
+    server: subprocess.Popen[bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_sound(tmp_path / "talk.wav", 2.0, [(0.16, 1.04, 0)])
+    assert run("publish", path, "--topic", TOPIC) == 0
+    assert capsys.readouterr().out == f"beam-curator: 4 chunks of 1 stream in {TOPIC}\n"
+    model = ("--model-path", write_band_model(tmp_path / "model"), "--latency", "low")
+    command = ("stream", "--subscription", SUBSCRIPTION, "--output", tmp_path / "live", *model, "--until-idle", "2")
+    assert run(*command) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'live'}: 1 session (1 final), 2.0 s, 1 turn\n"
+
+
+def test_a_server_that_is_gone_and_comes_back(server: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    (chunk,) = chunks_of(write_sound(tmp_path / "talk.wav", 0.4), "talk")
+    pubsub_messages.publish_chunk(TOPIC, chunk)
+    messages = pubsub_messages.PulledMessages(SUBSCRIPTION)
+    server.send_signal(signal.SIGSTOP)
+    try:
+        assert messages.next_message() is None
+    finally:
+        server.send_signal(signal.SIGCONT)
+    # the question that nobody answered may have taken the message: its lease ends after ten seconds
+    until = time.monotonic() + 30
+    while (found := messages.next_message()) is None and time.monotonic() < until:
+        time.sleep(0.2)
+    assert found is not None
+    assert chunk_of(found) == chunk
+    pubsub_messages.acknowledge(SUBSCRIPTION, messages.take_acks())
+
+
+def test_what_was_pulled_and_not_given_comes_again_at_once(server: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    for chunk in chunks_of(write_sound(tmp_path / "talk.wav", 1.4), "again"):
+        pubsub_messages.publish_chunk(TOPIC, chunk)
+    reader, other = (pubsub_messages.PulledMessages(SUBSCRIPTION) for _ in range(2))
+    given = reader.next_message()
+    reader.close()
+    pubsub_messages.acknowledge(SUBSCRIPTION, reader.take_acks())
+    others = [message for _ in range(20) if (message := other.next_message()) is not None]
+    pubsub_messages.acknowledge(SUBSCRIPTION, other.take_acks())
+    assert given is not None
+    assert sorted(chunk_of(message).seq for message in (given, *others)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("stream", "--subscription", "chunks"), "subscription 'chunks' is no name of one: write projects/PROJECT/"),
+        (
+            ("stream", "--subscription", "projects/test/subscriptions/none"),
+            "subscription projects/test/subscriptions/none cannot be used: 404",
+        ),
+        (
+            ("publish", "examples/kettle.wav", "--topic", "projects/test/topics/none"),
+            "topic projects/test/topics/none",
+        ),
+        (("stream",), "give a FOLDER of chunks, or --subscription, and not both"),
+    ],
+)
+def test_wrong_usage(server: subprocess.Popen[bytes], arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        cli.run(arguments)
+    assert str(raised.value).startswith(message)

@@ -1,0 +1,56 @@
+"""The source of messages: each as it comes, the time between them, and an end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from apache_beam.utils.timestamp import MAX_TIMESTAMP
+
+from beam_curator.files.chunk_folders import put_chunk
+from beam_curator.live.arriving import END
+from beam_curator.transforms.live.message_source import MessageSource
+from tests.live.live_shards import chunks_of
+from tests.transforms.live.test_stream_messages import SOUND
+
+
+def given(reader: Any) -> list[bytes]:
+    """Return the messages of a reader up to a look that finds none, without ticks."""
+    messages = []
+    while reader.advance():
+        message, at = reader.get_current()
+        assert at > 0
+        messages += [message] if message else []
+        if (message, at) == END:
+            break
+    return messages
+
+
+def test_a_folder_until_somebody_stops_it(tmp_path: Path) -> None:
+    stop = tmp_path / "stop"
+    reader = MessageSource(str(tmp_path), "", until_idle=0, stop=str(stop)).create_reader(None, None)
+    # the time comes first
+    assert reader.start()
+    assert reader.get_current()[0] == b""
+    chunks = chunks_of(SOUND, 40_000)
+    put_chunk(str(tmp_path), chunks[0])
+    assert given(reader) == [chunks[0].to_bytes()]
+    assert given(reader) == []
+    assert reader.get_watermark() < MAX_TIMESTAMP
+    put_chunk(str(tmp_path), chunks[1])
+    stop.touch()
+    # chunks that lie there are read before
+    assert given(reader) == [chunks[1].to_bytes()]
+    assert reader.get_current() == END
+    assert reader.get_watermark() == MAX_TIMESTAMP
+    put_chunk(str(tmp_path), chunks[2])
+    assert not reader.advance()
+
+
+def test_marks_come_back_from_bytes(tmp_path: Path) -> None:
+    source = MessageSource(str(tmp_path), "", until_idle=0)
+    coder, mark = source.get_checkpoint_mark_coder(), source.create_reader(None, None).get_checkpoint_mark()
+    again = coder.decode(coder.encode(mark))
+    assert (again.subscription, again.ack_ids) == ("", ())
+    # nobody waits for it
+    again.finalize_checkpoint()
