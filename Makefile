@@ -10,6 +10,7 @@
 # make bench-tracks   tracks of speakers beside libsndfile alone, as ratios
 # make bench-diarize  diarization beside the bare loops of NeMo and onnxruntime, as ratios
 # make bench-listing  the plan of a job on 100,000 recordings, beside a bare walk
+# make bench-vad      speech found beside silero-vad's own loop and the bare session, as ratios
 # make bench-update   updates of a set of 1,000 recordings, and the plan of one of 100,000
 # make engines        install Prism and Flink's job server into a cache (Go, Java and Maven needed)
 # make bench-engines  the same job on Flink and Prism, as ratios
@@ -25,7 +26,7 @@ INSTALL := pip install --quiet --disable-pip-version-check --no-compile --constr
 ROUND_TABLE := --target-window-duration 60 --min-bandwidth 2000 --no-truncation
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
-.PHONY: demo demo-live dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-engines bench-listing bench-update engines lock clean
+.PHONY: demo demo-live dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-engines bench-listing bench-update bench-vad engines lock clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -115,6 +116,10 @@ bench-listing: $(DEV)
 
 bench-update: $(DEV)
 	$(BIN)/python benchmarks/bench_update.py
+
+bench-vad: $(DEV) models
+	$(BIN)/pip install --quiet --no-deps --target $(VENV)/silero silero-vad==6.2.3
+	$(BIN)/python benchmarks/bench_vad.py --peer $(VENV)/silero
 
 engines:
 	templates/install_engines $(BEAM_VERSION)

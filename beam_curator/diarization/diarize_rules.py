@@ -14,6 +14,7 @@ from beam_curator.option_names import accepts_former_names
 from beam_curator.recordings.recording_options import RecordingOptions, limit_problems
 from beam_curator.rules import check_types, number_problems, option, option_problems, raise_problems, same_option
 from beam_curator.sets.set_kinds import DIARIZE
+from beam_curator.vad.vad_options import ENERGY, VadOptions, vad_problems
 
 BACKENDS = ("auto", "onnx", "nemo")
 DEVICES = ("auto", "cpu", "cuda")
@@ -33,7 +34,7 @@ ENTRY_KEYS = (
     "num_speakers",
     "speakers_saturated",
     "crosstalk_seconds",
-    "dead_air_seconds",
+    "non_speech_seconds",
     "clipped_ratio",
     UNMIXED_KEY,
     "recording_id",
@@ -200,7 +201,14 @@ class DiarizeRules:
         "split: each by itself, as for a call with a speaker on each; or the number of one, from 0",
         formerly="mono",
     )
-    dead_air_gate: bool = option(True, "leave out turns where nothing moves: digital silence, or a constant (DC)")
+    vad: str | None = same_option(
+        VadOptions,
+        "vad",
+        help_text="leave out turns where nobody speaks; silero: where Silero VAD hears no speech; energy: where "
+        "nothing moves, such as digital silence; none: keep all (default: silero where it is installed, else energy; "
+        "for the cascade, which finds speech by itself, energy)",
+    )
+    vad_path: str = same_option(VadOptions, "vad_path")
     audio_root: str = same_option(RecordingOptions, "audio_root")
     allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
     max_duration: float = same_option(RecordingOptions, "max_duration")
@@ -226,6 +234,7 @@ class DiarizeRules:
             )
         if not self.rttm_out_dir and (self.uem or self.overlaps):
             problems.append("uem and overlap-view go beside .rttm files, and rttm_out_dir is empty: name a folder")
+        problems += vad_problems(self)
         if self.embedding_model and not self.embeddings:
             problems.append("embedding_model makes nothing without embeddings: give embeddings, too, or leave it out")
         raise_problems("diarization", problems)
@@ -239,6 +248,11 @@ class DiarizeRules:
     def channel(self) -> int | None:
         """The number of the channel to hear; None where the options name none."""
         return int(self.channels) if _NUMBER.fullmatch(self.channels) else None
+
+    @property
+    def gates_dead_air(self) -> bool:
+        """Tell whether turns are left out where nothing moves."""
+        return self.vad in (None, ENERGY)
 
     @property
     def pools_embeddings(self) -> bool:

@@ -42,6 +42,7 @@ class Probabilities:
       dead_air: stretches in seconds where nothing moves; a handler of your own may leave it out.
       clipped: how much of the sound is clipped; a handler of your own may leave it out.
       slots: speakers that the model can tell apart, where it gives fewer tracks; None for as many as there are tracks.
+      speech: stretches in seconds, ascending, in which anybody speaks; None where nobody looked.
     """
 
     frames: Floats
@@ -51,6 +52,7 @@ class Probabilities:
     dead_air: tuple[Span, ...] = ()
     clipped: Clipped = NOT_HEARD
     slots: int | None = None
+    speech: tuple[Span, ...] | None = None
 
     @property
     def n_speakers(self) -> int:

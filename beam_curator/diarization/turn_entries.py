@@ -29,7 +29,7 @@ class EntryFacts:
       turns: in order of time.
       saturated: all speakers that the model has slots for talk: there may be more.
       bandwidths: of each turn, Hz; None where they were not asked for.
-      dead_air: seconds of turns that were left out as nothing moves there.
+      non_speech: seconds of turns that were left out as nobody speaks there.
       clipped_ratio: share of the samples heard that are clipped; None where there are none.
       rttm: name of the .rttm file below the output; None where none was written.
       files: all files of the recording.
@@ -44,7 +44,7 @@ class EntryFacts:
     turns: tuple[Turn, ...]
     saturated: bool
     bandwidths: tuple[int, ...] | None = None
-    dead_air: Seconds = 0.0
+    non_speech: Seconds = 0.0
     clipped_ratio: float | None = None
     rttm: str | None = None
     files: tuple[WrittenFile, ...] = ()
@@ -97,7 +97,7 @@ def diarized_entry(
 def _findings(facts: EntryFacts) -> dict[str, Any]:
     """Return notes on the sound, of which most recordings have none."""
     found = {
-        "dead_air_seconds": facts.dead_air or None,
+        "non_speech_seconds": facts.non_speech or None,
         "clipped_ratio": facts.clipped_ratio,
         "crosstalk_seconds": facts.crosstalk,
         UNMIXED_KEY: facts.unmixed,

@@ -47,8 +47,8 @@ def count_entry(row: dict[str, Any]) -> Iterator[Count]:
     yield "speakers", row["num_speakers"]
     if row.get("crosstalk_seconds"):
         yield "crosstalk_us", round(row["crosstalk_seconds"] * 1e6)
-    if "dead_air_seconds" in row:
-        yield "dead_air_us", microseconds(row["dead_air_seconds"])
+    if "non_speech_seconds" in row:
+        yield "non_speech_us", microseconds(row["non_speech_seconds"])
     if "clipped_ratio" in row:
         yield "clipped", 1
     if UNMIXED_KEY in row:

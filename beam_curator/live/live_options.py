@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from beam_curator.diarization.diarize_rules import DiarizeRules
-from beam_curator.rules import number_problems, option, option_problems, raise_problems, same_option
+from beam_curator.rules import number_problems, option, option_problems, raise_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +20,7 @@ class LiveRules:
     streams_per_shard: int = option(32, "sessions that a shard has room for at once")
     batch: int = option(1, "streams that the model hears at once; with 1, the bytes do not depend on who else talks")
     progress_every: float = option(5.0, "seconds of a stream from one progress event to the next; 0: none")
-    dead_air_gate: bool = same_option(DiarizeRules, "dead_air_gate")
+    dead_air_gate: bool = option(True, "leave out turns where nothing moves: digital silence, or a constant (DC)")
 
     def __post_init__(self) -> None:
         limits = {

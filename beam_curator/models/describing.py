@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from beam_curator.diarization.models import NotAModelError
-from beam_curator.files.storage import hash_file, is_remote
+from beam_curator.files.storage import UnknownSchemeError, hash_file, is_remote
 from beam_curator.model_records import FAMILIES, KNOWN_MODELS, RUNTIMES, Family, ModelRecord, carrier_of
 from beam_curator.models.checksums import listed_hashes
 from beam_curator.models.model_files import (
@@ -156,7 +156,7 @@ def published_at(path: str, sha256: str = "") -> ModelRecord | None:
     parts = path.rstrip("/").split("/")
     cached = [part.removeprefix("models--").replace("--", "/") for part in parts if part.startswith("models--")]
     hashes, names = [sha256.lower()], [cached[-1] if cached else parts[-1]]
-    with suppress(ModelNotFoundError, ModelFileError, NotAModelError, OSError):
+    with suppress(ModelNotFoundError, ModelFileError, NotAModelError, UnknownSchemeError, OSError):
         location = None if is_remote(path) else locate(os.path.expanduser(path), name=path)
         if location is not None and location.kind == "onnx":
             from_wheel = _from_wheel(exported_family(location.path))

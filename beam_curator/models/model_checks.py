@@ -16,8 +16,10 @@ from beam_curator.model_records import (
     KNOWN_MODELS,
     RECOMMENDED_MODEL,
     RUNTIMES,
+    SILERO_MODEL,
     TITANET_MODEL,
     Family,
+    ModelRecord,
     known_model,
     warning_of,
 )
@@ -34,10 +36,12 @@ from beam_curator.models.model_files import (
 )
 from beam_curator.models.onnx_backend import check_files
 from beam_curator.models.onnx_sessions import imported_onnxruntime
-from beam_curator.models.resolving import default_models, find_model
+from beam_curator.models.resolving import default_models, find_model, is_installed
+from beam_curator.models.silero import find_silero
 from beam_curator.models.sortformer import check_backend, locate_model
 from beam_curator.models.wheels import check_made
 from beam_curator.rules import config_of
+from beam_curator.vad.vad_options import ENERGY, SILERO
 
 CASCADE: Family = "cascade"
 
@@ -227,6 +231,32 @@ def check_walk(model: ModelOptions, parameters: StreamingParameters, counts: Spe
         raise ValueError(f"device cuda is asked for, and {name} runs on CPUs alone: leave --device and --gpu out")
 
 
+def with_own_vad(rules: DiarizeRules, model: ModelOptions, *, is_elsewhere: bool = False) -> DiarizeRules:
+    """Return rules that say how speech is told from everything else, where they leave it to the model.
+
+    Args:
+      rules: the options.
+      model: which one listens; of one that is not listed it is not known whether it needs a detector of speech.
+      is_elsewhere: workers have other models installed than this machine.
+    """
+    if rules.vad is not None:
+        return rules
+    known = _record_of(model)
+    wanted = rules.vad_path or (known is not None and known.vad == SILERO and not is_elsewhere)
+    is_there = rules.vad_path or (wanted and is_installed(SILERO_MODEL, model.cache_dir or None))
+    return replace(rules, vad=SILERO if is_there else ENERGY)
+
+
+def check_vad(rules: DiarizeRules, model: ModelOptions) -> None:
+    """Check that the detector of speech is there, if it is to be used.
+
+    Raises:
+      ModelNotFoundError, ModelFileError, NotAModelError: see `find_silero`.
+    """
+    if rules.vad == SILERO:
+        find_silero(rules.vad_path, model.cache_dir)
+
+
 def embedding_path(rules: DiarizeRules) -> str:
     """Return where the model that makes embeddings lies; "" for one that is named, and for none.
 
@@ -300,11 +330,14 @@ def warn_of_models(options: ModelOptions) -> None:
 
 
 def _warning(options: ModelOptions, *, look_up: bool) -> str | None:
-    path = options.model_path
-    if path:
-        known = published_at(path, options.sha256)
-        if known is None and look_up and storage.is_remote(path):
-            known = published_at(locate_model(options).path)
-    else:
-        known = published_at("", options.sha256) or known_model(options.model_name)
+    path, known = options.model_path, _record_of(options)
+    if known is None and path and look_up and storage.is_remote(path):
+        known = published_at(locate_model(options).path)
     return None if known is None else warning_of(known)
+
+
+def _record_of(options: ModelOptions) -> ModelRecord | None:
+    """Return the record of a chosen model, as far as its name, its hash, or the files at a local path tell."""
+    if options.model_path:
+        return published_at(options.model_path, options.sha256)
+    return published_at("", options.sha256) or known_model(options.model_name)

@@ -87,11 +87,14 @@ def default_models(cache_dir: str | None) -> tuple[str, str]:
 
     That is the one for people where it is installed, or the package that it is made from, else the one of this package.
     """
-    best = KNOWN_MODELS[HUMAN_SPEECH_MODEL]
-    is_here = find_model(best.name, cache_dir) is not None or (
-        best.wheel is not None and installed_root(best.wheel) != ""
-    )
-    return (best.name, DEMO_MODEL) if is_here else (DEMO_MODEL, best.name)
+    names = HUMAN_SPEECH_MODEL, DEMO_MODEL
+    return names if is_installed(HUMAN_SPEECH_MODEL, cache_dir) else names[::-1]
+
+
+def is_installed(model_name: str, cache_dir: str | None) -> bool:
+    """Tell whether a known model of a package is on this machine, or the package that it is made from."""
+    wheel = KNOWN_MODELS[model_name].wheel
+    return find_model(model_name, cache_dir) is not None or (wheel is not None and installed_root(wheel) != "")
 
 
 def find_model(model_name: str, cache_dir: str | None) -> ModelLocation | None:
@@ -146,15 +149,19 @@ def _made(record: ModelRecord, cache_dir: str | None) -> ModelLocation:
     wheel = carrier.wheel
     root = installed_root(wheel) if wheel is not None else ""
     if wheel is None or not root:
-        path = "--model-path" if record is carrier else "--embedding-model"
         raise ModelNotFoundError(
-            f"model {record.name} is not installed: {install_cure(carrier)}, or give its folder as {path}"
+            f"model {record.name} is not installed: {install_cure(carrier)}, or give its folder as {path_flag(record)}"
         )
     folder = os.path.join(models_folder(cache_dir), carrier.name)
     with alone(models_folder(cache_dir), carrier.name):
         if not is_made(folder, carrier):
             make_model(carrier, wheel, root, folder)
     return locate(folder, name=record.name)
+
+
+def path_flag(record: ModelRecord) -> str:
+    """Return the flag that takes the folder of a model."""
+    return {"vad": "--vad-path", "speaker-embedding": "--embedding-model"}.get(record.task, "--model-path")
 
 
 def _is_in_store(path: str) -> bool:

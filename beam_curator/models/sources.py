@@ -3,9 +3,9 @@
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -51,6 +51,7 @@ class RecordingSource:
       channels: "mix" for the mean of all, or the number of the one that is heard, from 0.
       allowed_root: directories below which it must lie.
       version: that it had when it was looked into; "" for any.
+      passing: something that its pieces pass on their way, such as a detector of speech; it yields them as they are.
     """
 
     name: str
@@ -60,6 +61,7 @@ class RecordingSource:
     channels: Channels = "mix"
     allowed_root: tuple[str, ...] = ()
     version: str = ""
+    passing: Callable[[Iterator[Floats]], Iterator[Floats]] | None = field(default=None, repr=False)
 
     @property
     def seconds(self) -> float:
@@ -79,7 +81,8 @@ class RecordingSource:
           EntryError: it is not there any more, has changed, or is damaged.
         """
         with open_recording(self.name, self.allowed_root, self.version) as reader:
-            yield from heard_pieces(reader, self.first, self.stop, self.channels, clipping)
+            pieces = heard_pieces(reader, self.first, self.stop, self.channels, clipping)
+            yield from pieces if self.passing is None else self.passing(pieces)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

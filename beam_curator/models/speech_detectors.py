@@ -7,15 +7,12 @@ from typing import Any, Protocol
 from beam_curator.diarization.dead_air import DeadAirMeter
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.intervals import Seconds, Span
-from beam_curator.model_records import KNOWN_MODELS
-from beam_curator.models.resolving import find_model, resolve_model
-from beam_curator.models.silero import SpeechDetector, load_silero
-from beam_curator.models.wheels import check_made, installed_root
-from beam_curator.quality.measure_rules import ENERGY, NO_VAD, SILERO, MeasureRules
+from beam_curator.model_records import KNOWN_MODELS, SILERO_MODEL
+from beam_curator.models.resolving import is_installed
+from beam_curator.models.silero import SpeechDetector, find_silero, load_silero
+from beam_curator.quality.measure_rules import MeasureRules
 from beam_curator.vad.speech_rules import SpeechRules
-from beam_curator.vad.speech_spans import speech_spans
-
-_NAME = "silero-vad"
+from beam_curator.vad.vad_options import ENERGY, NO_VAD, SILERO
 
 
 class SpeechDetecting(Protocol):
@@ -34,10 +31,7 @@ class _Silero:
         self._detector = detector
 
     def speech(self, pieces: Iterable[Floats]) -> list[Span]:
-        counted = _Counted(pieces)
-        probabilities = self._detector.probabilities(counted)
-        spans = speech_spans(probabilities, counted.n_samples, SpeechRules())
-        return [(span.start / MODEL_SAMPLE_RATE, span.stop / MODEL_SAMPLE_RATE) for span in spans]
+        return list(self._detector.hear(pieces).seconds(SpeechRules()))
 
 
 class _Counted:
@@ -80,24 +74,8 @@ def with_vad(rules: MeasureRules, *, is_elsewhere: bool = False) -> MeasureRules
     """
     if rules.vad is not None:
         return rules
-    wheel = KNOWN_MODELS[_NAME].wheel
-    is_there = not is_elsewhere and (
-        find_model(_NAME, None) is not None or (wheel is not None and bool(installed_root(wheel)))
-    )
+    is_there = not is_elsewhere and is_installed(SILERO_MODEL, None)
     return replace(rules, vad=SILERO if rules.vad_path or is_there else ENERGY)
-
-
-def find_silero(folder: str) -> str:
-    """Return the folder of Silero's detector, checked by its hashes; "" stands for the installed one.
-
-    Raises:
-      ModelNotFoundError: it is not there; the message has the command that installs it.
-      ModelFileError: it is another model, or cannot be read.
-      NotAModelError: a file of it is missing, or was changed.
-    """
-    location = resolve_model(_NAME, folder or None)
-    check_made(location.path, "silero-vad")
-    return location.path
 
 
 def load_detector(rules: MeasureRules) -> SpeechDetecting:
@@ -114,4 +92,4 @@ def load_detector(rules: MeasureRules) -> SpeechDetecting:
 
 def vad_config(rules: MeasureRules) -> dict[str, Any]:
     """Return what decides the spans besides the options: the hash of the model's package."""
-    return {"silero-vad": KNOWN_MODELS[_NAME].sha256} if rules.vad == SILERO else {}
+    return {"silero-vad": KNOWN_MODELS[SILERO_MODEL].sha256} if rules.vad == SILERO else {}

@@ -16,6 +16,7 @@ from beam_curator.diarization.hearing import samples_asked
 from beam_curator.diarization.models import Floats
 from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings, pool_embeddings
+from beam_curator.diarization.speech_turns import turns_in_speech
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.diarization.turns import Turn, is_saturated, overlap_regions, turns_from_probabilities
 from beam_curator.export.tree import clip_uuid
@@ -25,6 +26,7 @@ from beam_curator.intervals import Seconds
 from beam_curator.models.sources import RecordingSource
 from beam_curator.sets.asked_rows import AskedRow
 from beam_curator.sets.recording_jobs import RowsTask, Timed, untimed
+from beam_curator.vad.vad_options import NO_VAD
 
 TurnTask = RowsTask[AskedRow]
 
@@ -73,7 +75,7 @@ class Diarized:
       bandwidths: of each turn, Hz; None where they were not asked for.
       embeddings: of speakers and turns; None where they were not asked for, and before another model makes them.
       crosstalk: seconds of turns that were left to a louder channel; None where channels were not heard one by one.
-      dead_air: seconds of turns that were left out as nothing moves there.
+      non_speech: seconds of turns that were left out as nobody speaks there.
       clipped_ratio: share of the samples heard that are clipped; None where there are none.
     """
 
@@ -83,7 +85,7 @@ class Diarized:
     bandwidths: tuple[int, ...] | None
     embeddings: SpeakerEmbeddings | None = None
     crosstalk: Seconds | None = None
-    dead_air: Seconds = 0.0
+    non_speech: Seconds = 0.0
     clipped_ratio: float | None = None
 
     @property
@@ -143,11 +145,9 @@ def diarized_of(
       EntryError: the model failed or gave no frames for embeddings, or the recording cannot be read any more.
     """
     streams = _streams_of(ready, heard if isinstance(heard, Sequence) else (heard,))
-    found = _all_turns(streams, turns, of_several=bool(ready.split))
-    dead_air, crosstalk = 0.0, None
-    if rules.dead_air_gate and any(stream.heard.dead_air for stream in streams):
-        ungated, found = found, _all_turns([each.gated() for each in streams], turns, of_several=bool(ready.split))
-        dead_air = round(max(0.0, seconds_of(ungated) - seconds_of(found)), 6)
+    heard_turns, crosstalk = _all_turns(streams, turns), None
+    found = _spoken(streams, heard_turns, rules, turns)
+    non_speech = round(max(0.0, seconds_of(heard_turns) - seconds_of(found)), 6)
     if ready.split:
         with timed("crosstalk"):
             kept = _without_crosstalk(ready, found)
@@ -167,7 +167,7 @@ def diarized_of(
         bandwidths=bandwidths,
         embeddings=embeddings,
         crosstalk=crosstalk,
-        dead_air=dead_air,
+        non_speech=non_speech,
         clipped_ratio=clipped_ratio([stream.heard.clipped for stream in streams]),
     )
 
@@ -188,6 +188,14 @@ class _Stream:
         frames = without_dead_air(self.heard.frames, self.heard.frame_step, self.heard.dead_air)
         return replace(self, heard=replace(self.heard, frames=frames))
 
+    def spoken(self, turns: Sequence[Turn], rules: TurnRules) -> Sequence[Turn]:
+        """Return those of a recording's turns that are of this stream, where anybody speaks; all if nobody looked."""
+        own, begin = self.among(turns), self.ready.first / self.ready.sample_rate
+        if self.heard.speech is None:
+            return own
+        speech = [(_later(start, begin), _later(end, begin)) for start, end in self.heard.speech]
+        return turns_in_speech(own, speech, rules)
+
 
 def _streams_of(ready: Ready, results: Sequence[Probabilities | EntryError]) -> list[_Stream]:
     streams = []
@@ -198,8 +206,17 @@ def _streams_of(ready: Ready, results: Sequence[Probabilities | EntryError]) -> 
     return streams
 
 
-def _all_turns(streams: Sequence[_Stream], rules: TurnRules, *, of_several: bool) -> list[Turn]:
-    return [turn for stream in streams for turn in _turns_of(stream, rules, of_several=of_several)]
+def _all_turns(streams: Sequence[_Stream], rules: TurnRules) -> list[Turn]:
+    return [turn for stream in streams for turn in _turns_of(stream, rules, of_several=len(streams) > 1)]
+
+
+def _spoken(streams: Sequence[_Stream], turns: list[Turn], rules: DiarizeRules, turn_rules: TurnRules) -> list[Turn]:
+    """Return the turns where anybody speaks, of those that the model found."""
+    if rules.gates_dead_air and any(stream.heard.dead_air for stream in streams):
+        turns = _all_turns([stream.gated() for stream in streams], turn_rules)
+    if rules.vad == NO_VAD or all(stream.heard.speech is None for stream in streams):
+        return turns
+    return [turn for stream in streams for turn in stream.spoken(turns, turn_rules)]
 
 
 def _without_crosstalk(ready: Ready, turns: Sequence[Turn]) -> Sequence[Turn]:

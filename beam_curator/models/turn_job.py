@@ -31,6 +31,7 @@ from beam_curator.failures import EntryError
 from beam_curator.files.asked_lines import asked_row
 from beam_curator.files.clip_files import in_memory
 from beam_curator.files.embedding_tables import hidden_row
+from beam_curator.model_records import KNOWN_MODELS, SILERO_MODEL
 from beam_curator.models.model_checks import config_of_model, embedding_path
 from beam_curator.models.turn_finding import Diarized, Ready, TurnTask, diarized_of
 from beam_curator.recordings.recording_options import limits_of
@@ -43,6 +44,7 @@ from beam_curator.sets.recording_events import Event, Made, MadeFile, Noticed, T
 from beam_curator.sets.recording_jobs import BlockPlan, LinePlace, ModelJob, plan_lines
 from beam_curator.sets.set_kinds import DIARIZE
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions, output_config
+from beam_curator.vad.vad_options import SILERO
 
 _KINDS = (_RTTM, _UEM, _CTM) = (".rttm", ".uem", ".ctm")
 """Of the files of a recording."""
@@ -170,7 +172,7 @@ class TurnJob(ModelJob[AskedRow, TurnTask, Ready | Diarized]):
             turns=diarized.turns,
             saturated=diarized.saturated,
             bandwidths=diarized.bandwidths,
-            dead_air=diarized.dead_air,
+            non_speech=diarized.non_speech,
             clipped_ratio=diarized.clipped_ratio,
             rttm=files[0].name if self._rules.rttm_out_dir else None,
             files=tuple(file.written for file in files) if self._rules.rttm_out_dir else (),
@@ -246,12 +248,14 @@ def turn_config(
 ) -> Config:
     """Return the settings that decide the rows of a set of turns, as its manifest records them.
 
-    Of a model that makes embeddings and is given by its path it is the file name alone, since the file is hashed.
+    Of a model that makes embeddings and is given by its path it is the file name alone, since the file is hashed. The
+    detector of speech is the same wherever it lies.
     """
     path = embedding_path(rules)
-    embeddings = {"embedding_model": os.path.basename(path.rstrip("/"))} if path else {}
+    models: dict[str, Any] = {"embedding_model": os.path.basename(path.rstrip("/"))} if path else {}
+    models |= {"vad_path": "", "vad_sha256": KNOWN_MODELS[SILERO_MODEL].sha256} if rules.vad == SILERO else {}
     return {
-        "diarization": config_of(rules) | embeddings,
+        "diarization": config_of(rules) | models,
         "model": config_of_model(model),
         "streaming": config_of(walk),
         "turns": config_of(turns),

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from beam_curator.entries.segment_options import SegmentOptions
 from beam_curator.recordings.recording_options import RecordingOptions, limit_problems
 from beam_curator.rules import check_types, option, option_problems, raise_problems, same_option
-
-SILERO, ENERGY, NO_VAD = VADS = ("silero", "energy", "none")
+from beam_curator.vad.vad_options import VadOptions, vad_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,15 +17,8 @@ class MeasureRules:
     audio_filepath_key: str = same_option(RecordingOptions, "audio_filepath_key")
     segments_key: str = option("segments", "key of the segments, which get metrics.bandwidth")
     bandwidth: bool = option(True, "measure the bandwidth of segments")
-    vad: str | None = option(
-        None,
-        "how speech is told from the rest, for snr_db; silero: by Silero VAD; energy: all but stretches where nothing "
-        "moves; none: not at all (default: silero where it is installed, else energy)",
-        choices=VADS,
-    )
-    vad_path: str = option(
-        "", "folder of the model silero-vad, used instead of the installed one; local, gs:// or s3://"
-    )
+    vad: str | None = same_option(VadOptions, "vad", note=", for snr_db")
+    vad_path: str = same_option(VadOptions, "vad_path")
     audio_root: str = same_option(RecordingOptions, "audio_root")
     allowed_root: tuple[str, ...] = same_option(RecordingOptions, "allowed_root")
     strict: bool = same_option(
@@ -42,6 +34,5 @@ class MeasureRules:
         problems = option_problems(self) + limit_problems(self)
         keys = ("audio_filepath_key", "segments_key")
         problems += [f"{name} is empty: name a key" for name in keys if not getattr(self, name)]
-        if self.vad_path and self.vad not in (None, SILERO):
-            problems.append(f"vad_path is of silero, and vad is {self.vad}: leave one of them out")
+        problems += vad_problems(self)
         raise_problems("measure", problems)

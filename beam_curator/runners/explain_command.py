@@ -170,7 +170,7 @@ def _lost_in_rows(made: MadeSet) -> Iterator[tuple[NamedRow, str, Any]]:
 
 _LOST: Mapping[str, tuple[str, Sequence[str], str]] = {
     "windows": ("stats", LOSSES, ""),
-    "diarize": ("", ("dead_air_seconds", "crosstalk_seconds"), ""),
+    "diarize": ("", ("non_speech_seconds", "crosstalk_seconds"), ""),
     "separate": ("separation", ("overlapped", "buffer", "too_short"), "s "),
 }
 """Where a row of each job says what was lost: the key of an object of it, or "" for the row, keys, and their unit."""

@@ -31,6 +31,7 @@ def install_models(arguments: argparse.Namespace) -> int:
     from beam_curator.files.storage import UnknownSchemeError, check_store
     from beam_curator.models.installing import copy_model, install_model
     from beam_curator.models.model_files import ModelFileError, ModelNotFoundError
+    from beam_curator.models.resolving import path_flag
 
     names = [name for name in (arguments.model, arguments.directory, *arguments.more) if name is not None]
     chosen = [_of_package(name) for name in names]
@@ -46,7 +47,7 @@ def install_models(arguments: argparse.Namespace) -> int:
             print(f"{record.name}: {'installed in' if made else 'is there already:'} {shortened(folder)}")
             if arguments.to:
                 there = copy_model(folder, record, arguments.to)
-                print(f"{record.name}: copied to {there}; for workers give --model-path {there}")
+                print(f"{record.name}: copied to {there}; for workers give {path_flag(record)} {there}")
     except (ModelFileError, ModelNotFoundError, UnknownSchemeError) as err:
         raise UsageError(str(err)) from err
     return exit_codes.DONE

@@ -29,7 +29,7 @@ from beam_curator.windows.explaining import changes_of, choose_windows, explain_
 
 Values = dict[str, Any]
 _NOTES = {
-    "dead_air_seconds": "s of turns were left out, as nothing moves there",
+    "non_speech_seconds": "s of turns were left out, as nobody speaks there",
     "crosstalk_seconds": "s of turns were left to a louder channel",
     "clipped_ratio": "of the samples heard are clipped",
     "unmixed_channel": "is the channel that was heard, as the channels cancel each other",

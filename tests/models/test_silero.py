@@ -8,7 +8,9 @@ import pytest
 import soundfile
 
 from beam_curator.diarization.models import Floats
-from beam_curator.models.silero import SpeechDetector, load_silero
+from beam_curator.models.model_files import ModelFileError, ModelNotFoundError
+from beam_curator.models.resolving import packaged_folder
+from beam_curator.models.silero import SpeechDetector, SpeechListening, find_silero, load_silero
 from tests.models.real_models import need_model
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -34,21 +36,41 @@ def test_frames_hear_the_end_of_the_frame_before_and_the_state() -> None:
     samples = np.arange(1, 1025 + 30, dtype=np.float32)
     # the last 30 samples are filled up with zeros; the contexts begin with 0, 512 - 63 and 1024 - 63
     expected = np.float32([512, 1024 + 449e-6 + 1000, 961e-6 + 2000])
-    assert np.array_equal(SpeechDetector(Session()).probabilities([samples]), expected)
+    assert np.array_equal(SpeechDetector(Session()).hear([samples]).probabilities, expected)
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [512], [65536], [7, 7, 65535, 65537, 150_000]])
 def test_cutting_changes_nothing(cuts: list[int]) -> None:
     samples = np.random.default_rng(0).standard_normal(160_001).astype(np.float32)
     session = Session()
-    found = SpeechDetector(session).probabilities(np.split(samples, cuts))
+    found = SpeechDetector(session).hear(np.split(samples, cuts)).probabilities
     assert session.n_frames == [128, 128, 57]
-    assert np.array_equal(found, SpeechDetector(Session()).probabilities([samples]))
+    assert np.array_equal(found, SpeechDetector(Session()).hear([samples]).probabilities)
+
+
+def test_pieces_pass_as_they_are_and_are_heard_each_time() -> None:
+    pieces = [np.ones(700, np.float32), np.full(30, 2, np.float32)]
+    listening = SpeechListening(SpeechDetector(Session()))
+    begun = listening.passed_on(pieces)
+    assert next(begun) is pieces[0] and not listening.is_done
+    with pytest.raises(ValueError, match="no recording was heard to its end"):
+        _ = listening.speech
+    assert all(passed is piece for passed, piece in zip(listening.passed_on(pieces), pieces, strict=True))
+    expected = SpeechDetector(Session()).hear([np.concatenate(pieces)])
+    assert listening.is_done and listening.speech.n_samples == expected.n_samples == 730
+    assert np.array_equal(listening.speech.probabilities, expected.probabilities)
+
+
+def test_a_folder_of_another_model_is_no_detector(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError):
+        find_silero(str(tmp_path / "none"))
+    with pytest.raises(ModelFileError, match="is not silero-vad as this version makes it: beam-curator models install"):
+        find_silero(packaged_folder("demo"))
 
 
 def test_no_samples_have_no_frames() -> None:
     for pieces in ([], [np.empty(0, np.float32)]):
-        assert SpeechDetector(Session()).probabilities(pieces).shape == (0,)
+        assert SpeechDetector(Session()).hear(pieces).probabilities.shape == (0,)
 
 
 def frame_by_frame(detector: SpeechDetector, samples: Floats) -> Floats:
@@ -65,7 +87,8 @@ def frame_by_frame(detector: SpeechDetector, samples: Floats) -> Floats:
 def test_the_published_graph_in_blocks_and_frame_by_frame() -> None:
     detector = load_silero(need_model("silero-vad"))
     talk, _ = soundfile.read(EXAMPLES / "round_table.opus", frames=16000 * 15 + 100, dtype="float32")
-    found = detector.probabilities([talk])
+    found, n_samples = detector.hear([talk])
+    assert n_samples == len(talk)
     # bit for bit as the loop of silero-vad, a frame at a time
     assert np.array_equal(found, frame_by_frame(detector, talk))
     assert len(found) == 469

@@ -289,13 +289,13 @@ class TestMade:
         heard = replace(said(4.0, [(0.0, 4.0, 0)]), dead_air=((1.04, 4.0),))
         (row,) = rows_in(out, part := write(out, talk, heard))
         assert row["segments"] == [{"start": 0.0, "end": 1.04, "speaker": "speaker_0"}]
-        assert (row["dead_air_seconds"], dict(part.counts)["diarize.dead_air_us"]) == (2.95, 2_950_000)
-        (row,) = rows_in(out / "off", write(out / "off", talk, heard, dead_air_gate=False))
-        assert (row["segments"][0]["end"], "dead_air_seconds" in row) == (3.99, False)
-
-    def test_dead_air_without_turns_is_not_said(self, talk: Path, out: Path) -> None:
-        (row,) = rows_in(out, write(out, talk, replace(said(4.0, [(0.0, 0.8, 0)]), dead_air=((1.04, 4.0),))))
-        assert "dead_air_seconds" not in row
+        assert (row["non_speech_seconds"], dict(part.counts)["diarize.non_speech_us"]) == (2.95, 2_950_000)
+        (row,) = rows_in(out / "off", write(out / "off", talk, heard, vad="none"))
+        assert (row["segments"][0]["end"], "non_speech_seconds" in row) == (3.99, False)
+        (row,) = rows_in(
+            out / "no", write(out / "no", talk, replace(said(4.0, [(0.0, 0.8, 0)]), dead_air=((1.04, 4.0),)))
+        )
+        assert "non_speech_seconds" not in row
 
     def test_all_slots_taken_is_said(self, talk: Path, out: Path) -> None:
         part = write(out, talk, said(4.0, TALK, n_speakers=2))

@@ -112,6 +112,20 @@ class TestASetKeepsItsModel:
         assert job(caches["cascade"], out).options["model"].model_name == "demo"
         assert job(caches["cascade"], out, "--onset", "0.7").options["model"].model_name == "cascade"
 
+    def test_of_a_detector_of_speech(self, caches: dict[str, Path], tmp_path: Path) -> None:
+        out, cache = tmp_path / "out", caches["demo"]
+        out.mkdir()
+        for vad in ("energy", "silero"):
+            begun = run_of(DIARIZE, job(cache, out, "--overwrite", "--vad", vad).config(), [])
+            (out / "_RUN.json").write_bytes(begun.to_json())
+            assert job(cache, out).options["diarization"].vad == vad
+            assert job(cache, out, "--overwrite").options["diarization"].vad == "energy"
+        asked = job(cache, out)
+        assert asked.notices()[1:] == [
+            f"{out} was begun with --vad silero, which stays: else give --vad and --overwrite"
+        ]
+        assert "beam-curator models install silero-vad" in str(asked.problem())
+
     def test_of_a_cascade_that_is_gone(self, caches: dict[str, Path], tmp_path: Path) -> None:
         out = tmp_path / "out"
         begun = run_of(DIARIZE, job(caches["cascade"], out).config(), [])

@@ -182,7 +182,8 @@ def test_an_entry_says_what_was_noticed(tmp_path: Path, capsys: pytest.CaptureFi
     turn = {"start": 0.5, "end": 2.0, "speaker": "speaker_0", "channel": 1, "metrics": {"bandwidth": 3900}}
     entry = {
         "audio_filepath": "a.wav", "duration": 4.0, "segments": [turn], "num_speakers": 1, "speakers_saturated": True,
-        "dead_air_seconds": 1.25, "recording_id": "talk-7", "files": [], "_origin": {"source": "m.jsonl", "offset": 0},
+        "non_speech_seconds": 1.25, "recording_id": "talk-7", "files": [],
+        "_origin": {"source": "m.jsonl", "offset": 0},
     }  # fmt: skip
     write_lines(tmp_path / "turns-00000-of-00001.jsonl", [line_of(entry)])
     file = FileRecord(name="turns-00000-of-00001.jsonl", n_bytes=1, sha256="", n_rows=1, kind="turns")
@@ -191,13 +192,13 @@ def test_an_entry_says_what_was_noticed(tmp_path: Path, capsys: pytest.CaptureFi
     assert shown(capsys, tmp_path, "talk-7") == [
         "a.wav: row at byte 0 of m.jsonl",
         "  4.0 s, 1 speaker, 1 turn, 1.5 s of turns",
-        "  dead_air_seconds 1.25: s of turns were left out, as nothing moves there",
+        "  non_speech_seconds 1.25: s of turns were left out, as nobody speaks there",
         "  speakers_saturated: as many speakers talk as the model can tell apart; there may be more",
         "start  end   speaker    channel  seconds  bandwidth",
         "-----  ----  ---------  -------  -------  ---------",
         "0.50   2.00  speaker_0  1        1.50     3900",
     ]
-    assert shown(capsys, tmp_path)[-1] == "  a.wav: 1.25 dead_air_seconds"
+    assert shown(capsys, tmp_path)[-1] == "  a.wav: 1.25 non_speech_seconds"
 
 
 def test_rejected_and_repeated_clips_of_an_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

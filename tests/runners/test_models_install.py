@@ -38,7 +38,7 @@ def test_it_is_fetched_listed_and_shown_with_its_licences(
     assert capsys.readouterr().out == (
         "silero-vad: tiny-vad 1.0, None\n"
         "silero-vad: installed in ~/.cache/beam_curator/models/silero-vad\n"
-        f"silero-vad: copied to {tmp_path}/shared/silero-vad; for workers give --model-path "
+        f"silero-vad: copied to {tmp_path}/shared/silero-vad; for workers give --vad-path "
         f"{tmp_path}/shared/silero-vad\n"
     )
     assert run("install", "silero-vad", "--from", wheel) == 0

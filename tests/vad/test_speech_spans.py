@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_curator.vad.speech_rules import SpeechRules
-from beam_curator.vad.speech_spans import speech_spans
+from beam_curator.vad.speech_spans import Speech, speech_spans
 from tests.vad.silero_spans import N_CASES, RECORDED, cases
 
 FRAME = 512
@@ -109,3 +109,10 @@ def test_rules_that_mean_nothing(rules: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError) as caught:
         SpeechRules(**rules)
     assert str(caught.value).startswith(message)
+
+
+def test_seconds_end_with_the_last_whole_millisecond() -> None:
+    # speech from frame 1 on, less 30 ms: 512 - 480 samples; the recording ends 4 samples behind 96 ms
+    speech = Speech(np.float32([0.1, 0.9, 0.9]), 1540)
+    assert speech.seconds(SpeechRules(min_speech=0)) == ((0.002, 0.096),)
+    assert speech.spans(SpeechRules(min_speech=0)) == [(32, 1540)]

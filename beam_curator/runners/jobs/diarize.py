@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions, TurnOptions
+from beam_curator.diarization.diarize_rules import (
+    DiarizeRules,
+    InferenceOptions,
+    ModelOptions,
+    TurnOptions,
+)
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.files import storage
 from beam_curator.files.listing import Lister, list_either
@@ -18,12 +23,14 @@ from beam_curator.models.model_checks import (
     check_embedding_model,
     check_embeddings,
     check_model,
+    check_vad,
     check_walk,
     files_beside,
     is_cascade,
     notices_of,
     turn_preset_of,
     with_embedding_model,
+    with_own_vad,
 )
 from beam_curator.models.resolving import default_models
 from beam_curator.models.turn_job import TurnJob, turn_config
@@ -35,6 +42,7 @@ from beam_curator.runners.run_directory import configs_in
 from beam_curator.runners.stages import Stage, Times, failures_of, number_of, pace, read_stage, time_left, with_times
 from beam_curator.sets.output_set import MANIFEST_NAME, Config, config_sha256
 from beam_curator.sets.set_kinds import DIARIZE, EMBEDDING_TABLES
+from beam_curator.vad.vad_options import ENERGY, SILERO
 
 if TYPE_CHECKING:
     from beam_curator.transforms.diarization.diarize_recordings import Diarize
@@ -49,23 +57,30 @@ class DiarizeJob(Job):
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, beam_arguments: Sequence[str], output: str | None) -> Self:
-        """Put a job together. Without a named model, the one that a set there was begun with listens, else the default.
+        """Put a job together. Models that are not named are those that a set there was begun with, else the defaults.
 
         Raises:
           UsageError: options that cannot hold, all problems at once.
         """
         job = super().of(arguments, beam_arguments, output)
         given: ModelOptions = job.options["model"]
-        if given.model_name or given.model_path:
-            return job._with_model(given)
-        jobs = [job._with_model(given.named(name)) for name in default_models(given.cache_dir or None)]
+        named = bool(given.model_name or given.model_path)
+        models = [given] if named else [given.named(name) for name in default_models(given.cache_dir or None)]
+        jobs = [
+            replace(job, options=job.options | {"model": model, "diarization": rules})
+            for model in models
+            for rules in job._rules_for(model)
+        ]
         begun = set() if job.run.overwrite or storage.is_remote(job.output) else configs_in(job.output)
         same = (job for job in jobs if begun and config_sha256(cls.kind.command, job.config()) in begun)
         return next(same, jobs[0])
 
-    def _with_model(self, model: ModelOptions) -> Self:
+    def _rules_for(self, model: ModelOptions) -> list[DiarizeRules]:
+        """Return the rules with their models: one of each VAD that may be, the default first, if they name none."""
         rules = with_embedding_model(self.options["diarization"], model)
-        return replace(self, options=self.options | {"model": model, "diarization": rules})
+        own = with_own_vad(rules, model, is_elsewhere=self.engine.name == "dataflow")
+        other = replace(own, vad=ENERGY if own.vad == SILERO else SILERO)
+        return [own] if rules.vad is not None or rules.vad_path else [own, other]
 
     @property
     def lister(self) -> Lister:
@@ -84,6 +99,7 @@ class DiarizeJob(Job):
             if is_elsewhere:
                 return None
             check_model(model, walk)
+            check_vad(rules, model)
             if rules.embedding_model:
                 check_embedding_model(rules, self.options["model"])
         except ValueError as err:  # of all that can be wrong with a model
@@ -93,6 +109,10 @@ class DiarizeJob(Job):
     def notices(self) -> list[str]:
         model, is_elsewhere = self.options["model"], self.engine.name == "dataflow"
         said = notices_of(model, look_up=not is_elsewhere)
+        vad = self.options["diarization"].vad
+        default = with_own_vad(DiarizeRules(), model, is_elsewhere=is_elsewhere).vad
+        if "diarization.vad" not in self.origins and not self.options["diarization"].vad_path and vad != default:
+            said.append(f"{self.output} was begun with --vad {vad}, which stays: else give --vad and --overwrite")
         if model.model_path or "model.model_name" in self.origins:
             return said
         if model.model_name != default_models(model.cache_dir or None)[0]:
@@ -110,7 +130,7 @@ class DiarizeJob(Job):
     def config(self) -> Config:
         options = self.options
         return turn_config(
-            options["diarization"],
+            self.options["diarization"],
             self._model(),
             options["streaming"].parameters(),
             self._turns(),
@@ -243,11 +263,9 @@ class DiarizeJob(Job):
         unmixed = unmixed_hint(counts["diarize.unmixed"], "recordings")
         hints = [] if unmixed is None else [unmixed]
         n_saturated, n_silent = counts["diarize.saturated"], counts["diarize.silent"]
-        dead_air = counts["diarize.dead_air_us"] / 1e6
-        if dead_air:
-            hints.append(
-                f"{dead_air:,.1f} s of turns were left out, as nothing moves there; --no-dead-air-gate keeps them."
-            )
+        non_speech = counts["diarize.non_speech_us"] / 1e6
+        if non_speech:
+            hints.append(f"{non_speech:,.1f} s of turns were left out, as nobody speaks there; --vad none keeps them.")
         if counts["diarize.clipped"]:
             hints.append(
                 f"{number_of(counts['diarize.clipped'], 'recordings')} with clipped samples, three or more in a row at "

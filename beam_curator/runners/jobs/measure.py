@@ -10,14 +10,16 @@ from beam_curator.files.listing import Lister, list_either
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.models.measure_job import MeasureJob as Measuring
 from beam_curator.models.measure_job import measure_config
-from beam_curator.models.speech_detectors import find_silero, with_vad
-from beam_curator.quality.measure_rules import SILERO, MeasureRules
+from beam_curator.models.silero import find_silero
+from beam_curator.models.speech_detectors import with_vad
+from beam_curator.quality.measure_rules import MeasureRules
 from beam_curator.quality.measured_rows import MEASURE_STAGE
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.jobs.clips import joined_hints, unmixed_hint
 from beam_curator.runners.stages import Stage, Times, failures_of, number_of, pace, read_stage, time_left, with_times
 from beam_curator.sets.output_set import MANIFEST_NAME, Config
 from beam_curator.sets.set_kinds import MEASURE
+from beam_curator.vad.vad_options import SILERO
 
 if TYPE_CHECKING:
     from beam_curator.transforms.quality.measure_recordings import MeasureRecordings

@@ -21,6 +21,7 @@ from beam_curator.models.model_checks import (
     turns_or_own,
     warn_of_models,
     with_embedding_model,
+    with_own_vad,
 )
 from beam_curator.models.turn_job import TurnJob, turn_config
 from beam_curator.sets.output_set import Config
@@ -28,6 +29,7 @@ from beam_curator.sets.set_kinds import DIARIZE
 from beam_curator.sets.set_options import InputOptions, RowOutputOptions
 from beam_curator.transforms.diarization.hear_recordings import EmbedVoices, HearRecordings
 from beam_curator.transforms.diarization.model_handlers import embedding_handler_of, handler_of
+from beam_curator.transforms.diarization.speech_handler import with_speech
 from beam_curator.transforms.jobs.job_sets import CommitJob, JobSet, Reading
 from beam_curator.transforms.jobs.merging import MergeParts
 from beam_curator.transforms.jobs.model_steps import PrepareRecordings, WriteResults
@@ -84,7 +86,7 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
         self._streaming = streaming
         self._speakers = speakers
         self._turns = turns_or_own(turns, self._model)
-        self._rules = with_embedding_model(rules, self._model) if handler is None else rules
+        self._rules = with_own_vad(with_embedding_model(rules, self._model), self._model) if handler is None else rules
         self._inference = inference
         self._output = output
         self._beside = paths_of(beside) if beside else ()
@@ -114,7 +116,8 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
         tasks = read.asked | "Group" >> GroupRecordings(job)
         prepared = tasks | "Prepare" >> PrepareRecordings(job, target)
         splits = self._rules.splits
-        heard = prepared.ready | "Hear" >> HearRecordings(self._listening_handler(), self._inference, splits=splits)
+        handler = with_speech(self._listening_handler(), self._rules, self._model, self._inference)
+        heard = prepared.ready | "Hear" >> HearRecordings(handler, self._inference, splits=splits)
         parts = {"prepared": prepared.parts}
         embedding_handler = self._embedding_handler()
         if embedding_handler is not None:

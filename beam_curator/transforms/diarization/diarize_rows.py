@@ -9,10 +9,11 @@ from apache_beam.pvalue import PCollection
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions, StreamingOptions
 from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.turn_rules import TurnRules
-from beam_curator.models.model_checks import chosen_model, turns_or_own, warn_of_models
+from beam_curator.models.model_checks import chosen_model, turns_or_own, warn_of_models, with_own_vad
 from beam_curator.models.turn_job import TurnJob
 from beam_curator.transforms.diarization.diarize_recordings import listening_handler_of
 from beam_curator.transforms.diarization.hear_recordings import HearRecordings
+from beam_curator.transforms.diarization.speech_handler import with_speech
 from beam_curator.transforms.jobs.model_results import LookIntoRecordings, ResultsOfModel
 from beam_curator.transforms.jobs.without_files import PlanTasks, Results, Row
 
@@ -61,12 +62,12 @@ class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
             raise ValueError(f"embedding_model {rules.embedding_model!r} is for Diarize alone: leave it out")
         self._inference = inference
         self._model = model = chosen_model(model) if handler is None else model
+        rules = with_own_vad(rules, model) if handler is None else rules
         self._job = TurnJob(rules, turns_or_own(turns, model), always_rttm=True)
         self._splits = rules.splits
         self._is_ours = handler is None
-        self._handler = (
-            handler if handler is not None else listening_handler_of(model, streaming, speakers, inference, rules)
-        )
+        ours = listening_handler_of(model, streaming, speakers, inference, rules) if handler is None else handler
+        self._handler = with_speech(ours, rules, model, inference)
 
     def expand(self, rows: PCollection[Row]) -> "Results":
         if self._is_ours:

@@ -114,8 +114,8 @@ def test_a_plan_names_the_files_and_the_latency(arguments: tuple[str, ...], late
             "2 recordings with clipped samples, three or more in a row at full scale: clipped_ratio of the row says",
         ),
         (
-            {"diarize.dead_air_us": 2_500_000},
-            "2.5 s of turns were left out, as nothing moves there; --no-dead-air-gate",
+            {"diarize.non_speech_us": 2_500_000},
+            "2.5 s of turns were left out, as nobody speaks there; --vad none keeps them.",
         ),
         ({"diarize.turns": 3, "diarize.saturated": 1}, "1 recording with speech from as many speakers as the model"),
     ],
