@@ -18,13 +18,14 @@ import zstandard
 
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.entries.own_keys import ORIGIN_KEY
-from beam_curator.failures import EntryError
+from beam_curator.failures import EntryError, readable_name
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.known_files import NOT_SEEN, Seen, keeps
+from beam_curator.files.moved_inputs import Moved
 from beam_curator.files.opened_recordings import is_unchanged, stamps_of
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.files.part_files import Part, PartHead, PartWriter, key_of_requests
+from beam_curator.files.part_files import Part, PartHead, PartWriter, key_of_requests, part_file_name
 from beam_curator.sets.output_set import KEPT_FOLDER, MANIFEST_NAME
 from beam_curator.sets.recording_jobs import Request, RowKind, Task
 
@@ -223,32 +224,35 @@ def take_over(kept: KeptParts, writer: PartWriter, task: Task) -> Part | None:
 
 def find_outcome(kept: KeptParts, writer: PartWriter, task: Task) -> Taken | None:
     """Return the outcome of a recording in another set; None where it is to be worked on."""
-    name, kind = writer.name(writer.kind.rows), writer.kind
-    known, asked, target = kept.index.get(name), tuple(task.requests()), writer.target
+    kind, target, moved = writer.kind, writer.target, writer.target.moved
+    name, asked = moved.before(task.name), tuple(task.requests())
+    known = kept.index.get(part_file_name(kind.rows, name))
     if known is None:
         return None
     # a recording that has only been touched is known by its new times from now on; if it changes now, by none
     stamp = stamps_of(task.recording)
-    if not is_kept(known, task.recording, asked, rehash=target.rehash, codes=target.codes):
+    before = moved.requests_before(asked)
+    if before is None or not is_kept(known, task.recording, before, rehash=target.rehash, codes=target.codes):
         return None
-    outcome = _outcome(kept.find(name), kind)
+    outcome = _outcome(kept.find(part_file_name(kind.rows, name)), kind, moved)
     if outcome is None:
         return None
     head, lines, rows, files = outcome
     places = _moved(head.places, asked)
     has_letters = bool(known.codes)
-    # a dead letter names the place of its line
-    if places is None or (places and has_letters):
+    # a dead letter names the place of its line, and ids in tables may follow from names
+    if places is None or (has_letters and (places or moved)) or (moved and head.tables):
         return None
     others = [*head.tables, *([kind.letters] if has_letters else [])]
-    beside = {other: kept.find(writer.name(other)) for other in others}
+    beside = {other: kept.find(part_file_name(other, name)) for other in others}
     if None in beside.values():
         return None
     lines = [_in_place(line, row, places) for line, row in zip(lines, rows, strict=True)]
     now = tuple((request.source, request.offset) for request in asked)
     head = replace(head, places=now, seen=replace(head.seen, stamp=stamp) if head.seen else NOT_SEEN)
+    head = replace(head, key=key_of_requests(asked), recording=readable_name(task.recording))
     texts = {other: (text or b"").splitlines() for other, text in beside.items()}
-    return Taken(head, lines, texts, files, bool(places))
+    return Taken(head, lines, texts, files, bool(places or moved))
 
 
 class _Outcome(NamedTuple):
@@ -258,9 +262,9 @@ class _Outcome(NamedTuple):
     files: list[tuple[str, int]]
 
 
-def _outcome(text: bytes | None, kind: RowKind) -> _Outcome | None:
+def _outcome(text: bytes | None, kind: RowKind, moved: Moved) -> _Outcome | None:
     """Return the contents of a hidden file of rows, with names and sizes of their files; None if it was edited."""
-    first, _, body = (text or b"").partition(b"\n")
+    first, _, body = moved.now(text or b"").partition(b"\n")
     lines = body.splitlines()
     try:
         head = msgspec.json.decode(first, type=PartHead)

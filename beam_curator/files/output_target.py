@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import ForeignRunError
 from beam_curator.files.listing import MANIFEST_EXTENSIONS
+from beam_curator.files.moved_inputs import NOT_MOVED, Moved
 from beam_curator.sets.output_set import RUN_NAME, RunRecord
 from beam_curator.sets.set_kinds import SetKind
 
@@ -32,6 +33,7 @@ class OutputTarget:
       updates: take over from that set all that would come out the same.
       rehash: compare the bytes of recordings and inputs, also where sizes and times are those of that set.
       codes: of failures that an update tries again, where not all are.
+      moved: directories of inputs that were moved since that set was made.
 
     Raises:
       ValueError: no directory is named, or the number of shards is negative.
@@ -45,6 +47,7 @@ class OutputTarget:
     updates: bool = False
     rehash: bool = False
     codes: tuple[str, ...] = ()
+    moved: Moved = NOT_MOVED
 
     def __post_init__(self) -> None:
         if not self.directory:

@@ -11,6 +11,7 @@ from beam_curator.files.kept_blocks import keys_of_block, name_of_block
 from beam_curator.files.kept_parts import KeptPart, is_kept
 from beam_curator.files.listing import EXTENSIONS, with_forms
 from beam_curator.files.manifest_files import read_rows
+from beam_curator.files.moved_inputs import NOT_MOVED, Moved
 from beam_curator.files.opened_recordings import open_recording
 from beam_curator.files.part_files import part_file_name
 from beam_curator.sets.blocks import InputFile, LineBlock, plan_blocks
@@ -21,7 +22,7 @@ _MOST_LOOKED_INTO = 2000
 
 
 class PlannedRecording(NamedTuple):
-    """One recording that the inputs ask for: the name of its hidden file, and whether that would be kept."""
+    """One recording that the inputs ask for: the name of its hidden file in the set, and whether that would be kept."""
 
     name: str
     recording: str
@@ -83,6 +84,7 @@ def plan_update(
     *,
     rehash: bool = False,
     codes: Collection[str] = (),
+    moved: Moved = NOT_MOVED,
 ) -> Iterator[PlannedRecording]:
     """Tell for each task of a job whether a set would keep its outcome.
 
@@ -92,11 +94,12 @@ def plan_update(
       index: of the set's hidden files, by name.
       rehash: compare the bytes of recordings whatever their times say.
       codes: of failures to try again, where not all are.
+      moved: directories that were moved since the set was made.
     """
     for task in tasks:
-        name = part_file_name(job.rows.rows, task.name)
-        recording, asked = task.recording, tuple(task.requests())
-        kept = is_kept(index.get(name), recording, asked, rehash=rehash, codes=codes)
+        name = part_file_name(job.rows.rows, moved.before(task.name))
+        recording, asked = task.recording, moved.requests_before(tuple(task.requests()))
+        kept = asked is not None and is_kept(index.get(name), recording, asked, rehash=rehash, codes=codes)
         yield PlannedRecording(name, recording, kept)
 
 

@@ -114,7 +114,7 @@ class _Command:
         settled = settle(self.output)
         is_done = settled is not None and settled.same_job(run_of(CONVERT, self.config, files))
         if is_done or (not self._run.overwrite and is_complete(self.output, CONVERT, self.config, files, self._run)):
-            return self._already_complete(settled.replaces if settled is not None else "")
+            return self._already_complete()
         prepared = prepare(self.output, CONVERT, self.config, files, overwrite=self._run.overwrite)
         try:
             done = self._made(files, _prepared(self._target, prepared, self.output))
@@ -130,11 +130,11 @@ class _Command:
         self._report(stages, done.counts, [file.name for file in done.files], seconds)
         return judged(self._run, self.output, stages)
 
-    def _already_complete(self, replaces: str) -> int:
+    def _already_complete(self) -> int:
         manifest = Manifest.from_json(storage.read_bytes(storage.join(self.output, MANIFEST_NAME)) or b"")
         counts = Counter(manifest.counts)
         stages = _stages(counts, len(manifest.files))
-        finish_late(self.output, lambda: summary_json(stages, counts, {}, self._recorded(), replaces=replaces))
+        finish_late(self.output, lambda replaces: summary_json(stages, counts, {}, self._recorded(), replaces=replaces))
         print(f"{self.output} is already complete: nothing to do.")
         return judged(self._run, self.output, stages)
 

@@ -23,7 +23,14 @@ from beam_curator.runners.plans import options_text, outline, plan_text
 from beam_curator.runners.run_directory import finish, finish_late, locked, prepare, run_of, settle, sweep_scratch
 from beam_curator.runners.stages import Stage, number_of
 from beam_curator.runners.summary import render_reasons, render_table, summary_json, times_of
-from beam_curator.runners.updates import check_update, kept_keys, planned_update, said_of_blocks, said_of_update
+from beam_curator.runners.updates import (
+    check_update,
+    kept_keys,
+    planned_update,
+    said_of_blocks,
+    said_of_moved,
+    said_of_update,
+)
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import MANIFEST_NAME, Manifest
 
@@ -42,8 +49,7 @@ def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_argumen
     if job.run.show_options:
         print(options_text(job))
         return exit_codes.DONE
-    if job.run.update:
-        check_update(job)
+    check_update(job)
     if job.engine.name == "dataflow":
         start_beam(for_dataflow=True)
         from beam_curator.runners.engines.dataflow import check_dataflow, job_text
@@ -109,8 +115,9 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
     update = job.run.update
     is_done = settled is not None and settled.same_job(replace(run_of(job.kind, config, decisive), updates=update))
     if is_done or (not job.run.overwrite and is_complete(job.output, job.kind, config, decisive, job.run)):
-        return _already_complete(job, settled.replaces if settled is not None else "")
+        return _already_complete(job)
     before = kept_keys(job) if update else {}
+    said_of_names = said_of_moved(job, files) if before else None
     found = _found(job)
     from beam_curator.runners.engines.guard import ServerFailedError
     from beam_curator.runners.job_run import JobFailedError, run_job
@@ -129,7 +136,7 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
         return _failed(job, prepared, err)
     if before and finished is not None:
         said = said_of_blocks if job.kind.of_blocks else said_of_update
-        print(said(before, kept_keys(job)))
+        print(said_of_names or said(before, kept_keys(job)))
     return report(job, finished, prepared.replaces)
 
 
@@ -141,7 +148,7 @@ def _failed(job: Job, prepared: Prepared, err: Exception) -> int:
         # tasks that it had started again may have left files
         manifest = Manifest.from_json(storage.read_bytes(storage.join(job.output, MANIFEST_NAME)) or b"")
         sweep(job.output, job.kind, {record.name for record in manifest.files})
-        return _already_complete(job, prepared.replaces)
+        return _already_complete(job)
     print(f"beam-curator: the job failed: {err}", file=sys.stderr)
     print(
         "beam-curator: nothing was committed; the same command goes on where this one stopped "
@@ -160,7 +167,7 @@ def _is_committed(job: Job, prepared: Prepared) -> bool:
     return settled is not None and settled.token == prepared.token
 
 
-def _already_complete(job: Job, replaces: str) -> int:
+def _already_complete(job: Job) -> int:
     """Say that a set is complete, finish the cleanup of a run that was killed after its commit; return the exit code.
 
     The set's failures decide it, as they did when the set was made.
@@ -169,7 +176,7 @@ def _already_complete(job: Job, replaces: str) -> int:
     manifest = Manifest.from_json(storage.read_bytes(storage.join(output, MANIFEST_NAME)) or b"")
     counts = Counter(manifest.counts)
     stages = job.stages(counts, len(manifest.files), {})
-    finish_late(output, lambda: summary_json(stages, counts, {}, job.recorded(), job.hint(counts), replaces))
+    finish_late(output, lambda replaces: summary_json(stages, counts, {}, job.recorded(), job.hint(counts), replaces))
     if not storage.is_remote(output):
         sweep_scratch(output)
     print(f"{output} is already complete: nothing to do.")

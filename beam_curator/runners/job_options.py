@@ -18,6 +18,7 @@ from beam_curator.diarization.diarize_rules import (
 from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.entries.filter_rules import FilterRules
 from beam_curator.export.export_rules import ExportRules
+from beam_curator.files.moved_inputs import moved_of
 from beam_curator.quality.measure_rules import MeasureRules
 from beam_curator.rules import option, option_problems, raise_problems
 from beam_curator.runners.options import Sections
@@ -51,6 +52,9 @@ class RunOptions:
     rehash: bool = option(
         False, "read every file again to tell whether it changed, instead of trusting its size and times"
     )
+    moved: tuple[str, ...] = option(
+        (), "OLD=NEW: with --update, a directory of the inputs that was moved, and its place now"
+    )
     plan: bool = option(False, "print what would be read, written and run, then stop")
     show_options: bool = option(False, "print every option with its value and origin, then stop")
     verbose: bool = option(False, "show the engine's log")
@@ -61,6 +65,7 @@ class RunOptions:
         problems = [] if is_known else [f"jobs {self.jobs!r} is neither auto nor a number above 0: give one of them"]
         if self.update and self.overwrite:
             problems.append("update keeps what is unchanged, and overwrite replaces all: give one of them")
+        problems += _problems_of_moved(self.moved)
         if not _TOLERATE.fullmatch(self.tolerate):
             problems.append(f"tolerate {self.tolerate!r} is neither a number nor a percentage: write 10 or 0.5%")
         raise_problems("run", [*problems, *option_problems(self)])
@@ -84,6 +89,14 @@ class RunOptions:
         if self.tolerate.endswith("%"):
             return all(n_failed * 100 <= float(self.tolerate[:-1]) * n for n_failed, n in failures)
         return sum(n_failed for n_failed, _ in failures) <= int(self.tolerate)
+
+
+def _problems_of_moved(given: Sequence[str]) -> list[str]:
+    try:
+        moved_of(given)
+    except ValueError as err:
+        return [str(err)]
+    return []
 
 
 AUTO = "auto"

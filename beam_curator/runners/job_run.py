@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_curator.files import storage
+from beam_curator.files.moved_inputs import moved_of
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.runners import exit_codes
 from beam_curator.runners.engines.guard import ServerFailedError
@@ -131,6 +132,7 @@ def _target(job: Job, prepared: Prepared) -> OutputTarget:
         updates=prepared.updates,
         rehash=job.run.rehash,
         codes=job.codes,
+        moved=moved_of(job.run.moved),
     )
 
 

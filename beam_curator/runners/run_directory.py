@@ -7,10 +7,10 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from beam_curator.files import atomic_files, storage
 from beam_curator.files.output_target import glob_matches, is_of_a_set
@@ -24,6 +24,7 @@ from beam_curator.files.replacing import (
     next_run,
 )
 from beam_curator.runners.options import UsageError
+from beam_curator.runners.summary import REPLACES_KEY
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import (
     LOCK_NAME,
@@ -266,6 +267,9 @@ def settle(directory: str) -> RunRecord | None:
     except OSError as err:
         stays = f"{directory} stays between two sets until the same command is run again"
         raise OSError(err.errno, f"{err.strerror}; {stays}", err.filename) from err
+    if record is not None and storage.size_of(storage.join(directory, SUMMARY_NAME)) is None:
+        # the same command fills in the rest
+        _write_summary(directory, {REPLACES_KEY: record.replaces or None})
     forget_next(directory)
     return record
 
@@ -304,19 +308,38 @@ def _refuse_foreign(directory: str, kind: SetKind) -> None:
 
 def finish(directory: str, summary: dict[str, object]) -> None:
     """Write the summary and remove the marks of the run."""
-    text = json.dumps(summary, indent=1, ensure_ascii=False).encode() + b"\n"
-    atomic_files.write_bytes(directory, SUMMARY_NAME, text)
+    _write_summary(directory, summary)
     storage.delete(directory, [RUN_NAME])
     forget_next(directory)
 
 
-def finish_late(directory: str, summary: Callable[[], dict[str, object]]) -> None:
-    """Finish a complete set whose run was killed after its commit."""
-    if storage.size_of(storage.join(directory, SUMMARY_NAME)) is None:
+def finish_late(directory: str, summary: Callable[[str], dict[str, object]]) -> None:
+    """Finish a complete set whose run was killed after its commit.
+
+    Args:
+      directory: of the set.
+      summary: makes the summary, given the sha256 of the manifest of the set that was replaced; "" for none.
+    """
+    found = _summary_in(directory)
+    if "stages" not in found:
         storage.delete(directory, list(filter(is_temporary, storage.names_in(directory))))
-        finish(directory, summary())
+        finish(directory, summary(found.get(REPLACES_KEY) or ""))
     elif storage.size_of(storage.join(directory, RUN_NAME)) is not None:
         storage.delete(directory, [RUN_NAME])
+
+
+def _summary_in(directory: str) -> dict[str, Any]:
+    """Return the summary of a set, or the beginning of one; nothing of one that is missing or damaged."""
+    try:
+        summary = json.loads(storage.read_bytes(storage.join(directory, SUMMARY_NAME)) or b"{}")
+    except ValueError:
+        return {}
+    return summary if isinstance(summary, dict) else {}
+
+
+def _write_summary(directory: str, summary: Mapping[str, object]) -> None:
+    text = json.dumps(summary, indent=1, ensure_ascii=False).encode() + b"\n"
+    atomic_files.write_bytes(directory, SUMMARY_NAME, text)
 
 
 def sweep_scratch(directory: str) -> None:

@@ -13,6 +13,9 @@ from beam_curator.failures import FAILURE_DOCS
 from beam_curator.runners.stages import Stage, number_of
 from beam_curator.sets.counting import NAMESPACE, said_of_drop
 
+REPLACES_KEY = "replaces"
+"""In `summary.json`: the SHA-256 of the manifest of the set in whose place this one was put; null for none."""
+
 
 def render_table(stages: Sequence[Stage]) -> str:
     """Render the stages as a table for a terminal."""
@@ -89,7 +92,7 @@ def summary_json(
             {**asdict(stage), "hours": None if stage.seconds is None else stage.seconds / 3600} for stage in stages
         ],
         "advice": advice,
-        "replaces": replaces or None,
+        REPLACES_KEY: replaces or None,
         "counts": dict(sorted(counts.items())),
         "timing_s": {name: round(value, 4) for name, value in timing.items()},
         "peak_memory_mb": peak_memory_mb(),

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from beam_curator.collector import collector_paused
 from beam_curator.files import storage
 from beam_curator.files.kept_parts import is_tried_again, kept_parts
 from beam_curator.files.listing import list_either
+from beam_curator.files.moved_inputs import moved_of
 from beam_curator.files.update_plan import blocks_of, plan_update, plan_update_of_blocks, seconds_of, tasks_of_blocks
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stages import number_of
 from beam_curator.sets.blocks import InputFile
+from beam_curator.sets.recording_jobs import RecordingJob
+
+_CURE_OF_MOVED = "use --update without it, which does all again under the new names"
 
 
 def check_update(job: Job) -> None:
-    """Refuse an update of a set that is always written as a whole.
+    """Refuse an update of a set that is always written as a whole, and flags of an update without one.
 
     Raises:
       UsageError: names it.
     """
+    if not job.run.update:
+        if job.run.moved:
+            raise UsageError("--moved says where the inputs of a set went that is updated: add --update")
+        return
     if storage.is_remote(job.output):
         raise UsageError(
             f"--update: {job.output} is in an object store, where sets are replaced whole: use --overwrite"
         )
+    why = job.why_not_moved() if job.run.moved else None
+    if why is not None:
+        raise UsageError(f"--moved: {why}: {_CURE_OF_MOVED}")
 
 
 def kept_keys(job: Job) -> dict[str, str]:
@@ -53,18 +65,34 @@ def planned_update(job: Job, files: Sequence[InputFile]) -> str | None:
     work = job.recording_job()
     if work is None:
         return _planned_blocks(job, files)
+    said, to_do = _planned_recordings(job, work, files)
+    seconds = seconds_of(to_do)
+    length = "" if seconds is None else f", {seconds:,.1f} s ({seconds / 3600:,.2f} h)"
+    return f"{said}; to open: {number_of(len(set(to_do)), 'recordings')}{length}"
+
+
+def said_of_moved(job: Job, files: Sequence[InputFile]) -> str | None:
+    """Say how many recordings an update will keep though they were moved; None where none were.
+
+    Names of before and after tell no recording then.
+    """
+    work = job.recording_job() if job.run.moved else None
+    return None if work is None else _planned_recordings(job, work, files)[0]
+
+
+def _planned_recordings(job: Job, work: RecordingJob[Any, Any], files: Sequence[InputFile]) -> tuple[str, list[str]]:
+    """Say how many recordings an update would keep, and return those that it would open."""
     takes_recordings = job.lister is list_either
     tasks = tasks_of_blocks(work, blocks_of(work, files, job.options["input"], takes_recordings=takes_recordings))
     before, after, to_do = kept_keys(job), dict[str, str](), list[str]()
+    moved = moved_of(job.run.moved)
     with collector_paused():
         index = kept_parts(job.output).index
-        for planned in plan_update(work, tasks, index, rehash=job.run.rehash, codes=job.codes):
+        for planned in plan_update(work, tasks, index, rehash=job.run.rehash, codes=job.codes, moved=moved):
             after[planned.name] = before[planned.name] if planned.is_kept else "another"
             if not planned.is_kept:
                 to_do.append(planned.recording)
-    seconds = seconds_of(to_do)
-    length = "" if seconds is None else f", {seconds:,.1f} s ({seconds / 3600:,.2f} h)"
-    return f"{said_of_update(before, after)}; to open: {number_of(len(set(to_do)), 'recordings')}{length}"
+    return said_of_update(before, after), to_do
 
 
 def _planned_blocks(job: Job, files: Sequence[InputFile]) -> str:

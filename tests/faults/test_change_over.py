@@ -213,9 +213,9 @@ def test_a_set_is_the_old_one_or_the_new_one(
     assert files_of(output) == {**sets.new, "notes.txt": b"mine"}
     assert not (output / NEXT).exists()
     assert run("verify", output) == 0
-    if helper == "command":
-        summary = json.loads((output / "summary.json").read_bytes())
-        assert summary["replaces"] == hashlib.sha256(sets.old["_MANIFEST.json"]).hexdigest()
+    summary = json.loads((output / "summary.json").read_bytes())
+    assert summary["replaces"] == hashlib.sha256(sets.old["_MANIFEST.json"]).hexdigest()
+    assert summary["command"]["options"] is not None
 
 
 def test_a_disk_that_is_full_between_two_sets(sets_of: Callable[[str], Sets], small_disk: Path, tmp_path: Path) -> None:

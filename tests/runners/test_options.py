@@ -52,6 +52,7 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
     "run.overwrite": (["--overwrite"], True),
     "run.update": (["--update"], True),
     "run.rehash": (["--rehash"], True),
+    "run.moved": (["--moved", "/a=/b"], ("/a=/b",)),
     "run.plan": (["--plan"], True),
     "run.show_options": (["--show-options"], True),
     "run.verbose": (["--verbose"], True),

@@ -102,6 +102,10 @@ class Job(ABC):
         """Return the reason why an update with these options does all again; None where it does not."""
         return None
 
+    def why_not_moved(self) -> str | None:
+        """Return the reason why an update with these options cannot follow inputs to another place; None if it can."""
+        return "blocks of rows are known by their lines, wherever these lie" if self.kind.of_blocks else None
+
     def notices(self) -> list[str]:
         """Return the lines that a person should read before the job begins."""
         return []
@@ -178,7 +182,7 @@ class Job(ABC):
         )
 
 
-_OF_ONE_RUN = ("run.overwrite", "run.update", "run.rehash", "run.plan", "run.show_options", "run.verbose")
+_OF_ONE_RUN = ("run.overwrite", "run.update", "run.rehash", "run.moved", "run.plan", "run.show_options", "run.verbose")
 
 
 def _beam_section(section: object) -> list[str]:

@@ -162,6 +162,10 @@ class DiarizeJob(Job):
     def recording_job(self) -> TurnJob:
         return TurnJob(self.options["diarization"], self._turns())
 
+    def why_not_moved(self) -> str | None:
+        has_embeddings = self.options["diarization"].embeddings
+        return "embeddings of turns are named by hashes of the recordings' paths" if has_embeddings else None
+
     def _turns(self) -> TurnRules:
         turns: TurnOptions = self.options["turns"]
         return turns.rules(turn_preset_of(self.options["model"]))

@@ -71,6 +71,9 @@ class ExportJob(ClipsJob):
     def recording_job(self) -> export_job.ExportJob:
         return export_job.ExportJob(self.rules, self.options["clips"])
 
+    def why_not_moved(self) -> str:
+        return "documents and clips of an export are named by hashes of the recordings' paths"
+
     def plan_lines(self) -> list[str]:
         rules = self.rules
         lines = ["processed_audios/*.json, processed_clip_chunks/*_<chunk>.json"]

@@ -41,6 +41,10 @@ class ExtractJob(ClipsJob):
     def why_none_are_kept(self) -> str | None:
         return why_none_are_kept(self.options["output"])
 
+    def why_not_moved(self) -> str | None:
+        is_packed = self.options["output"].pack != "none"
+        return "clips are in tars by hashes of the recordings' paths" if is_packed else None
+
     def plan_lines(self) -> list[str]:
         output = self.options["output"]
         audio = {
