@@ -17,7 +17,14 @@ from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.run_directory import locked, settle
 from beam_curator.runners.stages import number_of
-from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, Manifest, NotAnOutputSetError, WrittenFile
+from beam_curator.sets.output_set import (
+    MANIFEST_NAME,
+    RUN_NAME,
+    SUMMARY_NAME,
+    Manifest,
+    NotAnOutputSetError,
+    WrittenFile,
+)
 from beam_curator.sets.set_kinds import DIARIZE, EXPORT, EXTRACT, SEPARATE, SET_KINDS
 
 
@@ -133,4 +140,6 @@ def find_problems(directory: str, manifest: Manifest) -> list[str]:
     known = {record.name for record in manifest.files}
     kind = SET_KINDS[manifest.command]
     strays = [name for name in storage.list_directory(directory) if kind.has_row_file(name) and name not in known]
+    # a job that replaced the set may be writing its summary
+    strays = [name for name in strays if not name.startswith(f".{SUMMARY_NAME}.")]
     return problems + [f"{name} does not belong to the set" for name in strays]

@@ -189,7 +189,8 @@ class TestFilesOfAKind:
         settled = settle(str(out))
         assert settled is not None
         assert settled.token == begun.token
-        assert names_in(out) == ["_MANIFEST.json", "notes.txt"]
+        assert names_in(out) == ["_MANIFEST.json", "notes.txt", "summary.json"]
+        assert json.loads((out / "summary.json").read_bytes()) == {"replaces": begun.replaces}
         assert (out / "_MANIFEST.json").read_bytes() == b"{}\n"
 
 

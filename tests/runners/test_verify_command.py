@@ -65,6 +65,12 @@ def test_a_missing_file_is_found(output_set: Path) -> None:
     assert run("verify", output_set) == 1
 
 
+def test_a_summary_that_is_being_written_is_none(output_set: Path) -> None:
+    (output_set / ".summary.json.ab.beam_curator.tmp").touch()
+    assert problems(output_set) == []
+    assert run("verify", output_set) == 0
+
+
 @pytest.mark.parametrize("stray", ["windows-00001-of-00002.jsonl", f".{ROWS}.ab.beam_curator.tmp"])
 def test_a_stray_file_is_found(output_set: Path, stray: str) -> None:
     (output_set / stray).touch()
