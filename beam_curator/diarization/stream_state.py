@@ -19,7 +19,7 @@ _DIMENSIONS = {"audio": 1, "mel": 2, "cache": 2, "fifo": 2, "silence_mean": 1, "
 _COUNTERS = ("n_samples", "audio_start", "position", "n_silence", "n_moves")
 _PLAIN = (*_COUNTERS, "origin", "is_closed", "error")
 
-_HEAD, _CACHE = ("silence_mean", "mel", "audio"), ("cache", "cache_predictions")
+_HEAD, _CACHE = ("mel", "audio"), ("cache", "cache_predictions", "silence_mean")
 _VERSIONS = {"head": 1, "cache": 1, "fifo": 1}
 """Of the parts of a state, each of which may change by itself."""
 
@@ -38,8 +38,8 @@ class ChangedParts(NamedTuple):
     """The parts of a state that have changed since a moment, as bytes.
 
     Attributes:
-      head: counters, mel frames, samples and the mean of silence: written at each step.
-      cache: the speaker cache; None where it is as it was.
+      head: counters, mel frames and samples: written at each step.
+      cache: the speaker cache, and the mean of silence; None where they are as they were.
       fifo: frames that joined the fifo; None for none.
       clears_fifo: frames have left it, so what was there before is void.
     """
@@ -224,11 +224,12 @@ class StreamState:
         for name in _PLAIN:
             setattr(self, name, plain[name])
         self.check_origin(origin)
-        self.silence_mean, self.mel, self.audio = arrays["silence_mean"], arrays["mel"], [arrays["audio"]]
+        self.mel, self.audio = arrays["mel"], [arrays["audio"]]
         if cache is not None:
             moves, kept = _unpacked("cache", cache, _CACHE)
             self._check_moves("cache", moves["n_moves"])
             self.cache, self.cache_predictions = kept["cache"], kept.get("cache_predictions")
+            self.silence_mean = kept["silence_mean"]
         elif self.n_moves:
             raise ValueError("a state of a stream without its speaker cache: begin with a new state")
         for piece, frames in sorted((_unpacked("fifo", piece, ("fifo",)) for piece in fifo), key=_first_of):

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from beam_curator.diarization.diarize_rules import ModelOptions
 from beam_curator.files.live_output import ENTRIES, FAILURES, prepare_live_output
 from beam_curator.files.pubsub_messages import PubSubError, check_subscription
+from beam_curator.model_records import DEMO_MODEL
 from beam_curator.models.live_hearing import LiveModel
 from beam_curator.models.model_checks import notices_of, turn_preset_of
 from beam_curator.runners.beam_start import start_beam
@@ -37,11 +39,13 @@ def run_stream_command(arguments: argparse.Namespace) -> int:
       UsageError: options that cannot hold, or a folder or subscription that is not there.
     """
     options = _options(arguments)
+    # the one for people, where it is installed, hears whole recordings
+    options["model"] = options["model"].named(DEMO_MODEL)
     output = arguments.output or STREAM_OUTPUT
     model = _model_of(options)
     _check_source(arguments.folder, arguments.subscription)
     _check(output, options, model)
-    for notice in notices_of(options["model"], look_up=True):
+    for notice in _notices(options["model"]):
         print(f"beam-curator: {notice}", file=sys.stderr)
     stop = os.path.join(output, _STOP_NAME)
     try:
@@ -51,6 +55,15 @@ def run_stream_command(arguments: argparse.Namespace) -> int:
         with suppress(FileNotFoundError):
             os.remove(stop)
     return _reported(output, int(options["run"].tolerate))
+
+
+def _notices(model: ModelOptions) -> list[str]:
+    if model.model_path or model.model_name != DEMO_MODEL:
+        return notices_of(model, look_up=True)
+    return [
+        f"warning: model {DEMO_MODEL} is for demonstration and tests only: for real speech take a streaming Sortformer "
+        "of 'beam-curator models', with --model-name"
+    ]
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:

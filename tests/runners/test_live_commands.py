@@ -33,10 +33,19 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_model_of_the_package_listens_where_none_is_named(
+    talks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("stream", talks / "chunks", "--output", tmp_path / "live", *QUICK) == 0
+    said = capsys.readouterr()
+    assert "model demo is for demonstration and tests only: for real speech take a streaming Sortformer" in said.err
+    assert "2 sessions (2 final), 12.0 s" in said.out
+
+
 @pytest.mark.parametrize("latency", ["medium", "low"])
 def test_rttm_is_that_of_the_batch_job(latency: str, talks: Path, tmp_path: Path) -> None:
     model = ("--model-path", talks / "model", "--latency", latency)
-    assert run("diarize", talks / "talks", "--output", tmp_path / "batch", *model, "--uem") == 0
+    assert run("diarize", talks / "talks", "--output", tmp_path / "batch", *model, "--uem", "--vad", "energy") == 0
     assert run("stream", talks / "chunks", "--output", tmp_path / "live", *model, *QUICK) == 0
     batch, live = ({path.name: path.read_bytes() for path in (tmp_path / name / "rttm").iterdir()} for name in
                    ("batch", "live"))  # fmt: skip
