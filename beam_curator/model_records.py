@@ -322,7 +322,7 @@ def name_problem(name: str) -> str | None:
     Example:
       >>> print(name_problem("demo@v2"))
       model demo@v2 is not there, expected demo, which lies in this package and has no revisions: leave @v2 out
-      >>> print(name_problem("cascde").partition("; ")[0])
+      >>> print(name_problem("cascde").partition(" Known")[0])
       'cascde' is no model name: did you mean cascade?
       >>> name_problem("demo"), name_problem("nvidia/diar_streaming_sortformer_4spk-v2@main")
       (None, None)

@@ -7,6 +7,7 @@ from beam_curator.diarization.sortformer_streaming import StreamingSortformer
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.live.session_state import HearingRules
+from beam_curator.model_records import DEMO_MODEL
 from beam_curator.models.model_checks import check_model, is_cascade, is_nemotron
 from beam_curator.models.model_files import ModelFileError, exported_config
 from beam_curator.models.sortformer import load_backend, locate_model
@@ -17,7 +18,7 @@ class LiveModel:
     """How sessions are heard, before the model is loaded.
 
     Attributes:
-      model: which one.
+      model: which one; where it names none, demo.
       walk: how it goes through a stream.
       turns: how its probabilities become turns.
       dead_air_gate: nobody talks where nothing moves.
@@ -29,6 +30,10 @@ class LiveModel:
     turns: TurnRules
     dead_air_gate: bool = True
     threads: int = 0
+
+    def __post_init__(self) -> None:
+        # the default of recordings may be one that cannot stream
+        object.__setattr__(self, "model", self.model.named(DEMO_MODEL))
 
     def check(self) -> None:
         """Check that the model exists, and that it streams.

@@ -9,9 +9,22 @@ from dataclasses import dataclass
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions, StreamingOptions, TurnOptions
 from beam_curator.live.live_options import LiveRules
 from beam_curator.live.messages import CODECS
+from beam_curator.model_records import DEMO_MODEL
 from beam_curator.rules import number_problems, option, option_problems, raise_problems, same_option
 from beam_curator.runners.job_options import RunOptions
 from beam_curator.runners.options import Sections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveModelOptions(ModelOptions):
+    """The model that listens to live streams, and the backend and device that run it."""
+
+    model_name: str = same_option(
+        ModelOptions,
+        "model_name",
+        default=DEMO_MODEL,
+        help_text="streaming Sortformer on the hub, as NAME or NAME@REVISION, or demo, a small model for a first try",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +57,7 @@ class LiveRunOptions:
 
 
 STREAM_SECTIONS: Sections = {
-    "model": ModelOptions,
+    "model": LiveModelOptions,
     "streaming": LiveStreamingOptions,
     "turns": TurnOptions,
     "live": LiveRules,

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from beam_curator.diarization.diarize_rules import ModelOptions
+from beam_curator.diarization.diarize_rules import ModelOptions, StreamingOptions, TurnOptions
 from beam_curator.model_records import KNOWN_MODELS
+from beam_curator.models.live_hearing import LiveModel
 from beam_curator.models.model_checks import chosen_model
 from beam_curator.models.resolving import default_models
 from beam_curator.models.wheels import CONFIG, config_of, files_of
 from beam_curator.runners import cli
 from beam_curator.runners.jobs.diarize import DiarizeJob
+from beam_curator.runners.live_arguments import STREAM_SECTIONS
 from beam_curator.runners.run_directory import run_of
 from beam_curator.sets.set_kinds import DIARIZE
 from beam_curator.transforms import Diarize
@@ -69,6 +71,13 @@ class TestAllPlacesAgree:
         assert f"\nDefault: {name}, " in said
         listed = json.loads(run_main(capsys, "models", "--cache-dir", caches[name], "--format", "json").stdout)
         assert listed["default"] == name
+
+
+def test_live_streams_are_heard_by_a_model_that_streams(caches: dict[str, Path]) -> None:
+    walk, turns = StreamingOptions().parameters(), TurnOptions().rules()
+    live = LiveModel(model=ModelOptions(cache_dir=str(caches["cascade"])), walk=walk, turns=turns)
+    live.check()
+    assert live.model.model_name == STREAM_SECTIONS["model"]().model_name == "demo"
 
 
 def test_a_package_that_is_installed_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
