@@ -14,7 +14,7 @@ from beam_curator.diarization.turns import Turn, turn_order
 from beam_curator.failures import EntryError, Failure
 from beam_curator.live.arriving import STAGE, Arrivals, Arrived, Told
 from beam_curator.live.cells import ShardCells
-from beam_curator.live.directory import Ended, Session
+from beam_curator.live.directory import Ended, Session, SessionKey
 from beam_curator.live.events import Event, make_event, turn_fields
 from beam_curator.live.live_options import LiveRules
 from beam_curator.live.messages import Chunk, chunk_of, session_id
@@ -35,8 +35,16 @@ def shard_of(chunk: Chunk, n_shards: int) -> int:
     return int.from_bytes(blake2b(name, digest_size=8).digest()) % n_shards
 
 
+Remembered = dict[SessionKey, tuple[bytes, Hearing]]
+"""Sessions as they were put away, with the head that was written: what is read again need not be parsed again."""
+
+
 def hear_shard(
-    cells: ShardCells, messages: Iterable[Arrived], rules: LiveRules, hearing: HearingRules
+    cells: ShardCells,
+    messages: Iterable[Arrived],
+    rules: LiveRules,
+    hearing: HearingRules,
+    remembered: Remembered | None = None,
 ) -> Iterator[Told]:
     """Take messages of the streams of a shard, and let the model hear whoever has enough for a step.
 
@@ -45,6 +53,7 @@ def hear_shard(
       messages: in any order, but for `END`.
       rules: how chunks become sessions.
       hearing: the model.
+      remembered: of earlier calls, for speed; a session whose head is not the one that was written is read anew.
 
     Yields:
       Events, in the order of each session, and a failure for each message that has no place.
@@ -53,7 +62,7 @@ def hear_shard(
       ValueError: the sessions of the shard are damaged, or of another version.
     """
     arrivals = Arrivals(cells, rules, hearing)
-    step = _Step(arrivals, hearing)
+    step = _Step(arrivals, hearing, {} if remembered is None else remembered)
     yield from arrivals.take(messages, step.listen)
     yield from step.bridge()
     yield from step.listen()
@@ -63,8 +72,9 @@ def hear_shard(
 class _Step:
     """The work on a shard between reading its state and writing it."""
 
-    def __init__(self, arrivals: Arrivals, hearing: HearingRules) -> None:
+    def __init__(self, arrivals: Arrivals, hearing: HearingRules, remembered: Remembered) -> None:
         self._arrivals, self._rules, self._hearing = arrivals, arrivals.rules, hearing
+        self._remembered = remembered
         self._open: dict[int, Hearing] = {}
         self._chunks: dict[int, dict[int, bytes]] = {}
 
@@ -140,13 +150,24 @@ class _Step:
           EntryError: it cannot be read (`bad_state`).
         """
         if session.slot not in self._open:
-            slot = self._arrivals.cells.slots[session.slot]
-            hearing = Hearing(self._hearing, session.sample_rate)
             # the model heard nothing of a session that has just begun
-            if session.order.n_taken:
-                hearing.restore(slot.head.read() or b"", slot.cache.read(), slot.fifo.read())
-            self._open[session.slot] = hearing
+            is_new = not session.order.n_taken
+            self._open[session.slot] = self._new_hearing(session) if is_new else self._put_away_before(session)
         return self._open[session.slot]
+
+    def _new_hearing(self, session: Session) -> Hearing:
+        return Hearing(self._hearing, session.sample_rate)
+
+    def _put_away_before(self, session: Session) -> Hearing:
+        slot = self._arrivals.cells.slots[session.slot]
+        head = slot.head.read() or b""
+        # it changes from now on, and is remembered again when it is put away
+        known = self._remembered.pop(session.key, None)
+        if known is not None and known[0] == head:
+            return known[1]
+        hearing = self._new_hearing(session)
+        hearing.restore(head, slot.cache.read(), slot.fifo.read())
+        return hearing
 
     def _decoded(self, session: Session, seq: int) -> Floats:
         if session.slot not in self._chunks:
@@ -158,8 +179,10 @@ class _Step:
         """Write the changes of a session that the model heard."""
         slot = self._arrivals.cells.slots[session.slot]
         if session.slot in self._open:
-            parts = self._open[session.slot].parts()
+            hearing = self._open[session.slot]
+            parts = hearing.parts()
             slot.head.write(parts.head)
+            self._remembered[session.key] = parts.head, hearing
             if parts.cache is not None:
                 slot.cache.write(parts.cache)
             if parts.clears_fifo:
@@ -204,6 +227,7 @@ class _Step:
         order = session.order
         last_seq = max(order.next_seq - 1, *order.early, -1 if order.last_seq is None else order.last_seq)
         self._open.pop(session.slot, None)
+        self._remembered.pop(session.key, None)
         self._chunks.pop(session.slot, None)
         self._arrivals.end(session.key, Ended(last_seq=last_seq))
         return _event(

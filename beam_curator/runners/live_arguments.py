@@ -45,6 +45,9 @@ class LiveRunOptions:
         "seconds without a chunk after which the job ends; 0: never (default: 5 of a folder, never of a subscription)",
     )
     tolerate: str = same_option(RunOptions, "tolerate", help_text="failures to accept as success: a number")
+    plan: bool = same_option(
+        RunOptions, "plan", help_text="measure for ten seconds how many streams the model hears at once, then stop"
+    )
     overwrite: bool = same_option(RunOptions, "overwrite", help_text="replace what an earlier job left in the output")
     verbose: bool = same_option(RunOptions, "verbose")
 

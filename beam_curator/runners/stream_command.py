@@ -16,6 +16,7 @@ from beam_curator.files.live_output import ENTRIES, FAILURES, prepare_live_outpu
 from beam_curator.files.pubsub_messages import PubSubError, check_subscription
 from beam_curator.model_records import DEMO_MODEL
 from beam_curator.models.live_hearing import LiveModel
+from beam_curator.models.live_sizing import measure_steps
 from beam_curator.models.model_checks import notices_of, turn_preset_of
 from beam_curator.runners.beam_start import start_beam
 from beam_curator.runners.exit_codes import DONE, TOO_MANY_FAILURES
@@ -25,6 +26,9 @@ from beam_curator.runners.stages import number_of
 
 _STOP_NAME = ".stop"
 _IDLE_FOLDER_SECONDS = 5.0
+_SHARE_OF_MODEL = 0.8
+"""Of the time; `make bench-stream` measures it."""
+
 _REFUSED = {
     "prism": "lost updates of state in 5 of 20 trials in real time",
     "flink": "is not wired for live streams yet",
@@ -43,10 +47,13 @@ def run_stream_command(arguments: argparse.Namespace) -> int:
     options["model"] = options["model"].named(DEMO_MODEL)
     output = arguments.output or STREAM_OUTPUT
     model = _model_of(options)
-    _check_source(arguments.folder, arguments.subscription)
-    _check(output, options, model)
+    _check_runner_and_model(options, model)
     for notice in _notices(options["model"]):
         print(f"beam-curator: {notice}", file=sys.stderr)
+    if options["run"].plan:
+        return _planned(options, model)
+    _check_source(arguments.folder, arguments.subscription)
+    _prepare(output, overwrite=options["run"].overwrite)
     stop = os.path.join(output, _STOP_NAME)
     try:
         with stopped_by_interrupt(stop):
@@ -94,18 +101,35 @@ def _check_source(folder: str | None, subscription: str | None) -> None:
             raise UsageError(str(err)) from err
 
 
-def _check(output: str, options: dict[str, Any], model: LiveModel) -> None:
+def _check_runner_and_model(options: dict[str, Any], model: LiveModel) -> None:
     runner = options["run"].runner
     if runner != "direct":
         why = _REFUSED.get(runner, "is not known to keep the state of streams")
         raise UsageError(f"runner {runner} {why}: leave --runner out")
+    try:
+        model.check()
+    except ValueError as err:
+        raise UsageError(str(err)) from err
+
+
+def _prepare(output: str, *, overwrite: bool) -> None:
     if "://" in output:
         raise UsageError(f"--output {output} is in an object store, and events are appended: name a local directory")
     try:
-        model.check()
-        prepare_live_output(output, overwrite=options["run"].overwrite)
-    except (ValueError, FileExistsError) as err:
+        prepare_live_output(output, overwrite=overwrite)
+    except FileExistsError as err:
         raise UsageError(str(err)) from err
+
+
+def _planned(options: dict[str, Any], model: LiveModel) -> int:
+    """Print how many streams fit on this machine."""
+    measured = measure_steps(model.load().engine, n_at_once=options["live"].batch)
+    step = measured.seconds / measured.n_steps
+    print(f"latency {model.walk.latency:.2f} s: a step of {number_of(options['live'].batch, 'streams')} takes "
+          f"{step * 1000:,.1f} ms for {measured.sound / measured.n_steps:.2f} s of sound")  # fmt: skip
+    print(f"about {int(measured.n_streams * _SHARE_OF_MODEL):,} streams in real time on this machine "
+          f"({measured.n_streams:,} for the model alone), if it has nothing else to do")  # fmt: skip
+    return DONE
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from beam_curator.live.events import Event
 from beam_curator.live.live_options import LiveRules
 from beam_curator.live.messages import Chunk
 from beam_curator.live.session_state import HearingRules
-from beam_curator.live.shard import hear_shard
+from beam_curator.live.shard import Remembered, hear_shard
 from beam_curator.live.sound import encoded_chunk
 from tests.fakes_models import BandBackend
 
@@ -81,13 +81,14 @@ class Shard:
         self.rules = LiveRules(**rules)
         self.hearing = HearingRules(engine, turns if turns is not None else TurnRules())
         self.cells = empty_cells(self.rules.streams_per_shard)
+        self.remembered: Remembered | None = None
         self.events: list[Event] = []
         self.failures: list[Failure] = []
 
     def tell(self, *messages: Chunk | bytes, at: float = 0.0) -> list[Event]:
         """Tell messages that come at a time; return the events that they bring."""
         arrived: list[Arrived] = [(each if isinstance(each, bytes) else each.to_bytes(), at) for each in messages]
-        told = list(hear_shard(self.cells, arrived or [(b"", at)], self.rules, self.hearing))
+        told = list(hear_shard(self.cells, arrived or [(b"", at)], self.rules, self.hearing, self.remembered))
         self.failures += [each for each in told if isinstance(each, Failure)]
         new = [each for each in told if not isinstance(each, Failure)]
         self.events += new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import jsonschema
@@ -83,6 +84,27 @@ def test_order_repetition_and_cutting_change_nothing(journey: tuple[list[int], l
         place += number
     assert without_waiting(shard.events) == without_waiting(straight.events)
     assert shard.failures == []
+
+
+def test_a_session_is_remembered_as_long_as_its_state_is_the_one_that_was_written() -> None:
+    chunks = chunks_of(SOUND)
+    shard = Shard()
+    shard.remembered = {}
+    head = shard.cells.slots[0].head
+    assert isinstance(head, MemoryValue)
+    for place, chunk in enumerate(chunks[:-1]):
+        before = pickle.dumps(shard.cells)
+        shard.tell(chunk)
+        if place == 6:
+            # the bundle is done again from the state before, as an engine does it after a crash
+            shard.cells, shard.events = pickle.loads(before), shard.events[:-1]
+            known = list(shard.remembered.values())
+            shard.tell(chunk)
+            assert known != list(shard.remembered.values())
+    assert len(shard.remembered) == 1
+    shard.tell(chunks[-1])
+    assert shard.closed()["rttm"] == rttm_of_whole(shard, SOUND)
+    assert shard.remembered == {}
 
 
 def test_other_streams_change_nothing() -> None:

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from beam_curator.diarization.sortformer_streaming import StreamingSortformer
+from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
+from beam_curator.models.live_sizing import measure_steps
 from beam_curator.runners import cli
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.stream_command import stopped_by_interrupt
+from tests.diarization.backends import NumpyBackend
 from tests.fakes_models import Speech, write_band_model, write_sound
 from tests.manifests import run
 
@@ -134,6 +138,16 @@ def test_wrong_usage_of_publish(
     with pytest.raises(UsageError) as raised:
         cli.run(["publish", *arguments])
     assert str(raised.value).startswith(message)
+
+
+def test_a_plan_says_how_many_streams_fit() -> None:
+    engine = StreamingSortformer(NumpyBackend(), LATENCY_PRESETS["low"])
+    measured = measure_steps(engine, seconds=0.3)
+    assert measured.sound == pytest.approx(measured.n_steps * 0.48)
+    assert measured.seconds >= 0.3
+    assert measured.n_streams == int(measured.sound / measured.seconds) >= 2
+    four = measure_steps(engine, seconds=0.0, n_at_once=4)
+    assert (four.n_steps, four.sound) == (2, pytest.approx(4 * 2 * 0.48))
 
 
 def test_a_folder_that_is_not_there(talks: Path, tmp_path: Path) -> None:

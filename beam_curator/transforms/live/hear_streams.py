@@ -19,7 +19,7 @@ from beam_curator.live.events import Event
 from beam_curator.live.live_options import LiveRules
 from beam_curator.live.messages import chunk_of
 from beam_curator.live.session_state import HearingRules
-from beam_curator.live.shard import hear_shard, shard_of
+from beam_curator.live.shard import Remembered, hear_shard, shard_of
 
 _Batch = tuple[int, list[Arrived]]
 _Failed = TaggedOutput[Literal["failures"], Failure]
@@ -110,6 +110,7 @@ class _HearShardsFn(beam.DoFn):
 
     def setup(self) -> None:
         self._hearing = self._shared.acquire(self._load_once)
+        self._remembered: Remembered = {}
 
     def _load_once(self) -> Any:
         return _Loaded(self._load())
@@ -125,7 +126,7 @@ class _HearShardsFn(beam.DoFn):
             for slot in range(self._rules.streams_per_shard)
         ]
         cells = ShardCells(sessions=cell["sessions"], ended=cell["ended"], slots=slots)
-        return map(_tagged, hear_shard(cells, messages, self._rules, self._hearing.rules))
+        return map(_tagged, hear_shard(cells, messages, self._rules, self._hearing.rules, self._remembered))
 
 
 def _tagged(told: Told) -> Any:
