@@ -154,9 +154,8 @@ def _joined(facts: Iterable[BlockFact]) -> list[BlockFact]:
 def _heads(
     target: OutputTarget, archive: tuple[int, int], blocks: Iterable[BlockFact], rows: str, *, is_named: bool
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield each block as the archive holds it, under its key; those of the same lines once."""
+    """Yield each block as the archive holds it, under its key, which those of the same lines share."""
     merged: Counter[str] = Counter()  # bytes in the shards of this number
-    seen: set[str] = set()
     for block in blocks:
         places = []
         for record in block.files:
@@ -166,18 +165,16 @@ def _heads(
         # a dead letter names the source of its line
         has_letters = any(record.kind.startswith(FAILURES) for record in block.files)
         key = block.keys[-1 if is_named or has_letters else 0]
-        if key not in seen:
-            seen.add(key)
-            head = PartHead(
-                n_rows=sum(record.n_rows for record in block.files),
-                columns=(),
-                counts=block.counts,
-                documents=block.files,
-                tables={},
-                key=key,
-                places=tuple(places),
-            )
-            yield name_of_block(rows, key), encode(head)
+        head = PartHead(
+            n_rows=sum(record.n_rows for record in block.files),
+            columns=(),
+            counts=block.counts,
+            documents=block.files,
+            tables={},
+            key=key,
+            places=tuple(places),
+        )
+        yield name_of_block(rows, key), encode(head)
 
 
 def name_of_block(rows: str, key: str) -> str:

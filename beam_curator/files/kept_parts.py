@@ -36,7 +36,7 @@ _N_LOOKING = 16
 """Recordings that are looked at a time, as a store answers slowly."""
 
 _Places = Mapping[tuple[str, int], Request]
-_Where = tuple[int, int, str, str, Seen, tuple[str, ...]]
+_Where = tuple[int, int, str, str, Seen, tuple[str, ...], int]
 
 
 class KeptPart(NamedTuple):
@@ -49,6 +49,7 @@ class KeptPart(NamedTuple):
       recording: full name.
       seen: the recording as it was opened.
       codes: of its dead letters, where these do not follow from lines alone.
+      n_equal: how many blocks of the set it stands for, as those of the same lines are kept once.
     """
 
     archive: str
@@ -58,10 +59,11 @@ class KeptPart(NamedTuple):
     recording: str
     seen: Seen
     codes: tuple[str, ...]
+    n_equal: int
 
 
 def write_archive(target: OutputTarget, name: str, parts: Iterable[tuple[str, bytes]]) -> None:
-    """Keep hidden files, by their names, in the archive of a name, where sets keep them.
+    """Keep hidden files, by their names, in the archive of a name, where sets keep them; of one name the first.
 
     A step that is done once more, when its hidden files are gone, leaves the archive as it is.
     """
@@ -74,9 +76,13 @@ def write_archive(target: OutputTarget, name: str, parts: Iterable[tuple[str, by
     position = 0
     with suppress(FileNotFoundError), AtomicFile(directory, name, target.check) as file:
         for part, text in parts:
+            if part in index:
+                *where, n_equal = index[part]
+                index[part] = *where, n_equal + 1  # type: ignore[assignment]  # mypy takes the rest for a list
+                continue
             frame = packer.compress(text)
             file.write_pieces([frame])
-            index[part] = position, len(frame), *_about(text)
+            index[part] = position, len(frame), *_about(text), 1
             position += len(frame)
         frame = packer.compress(encode({"made_by": version(PACKAGE), "parts": index}))
         file.write_pieces([frame, len(frame).to_bytes(_LENGTH_BYTES, "big")])
@@ -117,7 +123,10 @@ class KeptParts:
             # one that is damaged keeps nothing
             with suppress(OSError, ValueError, zstandard.ZstdError, msgspec.MsgspecError):
                 found = _index_of(path)
+                before = {part: self.index[part].n_equal for part in self.index.keys() & found.parts.keys()}
                 self.index |= {part: KeptPart(path, *where) for part, where in found.parts.items()}
+                for part, n in before.items():
+                    self.index[part] = self.index[part]._replace(n_equal=self.index[part].n_equal + n)
                 self.made_by.add(found.made_by)
 
     def find(self, name: str) -> bytes | None:

@@ -23,14 +23,7 @@ from beam_curator.runners.plans import options_text, outline, plan_text
 from beam_curator.runners.run_directory import finish, finish_late, locked, prepare, run_of, settle, sweep_scratch
 from beam_curator.runners.stages import Stage, number_of
 from beam_curator.runners.summary import render_reasons, render_table, summary_json, times_of
-from beam_curator.runners.updates import (
-    check_update,
-    kept_keys,
-    planned_update,
-    said_of_blocks,
-    said_of_moved,
-    said_of_update,
-)
+from beam_curator.runners.updates import check_update, planned_update, updated
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import MANIFEST_NAME, Manifest
 
@@ -116,8 +109,7 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
     is_done = settled is not None and settled.same_job(replace(run_of(job.kind, config, decisive), updates=update))
     if is_done or (not job.run.overwrite and is_complete(job.output, job.kind, config, decisive, job.run)):
         return _already_complete(job)
-    before = kept_keys(job) if update else {}
-    said_of_names = said_of_moved(job, files) if before else None
+    said = updated(job, files) if update else None
     found = _found(job)
     from beam_curator.runners.engines.guard import ServerFailedError
     from beam_curator.runners.job_run import JobFailedError, run_job
@@ -127,16 +119,15 @@ def _run(job: Job, files: Sequence[InputFile]) -> int:
         print(f"{job.output} holds an unfinished run of this job: going on.", file=sys.stderr)
     if prepared.directory != job.output:
         print(f"{job.output} holds a complete set: it stays until the new one is complete.", file=sys.stderr)
-        if update and not before:
+        if update and said is None:
             why = job.why_none_are_kept() or f"{job.output} keeps nothing of what it was made of"
             print(f"{why}: all is done again.", file=sys.stderr)
     try:
         finished = run_job(job, found, files, prepared)
     except (JobFailedError, ServerFailedError) as err:
         return _failed(job, prepared, err)
-    if before and finished is not None:
-        said = said_of_blocks if job.kind.of_blocks else said_of_update
-        print(said_of_names or said(before, kept_keys(job)))
+    if said is not None and finished is not None:
+        print(said())
     return report(job, finished, prepared.replaces)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from beam_curator.collector import collector_paused
@@ -39,6 +40,12 @@ def check_update(job: Job) -> None:
         raise UsageError(f"--moved: {why}: {_CURE_OF_MOVED}")
 
 
+def kept_blocks(job: Job) -> Counter[str]:
+    """Return how many blocks of each key the set of a job keeps."""
+    index = kept_parts(job.output).index if job.why_none_are_kept() is None else {}
+    return Counter({name: part.n_equal for name, part in index.items() if name.startswith(f".{job.kind.rows}-")})
+
+
 def kept_keys(job: Job) -> dict[str, str]:
     """Return the recordings that the set of a job keeps: names, and texts that tell changes.
 
@@ -71,7 +78,19 @@ def planned_update(job: Job, files: Sequence[InputFile]) -> str | None:
     return f"{said}; to open: {number_of(len(set(to_do)), 'recordings')}{length}"
 
 
-def said_of_moved(job: Job, files: Sequence[InputFile]) -> str | None:
+def updated(job: Job, files: Sequence[InputFile]) -> Callable[[], str] | None:
+    """Return a function that says what an update has done, once it has; None where the set of a job keeps nothing."""
+    if job.kind.of_blocks:
+        blocks = kept_blocks(job)
+        return (lambda: said_of_blocks(blocks, kept_blocks(job))) if blocks else None
+    before = kept_keys(job)
+    if not before:
+        return None
+    of_moved = _said_of_moved(job, files)
+    return lambda: of_moved or said_of_update(before, kept_keys(job))
+
+
+def _said_of_moved(job: Job, files: Sequence[InputFile]) -> str | None:
     """Say how many recordings an update will keep though they were moved; None where none were.
 
     Names of before and after tell no recording then.
@@ -97,19 +116,21 @@ def _planned_recordings(job: Job, work: RecordingJob[Any, Any], files: Sequence[
 
 def _planned_blocks(job: Job, files: Sequence[InputFile]) -> str:
     names = plan_update_of_blocks(files, job.options["input"], kept_parts(job.output).index, job.kind.rows)
-    return said_of_blocks(kept_keys(job), dict.fromkeys(names, ""))
+    return said_of_blocks(kept_blocks(job), Counter(names))
 
 
-def said_of_blocks(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+def said_of_blocks(before: Counter[str], after: Counter[str]) -> str:
     """Say how many blocks of rows were kept, new and gone. They are known by their lines, so none is changed.
 
+    Args:
+      before: how many blocks of each key the set had that was updated.
+      after: the same now.
+
     Example:
-      >>> said_of_blocks({"a": "a", "b": "b"}, {"b": "b", "c": "c"})
-      '1 block kept, 1 new, 1 gone'
+      >>> said_of_blocks(Counter({"a": 1, "b": 2}), Counter({"b": 3, "c": 1}))
+      '2 blocks kept, 2 new, 1 gone'
     """
-    n_kept, n_new, n_gone = (
-        len(names) for names in (before.keys() & after, after.keys() - before, before.keys() - after)
-    )
+    n_kept, n_new, n_gone = (blocks.total() for blocks in (before & after, after - before, before - after))
     return f"{number_of(n_kept, 'blocks')} kept, {n_new:,} new, {n_gone:,} gone"
 
 

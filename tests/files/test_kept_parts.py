@@ -61,7 +61,7 @@ class Asking:
 
     recording: str
     asked: list[Request]
-    name: str = "a"
+    name: str = "/a.wav"
     position: tuple[int, int, int] = (0, 0, 0)
     n_blocks: int = 1
 

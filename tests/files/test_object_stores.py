@@ -57,10 +57,13 @@ def test_folders_are_the_beginnings_of_names(at: str) -> None:
 
 def test_long_lists_come_in_pages(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store.GOOGLE, "page", 2)
-    names = [f"{number:04d}" for number in range(1003 if at.startswith("s3") else 5)]
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    names = [f"{number:04d}" for number in range(5)]
     for name in names:
         store.put(f"{at}/many/{name}", b"")
+    store.requests_of(at).clear()
     assert [path for path, _ in object_stores.list_objects(f"{at}/many/")] == [f"{at}/many/{name}" for name in names]
+    assert len([request for request in store.requests_of(at) if "prefix=many" in request]) == 3
     assert storage.list_directory(f"{at}/many") == names
     assert object_stores.has_objects(f"{at}/many/")
 

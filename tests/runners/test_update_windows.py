@@ -181,6 +181,25 @@ class TestKept:
         assert self.windows(folder, "--update", "--plan") == 0
         assert self.first_line(capsys) == "4 blocks kept, 0 new, 0 gone"
 
+    @pytest.mark.parametrize("kind", ["rows", "shards"])
+    def test_blocks_of_the_same_lines_count_each(
+        self, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "in").mkdir()
+        for name in ("a", "b", "c"):
+            write(tmp_path / "in", f"{name}.jsonl", [1, 2])
+        self.windows(tmp_path, *FLAGS[kind])
+        write(tmp_path / "in", "d.jsonl", [1, 2])
+        write(tmp_path / "in", "e.jsonl", [3, 4])
+        capsys.readouterr()
+        for flags in (["--plan"], []):
+            self.windows(tmp_path, *FLAGS[kind], "--update", *flags)
+            assert self.first_line(capsys) == "3 blocks kept, 2 new, 0 gone"
+        for name in ("a", "b", "e"):
+            (tmp_path / "in" / f"{name}.jsonl").unlink()
+        self.windows(tmp_path, *FLAGS[kind], "--update")
+        assert self.first_line(capsys) == "2 blocks kept, 0 new, 3 gone"
+
     def test_rows_that_were_changed_are_built_again(self, folder: Path, built: list[str]) -> None:
         self.windows(folder)
         expected = files_of(folder / "out")
