@@ -53,7 +53,7 @@ class _MarkCoder(Coder):
 
 
 class MessageSource(UnboundedSource):
-    """Messages as they come, the time five times a second, also when none comes, and `END` behind all.
+    """Messages as they come, the time five times a second while none comes, and `END` behind all.
 
     A reader that begins anew reads a whole folder again: sessions drop what they know. Of a subscription it goes on,
     and gets again what was not acknowledged.
@@ -88,12 +88,14 @@ class MessageSource(UnboundedSource):
 
 
 class _MessageReader(UnboundedReader):
+    """Reads messages; the clock goes on only while there are none: a job that is behind takes no chunk for missing."""
+
     def __init__(self, messages: _Messages, subscription: str, until_idle: Seconds, stop: str) -> None:
         self._messages, self._subscription = messages, subscription
         self._until_idle, self._stop = until_idle, stop
         self._heard = time.monotonic()
-        self._ticked = self._ticked_at = 0.0
-        self._current: Arrived = b"", 0.0
+        self._ticked, self._clock = 0.0, time.time()
+        self._current: Arrived = b"", self._clock
         self._is_over = False
 
     def start(self) -> bool:
@@ -102,31 +104,31 @@ class _MessageReader(UnboundedReader):
     def advance(self) -> bool:
         if self._is_over:
             return False
-        now = time.monotonic()
-        if now - self._ticked >= TICK_SECONDS:
-            self._ticked, self._ticked_at = now, time.time()
-            self._current = b"", self._ticked_at
-            return True
-        message = self._messages.next_message()
+        message, now = self._messages.next_message(), time.monotonic()
         if message is not None:
             self._heard = now
-            self._current = message, time.time()
+            self._current = message, self._clock
             return True
         is_idle = 0 < self._until_idle <= now - self._heard
         self._is_over = is_idle or (self._stop != "" and os.path.exists(self._stop))
         if self._is_over:
             # behind all messages, so that their sessions are closed
             self._current = END
-        return self._is_over
+        elif now - self._ticked >= TICK_SECONDS:
+            self._ticked, self._clock = now, time.time()
+            self._current = b"", self._clock
+        else:
+            return False
+        return True
 
     def get_current(self) -> Arrived:
         return self._current
 
     def get_current_timestamp(self) -> Timestamp:
-        return Timestamp(self._ticked_at)
+        return Timestamp(self._clock)
 
     def get_watermark(self) -> Timestamp:
-        return MAX_TIMESTAMP if self._is_over else Timestamp(self._ticked_at)
+        return MAX_TIMESTAMP if self._is_over else Timestamp(self._clock)
 
     def get_checkpoint_mark(self) -> _Mark:
         return _Mark(self._subscription, self._messages.take_acks())
