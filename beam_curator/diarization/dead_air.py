@@ -120,10 +120,11 @@ class DeadAirGate:
 
     Example:
       >>> gate = DeadAirGate(n_speakers=1, frame_step=0.08)
-      >>> gate.hear(np.zeros(16000, np.float32))
-      >>> len(gate.gated(np.ones((12, 1), np.float32)))
+      >>> gate.hear(np.zeros(8000, np.float32))
+      >>> len(gate.gated(np.ones((6, 1), np.float32)))
       0
-      >>> gate.gated(np.ones((0, 1), np.float32), is_last=True).sum()
+      >>> gate.hear(np.zeros(9000, np.float32))
+      >>> gate.gated(np.ones((7, 1), np.float32), is_last=True).sum()
       np.float32(0.0)
     """
 

@@ -43,8 +43,6 @@ def run_stream_command(arguments: argparse.Namespace) -> int:
       UsageError: options that cannot hold, or a folder or subscription that is not there.
     """
     options = _options(arguments)
-    # the one for people, where it is installed, hears whole recordings
-    options["model"] = options["model"].named(DEMO_MODEL)
     output = arguments.output or STREAM_OUTPUT
     model = _model_of(options)
     _check_runner_and_model(options, model)
