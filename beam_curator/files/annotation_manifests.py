@@ -45,6 +45,10 @@ class AnnotationReading:
     needs_audio: bool = True
     form: str = ""
 
+    def directory(self, source: str) -> str:
+        """Return the directory below which the recordings of a file are found."""
+        return self.audio_root or os.path.dirname(base_of(source)) or "."
+
     @classmethod
     def for_windows(cls, reading: InputOptions) -> AnnotationReading:
         """Return the reading of a job that makes windows, which needs the sample rate of each recording."""
@@ -81,7 +85,7 @@ def _recordings(lines: Sequence[Line], source: str, form: str) -> list[FoundReco
 def _row_of(recording: FoundRecording, source: str, reading: AnnotationReading) -> bytes:
     if recording.error is not None:
         raise recording.error
-    directory = reading.audio_root or os.path.dirname(base_of(source)) or "."
+    directory = reading.directory(source)
     try:
         path = find_recording(recording.name, directory)
         entry = recording.entry(path)

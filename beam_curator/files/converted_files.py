@@ -58,27 +58,28 @@ class ConvertedFiles:
 
     def records(self) -> list[FileRecord]:
         """Return the files, once all are closed."""
-        return [*self._records, *(file.record() for file in self._open)]
+        return [*self._records, *(file.record() for file in self._open if file.is_there)]
 
 
 class _OpenFile:
-    """A file that lines of all recordings go into."""
+    """A file that lines of all recordings go into; it is begun with the first of them."""
 
     def __init__(self, target: OutputTarget, what: SetFile) -> None:
         self._what = what
         self._file = AtomicFile(target.directory, what.name, target.check)
+        self._stack = ExitStack()
         self._packer = zlib.compressobj(6, zlib.DEFLATED, 31) if what.name.endswith(".gz") else None
         self._held: list[bytes] = []
         self._n_lines = self._n_segments = 0
+        self.is_there = False
 
     def __enter__(self) -> _OpenFile:
-        self._file.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
         if error == (None, None, None):
             self._end()
-        self._file.__exit__(*error)  # type: ignore[arg-type]  # the three that it was given
+        self._stack.__exit__(*error)  # type: ignore[arg-type]  # the three that it was given
 
     def add(self, annotation: Annotation) -> None:
         """Write the lines of a recording, or keep them until all are there."""
@@ -90,12 +91,13 @@ class _OpenFile:
             self._write(lines)
 
     def _end(self) -> None:
-        self._write(sorted(self._held))
+        self._write(sorted(set(self._held)))
+        if not self._n_lines and self._what.is_optional:
+            return
         if self._n_lines or self._what.head:
             head = () if self._n_lines else (self._what.head,)
             self._put(text.encode() for text in (*head, self._what.tail))
-        if self._packer is not None:
-            self._file.write_pieces([self._packer.flush()])
+        self._put((), last=True)
 
     def _write(self, lines: Iterable[bytes]) -> None:
         for line in lines:
@@ -103,8 +105,13 @@ class _OpenFile:
             self._n_lines += 1
             self._put((before.encode(), line))
 
-    def _put(self, pieces: Iterable[bytes]) -> None:
-        self._file.write_pieces(pieces if self._packer is None else map(self._packer.compress, pieces))
+    def _put(self, pieces: Iterable[bytes], *, last: bool = False) -> None:
+        if not self.is_there:
+            self._stack.enter_context(self._file)
+            self.is_there = True
+        if self._packer is not None:
+            pieces = [*map(self._packer.compress, pieces), *([self._packer.flush()] if last else [])]
+        self._file.write_pieces(pieces)
 
     def record(self) -> FileRecord:
         """Return the file, once it is closed."""

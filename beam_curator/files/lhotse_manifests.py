@@ -1,33 +1,54 @@
-"""Manifests of Lhotse: each cut or recording becomes a row, and so do supervisions with the recordings beside them."""
+"""Manifests of Lhotse and tasks of Label Studio: each cut, recording or task becomes a row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.entries.lhotse_rows import RECORDING_KEY, entry_of_lhotse, entry_of_supervisions
 from beam_curator.failures import EntryError, Failure, FailureCode
 from beam_curator.files import storage
-from beam_curator.files.annotation_manifests import READ_STAGE
+from beam_curator.files.annotation_manifests import READ_STAGE, AnnotationReading, find_recording
 from beam_curator.files.listing import recordings_beside, with_form
+from beam_curator.files.opened_recordings import recording_of, sample_rate_of
 from beam_curator.formats.found_recordings import failure_of_lines
+from beam_curator.formats.label_studio import entry_of_task
 from beam_curator.sets.blocks import BlockRef, InputFile, Line, LineBlock, Rows, read_parts
 
-_MARK = b'"sampling_rate"'
-"""In every row that stands for a recording or a cut, of whatever kind; other rows need not be parsed for it."""
+_MARK_OF_LHOTSE = b'"sampling_rate"'
+_MARKS_OF_TASKS = (b'"annotations"', b'"predictions"')
+"""In every row that stands for a recording, a cut or a task; other rows need not be parsed for it."""
 
 
-def lhotse_rows(rows: Rows, source: str) -> Rows:
-    """Turn cuts and recordings among rows into entries; all other rows are as they are."""
+def foreign_rows(rows: Rows, source: str, reading: AnnotationReading) -> Rows:
+    """Turn cuts, recordings and tasks among rows into entries; all other rows are as they are."""
     for row in rows:
-        if isinstance(row, Failure) or _MARK not in row.raw:
+        is_task = not isinstance(row, Failure) and any(mark in row.raw for mark in _MARKS_OF_TASKS)
+        if isinstance(row, Failure) or not (is_task or _MARK_OF_LHOTSE in row.raw):
             yield row
             continue
         try:
-            entry = entry_of_lhotse(parse_object(row.raw))
+            fields = parse_object(row.raw)
+            entry = entry_of_lhotse(fields)
+            if entry is None and is_task:
+                entry = _entry_of_task(fields, source, reading)
             yield row if entry is None else Line(offset=row.offset, raw=encode(entry))
         except EntryError as err:
             yield failure_of_lines([row], err, stage=READ_STAGE, source=source)
+
+
+def _entry_of_task(fields: dict[str, Any], source: str, reading: AnnotationReading) -> dict[str, Any] | None:
+    entry = entry_of_task(fields)
+    if entry is None:
+        return None
+    if "/" not in entry["audio_filepath"]:  # of an upload only the name is known
+        with suppress(EntryError):
+            entry["audio_filepath"] = find_recording(entry["audio_filepath"], reading.directory(source))
+    if reading.sample_rates:
+        entry["audio_sample_rate"] = sample_rate_of(recording_of(entry["audio_filepath"], source, reading.audio_root))
+    return entry
 
 
 def supervision_rows(rows: Rows, source: str, max_line_bytes: int) -> Rows:

@@ -6,7 +6,7 @@ from functools import partial
 from beam_curator.failures import Failure, FailureCode
 from beam_curator.files import storage
 from beam_curator.files.annotation_manifests import AnnotationReading, annotated_rows
-from beam_curator.files.lhotse_manifests import lhotse_rows, supervision_rows
+from beam_curator.files.lhotse_manifests import foreign_rows, supervision_rows
 from beam_curator.sets.blocks import (
     ANNOTATED,
     BlockRef,
@@ -69,7 +69,7 @@ def _entries_of(ref: BlockRef, max_line_bytes: int, annotations: AnnotationReadi
         return partial(annotated_rows, source=ref.source, reading=annotations)
     if ref.form == "supervisions":
         return partial(supervision_rows, source=ref.source, max_line_bytes=max_line_bytes)
-    return partial(lhotse_rows, source=ref.source)
+    return partial(foreign_rows, source=ref.source, reading=annotations)
 
 
 def _file_failure(code: FailureCode, ref: BlockRef, offset: int, message: str, cure: str) -> Failure:

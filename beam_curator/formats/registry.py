@@ -9,6 +9,23 @@ from beam_curator.diarization.rttm import parsed_lines, render_rttm, render_uem
 from beam_curator.formats.annotations import Annotation, Segment
 from beam_curator.formats.audacity import read_labels, render_labels
 from beam_curator.formats.elan import read_eaf, render_eaf
+from beam_curator.formats.json_manifests import (
+    LHOTSE_DIGITS,
+    NEMO_DIGITS,
+    cut_lines,
+    nemo_lines,
+    recording_lines,
+    supervision_lines,
+)
+from beam_curator.formats.kaldi import (
+    duration_lines,
+    segment_lines,
+    spk2utt_lines,
+    text_lines,
+    utt2spk_lines,
+    wav_lines,
+)
+from beam_curator.formats.label_studio import CONFIG_HEAD, CONFIG_TAIL, label_lines, task_lines
 from beam_curator.formats.subtitles import read_srt, read_vtt, render_srt, render_vtt
 from beam_curator.formats.textgrid import read_textgrid, render_textgrid
 from beam_curator.formats.transcripts import ctm_segment, render_ctm, render_stm, rttm_segment, stm_segment
@@ -33,7 +50,8 @@ class SetFile:
       name: of the file; one that ends in .gz is compressed.
       lines: of a recording, without their ends.
       is_main: it has the segments; others stand beside it.
-      is_sorted: its lines are in the order of their bytes, not of recordings.
+      is_sorted: its lines are in the order of their bytes, not of recordings, each of them once.
+      is_optional: it is left out if it would be empty.
       head, between, tail: what stands around the lines.
     """
 
@@ -41,6 +59,7 @@ class SetFile:
     lines: Callable[[Annotation], Iterable[str]]
     is_main: bool = False
     is_sorted: bool = False
+    is_optional: bool = False
     head: str = ""
     between: str = "\n"
     tail: str = "\n"
@@ -60,6 +79,7 @@ class Format:
       files: where all recordings are written into the same files.
       read_fields: reads one line of a format with a segment a line, which may be about several recordings.
       read_text: reads a whole file of any other format.
+      has_rows: its main file is a manifest, which jobs know by its contents.
       needs: facts about each recording that it cannot do without: duration, sample_rate, n_channels.
       asks: facts that it has where they can be had.
       takes: tells whether it has a place for a segment.
@@ -74,6 +94,7 @@ class Format:
     files: tuple[SetFile, ...] = ()
     read_fields: FieldsReader | None = None
     read_text: TextReader | None = None
+    has_rows: bool = False
     needs: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
     takes: Callable[[Segment], bool] = _always
@@ -97,6 +118,15 @@ def _uem(annotation: Annotation) -> str:
 
 
 RTTM = "rttm"
+_KALDI: Mapping[str, Callable[[Annotation], Iterable[str]]] = {
+    "wav.scp": wav_lines,
+    "reco2dur": duration_lines,
+    "segments": segment_lines,
+    "utt2spk": utt2spk_lines,
+    "spk2utt": spk2utt_lines,
+    "text": text_lines,
+}
+
 LABELS = "labels"
 """Its files end as any text does, and are told by their contents."""
 
@@ -186,6 +216,49 @@ FORMATS: Mapping[str, Format] = {
             decimals=3,
             render=render_srt,
             read_text=read_srt,
+        ),
+        Format(
+            name="kaldi",
+            tool="Kaldi",
+            holds=frozenset({"speaker", "text"}),
+            decimals=3,
+            files=tuple(
+                SetFile(name=name, lines=lines, is_sorted=True, is_main=name == "segments", is_optional=name == "text")
+                for name, lines in _KALDI.items()
+            ),
+            asks=("duration",),
+        ),
+        Format(
+            name="lhotse",
+            tool="Lhotse",
+            holds=frozenset({"speaker", "text", "words", "channel"}),
+            decimals=LHOTSE_DIGITS,
+            files=(
+                SetFile(name="recordings.jsonl.gz", lines=recording_lines),
+                SetFile(name="supervisions.jsonl.gz", lines=supervision_lines),
+                SetFile(name="cuts.jsonl.gz", lines=cut_lines, is_main=True),
+            ),
+            needs=("duration", "sample_rate", "n_channels"),
+            has_rows=True,
+        ),
+        Format(
+            name="nemo",
+            tool="NeMo",
+            holds=frozenset({"speaker", "text", "channel"}),
+            decimals=NEMO_DIGITS,
+            files=(SetFile(name="manifest.jsonl", lines=nemo_lines, is_main=True),),
+            has_rows=True,
+        ),
+        Format(
+            name="label-studio",
+            tool="Label Studio",
+            holds=frozenset({"speaker", "text"}),
+            decimals=6,
+            files=(
+                SetFile(name="tasks.json", lines=task_lines, is_main=True, head="[\n", between=",\n", tail="\n]\n"),
+                SetFile(name="labels.xml", lines=label_lines, is_sorted=True, head=CONFIG_HEAD, tail=CONFIG_TAIL),
+            ),
+            has_rows=True,
         ),
     )
 }

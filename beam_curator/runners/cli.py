@@ -248,7 +248,7 @@ COMMANDS = {
         needs_beam=True,
     ),
     "convert": Command(
-        help="write turns in the formats of other tools: Praat, Audacity, ELAN, NIST, subtitles",
+        help="write turns for Praat, Audacity, ELAN, Label Studio, NIST's tools, Kaldi, Lhotse, NeMo, or as subtitles",
         add_arguments=_add_convert_arguments,
         run=partial(_run_without_beam, "convert"),
     ),

@@ -154,8 +154,7 @@ class _Command:
             print(line)
         print(said_of_losses(of, lost))
         if n := counts["convert.without_length"]:
-            end = "its file ends with its last turn" if n == 1 else "their files end with their last turns"
-            print(f"{number_of(n, 'recordings')} of unknown length: {end}.")
+            print(f"{number_of(n, 'recordings')} of unknown length.")
         made = number_of(counts["convert.recordings"], "recordings")
         written = number_of(counts["convert.segments"], "segments")
         print(f"{made}, {written} as {of.name} in {seconds:.2f} s: {self.output}")
