@@ -368,24 +368,8 @@ def test_the_pipeline_in_the_page_of_pipelines_prints_what_it_says(capsys: pytes
 
 
 DOCUMENTS = (
-    "README.md",
-    "ARCHITECTURE.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
-    "docs/demo_model.md",
-    "docs/diarize.md",
-    "docs/engines.md",
-    "docs/export.md",
-    "docs/extract.md",
-    "docs/filter.md",
-    "docs/measure.md",
-    "docs/live.md",
-    "docs/performance.md",
-    "docs/pipelines.md",
-    "docs/separate.md",
-    "docs/windows.md",
-    "docs/yaml.md",
-    "templates/flex/README.md",
+    *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "templates/flex/README.md"),
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
 )
 
 

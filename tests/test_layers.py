@@ -49,6 +49,7 @@ ROOMS = (
     ("quality",),
     ("separation", "export", "scoring", "live"),
     ("formats",),
+    ("curate",),
     ("files",),
     ("models",),
     ("transforms",),
@@ -74,9 +75,11 @@ RUNNERS = modules_of(beam_curator.runners)
 MODELS = ("torch", "onnxruntime", "nemo", "transformers")
 """Libraries that run models: loaded by what loads a model, when it does."""
 WITH_MODELS = (
+    "beam_curator.transforms.curate",
     "beam_curator.transforms.diarization",
     "beam_curator.transforms.jobs.model_steps",
     "beam_curator.transforms.jobs.model_results",
+    "beam_curator.transforms.yaml.curate_jobs",
     "beam_curator.transforms.yaml.diarize_jobs",
 )
 """Modules that need Beam's RunInference, which itself loads torch where that is installed."""

@@ -44,6 +44,18 @@ ENTRY_KEYS = (
 """What a job of diarization adds to a row, besides `audio_filepath` and the key of the turns."""
 
 
+def channels_problems(channels: str) -> list[str]:
+    """Check the way to hear several channels; return the problems."""
+    if channels in CHANNELS or _NUMBER.fullmatch(channels):
+        return []
+    return [f"channels {channels!r} is not known: use one of {', '.join(CHANNELS)}, or the number of one, from 0"]
+
+
+def number_of_channel(channels: str) -> int | None:
+    """Return the number of the only channel that is heard; None where `channels` names none."""
+    return int(channels) if _NUMBER.fullmatch(channels) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
     """The model that listens, and the backend and device that run it; `chosen_model` names one where none is given."""
@@ -218,9 +230,7 @@ class DiarizeRules:
         object.__setattr__(self, "channels", str(self.channels))
         check_types("diarization", self)
         problems = option_problems(self) + limit_problems(self)
-        if self.channels not in CHANNELS and not _NUMBER.fullmatch(self.channels):
-            ways = ", ".join(CHANNELS)
-            problems.append(f"channels {self.channels!r} is not known: use one of {ways}, or the number of one, from 0")
+        problems += channels_problems(self.channels)
         keys = ("audio_filepath_key", "diar_segments_key")
         problems += [f"{name} is empty: name a key" for name in keys if not getattr(self, name)]
         if self.diar_segments_key in (*ENTRY_KEYS, ORIGIN_KEY, "audio_filepath", self.audio_filepath_key):
@@ -247,7 +257,7 @@ class DiarizeRules:
     @property
     def channel(self) -> int | None:
         """The number of the channel to hear; None where the options name none."""
-        return int(self.channels) if _NUMBER.fullmatch(self.channels) else None
+        return number_of_channel(self.channels)
 
     @property
     def gates_dead_air(self) -> bool:

@@ -249,8 +249,9 @@ def find_outcome(kept: KeptParts, writer: PartWriter, task: Task) -> Taken | Non
     head, lines, rows, files = outcome
     places = _moved(head.places, asked)
     has_letters = bool(known.codes)
-    # a dead letter names the place of its line, and ids in tables may follow from names
-    if places is None or (has_letters and (places or moved)) or (moved and head.tables):
+    # dead letters and rows beside the rows name the place of their line, and ids in tables may follow from names
+    has_places = has_letters or any(head.tables.get(table) for table in kind.tables_of_rows)
+    if places is None or (has_places and (places or moved)) or (moved and any(head.tables.values())):
         return None
     others = [*head.tables, *([kind.letters] if has_letters else [])]
     beside = {other: kept.find(part_file_name(other, name)) for other in others}

@@ -178,13 +178,13 @@ class PartWriter:
             columns.merge(names)
         letters = [line for _, line in sorted(self._letters, key=itemgetter(0))]
         files = [self._write(kind.letters, letters)] if letters else []
-        files += [self._write(table, lines, sync=True) for table, lines in self._tables.items() if rows]
+        files += [self._write(table, lines, sync=True) for table, lines in self._tables.items() if rows or lines]
         head = PartHead(
             n_rows=len(rows),
             columns=columns.columns(),
             counts=tuple(sorted(self._counts.items())),
             documents=tuple(self._documents),
-            tables={table: len(lines) for table, lines in self._tables.items() if rows},
+            tables={table: len(lines) for table, lines in self._tables.items() if rows or lines},
         )
         if self._recording:
             head = replace(

@@ -72,8 +72,9 @@ def made_set(directory: str, manifest: Manifest) -> MadeSet:
     sections = {name: options for name, options in JOBS[manifest.command].sections.items() if name in manifest.config}
     given = {f"{name}.{key}": value for name in sections for key, value in manifest.config[name].items()}
     try:
-        # the model of a diarization may be described by keys that are no options, and none of its rules is asked again
-        options = {} if manifest.command == "diarize" else resolve(sections, Given(config=given, settings=(), flags={}))
+        # a model may be described by keys that are no options, and none of the rules of its job is asked again
+        has_model = "model" in JOBS[manifest.command].sections
+        options = {} if has_model else resolve(sections, Given(config=given, settings=(), flags={}))
     except UsageError as err:
         raise UsageError(f"{directory} was made by another version: {err}; run its job again with --overwrite") from err
     return MadeSet(directory=directory, manifest=manifest, options=options)

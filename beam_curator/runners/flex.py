@@ -35,7 +35,7 @@ parameter of jobs that use one.
 
 _MANIFESTS = "manifests, folders or globs, comma separated"
 _RECORDINGS = "recordings, or manifests that name them: files, folders or globs, comma separated"
-_INPUTS = {"diarize": _RECORDINGS, "measure": _RECORDINGS}
+_INPUTS = dict.fromkeys(("diarize", "curate", "measure"), _RECORDINGS)
 
 _TYPES = {bool: "BOOLEAN", int: "NUMBER", float: "NUMBER"}
 _BOOLEANS = {"true": True, "false": False}

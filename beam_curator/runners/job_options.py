@@ -8,6 +8,20 @@ from dataclasses import dataclass
 
 from beam_curator.clips.clip_options import ClipOutputOptions
 from beam_curator.clips.cut_rules import CutRules
+from beam_curator.curate.curate_rules import (
+    BandFilter,
+    ClipRules,
+    Concatenation,
+    CurateOutputOptions,
+    CurateRules,
+    CurateVad,
+    MonoConversion,
+    QualityRules,
+    Sigmos,
+    SpeakerSeparation,
+    TimestampMapper,
+    Utmos,
+)
 from beam_curator.diarization.diarize_rules import (
     DiarizeRules,
     InferenceOptions,
@@ -190,6 +204,32 @@ JOBS: Mapping[str, JobOptions] = {
         output="./separate_output",
         inputs=f"manifest of diarized entries, {_PLACES}",
         help="write one track per speaker of a recording",
+    ),
+    "curate": JobOptions(
+        sections={
+            "mono_conversion": MonoConversion,
+            "vad": CurateVad,
+            "band_filter": BandFilter,
+            "utmos": Utmos,
+            "sigmos": Sigmos,
+            "concatenation": Concatenation,
+            "speaker_separation": SpeakerSeparation,
+            "timestamp_mapper": TimestampMapper,
+            "clips": ClipRules,
+            "quality": QualityRules,
+            "recordings": CurateRules,
+            "model": ModelOptions,
+            "streaming": StreamingOptions,
+            "speakers": SpeakerCounts,
+            "turns": TurnOptions,
+            "inference": InferenceOptions,
+            "input": InputOptions,
+            "output": CurateOutputOptions,
+            "run": RunOptions,
+        },
+        output="./curate_output",
+        inputs="recording, or a glob, directory tree or manifest of recordings; local, gs:// or s3://",
+        help="cut clean clips of one speaker out of recordings",
     ),
     "filter": JobOptions(
         sections={

@@ -66,20 +66,20 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 """Runner to what it stands for: Beam's class, why, and options as `name: (value, why)`; `streaming` ones besides."""
 
-JOB_PRESETS: Mapping[str, Mapping[str, Mapping[str, tuple[str, str]]]] = {
-    "diarize": {
-        "dataflow": {
-            "machine_type": ("e2-highmem-2", "two vCPUs, 16 GB: a process for each, and a model of about 2 GB in each"),
-            "resource_hints": ("min_ram=8GB", "of a worker: a model of about 2 GB in each of two processes"),
-        },
-        "gpu": {
-            "dataflow_service_options": (
-                "worker_accelerator=type:{gpu};count:1;install-nvidia-driver:latest;use_nvidia_mps",
-                "--gpu; all processes of a machine use one model, and torch wants a driver for CUDA 13",
-            ),
-        },
+_LISTENING: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "dataflow": {
+        "machine_type": ("e2-highmem-2", "two vCPUs, 16 GB: a process for each, and a model of about 2 GB in each"),
+        "resource_hints": ("min_ram=8GB", "of a worker: a model of about 2 GB in each of two processes"),
+    },
+    "gpu": {
+        "dataflow_service_options": (
+            "worker_accelerator=type:{gpu};count:1;install-nvidia-driver:latest;use_nvidia_mps",
+            "--gpu; all processes of a machine use one model, and torch wants a driver for CUDA 13",
+        ),
     },
 }
+
+JOB_PRESETS: Mapping[str, Mapping[str, Mapping[str, tuple[str, str]]]] = {"diarize": _LISTENING, "curate": _LISTENING}
 """Command to what its jobs want in place of the preset of a runner; under `gpu`, what they want with `--gpu`."""
 
 GPUS: Mapping[str, Mapping[str, str]] = {

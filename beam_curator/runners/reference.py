@@ -1,7 +1,7 @@
 r"""The tables of commands, options and failure codes in the docs, made from the code.
 
     python -m beam_curator.runners.reference README.md docs/windows.md docs/extract.md docs/export.md \
-        docs/diarize.md docs/separate.md docs/filter.md docs/measure.md docs/live.md
+        docs/diarize.md docs/separate.md docs/curate.md docs/filter.md docs/measure.md docs/live.md
 
 rewrites what stands between `<!-- begin NAME -->` and `<!-- end NAME -->` in the files.
 """

@@ -99,6 +99,8 @@ def _explained(
     changes: list[str] = []
     if made.manifest.command == "diarize":
         facts, pieces = _of_turns([row.fields for row in rows])
+    if made.manifest.command == "curate":
+        facts, pieces = _of_curated([row.fields for row in rows])
     try:
         if made.manifest.command == "windows" and inputs and not letters:
             facts, pieces, changes = _of_starts(made, inputs[0])
@@ -161,6 +163,16 @@ def _of_turns(entries: Sequence[Mapping[str, Any]]) -> _Told:
             seconds = {"seconds": round(turn["end"] - turn["start"], 3)}
             pieces.append({key: turn[key] for key in turn if key != "metrics"} | seconds | turn.get("metrics", {}))
     return facts, pieces
+
+
+def _of_curated(clips: Sequence[Mapping[str, Any]]) -> _Told:
+    pieces = []
+    for clip in clips:
+        about = {key: clip[key] for key in ("speaker_id", "snr_db", "bandwidth", "filters_failed") if key in clip}
+        start, end = (clip[f"original_{end}_ms"] / 1000 for end in ("start", "end"))
+        pieces.append({"start": start, "end": end, "fate": "clip", **about})
+    seconds = sum(clip["duration"] for clip in clips)
+    return [f"{number_of(len(clips), 'clips')}, {seconds:.1f} s; rejected-* has what filters dropped"], pieces
 
 
 def _of_clips(made: MadeSet, row: NamedRow, rows: Sequence[NamedRow], letters: Sequence[NamedRow]) -> _Told:

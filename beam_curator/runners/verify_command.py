@@ -25,7 +25,7 @@ from beam_curator.sets.output_set import (
     NotAnOutputSetError,
     WrittenFile,
 )
-from beam_curator.sets.set_kinds import DIARIZE, EXPORT, EXTRACT, SEPARATE, SET_KINDS
+from beam_curator.sets.set_kinds import CURATE, DIARIZE, EXPORT, EXTRACT, SEPARATE, SET_KINDS
 
 
 def run_verify_command(directory: str) -> int:
@@ -109,6 +109,7 @@ _FILES_OF_ROW: dict[str, Callable[[dict[str, Any]], Iterable[WrittenFile]]] = {
     EXPORT.command: files_of_row,
     DIARIZE.command: files_of_entry,
     SEPARATE.command: files_of_entry,
+    CURATE.command: files_of_entry,
 }
 
 

@@ -24,6 +24,7 @@ DROP_TEXTS = {
     "duplicate": "the same piece of the same recording was asked for before",
     "only_overlapped": "others talk all the time that the speaker does",
     "too_short": "all pieces of the speaker beside overlaps are shorter than min_duration, or than the buffer",
+    "clip_too_short": "shorter than min_duration_sec where it was cut, as others talk or speech ends there",
     "never_alone": "others talk all the time, or what is said alone is too short to be embedded",
     "no_segments": "all segments of the row were dropped",
     "no_length": "shorter than the unit of time of the format",

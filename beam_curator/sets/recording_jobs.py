@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
@@ -45,7 +45,8 @@ class RowKind:
       count: returns the counts of a row, besides the row itself.
       files_of: tells which files belong to a row.
       columns_of: tells which columns of an index a row fills; None where there is no index.
-      tables: kinds of other rows of a recording, which have Parquet files of their own.
+      tables: kinds of other rows of a recording, which have files of their own: Parquet, unless named below.
+      tables_of_rows: those that have the format of the rows, and the columns of each.
     """
 
     rows: str
@@ -55,6 +56,7 @@ class RowKind:
     files_of: Callable[[dict[str, Any]], Iterable[WrittenFile]] = _nothing
     columns_of: Callable[[dict[str, Any]], RowColumns] | None = None
     tables: tuple[str, ...] = ()
+    tables_of_rows: Mapping[str, Table] = field(default_factory=dict)
 
     @property
     def letters(self) -> str:

@@ -243,6 +243,46 @@ SEPARATE = SetKind(
     own_recordings=True,
 )
 
+CURATE = SetKind(
+    command="curate",
+    rows="clips",
+    audio="curate.audio_us",
+    balances=(
+        _read_and_planned(),
+        Balance(
+            what="recordings were asked for",
+            came=("plan.rows",),
+            dropped=("curate.rows", "curate.rejected_recordings"),
+            written=(f"{FAILURES}-curate",),
+        ),
+        Balance(
+            what="pieces of speech were found",
+            came=("curate.segments",),
+            dropped=("curate.segments_kept", "curate.rejected_segments"),
+        ),
+        Balance(
+            what="speakers were found",
+            came=("curate.speakers",),
+            dropped=("curate.speakers_kept", "curate.speakers_dropped"),
+        ),
+        Balance(
+            what="clips were found, or dropped before",
+            came=("curate.found", "curate.rejected_segments", "curate.rejected_recordings"),
+            dropped=("curate.dropped", "curate.unlisted"),
+            written=("clips", "rejected"),
+        ),
+        Balance(what="clips were made", came=("curate.clips",), written=("clips",)),
+        Balance(
+            what="samples were found",
+            came=("curate.found_samples",),
+            dropped=("curate.samples", "curate.dropped_samples", "curate.rejected_samples"),
+        ),
+    ),
+    folders=re.compile(r"clips"),
+    tables=("rejected",),
+    own_recordings=True,
+)
+
 MEASURE = SetKind(
     command="measure", rows="measured", audio="measure.audio_us", balances=recording_books("measured", "measure")
 )
@@ -272,5 +312,7 @@ CONVERT = SetKind(
     folders=re.compile(r"rttm|uem|textgrid|labels|eaf|webvtt|srt"),
 )
 
-SET_KINDS = {kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE, SEPARATE, FILTER, MEASURE, CONVERT)}
+SET_KINDS = {
+    kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE, SEPARATE, CURATE, FILTER, MEASURE, CONVERT)
+}
 """Command to what it writes."""

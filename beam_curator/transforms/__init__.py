@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from beam_curator.transforms.clips.extract_clips import ExtractClips as ExtractClips
     from beam_curator.transforms.clips.packing import PackClips as PackClips
     from beam_curator.transforms.clips.write_index import WriteIndex as WriteIndex
+    from beam_curator.transforms.curate.curate_speech import CurateRows as CurateRows
+    from beam_curator.transforms.curate.curate_speech import CurateSpeech as CurateSpeech
+    from beam_curator.transforms.curate.curate_speech import HearSpeakers as HearSpeakers
     from beam_curator.transforms.diarization.cascade_handler import CascadeModelHandler as CascadeModelHandler
     from beam_curator.transforms.diarization.diarize_recordings import Diarize as Diarize
     from beam_curator.transforms.diarization.diarize_rows import DiarizeRows as DiarizeRows
@@ -95,6 +98,8 @@ _NAMES = {
     # separation
     "separation.separate_rows": ("SeparateRows",),
     "separation.separate_speakers": ("SeparateSpeakers",),
+    # clean clips of one speaker
+    "curate.curate_speech": ("CurateSpeech", "CurateRows", "HearSpeakers"),
     # live streams
     "live.hear_streams": ("HearStreams",),
     "live.stream_messages": ("StreamMessages",),

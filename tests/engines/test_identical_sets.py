@@ -19,11 +19,13 @@ OPTIONS = {
     "clips": ("extract", ["--shards", "4", "--output-format", "flac"]),
     "clips in tars": ("extract", ["--shards", "4", "--output-format", "flac", "--pack", "webdataset"]),
     "tracks": ("separate", ["--shards", "4", "--output-format", "flac"]),
+    "clean clips": ("curate", ["--vad", "energy", "--no-speaker-separation", "--shards", "4", "--min-snr", "3"]),
 }
 SIMPLE = ("row", "row, shards", "audio file")
 SLOW = {
     *((engine, name) for engine in ("flink", "direct with two workers") for name in SIMPLE),
-    ("direct with two workers", "clips"),
+    *(("direct with two workers", name) for name in ("clips", "clean clips")),
+    ("flink", "clean clips"),
     ("prism", "row, shards"),
     *(("direct", name) for name in OPTIONS),
 }
@@ -39,6 +41,7 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "windows": write_mixed(folder / "mixed.jsonl"),
         "extract": write_pieces(folder / "audio"),
         "separate": write_meetings(folder / "meetings"),
+        "curate": write_meetings(folder / "talks"),
     }
 
 

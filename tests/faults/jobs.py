@@ -90,6 +90,8 @@ def expected_names(output: Path) -> set[str]:
         names |= {"extraction_summary.json", *clips_of(output)}
     if manifest["command"] == "diarize":
         names |= {name for row in rows_of(output, "turns") for name, *_ in row["files"]}
+    if manifest["command"] == "curate":
+        names |= {name for row in rows_of(output, "clips") for name, *_ in row["files"]}
     if manifest["command"] == "separate":
         names |= {name for row in rows_of(output, "tracks") for name, *_ in row["files"]}
     return names

@@ -161,6 +161,15 @@ WORKS = {
         60,
         r"rttm/\d\d\.rttm",
     ),
+    "curate": Work(
+        "curate",
+        ("--model-path", MODEL, "--vad", "energy", "--min-duration", "0.5", "--min-duration-sec", "0.5"),
+        write_speakers,
+        4,
+        8,
+        60,
+        r"clips/\d\d/speaker_\d_\d{9}-\d{9}\.wav",
+    ),
     "separate": Work(
         "separate", ("--output-format", "flac"), write_meetings, 9, 60, 300, r"tracks/\d\d_speaker_\d\.flac"
     ),

@@ -130,5 +130,5 @@ def test_an_empty_block_counts_nothing() -> None:
 
 def test_every_reason_has_a_text() -> None:
     others = {"bad_segments", "overlap", "no_pieces", "duplicate", "outside", "never_alone", "no_segments"}
-    of_formats = {"no_length", "not_held", "no_speaker"}
-    assert set(DROP_TEXTS) == {*LOSSES, *others, *of_formats, *get_args(Reason)}
+    of_others = {"no_length", "not_held", "no_speaker", "clip_too_short"}
+    assert set(DROP_TEXTS) == {*LOSSES, *others, *of_others, *get_args(Reason)}

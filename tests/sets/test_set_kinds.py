@@ -5,6 +5,7 @@ import pytest
 from beam_curator.runners.job_options import JOBS
 from beam_curator.sets.set_kinds import (
     CONVERT,
+    CURATE,
     DIARIZE,
     EXPORT,
     EXTRACT,
@@ -124,7 +125,8 @@ class TestNames:
         ],
     )
     def test_of_folders_are_of_the_export_alone(self, name: str) -> None:
-        assert [kind.command for kind in SET_KINDS.values() if kind.has_folder(name)] == ["export"]
+        with_clips = ["curate"] if name == "clips" else []
+        assert [kind.command for kind in SET_KINDS.values() if kind.has_folder(name)] == ["export", *with_clips]
 
     def test_of_nemo_s_manifests_are_of_the_extraction_alone(self) -> None:
         having = [kind.command for kind in SET_KINDS.values() if kind.has_folder("sharded_manifests")]
@@ -171,6 +173,7 @@ def test_kinds_are_found_by_their_command() -> None:
         "export": EXPORT,
         "diarize": DIARIZE,
         "separate": SEPARATE,
+        "curate": CURATE,
         "filter": FILTER,
         "measure": MEASURE,
         "convert": CONVERT,
@@ -182,10 +185,11 @@ def test_kinds_are_found_by_their_command() -> None:
         "clips",
         "turns",
         "tracks",
+        "clips",
         "filtered",
         "measured",
         "annotations",
     ]
     assert [kind.command for kind in SET_KINDS.values() if kind.of_blocks] == ["windows", "filter"]
-    assert [kind.command for kind in SET_KINDS.values() if kind.own_recordings] == ["separate"]
+    assert [kind.command for kind in SET_KINDS.values() if kind.own_recordings] == ["separate", "curate"]
     assert list(SET_KINDS) == [*JOBS, "convert"]

@@ -49,14 +49,14 @@ ONE_OPTION = {
     "export": ("--generate_previews=true", "--generate-previews"),
     "diarize": ("--model_path=gs://bucket/model.nemo", "--model-path=gs://bucket/model.nemo"),
     "separate": ("--buffer_mode=pad_turns", "--buffer-mode=pad_turns"),
+    "curate": ("--min_duration_sec=3", "--min-duration-sec=3"),
     "filter": ("--where=duration >= 2, a", "--where=duration >= 2, a"),
     "measure": ("--vad=energy", "--vad=energy"),
 }
 """Job to a parameter, and what it is on the command line."""
 
-MACHINES = {"diarize": "e2-highmem-2"}
+MACHINES = dict.fromkeys(("diarize", "curate"), "e2-highmem-2")
 """Job to the machine of its workers, where it is not that of the others."""
-
 each_job = pytest.mark.parametrize("name", job_options.JOBS)
 needs_google = pytest.mark.skipif(find_spec("google.cloud") is None, reason="needs beam-curator[gcp]")
 
@@ -273,7 +273,7 @@ def test_parameters_of_diarization_reach_their_options() -> None:
 
 def test_only_jobs_that_use_a_gpu_have_it_as_a_parameter() -> None:
     with_gpu = [job for job in job_options.JOBS if "gpu" in {parameter.name for parameter in flex.parameters(job)}]
-    assert with_gpu == ["diarize"]
+    assert with_gpu == ["diarize", "curate"]
 
 
 def test_several_inputs_are_told_apart_and_names_may_hold_spaces_and_commas() -> None:

@@ -19,6 +19,7 @@ from beam_curator.clips.cut_rules import CutRules
 from beam_curator.export.export_rules import ExportRules
 from beam_curator.runners.job_options import JOBS
 from beam_curator.sets.set_options import InputOptions
+from beam_curator.transforms.yaml import curate_jobs as yaml_curation
 from beam_curator.transforms.yaml import diarize_jobs as yaml_diarization
 from beam_curator.transforms.yaml import row_steps as yaml_row_steps
 from beam_curator.transforms.yaml import set_jobs as yaml_sets
@@ -48,6 +49,7 @@ JOB_STEPS = {
     "Diarize": "diarize",
     "SeparateSpeakers": "separate",
     "FilterManifests": "filter",
+    "CurateSpeech": "curate",
     "MeasureRecordings": "measure",
 }
 FILES_BESIDE = {"rttm_out_dir", "uem", "overlap_view", "embeddings", "embedding_model"}
@@ -56,6 +58,8 @@ FILES_BESIDE = {"rttm_out_dir", "uem", "overlap_view", "embeddings", "embedding_
 
 _HEARING = ("model", "streaming", "speakers", "turns", "diarization", "inference")
 DIARIZATION = [JOBS["diarize"].sections[name] for name in _HEARING]
+_NOT_OF_CURATION = ("input", "output", "run")
+CURATION = [options for name, options in JOBS["curate"].sections.items() if name not in _NOT_OF_CURATION]
 SEPARATION = [JOBS["separate"].sections[name] for name in ("separation", "rows")]
 
 
@@ -77,7 +81,7 @@ def config_docs(name: str) -> dict[str, str]:
 def test_every_public_transform_is_listed_under_its_own_name() -> None:
     public = {
         name: f"{module.__name__}.{name}"
-        for module in (yaml_steps, yaml_jobs, yaml_sets, yaml_diarization, yaml_row_steps)
+        for module in (yaml_steps, yaml_jobs, yaml_sets, yaml_diarization, yaml_curation, yaml_row_steps)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, beam.PTransform) and value.__module__ == module.__name__
     }
@@ -196,6 +200,8 @@ def test_the_docs_have_a_row_for_each_type_with_its_options() -> None:
                 options += [field.name for field in dataclasses.fields(options_class)]
         if "options of separation" in shown:
             options += [option for part in SEPARATION for option in names_of(part).values()]
+        if "options of curation" in shown:
+            options += [option for part in CURATION for option in names_of(part).values()]
         if "options of diarization" in shown:
             heard = [option for options_class in DIARIZATION for option in names_of(options_class).values()]
             options += [option for option in heard if name == "Diarize" or option not in FILES_BESIDE]

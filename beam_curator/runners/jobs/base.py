@@ -153,6 +153,15 @@ class Job(ABC):
         }
 
     @classmethod
+    def config_of_file(cls, path: str) -> dict[str, Any]:
+        """Return the options in a file.
+
+        Raises:
+          UsageError: it is not there, or no mapping.
+        """
+        return read_config(path)
+
+    @classmethod
     def of(cls, arguments: argparse.Namespace, beam_arguments: Sequence[str], output: str | None) -> Self:
         """Put a job together from flags, `--set` and `--config`.
 
@@ -160,7 +169,7 @@ class Job(ABC):
           UsageError: options that cannot hold, all problems at once.
         """
         defaults = JOBS[cls.kind.command]
-        config = read_config(arguments.config) if arguments.config else {}
+        config = cls.config_of_file(arguments.config) if arguments.config else {}
         from_config = _as_list(config.pop("inputs", []))
         inputs = arguments.inputs or from_config
         given_output = config.pop("output_dir", None)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from beam_curator.diarization.diarize_rules import (
-    DiarizeRules,
-    InferenceOptions,
-    ModelOptions,
-    TurnOptions,
-)
-from beam_curator.diarization.turn_rules import TurnRules
-from beam_curator.files import storage
+from beam_curator.diarization.diarize_rules import DiarizeRules, ModelOptions
 from beam_curator.files.listing import Lister, list_either
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.models.model_checks import (
@@ -27,20 +18,15 @@ from beam_curator.models.model_checks import (
     check_walk,
     files_beside,
     is_cascade,
-    notices_of,
-    turn_preset_of,
     with_embedding_model,
     with_own_vad,
 )
-from beam_curator.models.resolving import default_models
 from beam_curator.models.turn_job import TurnJob, turn_config
-from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.jobs.clips import unmixed_hint
+from beam_curator.runners.jobs.listening import ListeningJob
 from beam_curator.runners.next_windows import windows_command
-from beam_curator.runners.options import UsageError
-from beam_curator.runners.run_directory import configs_in
 from beam_curator.runners.stages import Stage, Times, failures_of, number_of, pace, read_stage, time_left, with_times
-from beam_curator.sets.output_set import MANIFEST_NAME, Config, config_sha256
+from beam_curator.sets.output_set import MANIFEST_NAME, Config
 from beam_curator.sets.set_kinds import DIARIZE, EMBEDDING_TABLES
 from beam_curator.vad.vad_options import ENERGY, SILERO
 
@@ -48,32 +34,15 @@ if TYPE_CHECKING:
     from beam_curator.transforms.diarization.diarize_recordings import Diarize
 
 
-class DiarizeJob(Job):
+class DiarizeJob(ListeningJob):
     """Who speaks when in recordings."""
 
     kind = DIARIZE
     label = "Diarize"
-    shares_cores = False  # the model's threads use all of them
 
-    @classmethod
-    def of(cls, arguments: argparse.Namespace, beam_arguments: Sequence[str], output: str | None) -> Self:
-        """Put a job together. Models that are not named are those that a set there was begun with, else the defaults.
-
-        Raises:
-          UsageError: options that cannot hold, all problems at once.
-        """
-        job = super().of(arguments, beam_arguments, output)
-        given: ModelOptions = job.options["model"]
-        named = bool(given.model_name or given.model_path)
-        models = [given] if named else [given.named(name) for name in default_models(given.cache_dir or None)]
-        jobs = [
-            replace(job, options=job.options | {"model": model, "diarization": rules})
-            for model in models
-            for rules in job._rules_for(model)
-        ]
-        begun = set() if job.run.overwrite or storage.is_remote(job.output) else configs_in(job.output)
-        same = (job for job in jobs if begun and config_sha256(cls.kind.command, job.config()) in begun)
-        return next(same, jobs[0])
+    def with_model(self, model: ModelOptions) -> list[Self]:
+        chosen = ({"model": model, "diarization": rules} for rules in self._rules_for(model))
+        return [replace(self, options=self.options | options) for options in chosen]
 
     def _rules_for(self, model: ModelOptions) -> list[DiarizeRules]:
         """Return the rules with their models: one of each VAD that may be, the default first, if they name none."""
@@ -107,24 +76,11 @@ class DiarizeJob(Job):
         return None
 
     def notices(self) -> list[str]:
-        model, is_elsewhere = self.options["model"], self.engine.name == "dataflow"
-        said = notices_of(model, look_up=not is_elsewhere)
-        vad = self.options["diarization"].vad
-        default = with_own_vad(DiarizeRules(), model, is_elsewhere=is_elsewhere).vad
+        model, vad = self.options["model"], self.options["diarization"].vad
+        said = super().notices()
+        default = with_own_vad(DiarizeRules(), model, is_elsewhere=self.engine.name == "dataflow").vad
         if "diarization.vad" not in self.origins and not self.options["diarization"].vad_path and vad != default:
             said.append(f"{self.output} was begun with --vad {vad}, which stays: else give --vad and --overwrite")
-        if model.model_path or "model.model_name" in self.origins:
-            return said
-        if model.model_name != default_models(model.cache_dir or None)[0]:
-            said.append(
-                f"{self.output} was begun with model {model.model_name}, which stays: for another one give "
-                "--model-name and --overwrite"
-            )
-        elif is_elsewhere and is_cascade(model):
-            said.append(
-                f"the workers must have {model.model_name}, as this machine has: in their image, or as --model-path "
-                "gs://… (docs/engines.md); else give --model-name demo"
-            )
         return said
 
     def config(self) -> Config:
@@ -165,37 +121,6 @@ class DiarizeJob(Job):
     def why_not_moved(self) -> str | None:
         has_embeddings = self.options["diarization"].embeddings
         return "embeddings of turns are named by hashes of the recordings' paths" if has_embeddings else None
-
-    def _turns(self) -> TurnRules:
-        turns: TurnOptions = self.options["turns"]
-        return turns.rules(turn_preset_of(self.options["model"]))
-
-    def _model(self) -> ModelOptions:
-        """Return which model listens, and on what: where workers have a GPU, all processes of a machine share one.
-
-        Raises:
-          UsageError: options that mean nothing to workers elsewhere, or leave what they have idle.
-        """
-        given: ModelOptions = self.options["model"]
-        if self.engine.name != "dataflow":
-            return given
-        accelerator = self.engine.accelerator
-        if accelerator is not None and given.device == "cpu":
-            raise UsageError(f"--device cpu leaves {accelerator} idle: leave --device out, or --gpu")
-        if accelerator is None and given.device == "cuda":
-            raise UsageError("--device cuda needs workers with a GPU: give --gpu, or leave --device out")
-        return replace(given, device="cuda") if accelerator is not None else given
-
-    def _inference(self) -> InferenceOptions:
-        """Share the cores of a machine among its worker processes; Dataflow starts one for each core."""
-        given: InferenceOptions = self.options["inference"]
-        if given.threads:
-            return given
-        if self.engine.name == "dataflow" and self.engine.accelerator is None:
-            return replace(given, threads=1)
-        if self.run.n_jobs == 1:
-            return given
-        return replace(given, threads=max(1, (os.cpu_count() or 1) // self.run.n_jobs))
 
     def plan_lines(self) -> list[str]:
         rules = self.options["diarization"]

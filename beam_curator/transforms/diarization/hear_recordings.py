@@ -12,7 +12,7 @@ from beam_curator.diarization.diarize_rules import InferenceOptions
 from beam_curator.failures import EntryError
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part
-from beam_curator.models.turn_finding import Diarized, Ready
+from beam_curator.models.turn_finding import Diarized
 from beam_curator.models.turn_job import TurnJob
 from beam_curator.transforms.diarization.around_handler import LateHandler
 from beam_curator.transforms.diarization.stream_handler import StreamsHandler
@@ -22,7 +22,7 @@ from beam_curator.transforms.metrics import timed
 _Recording = TypeVar("_Recording")
 
 
-class HearRecordings(beam.PTransform[PCollection[Ready], PCollection[PredictionResult]]):
+class HearRecordings(beam.PTransform[PCollection[Any], PCollection[PredictionResult]]):
     """Put recordings before a model.
 
     Args:
@@ -38,14 +38,14 @@ class HearRecordings(beam.PTransform[PCollection[Ready], PCollection[PredictionR
         self._handler = StreamsHandler(handler, inference.inference_batch_size) if splits else handler
         self._inference = inference
 
-    def expand(self, recordings: PCollection[Ready]) -> PCollection[PredictionResult]:
+    def expand(self, recordings: PCollection[Any]) -> PCollection[PredictionResult]:
         batches = recordings | "Batch" >> _Batch(self._inference)
         handler = LateHandler(self._handler).with_no_batching()
         heard: PCollection[PredictionResult] = batches | "Listen" >> RunInference(handler)
         return heard
 
 
-class _Batch(beam.PTransform[PCollection[Ready], PCollection[list[Ready]]]):
+class _Batch(beam.PTransform[PCollection[Any], PCollection[list[Any]]]):
     """Batch recordings of similar length, within a budget of seconds. Elements are small, and the step stays fused."""
 
     def __init__(self, inference: InferenceOptions) -> None:
@@ -53,9 +53,9 @@ class _Batch(beam.PTransform[PCollection[Ready], PCollection[list[Ready]]]):
         self._size = inference.inference_batch_size
         self._budget = math.ceil(inference.batch_seconds)
 
-    def expand(self, recordings: PCollection[Ready]) -> PCollection[list[Ready]]:
+    def expand(self, recordings: PCollection[Any]) -> PCollection[list[Any]]:
         if self._size == 1:
-            return recordings | "One by one" >> beam.Map(_alone).with_output_types(list[Ready])
+            return recordings | "One by one" >> beam.Map(_alone).with_output_types(list[Any])
         return recordings | "By length" >> beam.transforms.util.SortAndBatchElements(
             1, self._size, self._budget, _whole_seconds
         )
@@ -65,7 +65,7 @@ def _alone(recording: _Recording) -> list[_Recording]:
     return [recording]
 
 
-def _whole_seconds(ready: Ready) -> int:
+def _whole_seconds(ready: Any) -> int:
     return max(1, math.ceil(ready.seconds * len(ready.streams)))
 
 

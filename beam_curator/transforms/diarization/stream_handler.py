@@ -49,7 +49,9 @@ class StreamsHandler(AroundHandler):
         for item in batch:
             own = [next(waiting) for _ in item.streams]
             inference = tuple(result.inference for result in own)
-            joined.append(PredictionResult(example=item, inference=inference, model_id=own[0].model_id))
+            joined.append(
+                PredictionResult(example=item, inference=inference, model_id=own[0].model_id if own else None)
+            )
         return joined
 
     def get_num_bytes(self, batch: Sequence[Streamed]) -> int:

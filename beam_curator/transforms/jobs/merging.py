@@ -39,7 +39,7 @@ class MergeParts(beam.PTransform[PCollection[Part], MergedParts]):
       target: where the files lie; as many shards as it says, or as there are blocks of manifest.
       row_format: the rows' format.
       kind: the kind of rows.
-      write_tables: writer of the kind's tables, which are Parquet whatever the format of the rows.
+      write_tables: writer of the kind's tables that are Parquet whatever the format of the rows.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class _MergeFn(beam.DoFn):
 
     def _merged(self, kind: str, number: int, n: int, parts: Sequence[Shard]) -> FileRecord:
         directory = self._target.directory
-        is_table = kind in self._kind.tables
+        is_table = kind in self._kind.tables and kind not in self._kind.tables_of_rows
         row_format = "jsonl" if _are_letters(kind) else "parquet" if is_table else self._row_format
         name = shard_file_name(kind, number, n, ROW_EXTENSIONS[row_format])
         template = FileRecord(name=name, n_bytes=0, sha256="", n_rows=0, kind=kind)
@@ -129,10 +129,11 @@ class _MergeFn(beam.DoFn):
                     file.write_pieces([piece])
             return
         rows = (row for path in paths for row in rows_of_part(path, has_head=has_head))
-        if self._write_tables is not None and not has_head:
+        table = self._kind.tables_of_rows.get(kind)
+        if self._write_tables is not None and not has_head and table is None:
             self._write_tables(file, rows)
         else:
-            write_table(self._kind.table, file, rows, row_format)
+            write_table(table or self._kind.table, file, rows, row_format)
 
 
 def _record_of(shard: Shard) -> FileRecord:

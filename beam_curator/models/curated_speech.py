@@ -1,0 +1,272 @@
+"""The speech of a recording: pieces of it as a diarizer hears them, and the clips that come of its result."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from beam_curator.audio import AudioReader
+from beam_curator.audio_formats import Channels
+from beam_curator.curate.clip_plan import (
+    PlannedClip,
+    SharedSpeech,
+    SpeakerTrack,
+    at_own_rate,
+    clips_of_track,
+    common_ranges,
+    share_speech,
+)
+from beam_curator.curate.curate_rules import CurateOptions
+from beam_curator.curate.filters import Scores, Verdict
+from beam_curator.diarization.channel_turns import named_by_channel, turns_on
+from beam_curator.diarization.dead_air import without_dead_air
+from beam_curator.diarization.hearing import heard_track
+from beam_curator.diarization.probabilities import Probabilities
+from beam_curator.diarization.turn_rules import TurnRules
+from beam_curator.diarization.turns import Turn, is_saturated, turns_from_probabilities
+from beam_curator.failures import EntryError
+from beam_curator.models.sources import TrackSource
+from beam_curator.models.speech_finding import SpeechFinder
+from beam_curator.separation.speaker_turns import SpeakerTurn
+from beam_curator.sets.asked_rows import AskedRow
+from beam_curator.sets.recording_jobs import RowsTask
+from beam_curator.timelines import SampleRange, Timeline, composed, concatenated
+from beam_curator.vad.speech_rules import SpeechRules
+from beam_curator.vad.speech_spans import SAMPLE_RATE, Speech
+
+CurateTask = RowsTask[AskedRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechPiece:
+    """A piece of speech, before speakers are told apart.
+
+    Attributes:
+      clip: its samples.
+      scores: what was measured of it; nothing where no filter asked.
+      verdict: of the filters.
+    """
+
+    clip: PlannedClip
+    scores: Scores
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechStream:
+    """One stream that is heard of a recording: the mean of its channels, or one of them.
+
+    Attributes:
+      channels: "mix", or the number of one.
+      pieces: of speech, those that filters dropped, too.
+      speech: samples of the recording in which anybody speaks, without padding.
+      concatenation: the pieces that stay, as a diarizer hears them.
+    """
+
+    channels: Channels
+    pieces: tuple[SpeechPiece, ...]
+    speech: tuple[SampleRange, ...]
+    concatenation: Timeline
+
+    @property
+    def channel(self) -> int | None:
+        """The only channel that is heard; None for the mean of all."""
+        return self.channels if isinstance(self.channels, int) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardSpeech:
+    """A recording whose speech was found; small, since it goes to a model.
+
+    Attributes:
+      task: the recording, and the rows that ask for it.
+      first: first sample of the part that was asked for.
+      stop: sample behind the last one.
+      sample_rate: of the recording, Hz.
+      version: of the recording, as it was looked into.
+      allowed_root: directories below which it must lie.
+      scores: what is known of it.
+      verdict: of the filters of recordings.
+      split: channels are heard one by one.
+      unmixed: one channel is heard, since the mean of all would lose sound.
+      heard: what is heard of it; nothing where a filter dropped it.
+    """
+
+    task: CurateTask
+    first: int
+    stop: int
+    sample_rate: int
+    version: str
+    allowed_root: tuple[str, ...]
+    scores: Scores
+    verdict: Verdict
+    split: bool
+    unmixed: bool
+    heard: tuple[SpeechStream, ...]
+
+    @property
+    def whole(self) -> PlannedClip:
+        """All that was asked for."""
+        return PlannedClip(spans=((self.first, self.stop),))
+
+    @property
+    def asked(self) -> tuple[SpeechStream, ...]:
+        """The streams that a diarizer hears: those with speech."""
+        return tuple(stream for stream in self.heard if stream.concatenation.n_samples)
+
+    @property
+    def streams(self) -> tuple[TrackSource, ...]:
+        """The same as a model takes them."""
+        return tuple(
+            TrackSource(
+                name=self.task.recording,
+                track=stream.concatenation,
+                sample_rate=self.sample_rate,
+                channels=stream.channels,
+                allowed_root=self.allowed_root,
+                version=self.version,
+            )
+            for stream in self.asked
+        )
+
+    @property
+    def seconds(self) -> float:
+        """How long a stream is, in the mean."""
+        lengths = [source.seconds for source in self.streams]
+        return sum(lengths) / max(1, len(lengths))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardTrack:
+    """A clip that was found, and what is needed to measure it.
+
+    Attributes:
+      clip: its samples.
+      channels: that are heard.
+      speech: samples of the recording in which its speaker, or anybody, speaks.
+    """
+
+    clip: PlannedClip
+    channels: Channels
+    speech: tuple[SampleRange, ...]
+
+    @property
+    def speech_within(self) -> list[SampleRange]:
+        """Samples of the clip in which anybody speaks, counted from its first."""
+        first = self.clip.first
+        within = common_ranges(self.speech, [(first, self.clip.stop)])
+        return [(start - first, stop - first) for start, stop in within]
+
+
+def spans_in(speech: Speech, rules: SpeechRules, rate: int, first: int, n_samples: int) -> list[SampleRange]:
+    """Return the spans of speech in samples of the recording, or of the track, that was heard from `first` on."""
+    return at_own_rate(speech.spans(rules), SAMPLE_RATE, rate, first, n_samples)
+
+
+def spans_of_stream(
+    reader: AudioReader, span: SampleRange, channels: Channels, finder: SpeechFinder, options: CurateOptions
+) -> tuple[list[SampleRange], list[SampleRange]]:
+    """Find the pieces of speech of a stream, and speech as such; all is one piece where nobody looks for speech."""
+    first, stop = span
+    vad = options.vad
+    if not vad.enable:
+        return [span], []
+    speech = finder.hear(heard_track(reader, concatenated([span]), channels))
+    found = [spans_in(speech, rules, reader.info.sample_rate, first, stop - first)
+             for rules in (vad.speech_rules(), vad.bare_rules())]  # fmt: skip
+    return found[0], found[1]
+
+
+def stream_of(
+    channels: Channels, pieces: Sequence[SpeechPiece], speech: Sequence[SampleRange], silence: int
+) -> SpeechStream:
+    """Put the pieces of speech that stay end to end."""
+    kept = [piece.clip.spans[0] for piece in pieces if piece.verdict.dropped_by is None]
+    return SpeechStream(
+        channels=channels,
+        pieces=tuple(pieces),
+        speech=tuple(speech),
+        concatenation=concatenated(kept, silence),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedStream:
+    """A stream whose speech was shared out among its speakers."""
+
+    stream: SpeechStream
+    shared: SharedSpeech
+    saturated: bool
+
+
+def shared_streams(
+    ready: HeardSpeech, results: Sequence[Probabilities | EntryError], turns: TurnRules, options: CurateOptions
+) -> list[SharedStream]:
+    """Share out the speech of all streams by a model's results for them.
+
+    Raises:
+      EntryError: the model failed.
+    """
+    found = []
+    for stream, source, result in zip(ready.asked, ready.streams, results, strict=True):
+        if isinstance(result, EntryError):
+            raise result
+        found.append((stream, result, _turns_of(result, turns, source.seconds)))
+    named = _named(found, split=ready.split)
+    rules = options.speaker_separation.rules()
+    return [
+        SharedStream(
+            stream=stream,
+            shared=share_speech(talk, stream.concatenation, ready.sample_rate, rules),
+            saturated=is_saturated(heard_turns, result.n_speakers),
+        )
+        for (stream, result, heard_turns), talk in zip(found, named, strict=True)
+    ]
+
+
+def _turns_of(heard: Probabilities, rules: TurnRules, seconds: float) -> list[Turn]:
+    frames = heard.frames
+    if heard.dead_air:
+        frames = without_dead_air(frames, heard.frame_step, heard.dead_air)
+    return turns_from_probabilities(frames, rules, heard.frame_step, seconds)
+
+
+def _named(found: Sequence[tuple[SpeechStream, Probabilities, list[Turn]]], *, split: bool) -> list[list[SpeakerTurn]]:
+    """Return the turns of each stream with the names of their speakers, which tell channels apart."""
+    all_turns = []
+    for stream, heard, turns in found:
+        named: Sequence[Turn] = turns
+        if split and stream.channel is not None:
+            named = named_by_channel(turns_on(stream.channel, turns, heard.n_speakers), heard.n_speakers)
+        all_turns.append([SpeakerTurn(start=turn.start, end=turn.end, speaker=turn.label) for turn in named])
+    return all_turns
+
+
+def clips_of_speakers(
+    reader: AudioReader, shared: SharedStream, finder: SpeechFinder, options: CurateOptions
+) -> Iterator[HeardTrack]:
+    """Yield the clips of all speakers of a stream: speech on the track of each, which is heard again."""
+    for track in shared.shared.tracks:
+        spans, speech = _speech_on(reader, track, shared.stream, finder, options)
+        # where nobody looks for speech, nobody knows that silence between a speaker's spans belongs to them
+        cut = track if options.vad.enable else replace(track, quiet=())
+        for clip in clips_of_track(cut, spans, options.clips.others):
+            yield HeardTrack(clip=clip, channels=shared.stream.channels, speech=tuple(speech))
+
+
+def _speech_on(
+    reader: AudioReader, track: SpeakerTrack, stream: SpeechStream, finder: SpeechFinder, options: CurateOptions
+) -> tuple[list[SampleRange], list[SampleRange]]:
+    """Return the spans of speech on a speaker's track, and the samples of the recording that are speech as such."""
+    if not options.vad.enable:
+        return [(track.kept[0][0], track.kept[-1][1])], []
+    heard = finder.hear(heard_track(reader, track.track, stream.channels))
+    rate, n_samples = reader.info.sample_rate, stream.concatenation.n_samples
+    spans, bare = (
+        spans_in(heard, rules, rate, 0, n_samples) for rules in (options.vad.speech_rules(), options.vad.bare_rules())
+    )
+    return spans, list(composed(stream.concatenation, concatenated(bare)).sources)
+
+
+def clips_of_stream(stream: SpeechStream) -> Iterator[HeardTrack]:
+    """Yield the pieces of speech of a stream as clips of anybody."""
+    for piece in stream.pieces:
+        yield HeardTrack(clip=piece.clip, channels=stream.channels, speech=stream.speech)

@@ -1,0 +1,1 @@
+"""Curation of speech on Beam: from recordings to clean clips of one speaker."""

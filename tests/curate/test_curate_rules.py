@@ -1,0 +1,52 @@
+"""Options that cannot hold are refused, each with its value, limit and cure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from beam_curator.curate.curate_rules import (
+    Concatenation,
+    CurateRules,
+    CurateVad,
+    MonoConversion,
+    QualityRules,
+    Sigmos,
+    SpeakerSeparation,
+    Utmos,
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "problem"),
+    [
+        (MonoConversion, {"output_sample_rate": 0}, "output_sample_rate 0 is below 1"),
+        (CurateVad, {"min_duration_sec": 60}, "min_duration_sec 60 is not below max_duration_sec 60: lower it"),
+        (CurateVad, {"threshold": float("nan")}, "threshold nan is not a finite number: give one"),
+        (CurateVad, {"threshold": 1.5}, "threshold 1.5 must be 0-1"),
+        (CurateVad, {"threshold": 0}, "threshold is 0, expected a probability above 0"),
+        (
+            CurateVad,
+            {"max_duration_sec": 0.5, "min_duration_sec": 0},
+            "max_speech is 0.5 s, expected more than 0.632 s",
+        ),
+        (CurateVad, {"vad_path": "x", "engine": "energy"}, "vad_path is of silero, and engine is energy"),
+        (Concatenation, {"silence_duration_sec": 60.5}, "silence_duration_sec 60.5 must be 0-60"),
+        (SpeakerSeparation, {"min_duration": -1}, "min_duration -1 must be 0-86400"),
+        (Utmos, {"mos_threshold": 5.5}, "mos_threshold 5.5 must be 0-5"),
+        (Sigmos, {"col_threshold": -1}, "col_threshold -1 must be 0-5"),
+        (QualityRules, {"annotate": ("snr", "nois")}, "annotate names 'nois', no filter: use some of"),
+        (QualityRules, {"max_clipped_ratio": 2}, "max_clipped_ratio 2 must be 0-1"),
+        (CurateRules, {"channels": "all"}, "channels 'all' is not known"),
+    ],
+)
+def test_what_cannot_hold(options: type[Any], values: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=f".*{problem}".replace("(", r"\(")):
+        options(**values)
+
+
+def test_the_edges_hold() -> None:
+    assert CurateVad(threshold=1).speech_rules().threshold == 1
+    assert Concatenation(silence_duration_sec=60) and Concatenation(silence_duration_sec=0)
+    assert Sigmos(noise_threshold=None).noise_threshold is None
