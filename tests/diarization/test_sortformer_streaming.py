@@ -231,7 +231,8 @@ def test_bytes_that_are_no_state_are_refused() -> None:
     np.save(array_bytes, np.zeros(3))
     np.savez(archive_bytes, a=np.zeros(3))
     flipped = bytearray(data)
-    flipped[len(data) // 3] ^= 255
+    # within a member: names and dates beside it are not checked
+    flipped[data.index(b'"origin"')] ^= 255
     for foreign in (b"", b"PK", b"abc" * 99, array_bytes.getvalue(), archive_bytes.getvalue(), data[:-30]):
         with pytest.raises(ValueError, match="no state of a stream, or damaged"):
             StreamState.from_bytes(foreign)
