@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from beam_curator.diarization.diarize_rules import InferenceOptions
-from beam_curator.diarization.models import Floats, OutOfMemoryError
+from beam_curator.diarization.models import Floats, OutOfMemoryError, hearing_error
 from beam_curator.diarization.streaming_parameters import LATENCY_PRESETS
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.diarization.turns import Turn, turns_from_probabilities
@@ -21,7 +21,6 @@ from beam_curator.models.listening import (
     Heard,
     OfflineListener,
     StreamingListener,
-    failed,
     free_memory,
     listener_of,
     longest_offline,
@@ -206,7 +205,7 @@ def test_the_family_chooses_the_listener() -> None:
     ],
 )
 def test_every_failure_has_code_and_cure(error: Exception, code: str) -> None:
-    found = failed(error)
+    found = hearing_error(error)
     assert found.code == code
     assert found.cure
 
