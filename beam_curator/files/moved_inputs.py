@@ -1,4 +1,4 @@
-"""Inputs that were moved to another directory: their names in what a set keeps, and now."""
+"""Inputs that were moved to another directory: their names in the rows that a set keeps, and now."""
 
 import re
 from collections.abc import Sequence
