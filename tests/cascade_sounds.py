@@ -28,7 +28,7 @@ def speech_of(voice: int) -> Floats:
 
 
 def seconds(voice: int, start: float, stop: float) -> Floats:
-    """Return some seconds of what a voice says."""
+    """Return some seconds of the speech of a voice."""
     return speech_of(voice)[round(start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
 
 

@@ -25,7 +25,7 @@ FLAGS = ("--model-name", "cascade", "--embeddings", "--bandwidth")
 
 
 def write_talk(path: Path, voices: list[int], length: float = 2.0) -> Path:
-    """Write a recording in which voices follow one another, each with what it has not said yet."""
+    """Write a recording in which voices follow one another and nothing is said twice."""
     path.parent.mkdir(parents=True, exist_ok=True)
     parts = [(seconds(voice, at * length, (at + 1) * length), silence(0.3)) for at, voice in enumerate(voices)]
     soundfile.write(path, np.concatenate([samples for part in parts for samples in part]), SAMPLE_RATE)
