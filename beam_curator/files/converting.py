@@ -137,6 +137,7 @@ class _Conversion:
         dropped += Counter({"no_speaker": n_no_speaker} if n_no_speaker else {})
         self.counts.update({f"convert.dropped.{reason}": n for reason, n in dropped.items()})
         self.counts.update({f"convert.lost.{part}": n for part, n in lost_of(self.of, kept).items()})
+        self.counts.update({"convert.lost.turns": sum(each.n_windows for each in read)})
         self.counts["convert.dropped"] += dropped.total()
         self.counts.update({"convert.rows": len(rows), "convert.recordings": 1, "convert.segments": len(kept)})
         return replace(annotation, segments=tuple(sorted(kept, key=_in_time)))

@@ -58,6 +58,8 @@ def said_of_losses(of: Format, lost: Mapping[str, int]) -> str:
     """
     unit = f"{10**-of.decimals:.{of.decimals}f} s"
     said = [f"{part} of {_segments(lost[part])} ({of.name} has none)" for part in _PARTS if lost.get(part)]
+    if n := lost.get("turns"):
+        said.append(f"the turns within {n:,} window{'' if n == 1 else 's'} (the input of their job has them)")
     said += [f"times of {_segments(lost['times'])} finer than {unit}"] if lost.get("times") else []
     return f"Lost: {', '.join(said) or 'nothing'}."
 

@@ -36,6 +36,7 @@ class RowSegments:
       segments: in the order of time.
       bad: pieces that are none.
       n_no_speaker: pieces without anybody, which are left out.
+      n_windows: segments that are training windows, whose own turns are lost.
     """
 
     path: str
@@ -45,6 +46,7 @@ class RowSegments:
     segments: list[Segment] = field(default_factory=list)
     bad: list[BadInterval] = field(default_factory=list)
     n_no_speaker: int = 0
+    n_windows: int = 0
 
     @property
     def n_pieces(self) -> int:
@@ -97,6 +99,7 @@ def _add(found: RowSegments, item: ClipRequest | BadInterval) -> None:
         found.n_no_speaker += 1
     else:
         found.segments.append(segment)
+        found.n_windows += "turns" in item.fields
 
 
 def _segment_of(request: ClipRequest) -> Segment:

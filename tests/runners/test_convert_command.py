@@ -316,3 +316,13 @@ def test_an_export_of_label_studio_is_a_manifest(sounds: Path) -> None:
         (4000, "ana"),
     ]
     assert [letter["code"] for letter in failures_in(sounds / "clips")] == ["bad_turns"]
+
+
+def test_a_window_is_one_segment_and_its_turns_are_told_as_lost(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spoken = [(1, 2, "ana", "a"), (3, 5, "bo", "b")]
+    segments = [dict(zip(("start", "end", "speaker", "text"), one, strict=True)) for one in spoken]
+    row = {"audio_filepath": "a.wav", "filtered_windows": [{"segments": segments}]}
+    write_lines(rows / "w.jsonl", [json.dumps(row).encode()])
+    assert run("convert", "w.jsonl", "--to", "labels", "--output", "out") == 0
+    assert (rows / "out" / "labels" / "a.txt").read_text() == "1.000000\t5.000000\t: a b\n"
+    assert "Lost: the turns within 1 window (the input of their job has them)." in capsys.readouterr().out
