@@ -57,6 +57,9 @@ class CurateVad:
     threshold: float = option(0.5, "probability from which on there is speech")
     min_interval_ms: int = option(500, "shorter silences do not end a piece of speech, in milliseconds")
     speech_pad_ms: int = option(300, "added before and after speech, in milliseconds")
+    neg_threshold: float | None = option(
+        None, "probability below which speech may end (default: 0.15 less than --threshold)"
+    )
 
     def __post_init__(self) -> None:
         problems = option_problems(self)
@@ -93,6 +96,7 @@ class CurateVad:
             max_speech=self.max_duration_sec,
             min_silence=self.min_interval_ms / 1000,
             padding=self.speech_pad_ms / 1000,
+            neg_threshold=self.neg_threshold,
         )
 
     def bare_rules(self) -> SpeechRules:

@@ -19,6 +19,7 @@ class SpeechRules:
       max_speech: longer spans are cut, at their longest silence where they have one, seconds.
       min_silence: shorter silences do not end a span, seconds.
       padding: added before and after each span, as far as there is room, seconds.
+      neg_threshold: below this probability a frame may end speech; None for 0.15 less than `threshold`.
     """
 
     threshold: float = 0.5
@@ -26,10 +27,15 @@ class SpeechRules:
     max_speech: float = math.inf
     min_silence: float = 0.1
     padding: float = 0.03
+    neg_threshold: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold is {self.threshold:g}, expected a probability above 0 and up to 1: lower it")
+        if self.neg_threshold is not None and not 0 <= self.neg_threshold <= self.threshold:
+            raise ValueError(
+                f"neg_threshold is {self.neg_threshold:g}, expected 0 to {self.threshold:g}, the threshold: lower it"
+            )
         for name in ("min_speech", "min_silence", "padding"):
             seconds = getattr(self, name)
             if not 0 <= seconds < math.inf:
@@ -45,7 +51,7 @@ class SpeechRules:
     @property
     def end_threshold(self) -> float:
         """The probability below which a frame may end speech."""
-        return max(self.threshold - 0.15, 0.01)
+        return max(self.threshold - 0.15, 0.01) if self.neg_threshold is None else self.neg_threshold
 
 
 GATE_RULES = SpeechRules(threshold=0.2, min_speech=0.1, min_silence=0.5, padding=0.3)

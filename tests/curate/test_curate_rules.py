@@ -31,6 +31,8 @@ from beam_curator.curate.curate_rules import (
             {"max_duration_sec": 0.5, "min_duration_sec": 0},
             "max_speech is 0.5 s, expected more than 0.632 s",
         ),
+        (CurateVad, {"neg_threshold": 0.9}, "neg_threshold is 0.9, expected 0 to 0.5, the threshold: lower it"),
+        (CurateVad, {"neg_threshold": float("nan")}, "neg_threshold is nan, expected 0 to 0.5"),
         (CurateVad, {"vad_path": "x", "engine": "energy"}, "vad_path is of silero, and engine is energy"),
         (Concatenation, {"silence_duration_sec": 60.5}, "silence_duration_sec 60.5 must be 0-60"),
         (SpeakerSeparation, {"min_duration": -1}, "min_duration -1 must be 0-86400"),

@@ -50,6 +50,15 @@ def test_thresholds(frames: str, expected: list[tuple[int, int]]) -> None:
     assert spans(frames, BARE) == [(start * FRAME, stop * FRAME) for start, stop in expected]
 
 
+def test_speech_ends_below_a_threshold_of_its_own() -> None:
+    rules = SpeechRules(min_speech=0, min_silence=0, padding=0, neg_threshold=0.45)
+    assert rules.end_threshold == 0.45
+    # a frame between the thresholds is quiet now
+    assert spans("-S~~S-", rules) == [(FRAME, 2 * FRAME), (4 * FRAME, 5 * FRAME)]
+    with pytest.raises(ValueError, match=r"neg_threshold is 0\.6, expected 0 to 0\.5, the threshold: lower it"):
+        SpeechRules(neg_threshold=0.6)
+
+
 def test_a_short_silence_does_not_end_a_span_and_a_short_span_is_left_out() -> None:
     # a silence ends a span once a quiet frame begins 0.1 s, thus 4 frames, after its first: it has 5 frames at least
     rules = SpeechRules(min_speech=0.1, padding=0)
