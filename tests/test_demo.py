@@ -44,7 +44,7 @@ def commands_of_make() -> list[list[str]]:
 
 
 def test_the_demo_installs_its_models_first() -> None:
-    assert commands_of_make()[0] == ["models", "install", "cascade", "silero-vad", "||", "true"]
+    assert commands_of_make()[0] == ["models", "install", "cascade", "silero-vad", "dnsmos", "||", "true"]
 
 
 def test_the_demo_goes_from_a_recording_to_clips(folder: Path) -> None:

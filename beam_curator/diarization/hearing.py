@@ -98,34 +98,42 @@ class SampleMeter(Protocol):
 
 
 def heard_pieces(
-    reader: AudioReader, first: int, stop: int, channels: Channels = "mix", clipping: SampleMeter | None = None
+    reader: AudioReader,
+    first: int,
+    stop: int,
+    channels: Channels = "mix",
+    clipping: SampleMeter | None = None,
+    sample_rate: int = MODEL_SAMPLE_RATE,
 ) -> Iterator[Floats]:
     """Read samples `[first, stop)` as a model hears them: see `heard_track`."""
-    return heard_track(reader, concatenated([(first, stop)]), channels, clipping)
+    return heard_track(reader, concatenated([(first, stop)]), channels, clipping, sample_rate)
 
 
 def heard_track(
-    reader: AudioReader, track: Timeline, channels: Channels = "mix", clipping: SampleMeter | None = None
+    reader: AudioReader,
+    track: Timeline,
+    channels: Channels = "mix",
+    clipping: SampleMeter | None = None,
+    sample_rate: int = MODEL_SAMPLE_RATE,
 ) -> Iterator[Floats]:
-    """Read a track of a recording as a model hears it.
-
-    Memory is flat. Put together, the pieces are the whole track, mixed and resampled at once, bit for bit.
+    """Read a track of a recording as a model hears it: mixed and resampled as at once, bit for bit, with flat memory.
 
     Args:
       reader: of the recording.
       track: samples of the recording, and silence.
       channels: "mix" for their mean, or the number of one.
       clipping: counts what is clipped in these channels, as they are in the recording.
+      sample_rate: that the model hears, Hz.
 
     Yields:
-      float32 [n_samples] at 16 kHz; `PIECE_SECONDS` long but for the last one, which may be empty where no other is.
+      float32 [n_samples] at that rate; `PIECE_SECONDS` long but for the last one, which may be empty where no other is.
 
     Raises:
       EntryError, OSError: as `AudioReader.read`.
     """
     rate = reader.info.sample_rate
-    resampler = Resampler(rate, MODEL_SAMPLE_RATE, n_channels=1)
-    size, full_scale = PIECE_SECONDS * MODEL_SAMPLE_RATE, full_scale_of(reader.info.codec)
+    resampler = Resampler(rate, sample_rate, n_channels=1)
+    size, full_scale = PIECE_SECONDS * sample_rate, full_scale_of(reader.info.codec)
     held: list[Floats] = [np.empty(0, np.float32)]
     n_held, n_left = 0, track.n_samples
     for samples in track_pieces(reader, track, piece_samples=PIECE_SECONDS * rate):

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from beam_curator.diarization.models import NotAModelError
 from beam_curator.files.atomic_files import write_bytes
 from beam_curator.files.storage import is_remote, join
-from beam_curator.model_records import ModelRecord, Wheel
+from beam_curator.model_records import ModelRecord
+from beam_curator.model_wheels import Wheel
 from beam_curator.models.checksums import CHECKSUMS
 from beam_curator.models.model_files import ModelFileError, ModelNotFoundError, read_config, written_folder
 from beam_curator.models.resolving import alone, models_folder

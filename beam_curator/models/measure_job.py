@@ -1,5 +1,6 @@
 """The job that measures the sound of recordings, and adds the measures to their rows."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,15 +11,18 @@ from beam_curator.audio_formats import Channels
 from beam_curator.clips.cutting import readable
 from beam_curator.clips.interval_lists import check_forward, span_of
 from beam_curator.diarization.hearing import SampleMeter, channels_to_hear, heard_pieces, samples_asked
+from beam_curator.diarization.models import OutOfMemoryError, hearing_error
 from beam_curator.entries.channel_key import channel_in, check_channel
 from beam_curator.entries.json_lines import kind_of
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.files.asked_lines import asked_row
 from beam_curator.intervals import Span
+from beam_curator.models.sound_scoring import SoundScorer, load_asked, scorer_config
 from beam_curator.models.speech_detectors import SpeechDetecting, load_detector, vad_config
 from beam_curator.quality.measure_rules import MeasureRules
 from beam_curator.quality.measured_rows import MEASURE_STAGE, MEASURED, Measures, measured_row
+from beam_curator.quality.scorers import SCORERS, named_scorers
 from beam_curator.quality.segment_meters import SegmentMeters, SegmentSpan
 from beam_curator.quality.sound_meter import SoundMeter
 from beam_curator.recordings.recording_options import limits_of
@@ -38,7 +42,7 @@ _LEAST_RATE = 100
 
 
 class MeasureJob(OpenedJob[AskedRow, MeasureTask]):
-    """Rows, or recordings, to rows with what was measured.
+    """Rows, or recordings, to rows with measures of their sound.
 
     Args:
       rules: what is measured, and how speech is told from the rest.
@@ -51,6 +55,7 @@ class MeasureJob(OpenedJob[AskedRow, MeasureTask]):
     def __init__(self, rules: MeasureRules) -> None:
         self._rules = rules
         self._detector: SpeechDetecting | None = None
+        self._scorers: list[SoundScorer] | None = None
         self.audio_root = rules.audio_root
         self.allowed_root = rules.allowed_root
         self.limits = limits_of(rules)
@@ -70,11 +75,8 @@ class MeasureJob(OpenedJob[AskedRow, MeasureTask]):
     def tasks(self, key: str, asked: Iterable[AskedRow], *, marked: bool) -> Iterator[MeasureTask]:
         return tasks_of(asked)
 
-    def open(self) -> None:
-        self._detector = None
-
     def close(self) -> None:
-        self._detector = None
+        self._detector = self._scorers = None
 
     def work(self, task: MeasureTask, reader: AudioReader) -> Iterator[Event]:
         asked, info = task.rows[0], reader.info
@@ -86,11 +88,13 @@ class MeasureJob(OpenedJob[AskedRow, MeasureTask]):
             spans = {(row, at): span for row, plan in enumerate(planned) for at, span in plan.spans.items()}
             meters = _Meters(reader, first, channels, spans)
             speech = self._speech(reader, (first, stop), channels, meters)
+            scores = self._scores(reader, (first, stop), channels)
         measures = Measures(
             sample_rate=info.sample_rate,
             n_channels=info.n_channels,
             seconds=round((stop - first) / info.sample_rate, 6),
             sound=meters.sound.sound(speech),
+            scores=scores,
             unmixed=channels if asked.channel is None and isinstance(channels, int) else None,
         )
         bandwidths = meters.segments.bandwidths()
@@ -139,7 +143,23 @@ class MeasureJob(OpenedJob[AskedRow, MeasureTask]):
     ) -> Sequence[Span]:
         if self._detector is None:
             self._detector = load_detector(self._rules)
-        return self._detector.speech(heard_pieces(reader, *span, channels, meters))
+        try:
+            return self._detector.speech(heard_pieces(reader, *span, channels, meters))
+        except OutOfMemoryError as err:
+            raise hearing_error(err) from err
+
+    def _scores(self, reader: AudioReader, span: tuple[int, int], channels: Channels) -> dict[str, float | None]:
+        """Return the scores of all models, each of which hears the recording by itself: decoding it takes no time."""
+        if self._scorers is None:
+            self._scorers = load_asked(self._rules)
+        found: dict[str, float | None] = {}
+        for scorer in self._scorers:
+            rate = scorer.scorer.sample_rate
+            try:
+                found |= scorer.score(heard_pieces(reader, *span, channels, sample_rate=rate))
+            except OutOfMemoryError as err:
+                raise hearing_error(err) from err
+        return found
 
 
 @dataclass(slots=True)
@@ -192,8 +212,16 @@ class _Meters:
 def measure_config(rules: MeasureRules, reading: InputOptions, output: RowOutputOptions, n_shards: int) -> Config:
     """Return the settings that decide the rows of a measured set, as its manifest records them."""
     return {
-        "measure": config_of(rules) | {"vad_path": ""},
+        "measure": config_of(rules) | {"vad_path": "", "scorers": _without_folders(rules)},
         "input": config_of(reading),
         "output": output_config(output, n_shards, "row_format", "shards"),
-        "models": vad_config(rules),
+        "models": vad_config(rules) | scorer_config(rules),
     }
+
+
+def _without_folders(rules: MeasureRules) -> list[str]:
+    """Return the scorers as they are recorded: a file of a user's is hashed besides, and installed ones are pinned."""
+    named = named_scorers(rules.scorers)
+    return [
+        f"{name}={os.path.basename(path)}" if SCORERS[name].sha256 is None else name for name, path in named.items()
+    ]

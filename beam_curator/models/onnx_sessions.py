@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from beam_curator.diarization.models import Floats, Lengths, NotAModelError, OutOfMemoryError
+from beam_curator.files import storage
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -68,6 +69,21 @@ def open_session(path: str, names: EndNames, n_threads: int | None, providers: S
       NotAModelError: the file is no graph, or has other inputs or outputs.
       OutOfMemoryError: it does not fit into memory.
     """
+    session = open_graph(path, n_threads, providers, cure)
+    found = EndNames(*(tuple(item.name for item in ends) for ends in (session.get_inputs(), session.get_outputs())))
+    for verb, some, expected in zip(("takes", "gives"), found, names, strict=True):
+        if some != expected:
+            raise NotAModelError(f"{path} {verb} {', '.join(some)}, expected {', '.join(expected)}: {cure}")
+    return session
+
+
+def open_graph(path: str, n_threads: int | None, providers: Sequence[Any], cure: str) -> Any:
+    """Open a graph, whatever its inputs and outputs are called; see `open_session`.
+
+    Raises:
+      NotAModelError: the file is no graph.
+      OutOfMemoryError: it does not fit into memory.
+    """
     onnxruntime = imported_onnxruntime()
 
     options = onnxruntime.SessionOptions()
@@ -78,16 +94,12 @@ def open_session(path: str, names: EndNames, n_threads: int | None, providers: S
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=list(providers))
+        graph = path if not storage.is_remote(path) else storage.read_bytes(path) or b""
+        return onnxruntime.InferenceSession(graph, options, providers=list(providers))
     except Exception as err:
         if _is_memory_error(err):
             raise OutOfMemoryError(_memory_message(err)) from err
         raise NotAModelError(f"{path} is no graph for this onnxruntime ({_first_line(err)}): {cure}") from err
-    found = EndNames(*(tuple(item.name for item in ends) for ends in (session.get_inputs(), session.get_outputs())))
-    for verb, some, expected in zip(("takes", "gives"), found, names, strict=True):
-        if some != expected:
-            raise NotAModelError(f"{path} {verb} {', '.join(some)}, expected {', '.join(expected)}: {cure}")
-    return session
 
 
 def run_session(session: Any, outputs: tuple[str, ...], inputs: Mapping[str, Floats | Lengths]) -> Any:

@@ -44,7 +44,7 @@ from beam_curator.models.model_files import (
     check_sha256,
     locate,
 )
-from beam_curator.models.wheels import installed_root, is_made, make_model
+from beam_curator.models.wheels import check_made, installed_root, is_made, make_model
 
 REINSTALL_CURE = "pip install --force-reinstall --no-deps beam-curator"
 """The command that brings back a model that should lie in this package."""
@@ -123,6 +123,29 @@ def find_model(model_name: str, cache_dir: str | None) -> ModelLocation | None:
         with suppress(ModelNotFoundError, ModelFileError):
             return locate(path, name=model_name)
     return found
+
+
+def find_packaged(record: ModelRecord, folder: str = "", cache_dir: str = "") -> str:
+    """Return the folder of a model of a package, checked by its hashes.
+
+    Args:
+      record: of the model.
+      folder: where it is, local or in an object store; "" for the installed one.
+      cache_dir: directory of models; "" for the usual one.
+
+    Raises:
+      ModelNotFoundError: it is not there; the message has the command that installs it.
+      ModelFileError: it is another model, or cannot be read.
+      NotAModelError: a file of it is missing, or was changed.
+    """
+    location = resolve_model(record.name, folder or None, cache_dir or None)
+    if not is_made(location.path, record):
+        raise ModelFileError(
+            f"{location.path} is not {record.name} as this version makes it: {install_cure(record)}; --to puts it "
+            "elsewhere"
+        )
+    check_made(location.path, record.family)
+    return location.path
 
 
 def models_folder(cache_dir: str | None) -> str:

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from beam_curator.diarization.models import Floats
-from beam_curator.model_records import FAMILIES, KNOWN_MODELS, SILERO_MODEL, install_cure
-from beam_curator.models.model_files import ModelFileError
+from beam_curator.model_records import FAMILIES, KNOWN_MODELS, SILERO_MODEL
 from beam_curator.models.onnx_sessions import EndNames, open_session, run_session
-from beam_curator.models.resolving import resolve_model
-from beam_curator.models.wheels import check_made, is_made
+from beam_curator.models.resolving import find_packaged
 from beam_curator.vad.speech_rules import FRAME_SAMPLES
 from beam_curator.vad.speech_spans import Speech
 
@@ -130,25 +128,8 @@ class _SpeechStream:
 
 
 def find_silero(folder: str = "", cache_dir: str = "") -> str:
-    """Return the folder of the detector, checked by its hashes.
-
-    Args:
-      folder: where it is, local or in an object store; "" for the installed one.
-      cache_dir: directory of models; "" for the usual one.
-
-    Raises:
-      ModelNotFoundError: it is not there; the message has the command that installs it.
-      ModelFileError: it is another model, or cannot be read.
-      NotAModelError: a file of it is missing, or was changed.
-    """
-    location = resolve_model(_RECORD.name, folder or None, cache_dir or None)
-    if not is_made(location.path, _RECORD):
-        raise ModelFileError(
-            f"{location.path} is not {_RECORD.name} as this version makes it: {install_cure(_RECORD)}; --to puts it "
-            "elsewhere"
-        )
-    check_made(location.path, _RECORD.family)
-    return location.path
+    """Return the folder of the detector, checked by its hashes: see `find_packaged`."""
+    return find_packaged(_RECORD, folder, cache_dir)
 
 
 def load_silero(folder: str, n_threads: int = 1) -> SpeechDetector:

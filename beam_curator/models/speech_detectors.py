@@ -91,5 +91,5 @@ def load_detector(rules: MeasureRules) -> SpeechDetecting:
 
 
 def vad_config(rules: MeasureRules) -> dict[str, Any]:
-    """Return what decides the spans besides the options: the hash of the model's package."""
+    """Return the hash of the model's package, which decides the spans besides the options."""
     return {"silero-vad": KNOWN_MODELS[SILERO_MODEL].sha256} if rules.vad == SILERO else {}

@@ -15,7 +15,8 @@ from importlib import metadata
 from typing import Any
 
 from beam_curator.diarization.models import NotAModelError
-from beam_curator.model_records import FAMILIES, Family, Member, ModelRecord, Wheel
+from beam_curator.model_records import FAMILIES, Family, ModelRecord
+from beam_curator.model_wheels import Member, Wheel
 from beam_curator.models.campplus import EMBEDDING_FRAMES, EMBEDDING_HEAD
 from beam_curator.models.campplus_graph import campplus_graphs
 from beam_curator.models.checksums import CHECKSUMS, check_listed, checksums_text
@@ -166,11 +167,20 @@ def _cascade_files(weights: Sequence[str]) -> dict[str, bytes]:
 
 
 def _silero_files(weights: Sequence[str]) -> dict[str, bytes]:
-    with open(weights[0], "rb") as file:
-        return {FAMILIES["silero-vad"].onnx_files[0]: file.read()}
+    return {FAMILIES["silero-vad"].onnx_files[0]: _read(weights[0])}
+
+
+def _dnsmos_files(weights: Sequence[str]) -> dict[str, bytes]:
+    return {name: _read(path) for name, path in zip(FAMILIES["dnsmos"].onnx_files, weights, strict=True)}
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 _BUILDERS: Mapping[str, Callable[[Sequence[str]], dict[str, bytes]]] = {
     "cascade": _cascade_files,
     "silero-vad": _silero_files,
+    "dnsmos": _dnsmos_files,
 }

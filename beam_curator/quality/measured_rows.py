@@ -1,4 +1,4 @@
-"""Rows with what was measured in their recordings, as rows of a set."""
+"""Rows with measures of their recordings, as rows of a set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEASURE_STAGE = "measure"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
-    """What was measured in a recording, or in a piece of one.
+    """Measures of a recording, or of a piece of one.
 
     Attributes:
       sample_rate: its own, Hz.
@@ -48,7 +48,7 @@ class Measures:
 
 
 def measured_row(fields: Mapping[str, Any], measures: Measures, segments_key: str) -> dict[str, Any]:
-    """Return a row with what was measured.
+    """Return a row with its measures.
 
     Keys stay in their order. A value of the row's own that differs from the one that was measured moves to the same key
     with `input_` before it, also in the `metrics` of a segment. The `duration` of a track stays: it says how long its

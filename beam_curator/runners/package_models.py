@@ -5,16 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from beam_curator.model_records import (
-    KNOWN_MODELS,
-    Member,
-    ModelRecord,
-    Wheel,
-    carrier_of,
-    install_cure,
-    known_model,
-    name_problem,
-)
+from beam_curator.model_records import KNOWN_MODELS, ModelRecord, carrier_of, install_cure, known_model, name_problem
+from beam_curator.model_wheels import Member, Wheel
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError, nearest
 

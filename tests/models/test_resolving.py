@@ -116,7 +116,7 @@ def test_a_path_wins_over_a_name(tmp_path: Path) -> None:
         (
             ONNX | {"config.json": b'{"format": 1, "family": "titanet"}'},
             "{} is an exported model of family titanet, expected sortformer-offline or sortformer-streaming or "
-            "cascade or silero-vad: give",
+            "cascade or silero-vad or dnsmos: give",
         ),
         (
             ONNX | {"config.json": b'{"format": 1, "family": ["x"]}'},

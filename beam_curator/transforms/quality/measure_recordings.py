@@ -8,6 +8,7 @@ from apache_beam.pvalue import PBegin, PCollection
 from beam_curator.files.manifest_files import paths_of
 from beam_curator.files.output_target import OutputTarget, target_beside
 from beam_curator.models.measure_job import MeasureJob, measure_config
+from beam_curator.models.sound_scoring import own_files
 from beam_curator.models.speech_detectors import with_vad
 from beam_curator.quality.measure_rules import MeasureRules
 from beam_curator.sets.output_set import Config
@@ -59,6 +60,7 @@ class MeasureRecordings(beam.PTransform[PBegin, JobSet]):
             self.config(),
             row_format=self._output.row_format,
             takes_recordings=True,
+            beside=own_files(self._rules),
         )
 
 
