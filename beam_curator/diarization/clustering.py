@@ -19,6 +19,9 @@ from beam_curator.diarization.speaker_counts import SpeakerCounts
 
 Labels = NDArray[np.int64]
 
+LikenessOfOne = tuple[tuple[float, ...], tuple[float, ...]]
+_LIKENESS_OF_ONE: LikenessOfOne = (0.5, 1.15, 2.25, 4.0, 7.0), (0.42, 0.5, 0.6, 0.7, 0.76)
+"""Of CAM++, in `examples/human_speech`."""
 _NEVER_ONE = -1e6
 """How alike voices are that are never merged: no average with it is above 0."""
 
@@ -35,6 +38,7 @@ class ClusterRules:
       least_share: of all talk, too.
       brief_seconds: who talks less than this is a speaker if unlike all others.
       brief_likeness: whoever is more alike is not: the cosine of two speakers.
+      likeness_of_one: seconds that a voice talks, and the mean likeness of two such voices of one person.
       counts: how many speakers there are.
     """
 
@@ -45,6 +49,7 @@ class ClusterRules:
     least_share: float = 0.005
     brief_seconds: float = 2.0
     brief_likeness: float = 0.4
+    likeness_of_one: LikenessOfOne = _LIKENESS_OF_ONE
     counts: SpeakerCounts = field(default_factory=SpeakerCounts)
 
 
@@ -144,7 +149,7 @@ def find_speakers(voices: Voices, talk_share: float, rules: ClusterRules) -> Flo
       float32 [n_speakers, width], of length 1.
     """
     weights = np.minimum(voices.seconds, np.float32(rules.full_seconds))
-    likeness = voices.vectors @ voices.vectors.T / expected_likeness(voices.seconds)
+    likeness = voices.vectors @ voices.vectors.T / expected_likeness(voices.seconds, rules.likeness_of_one)
     for pairs, unlike in ((voices.apart, -1), (voices.never_one, _NEVER_ONE)):
         for one, other in pairs:
             likeness[one, other] = likeness[other, one] = unlike
@@ -165,11 +170,12 @@ class _Heard(NamedTuple):
         return unit(np.stack([self.vectors[labels == group].sum(axis=0) for group in range(int(labels.max()) + 1)]))
 
 
-def expected_likeness(seconds: Floats) -> Floats:
+def expected_likeness(seconds: Floats, of_one: LikenessOfOne = _LIKENESS_OF_ONE) -> Floats:
     """Return how alike voices of one person are: the less they say, the less.
 
     Args:
       seconds: float32 [n_voices], how long each talks.
+      of_one: seconds, and the mean likeness of two voices of one person that talk so long.
 
     Returns:
       float32 [n_voices, n_voices].
@@ -178,12 +184,8 @@ def expected_likeness(seconds: Floats) -> Floats:
       >>> expected_likeness(np.float32([0.5, 7])).round(3).tolist()
       [[0.41999998688697815, 0.5649999976158142], [0.5649999976158142, 0.7599999904632568]]
     """
-    roots = np.sqrt(np.interp(seconds, *_LIKENESS_OF_ONE)).astype(np.float32)
+    roots = np.sqrt(np.interp(seconds, *of_one)).astype(np.float32)
     return np.outer(roots, roots)
-
-
-_LIKENESS_OF_ONE = (0.5, 1.15, 2.25, 4.0, 7.0), (0.42, 0.5, 0.6, 0.7, 0.76)
-"""Seconds that a voice talks, and the mean likeness of two such voices of one person, in `examples/human_speech`."""
 
 
 def _bounded(merges: Sequence[Merge], heard: _Heard, rules: ClusterRules) -> tuple[Labels, list[int]]:

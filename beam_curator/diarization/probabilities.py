@@ -29,6 +29,13 @@ class ModelIdentity(NamedTuple):
     backend: str = ""
 
 
+class HeardPieces(NamedTuple):
+    """How a recording was heard in pieces: the speakers that the model can tell apart in each, and their length."""
+
+    slots: int
+    seconds: Seconds
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Probabilities:
     """How likely each speaker talks, frame by frame.
@@ -43,6 +50,7 @@ class Probabilities:
       clipped: how much of the sound is clipped; a handler of your own may leave it out.
       slots: speakers that the model can tell apart, where it gives fewer tracks; None for as many as there are tracks.
       speech: stretches in seconds, ascending, in which anybody speaks; None where nobody looked.
+      pieces: how it was heard in pieces; None where it was heard as a whole.
     """
 
     frames: Floats
@@ -53,6 +61,7 @@ class Probabilities:
     clipped: Clipped = NOT_HEARD
     slots: int | None = None
     speech: tuple[Span, ...] | None = None
+    pieces: HeardPieces | None = None
 
     @property
     def n_speakers(self) -> int:

@@ -7,7 +7,7 @@ from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.model_records import KNOWN_MODELS, SILERO_MODEL
 from beam_curator.models.curate_job import Models, curate_config
-from beam_curator.models.model_checks import config_of_model
+from beam_curator.models.model_checks import config_of_model, with_own_links
 from beam_curator.models.model_files import ModelNotFoundError
 from beam_curator.models.silero import find_silero
 from beam_curator.rules import config_of
@@ -66,7 +66,7 @@ def curate_set_config(
         "model": config_of_model(model),
         "streaming": config_of(walk),
         "turns": config_of(turns),
-        "speakers": config_of(speakers),
+        "speakers": config_of(with_own_links(speakers, model)),
         "inference": {"inference_batch_size": inference.inference_batch_size},
     }
     return {

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from beam_curator.diarization.diarize_rules import DiarizeRules, ModelOptions, StreamingOptions
-from beam_curator.diarization.speaker_counts import SpeakerCounts
+from beam_curator.diarization.speaker_counts import CAMPPLUS, OWN_FRAMES, SpeakerCounts
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.diarization.turn_rules import TURN_PRESETS, TurnRules
 from beam_curator.files import storage
@@ -220,8 +220,15 @@ def check_walk(model: ModelOptions, parameters: StreamingParameters, counts: Spe
     name = model.model_path or model.model_name
     if not is_cascade(model):
         given = [field for field, value in config_of(counts).items() if value]
-        if given:
-            raise ValueError(f"{given[0]} is for --model-name cascade, and {name} has slots for speakers: leave it out")
+        if given and not counts.link_pieces:
+            raise ValueError(
+                f"{given[0]} is for --model-name cascade, and {name} has slots for speakers: leave it out, or add "
+                "--link-pieces"
+            )
+        if counts.link_by == OWN_FRAMES and is_nemotron(model):
+            raise ValueError(f"link_by frames needs those of the encoder, which {name} does not give: link by campplus")
+    elif counts.link_pieces:
+        raise ValueError(f"link_pieces is for models with slots for speakers, and {name} has none: leave it out")
     elif parameters != StreamingOptions().parameters():
         raise ValueError(
             f"latency and the other options of streaming Sortformers are not for {name}, which hears windows of 10 s: "
@@ -229,6 +236,25 @@ def check_walk(model: ModelOptions, parameters: StreamingParameters, counts: Spe
         )
     elif model.device == "cuda":
         raise ValueError(f"device cuda is asked for, and {name} runs on CPUs alone: leave --device and --gpu out")
+
+
+def with_own_links(counts: SpeakerCounts, model: ModelOptions) -> SpeakerCounts:
+    """Return counts that say by which voices pieces are linked, where they leave it open."""
+    if not counts.link_pieces or counts.link_by is not None:
+        return counts
+    has_campplus = is_nemotron(model) or is_installed(CASCADE, model.cache_dir or None)
+    return replace(counts, link_by=CAMPPLUS if has_campplus else OWN_FRAMES)
+
+
+def check_links(counts: SpeakerCounts, model: ModelOptions) -> None:
+    """Check that the model of voices is there, if pieces are linked by it.
+
+    Raises:
+      ModelNotFoundError: it is not on this machine.
+      NotAModelError: a file of it was changed.
+    """
+    if counts.link_by == CAMPPLUS:
+        check_embedding_files(locate_embedding(CAMPPLUS_MODEL, None, model.cache_dir or None))
 
 
 def with_own_vad(rules: DiarizeRules, model: ModelOptions, *, is_elsewhere: bool = False) -> DiarizeRules:

@@ -163,7 +163,7 @@ def diarized_of(
     return Diarized(
         ready=ready,
         turns=tuple(found),
-        saturated=any(is_saturated(stream.among(found), stream.heard.n_speakers) for stream in streams),
+        saturated=any(stream.is_saturated(found) for stream in streams),
         bandwidths=bandwidths,
         embeddings=embeddings,
         crosstalk=crosstalk,
@@ -187,6 +187,18 @@ class _Stream:
         """Return the stream with nobody talking in dead air."""
         frames = without_dead_air(self.heard.frames, self.heard.frame_step, self.heard.dead_air)
         return replace(self, heard=replace(self.heard, frames=frames))
+
+    def is_saturated(self, turns: Sequence[Turn]) -> bool:
+        """Tell whether all slots of the model talk, in a piece if the stream was heard in pieces."""
+        own, pieces = self.among(turns), self.heard.pieces
+        if pieces is None:
+            return is_saturated(own, self.heard.n_speakers)
+        begin = self.ready.first / self.ready.sample_rate
+        edges = [begin + number * pieces.seconds for number in range(math.ceil(self.ready.seconds / pieces.seconds))]
+        return any(
+            is_saturated((turn for turn in own if turn.start < edge + pieces.seconds and turn.end > edge), pieces.slots)
+            for edge in edges
+        )
 
     def spoken(self, turns: Sequence[Turn], rules: TurnRules) -> Sequence[Turn]:
         """Return those of a recording's turns that are of this stream, where anybody speaks; all if nobody looked."""

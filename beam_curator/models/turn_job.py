@@ -12,7 +12,7 @@ from beam_curator.diarization.channel_turns import joined_channels
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions
 from beam_curator.diarization.hearing import channels_to_hear, samples_asked
 from beam_curator.diarization.rttm import render_overlap_ctm, render_rttm, render_uem
-from beam_curator.diarization.speaker_counts import SpeakerCounts
+from beam_curator.diarization.speaker_counts import CAMPPLUS, SpeakerCounts
 from beam_curator.diarization.speaker_embeddings import SpeakerEmbeddings
 from beam_curator.diarization.streaming_parameters import StreamingParameters
 from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry, row_before
@@ -31,7 +31,7 @@ from beam_curator.failures import EntryError
 from beam_curator.files.asked_lines import asked_row
 from beam_curator.files.clip_files import in_memory
 from beam_curator.files.embedding_tables import hidden_row
-from beam_curator.model_records import KNOWN_MODELS, SILERO_MODEL
+from beam_curator.model_records import CAMPPLUS_MODEL, KNOWN_MODELS, SILERO_MODEL
 from beam_curator.models.model_checks import config_of_model, embedding_path
 from beam_curator.models.turn_finding import Diarized, Ready, TurnTask, diarized_of
 from beam_curator.recordings.recording_options import limits_of
@@ -262,6 +262,14 @@ def turn_config(
         "inference": {"inference_batch_size": inference.inference_batch_size},
         "input": config_of(reading),
         "output": output_config(output, n_shards, "row_format", "shards"),
-        # numbers that no other model than the cascade takes
-        **({} if speakers == SpeakerCounts() else {"speakers": config_of(speakers)}),
+        # numbers that no other model than the cascade takes, unless pieces are linked
+        **({} if speakers == SpeakerCounts() else {"speakers": _speakers_config(speakers)}),
     }
+
+
+def _speakers_config(speakers: SpeakerCounts) -> Config:
+    """Return what is known about speakers, and the model of voices that links pieces, if they are linked."""
+    config = config_of(speakers)
+    if not speakers.link_pieces:
+        return {name: value for name, value in config.items() if name not in ("link_pieces", "link_by")}
+    return config | ({"link_sha256": KNOWN_MODELS[CAMPPLUS_MODEL].sha256} if speakers.link_by == CAMPPLUS else {})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -209,6 +210,18 @@ class TestGiveVoices:
 
 
 class TestSpeakerCounts:
+    @pytest.mark.parametrize(
+        ("options", "problem"),
+        [
+            ({"link_pieces": 5}, "link_pieces 5 is below 10 s: raise it, or give 0"),
+            ({"link_by": "frames"}, "link_by links nothing without link_pieces"),
+            ({"link_pieces": 60, "link_by": "names"}, "link_by 'names' is not known: use one of campplus, frames"),
+        ],
+    )
+    def test_links_that_cannot_be(self, options: dict[str, Any], problem: str) -> None:
+        with pytest.raises(ValueError, match=problem):
+            SpeakerCounts(**options)
+
     def test_bounds(self) -> None:
         assert SpeakerCounts().bounds == (1, 1000)
         assert SpeakerCounts(num_speakers=4).bounds == (4, 4)

@@ -15,7 +15,7 @@ from beam_curator.files.listing import Lister, list_either
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.models.curate_checks import check_speech_model, check_weights, curate_set_config, models_of
 from beam_curator.models.curate_job import CurateJob as CurateWork
-from beam_curator.models.model_checks import check_model, check_walk, files_beside
+from beam_curator.models.model_checks import check_links, check_model, check_walk, files_beside, with_own_links
 from beam_curator.runners.jobs.clips import unmixed_hint
 from beam_curator.runners.jobs.listening import ListeningJob
 from beam_curator.runners.options import read_config
@@ -87,6 +87,7 @@ class CurateJob(ListeningJob):
             check_speech_model(self.curation)
             if self._asks_speakers:
                 check_model(self.options["model"], walk)
+                check_links(with_own_links(self.options["speakers"], self._model()), self._model())
         except ValueError as err:  # of all that can be wrong with a model
             return str(err)
         return None

@@ -13,12 +13,14 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.models.model_checks import (
     check_embedding_model,
     check_embeddings,
+    check_links,
     check_model,
     check_vad,
     check_walk,
     files_beside,
     is_cascade,
     with_embedding_model,
+    with_own_links,
     with_own_vad,
 )
 from beam_curator.models.turn_job import TurnJob, turn_config
@@ -41,7 +43,8 @@ class DiarizeJob(ListeningJob):
     label = "Diarize"
 
     def with_model(self, model: ModelOptions) -> list[Self]:
-        chosen = ({"model": model, "diarization": rules} for rules in self._rules_for(model))
+        speakers = with_own_links(self.options["speakers"], model)
+        chosen = ({"model": model, "speakers": speakers, "diarization": rules} for rules in self._rules_for(model))
         return [replace(self, options=self.options | options) for options in chosen]
 
     def _rules_for(self, model: ModelOptions) -> list[DiarizeRules]:
@@ -69,6 +72,7 @@ class DiarizeJob(ListeningJob):
                 return None
             check_model(model, walk)
             check_vad(rules, model)
+            check_links(self.options["speakers"], model)
             if rules.embedding_model:
                 check_embedding_model(rules, self.options["model"])
         except ValueError as err:  # of all that can be wrong with a model
@@ -203,7 +207,7 @@ class DiarizeJob(ListeningJob):
         if n_saturated:
             hints.append(
                 f"{number_of(n_saturated, 'recordings')} with speech from as many speakers as the model can tell apart "
-                "(speakers_saturated): there may be more; a model with more speakers would tell."
+                "(speakers_saturated): there may be more: --model-name cascade or --link-pieces would tell."
             )
         crosstalk = counts["diarize.crosstalk_us"] / 1e6
         if crosstalk and not n_saturated:

@@ -21,6 +21,7 @@ from beam_curator.models.model_checks import (
     turns_or_own,
     warn_of_models,
     with_embedding_model,
+    with_own_links,
     with_own_vad,
 )
 from beam_curator.models.turn_job import TurnJob, turn_config
@@ -84,7 +85,7 @@ class Diarize(beam.PTransform[PBegin, JobSet]):
         self._target = target_beside(self._reading.inputs, target, DIARIZE, output.shards)
         self._model = chosen_model(model) if handler is None else model
         self._streaming = streaming
-        self._speakers = speakers
+        self._speakers = with_own_links(speakers, self._model) if handler is None else speakers
         self._turns = turns_or_own(turns, self._model)
         self._rules = with_own_vad(with_embedding_model(rules, self._model), self._model) if handler is None else rules
         self._inference = inference

@@ -9,7 +9,7 @@ from apache_beam.pvalue import PCollection
 from beam_curator.diarization.diarize_rules import DiarizeRules, InferenceOptions, ModelOptions, StreamingOptions
 from beam_curator.diarization.speaker_counts import SpeakerCounts
 from beam_curator.diarization.turn_rules import TurnRules
-from beam_curator.models.model_checks import chosen_model, turns_or_own, warn_of_models, with_own_vad
+from beam_curator.models.model_checks import chosen_model, turns_or_own, warn_of_models, with_own_links, with_own_vad
 from beam_curator.models.turn_job import TurnJob
 from beam_curator.transforms.diarization.diarize_recordings import listening_handler_of
 from beam_curator.transforms.diarization.hear_recordings import HearRecordings
@@ -63,6 +63,7 @@ class DiarizeRows(beam.PTransform[PCollection[Row], Results]):
         self._inference = inference
         self._model = model = chosen_model(model) if handler is None else model
         rules = with_own_vad(rules, model) if handler is None else rules
+        speakers = with_own_links(speakers, model) if handler is None else speakers
         self._job = TurnJob(rules, turns_or_own(turns, model), always_rttm=True)
         self._splits = rules.splits
         self._is_ours = handler is None
