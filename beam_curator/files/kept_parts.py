@@ -249,9 +249,10 @@ def find_outcome(kept: KeptParts, writer: PartWriter, task: Task) -> Taken | Non
     head, lines, rows, files = outcome
     places = _moved(head.places, asked)
     has_letters = bool(known.codes)
-    # dead letters and rows beside the rows name the place of their line, and ids in tables may follow from names
+    # dead letters and rows beside the rows name the place of their line, and ids in other tables may follow from names
     has_places = has_letters or any(head.tables.get(table) for table in kind.tables_of_rows)
-    if places is None or (has_places and (places or moved)) or (moved and any(head.tables.values())):
+    has_ids = any(n for table, n in head.tables.items() if table not in kind.tables_of_rows)
+    if places is None or (has_places and places) or (moved and (has_letters or has_ids)):
         return None
     others = [*head.tables, *([kind.letters] if has_letters else [])]
     beside = {other: kept.find(part_file_name(other, name)) for other in others}
@@ -261,7 +262,7 @@ def find_outcome(kept: KeptParts, writer: PartWriter, task: Task) -> Taken | Non
     now = tuple((request.source, request.offset) for request in asked)
     head = replace(head, places=now, seen=replace(head.seen, stamp=stamp) if head.seen else NOT_SEEN)
     head = replace(head, key=key_of_requests(asked), recording=readable_name(task.recording))
-    texts = {other: (text or b"").splitlines() for other, text in beside.items()}
+    texts = {other: moved.now(text or b"").splitlines() for other, text in beside.items()}
     return Taken(head, lines, texts, files, bool(places or moved))
 
 

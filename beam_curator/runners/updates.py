@@ -79,7 +79,7 @@ def planned_update(job: Job, files: Sequence[InputFile]) -> str | None:
 
 
 def updated(job: Job, files: Sequence[InputFile]) -> Callable[[], str] | None:
-    """Return a function that says what an update has done, once it has; None where the set of a job keeps nothing."""
+    """Return a function that tells the outcome of an update once it is done; None where the set keeps nothing."""
     if job.kind.of_blocks:
         blocks = kept_blocks(job)
         return (lambda: said_of_blocks(blocks, kept_blocks(job))) if blocks else None

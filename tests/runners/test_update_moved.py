@@ -48,6 +48,11 @@ def job_of(kind: str, corpus: Corpus, model: Path) -> list[Any]:
     if kind == "diarize":
         files = ["--rttm-out-dir", "rttm", "--uem"]
         return ["diarize", corpus.folder / "in", "--model-path", model, *files, "--bandwidth"]
+    if kind == "curate":
+        alone = ["--vad", "energy", "--no-speaker-separation", "--max-clip-duration", "5"]
+        return ["curate", corpus.folder / "in", *alone]
+    if kind == "measure":
+        return ["measure", corpus.folder / "in", "--vad", "energy"]
     if kind == "diarize a manifest":
         manifest = corpus.write_entries()
         manifest.write_bytes(manifest.read_bytes().replace(b'"in/', f'"{corpus.folder}/in/'.encode()))
@@ -59,7 +64,10 @@ def job_of(kind: str, corpus: Corpus, model: Path) -> list[Any]:
     return command_of(kind, corpus, model)
 
 
-@pytest.mark.parametrize("kind", ["diarize", "diarize a manifest", "extract", "extract by whole names", "separate"])
+@pytest.mark.parametrize(
+    "kind",
+    ["diarize", "diarize a manifest", "extract", "extract by whole names", "separate", "curate", "measure"],
+)
 def test_the_set_is_that_of_a_run_from_nothing_in_the_new_place(
     kind: str, corpus: Corpus, model: Path, opened: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
