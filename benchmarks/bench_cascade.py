@@ -140,7 +140,7 @@ def bench_processes(report: Report, folder: Path, senko: str | None) -> None:
 
 
 def bench_memory(report: Report, folder: Path) -> None:
-    """A minute and three hours: memory grows with what is known of voices, not with the sound."""
+    """A minute and three hours: memory grows with the voices that are known, not with the sound."""
     peaks: dict[int, float] = {}
     for minutes in (1, 180):
         done = run_cascade(write_talks(folder / f"{minutes}-minutes", [60.0 * minutes]), folder / "out")
