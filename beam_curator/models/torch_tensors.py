@@ -5,6 +5,7 @@ storage of numbers. A pickle can name any function and have it called. Here noth
 have a meaning, every other one is refused.
 """
 
+import errno
 import os
 import pickletools
 import struct
@@ -80,6 +81,10 @@ def read_tensors(path: str) -> dict[str, Tensor]:
         reason = str(err)
     except _DAMAGED as err:
         reason = f"it is damaged: {type(err).__name__}: {str(err)[:200]}"
+    except OSError as err:
+        if err.errno != errno.EINVAL:
+            raise
+        reason = f"it is damaged: it names a place that no file has: {err}"
     raise NotAModelError(
         f"{path} is not read: {reason}: give a torch file of plain float32 and int64 tensors, and fetch it again if it "
         "should be one"

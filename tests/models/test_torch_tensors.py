@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from beam_curator.diarization.models import NotAModelError
@@ -139,6 +139,7 @@ CHANGES = st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)
 
 @settings(max_examples=150, deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=CHANGES, cut=st.integers(0, len(WHOLE)), insert=st.binary(max_size=40))
+@example(changes=[(1037, 1)], cut=0, insert=b"")  # its directory begins before the file
 def test_damaged_files_end_in_arrays_or_in_our_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: list[tuple[int, int]], cut: int, insert: bytes
 ) -> None:

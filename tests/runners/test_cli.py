@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -157,13 +156,10 @@ class TestMain:
         assert "Traceback" not in ended.stderr
         assert not (tmp_path / "out" / "_MANIFEST.json").exists()
 
-    def test_the_overview_needs_no_engine_and_little_time(self) -> None:
+    def test_help_needs_no_engine(self) -> None:
         code = "import sys; from beam_curator.runners import cli; cli.run(['--help'])\n"
         code += "for name in ('windows', 'diarize'):\n"
         code += "  try: cli.run([name, '--help'])\n  except SystemExit: pass\n"
         code += "print(sorted({'apache_beam', 'numpy', 'pyarrow', 'torch'} & set(sys.modules)))"
-        begin = time.perf_counter()
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        taken = time.perf_counter() - begin
         assert ended.stdout.splitlines()[-1] == "[]"
-        assert taken < 1.5  # 0.3 s on a machine that does nothing else
