@@ -1,1 +1,1 @@
-"""From recordings to clean clips of one speaker: what is speech, whose it is, and which clips are good enough. Pure."""
+"""From recordings to clean clips of one speaker: speech, speakers, filters. Pure."""

@@ -1,4 +1,4 @@
-"""Rows of clips, and of what filters rejected: their keys, their columns and their counts."""
+"""Rows of clips, and of all that filters rejected: their keys, their columns and their counts."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class CurateVad:
         )
 
     def bare_rules(self) -> SpeechRules:
-        """Return rules for speech as such, of any length; what is a tenth of a second or more beside it is noise."""
+        """Return rules for speech as such, of any length; a tenth of a second beside it, noise begins."""
         return SpeechRules(threshold=self.threshold, min_speech=0, min_silence=0.25, padding=0.1)
 
     @property
@@ -209,7 +209,7 @@ class TimestampMapper:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipRules:
-    """What clips hold, and which are listed."""
+    """The contents of clips, and the rows that are listed."""
 
     others: str = option(
         "silence",
@@ -225,7 +225,7 @@ class ClipRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityRules:
-    """What a clip must be like; every measure is in its row, whether or not there is a limit."""
+    """Limits of clips; every measure is in its row, whether or not there is a limit."""
 
     min_clip_duration: float | None = option(None, "shortest clip, in seconds")
     max_clip_duration: float | None = option(None, "longest clip, in seconds")

@@ -1,4 +1,4 @@
-"""Filters: limits of what is measured or scored of a recording, a piece of speech or a clip, as data."""
+"""Filters: limits of measures and scores of a recording, a piece of speech or a clip, as data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECORDING, SEGMENT, CLIP = LEVELS = ("recording", "segment", "clip")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """A limit of one value; what has none passes, as there is nothing to judge.
+    """A limit of one value; without one anything passes, as there is nothing to judge.
 
     Attributes:
       name: of the filter, in rows and counts.
@@ -53,12 +53,12 @@ class Filter:
 
     @property
     def limit(self) -> Any:
-        """The threshold, as rows of what was rejected have it."""
+        """The threshold, as rejected rows have it."""
         return next((limit for limit in (self.least, self.most, self.equal) if limit is not None), None)
 
 
 class Verdict(NamedTuple):
-    """What filters say of something.
+    """The verdict of filters on something.
 
     Attributes:
       passed: names of the filters that it passes.
@@ -72,7 +72,7 @@ class Verdict(NamedTuple):
 
 
 def judge(filters: Iterable[Filter], scores: Scores) -> Verdict:
-    """Apply filters to what is known of something.
+    """Apply filters to the scores of something.
 
     Example:
       >>> filters = [Filter(name="snr", key="snr_db", least=10, annotates=True), Filter(name="clip", key="n", most=3)]

@@ -39,7 +39,7 @@ def check_speech_model(options: CurateOptions) -> None:
 
 
 def models_of(options: CurateOptions, model: ModelOptions) -> Models:
-    """Return name and hash of the models that decide the clips, by what they do."""
+    """Return name and hash of the models that decide the clips, by task."""
     found: dict[str, dict[str, str]] = {}
     if options.vad.needs_model:
         found["vad"] = {"name": SILERO_MODEL, "sha256": KNOWN_MODELS[SILERO_MODEL].sha256 or ""}

@@ -209,7 +209,7 @@ class CurateJob(ModelJob[AskedRow, CurateTask, HeardSpeech]):
 
 
 class _Rows:
-    """Makes the events of one recording: its clips, what was rejected, and counts."""
+    """Makes the events of one recording: its clips, all that was rejected, and counts."""
 
     def __init__(
         self, options: CurateOptions, ready: HeardSpeech, facts: RecordingFacts, filters: tuple[Filter, ...]
@@ -222,7 +222,7 @@ class _Rows:
         self._num_speakers: int | None = None
 
     def before_clips(self) -> Iterator[Event]:
-        """Yield what was rejected before speakers were told apart."""
+        """Yield all that was rejected before speakers were told apart."""
         ready, counts = self._ready, Counter[str]()
         pieces = [piece for stream in ready.heard for piece in stream.pieces]
         dropped = [(SEGMENT, piece.clip, piece.verdict.dropped_by, piece.scores) for piece in pieces]
@@ -242,7 +242,7 @@ class _Rows:
         yield self._noticed(counts)
 
     def of_speakers(self, shared: Sequence[SharedStream]) -> Noticed:
-        """Return what became of the speakers."""
+        """Return the fate of the speakers."""
         counts = Counter[str]()
         for stream in shared:
             counts["speakers_kept"] += len(stream.shared.tracks)

@@ -136,7 +136,7 @@ class HeardSpeech:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeardTrack:
-    """A clip that was found, and what is needed to measure it.
+    """A clip that was found, with all that is needed to measure it.
 
     Attributes:
       clip: its samples.

@@ -48,7 +48,7 @@ class CurateJob(ListeningJob):
 
     @classmethod
     def config_of_file(cls, path: str) -> dict[str, Any]:
-        """Return the options in a file; that of the reference will do, without what says where its stages run."""
+        """Return the options in a file; that of the reference will do, but for keys about resources."""
         config = read_config(path)
         ignored = set()
         for section in filter(lambda values: isinstance(values, dict), config.values()):
