@@ -17,6 +17,7 @@ from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.sets.set_options import RowOutputOptions
 from beam_curator.vad.speech_rules import SpeechRules
 from beam_curator.vad.vad_options import ENERGY, SILERO, VadOptions
+from beam_curator.windows.window_rules import WindowRules
 
 ENGINES = (SILERO, ENERGY)
 OTHERS = ("silence", "split", "keep")
@@ -113,7 +114,9 @@ class CurateVad:
 class BandFilter:
     """Clips of full or of narrow band, told by their measured bandwidth."""
 
-    enable: bool = option(False, "keep clips of one band alone", flag="band-filter")
+    enable: bool = same_option(
+        CurateVad, "enable", default=False, help_text="keep clips of one band alone", flag="band-filter"
+    )
     band_value: str = option(FULL_BAND, "band to keep", choices=BANDS)
     band_cutoff: int = option(16000, "bandwidth from which on a clip is of full band, in Hz")
 
@@ -126,7 +129,7 @@ class BandFilter:
 class Utmos:
     """The score of UTMOS, whose weights are in no package."""
 
-    enable: bool = option(False, "score clips by UTMOS", flag="utmos")
+    enable: bool = same_option(CurateVad, "enable", default=False, help_text="score clips by UTMOS", flag="utmos")
     mos_threshold: float | None = option(3.4, "least UTMOS of a clip; null for no limit")
 
     def __post_init__(self) -> None:
@@ -137,7 +140,7 @@ class Utmos:
 class Sigmos:
     """The scores of SIGMOS, whose weights are in no package."""
 
-    enable: bool = option(False, "score clips by SIGMOS", flag="sigmos")
+    enable: bool = same_option(CurateVad, "enable", default=False, help_text="score clips by SIGMOS", flag="sigmos")
     noise_threshold: float | None = option(4.0, "least SIGMOS noise score of a clip; null for no limit")
     ovrl_threshold: float | None = option(3.5, "least SIGMOS overall score of a clip; null for no limit")
     sig_threshold: float | None = option(None, "least SIGMOS signal score of a clip")
@@ -175,7 +178,9 @@ class Concatenation:
 class SpeakerSeparation:
     """Who speaks, and which of it goes into clips."""
 
-    enable: bool = option(True, "tell speakers apart; otherwise clips are of anybody", flag="speaker-separation")
+    enable: bool = same_option(
+        CurateVad, "enable", help_text="tell speakers apart; otherwise clips are of anybody", flag="speaker-separation"
+    )
     exclude_overlaps: bool = same_option(SeparationRules, "exclude_overlaps")
     min_duration: float = same_option(SeparationRules, "min_duration")
     gap_threshold: float = same_option(SeparationRules, "gap_threshold")
@@ -268,7 +273,12 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {"phone-calls": {"channels": SPLIT}}
 class CurateRules:
     """Which recordings and channels are heard."""
 
-    preset: str | None = option(None, "kind of recordings, which sets channels where it is not given", presets=PRESETS)
+    preset: str | None = same_option(
+        WindowRules,
+        "preset",
+        help_text="kind of recordings, which sets channels where it is not given",
+        presets=PRESETS,
+    )
     audio_filepath_key: str = same_option(RecordingOptions, "audio_filepath_key")
     channels: str = same_option(DiarizeRules, "channels", formerly=None)
     audio_root: str = same_option(RecordingOptions, "audio_root")

@@ -9,7 +9,8 @@ from beam_curator.audio import AudioReader
 from beam_curator.audio_formats import AudioFormat, Channels
 from beam_curator.clips.cutting import readable
 from beam_curator.curate.clip_plan import PlannedClip
-from beam_curator.curate.clip_rows import (
+from beam_curator.curate.curate_rules import CurateOptions
+from beam_curator.curate.curated_rows import (
     CURATE_STAGE,
     CURATED_CLIPS,
     REJECTED,
@@ -19,7 +20,6 @@ from beam_curator.curate.clip_rows import (
     clip_row,
     rejected_row,
 )
-from beam_curator.curate.curate_rules import CurateOptions
 from beam_curator.curate.filters import CLIP, LEVELS, RECORDING, SEGMENT, Filter, Scores, filters_of, judge
 from beam_curator.diarization.diarize_rules import SPLIT, number_of_channel
 from beam_curator.diarization.hearing import channels_to_hear, samples_asked

@@ -268,7 +268,7 @@ def turn_config(
 
 
 def _speakers_config(speakers: SpeakerCounts) -> Config:
-    """Return what is known about speakers, and the model of voices that links pieces, if they are linked."""
+    """Return the known counts of speakers, and the model of voices that links pieces, if they are linked."""
     config = config_of(speakers)
     if not speakers.link_pieces:
         return {name: value for name, value in config.items() if name not in ("link_pieces", "link_by")}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from beam_curator.formats.registry import FORMATS
 from beam_curator.runners.options import UsageError
 from tests.fakes_models import write_sound
 from tests.manifests import assert_nothing_left_over, failures_in, files_below, lines_in, manifest_of, run, write_lines
+from tests.runners.dying_command import is_killed
 
 ROOT = Path(__file__).parents[2]
 ENTRY: dict[str, Any] = {
@@ -129,26 +128,6 @@ def test_names_are_safe_and_different(tmp_path: Path, monkeypatch: pytest.Monkey
     assert all(b"%22'>" in path.read_bytes() for path in (tmp_path / "eaf_rttm" / "rttm").iterdir())
 
 
-def killed(count: int, arguments: list[str]) -> bool:
-    """Run a command in a child, and kill it before a file gets its name; tell whether it came that far."""
-    child = os.fork()
-    if child == 0:
-        replace, left = os.replace, [count]
-
-        def dying(source: str, target: str) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            replace(source, target)
-
-        os.replace = dying  # type: ignore[assignment]
-        try:
-            os._exit(run(*arguments))
-        finally:
-            os._exit(9)
-    return os.waitpid(child, 0)[1] == signal.SIGKILL
-
-
 @pytest.mark.parametrize("is_next", [False, True])
 def test_a_run_that_is_killed_leaves_nothing_half(rows: Path, *, is_next: bool) -> None:
     arguments = ["convert", "m.jsonl", "--to", "textgrid", "--tolerate", "2"]
@@ -159,7 +138,7 @@ def test_a_run_that_is_killed_leaves_nothing_half(rows: Path, *, is_next: bool) 
         if is_next:
             assert run("convert", "m.jsonl", "--to", "srt", "--tolerate", "2", "--output", output) == 0
         more = ["--overwrite"] if is_next else []
-        if not killed(count, [*arguments, "--output", str(output), *more]):
+        if not is_killed(count, rows, [*arguments, "--output", str(output), *more]):
             break
         moments += 1
         assert run(*arguments, "--output", output, *more) == 0

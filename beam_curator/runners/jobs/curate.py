@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from beam_curator.curate.clip_rows import CLIPS_FOLDER
 from beam_curator.curate.curate_rules import CurateOptions
+from beam_curator.curate.curated_rows import CLIPS_FOLDER
 from beam_curator.diarization.diarize_rules import DiarizeRules
 from beam_curator.files.listing import Lister, list_either
 from beam_curator.files.output_target import OutputTarget
@@ -17,7 +17,7 @@ from beam_curator.models.curate_checks import check_speech_model, check_weights,
 from beam_curator.models.curate_job import CurateJob as CurateWork
 from beam_curator.models.model_checks import check_links, check_model, check_walk, files_beside, with_own_links
 from beam_curator.runners.jobs.clips import unmixed_hint
-from beam_curator.runners.jobs.listening import ListeningJob
+from beam_curator.runners.jobs.listening_job import ListeningJob
 from beam_curator.runners.options import read_config
 from beam_curator.runners.stages import (
     Stage,

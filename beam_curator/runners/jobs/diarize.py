@@ -25,7 +25,7 @@ from beam_curator.models.model_checks import (
 )
 from beam_curator.models.turn_job import TurnJob, turn_config
 from beam_curator.runners.jobs.clips import unmixed_hint
-from beam_curator.runners.jobs.listening import ListeningJob
+from beam_curator.runners.jobs.listening_job import ListeningJob
 from beam_curator.runners.next_windows import windows_command
 from beam_curator.runners.stages import Stage, Times, failures_of, number_of, pace, read_stage, time_left, with_times
 from beam_curator.sets.output_set import MANIFEST_NAME, Config

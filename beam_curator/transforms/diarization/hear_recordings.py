@@ -1,8 +1,8 @@
 """Putting recordings before models: batches of similar length, RunInference, and the turns between two models."""
 
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
@@ -22,7 +22,17 @@ from beam_curator.transforms.metrics import timed
 _Recording = TypeVar("_Recording")
 
 
-class HearRecordings(beam.PTransform[PCollection[Any], PCollection[PredictionResult]]):
+class Audible(Protocol):
+    """A recording that a model can hear: its length in seconds, and the streams that are heard by themselves."""
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def streams(self) -> Sequence[object]: ...
+
+
+class HearRecordings(beam.PTransform[PCollection[Audible], PCollection[PredictionResult]]):
     """Put recordings before a model.
 
     Args:
@@ -38,14 +48,14 @@ class HearRecordings(beam.PTransform[PCollection[Any], PCollection[PredictionRes
         self._handler = StreamsHandler(handler, inference.inference_batch_size) if splits else handler
         self._inference = inference
 
-    def expand(self, recordings: PCollection[Any]) -> PCollection[PredictionResult]:
+    def expand(self, recordings: PCollection[Audible]) -> PCollection[PredictionResult]:
         batches = recordings | "Batch" >> _Batch(self._inference)
         handler = LateHandler(self._handler).with_no_batching()
         heard: PCollection[PredictionResult] = batches | "Listen" >> RunInference(handler)
         return heard
 
 
-class _Batch(beam.PTransform[PCollection[Any], PCollection[list[Any]]]):
+class _Batch(beam.PTransform[PCollection[Audible], PCollection[list[Audible]]]):
     """Batch recordings of similar length, within a budget of seconds. Elements are small, and the step stays fused."""
 
     def __init__(self, inference: InferenceOptions) -> None:
@@ -53,7 +63,7 @@ class _Batch(beam.PTransform[PCollection[Any], PCollection[list[Any]]]):
         self._size = inference.inference_batch_size
         self._budget = math.ceil(inference.batch_seconds)
 
-    def expand(self, recordings: PCollection[Any]) -> PCollection[list[Any]]:
+    def expand(self, recordings: PCollection[Audible]) -> PCollection[list[Audible]]:
         if self._size == 1:
             return recordings | "One by one" >> beam.Map(_alone).with_output_types(list[Any])
         return recordings | "By length" >> beam.transforms.util.SortAndBatchElements(
@@ -65,7 +75,7 @@ def _alone(recording: _Recording) -> list[_Recording]:
     return [recording]
 
 
-def _whole_seconds(ready: Any) -> int:
+def _whole_seconds(ready: Audible) -> int:
     return max(1, math.ceil(ready.seconds * len(ready.streams)))
 
 

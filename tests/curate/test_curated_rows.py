@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from beam_curator.curate.clip_plan import PlannedClip
-from beam_curator.curate.clip_rows import ClipFacts, RecordingFacts, clip_row, count_clip, rejected_row
+from beam_curator.curate.curated_rows import ClipFacts, RecordingFacts, clip_row, count_clip, rejected_row
 from beam_curator.curate.filters import Filter, Verdict
 from beam_curator.sets.output_set import WrittenFile
 
