@@ -164,7 +164,7 @@ def session_id(stream_id: str, session: str) -> str:
 
     Example:
       >>> session_id("talk", ""), session_id("talk", "2"), session_id("talk@2", "")
-      ('talk', 'talk@2', 'talk@2~1f63c6ab8ad4a8ee')
+      ('talk', 'talk@2', 'talk@2~a9463e37ef115c0f')
     """
     name = f"{stream_id}@{session}" if session else stream_id
     stem = safe_stem(name)

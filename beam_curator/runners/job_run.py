@@ -189,7 +189,7 @@ def said_by(err: Exception) -> str:
       >>> said_by(RuntimeError("Job j: Traceback (most recent call last):\\n  File a.py\\nOSError: disk full\\n"))
       'OSError: disk full'
     """
-    frames = _LAST_LINE.findall(str(err))
+    frames = [frame for frame in _LAST_LINE.findall(str(err)) if _ECHO not in frame[1]]
     if frames:
         name, text = frames[-1]
         text = text.partition(" [while running")[0]
@@ -198,6 +198,9 @@ def said_by(err: Exception) -> str:
     is_plain = type(err).__module__.startswith("beam_curator.") or (isinstance(err, RuntimeError) and ": " in text)
     return text if is_plain else f"{type(err).__name__}: {text}"
 
+
+_ECHO = "Check prior failing response"
+"""In what a worker says of a bundle that has failed already."""
 
 _LAST_LINE = re.compile(r"^[ \t]+\S.*\n((?!Caused by)[A-Za-z_][\w.]*): (.*)$", re.MULTILINE)
 """A worker's exception: class and message, right below an indented line."""

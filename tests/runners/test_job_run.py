@@ -18,6 +18,15 @@ JAVA = """Pipeline beam-curator-1 failed in state FAILED: java.lang.RuntimeExcep
 \tat org.apache.beam.runners.fnexecution.control.FnApiControlClient$ResponseStreamObserver.onNext(FnApi.java:185)
 Caused by: java.io.IOException: a reason below
 """
+ECHO = """{worker}
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "apache_beam/runners/worker/sdk_worker.py", line 543, in lookup
+    raise RuntimeError(
+RuntimeError: Bundle processing associated with inst1 has failed. Check prior failing response and attached exception \
+for details.
+"""
 OURS = "beam_curator.files.atomic_files.ForeignRunError: out now belongs to another run: this one stops writing"
 SYSTEMS = "OSError: [Errno 28] No space left on device"
 
@@ -30,7 +39,7 @@ SYSTEMS = "OSError: [Errno 28] No space left on device"
         ("a.b.MyError: x: y", "MyError: x: y"),
     ],
 )
-@pytest.mark.parametrize("around", ["{worker}", JAVA, "bundle inst019 stage-008 failed:{worker}"])
+@pytest.mark.parametrize("around", ["{worker}", JAVA, ECHO, "bundle inst019 stage-008 failed:{worker}"])
 def test_of_a_worker_s_traceback_the_last_line_is_said(around: str, last: str, said: str) -> None:
     text = around.format(worker=WORKER.format(last=last))
     assert said_by(RuntimeError(text)) == said

@@ -88,6 +88,7 @@ def test_all_that_is_known_of_one_for_programs(capsys: pytest.CaptureFixture[str
         "latencies": {},
         "embedding_size": None,
         "turn_preset": "default",
+        "vad": "silero",
         "n_bytes": 493434880,
         "sha256": "bc74dfd8ca314240abcdc7e2949901eeaa72947a04ce1fab893e373d81f1e689",
         "packaged": False,

@@ -17,6 +17,14 @@ KIND_FILES = {
     "export": ["clips-00000-of-00001.jsonl", "clips/x.flac", "metas/v0/x.json"],
     "diarize": ["turns-00000-of-00001.jsonl", "rttm/x.rttm"],
     "separate": ["tracks-00000-of-00001.jsonl", "tracks/x_speaker_0.wav"],
+    "curate": [
+        "clips-00000-of-00001.jsonl",
+        "rejected-00000-of-00001.jsonl",
+        "clips/x/speaker_0_000000000-000000800.wav",
+    ],
+    "filter": ["filtered-00000-of-00001.jsonl"],
+    "measure": ["measured-00000-of-00001.jsonl"],
+    "convert": ["textgrid/x.TextGrid", "segments", "cuts.jsonl.gz"],
 }
 
 
