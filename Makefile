@@ -1,4 +1,4 @@
-# make demo   from a recording to turns, tracks, training windows, clips and embeddings; and people in conversation (core only)
+# make demo   from a recording to turns, tracks, training windows, clips and embeddings; and people in conversation (core and pyannote.metrics)
 # make demo-live   a recording as eight live streams: who talks, in the terminal, and the score at the end (core and pyannote.metrics)
 # make models fetch the weights of cascade, silero-vad and dnsmos into the cache of this user, once (102 MB); demo and test do so
 # make test   run the tests; those on real engines are skipped where an engine is missing
@@ -56,7 +56,7 @@ models: $(CORE)
 	$(BIN)/beam-curator models install cascade silero-vad dnsmos
 
 # without a network: the round table alone
-demo: $(CORE)
+demo: $(EVAL)
 	$(BIN)/beam-curator models install cascade silero-vad dnsmos || true
 	$(BIN)/beam-curator diarize examples/round_table.opus --model-name demo --output demo_output/turns --bandwidth --embeddings --overwrite
 	$(BIN)/beam-curator separate demo_output/turns --output demo_output/tracks --overwrite

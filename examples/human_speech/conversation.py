@@ -9,7 +9,7 @@ It is the sample of pyannote.audio (MIT), whose code is neither installed nor ru
 import sys
 from pathlib import Path
 
-from beam_curator.model_records import Member, Wheel
+from beam_curator.model_wheels import Member, Wheel
 from beam_curator.models.installing import fetched_wheel
 from beam_curator.models.model_files import ModelFileError, ModelNotFoundError
 from beam_curator.models.wheels import member_of
