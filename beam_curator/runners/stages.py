@@ -80,6 +80,30 @@ def pace(audio: float, done: str, n_failures: int, seconds: float) -> str:
     return f"{audio / 3600:,.1f} h {done}  {n_failures:,} failures  {audio / max(seconds, 0.1):,.0f}x real time"
 
 
+def recordings_done(counts: Counter[str], stage: str, rows: str, done: str, seconds: float, made: str = "") -> str:
+    """Return a line of progress of a job over recordings.
+
+    Args:
+      counts: of all workers so far.
+      stage: that makes rows.
+      rows: kind of the rows, which are counted as recordings.
+      done: verb for the hours of audio.
+      seconds: that the job took so far.
+      made: kind of other things to count, such as clips.
+
+    Example:
+      >>> counts = Counter({"plan.rows": 40, "progress.cut.rows": 10, "progress.cut.audio_us": 3_600_000_000})
+      >>> recordings_done(counts, "cut", "rows", "heard", 2.0)
+      '10 of 40 recordings  1.0 h heard  0 failures  1,800x real time'
+    """
+    own = f"progress.{stage}"
+    n_failures = sum(counts[f"{each}.failures"] for each in ("file", "read", "plan", own))
+    n_done, n_rows = counts[f"{own}.{rows}"] + counts[f"{own}.failures"], counts["plan.rows"]
+    also = f"{counts[f'{own}.{made}']:,} {made}  " if made else ""
+    speed = pace(counts[f"{own}.audio_us"] / 1e6, done, n_failures, seconds)
+    return f"{n_done:,} of {n_rows:,} recordings  {also}{speed}{time_left(n_done / max(n_rows, 1), seconds)}"
+
+
 def time_left(share: float, seconds: float) -> str:
     """Return the estimate at the end of a line of progress; "" while it would be a guess.
 

@@ -25,9 +25,8 @@ from beam_curator.runners.stages import (
     dropped_of,
     failures_of,
     number_of,
-    pace,
     read_stage,
-    time_left,
+    recordings_done,
     with_times,
 )
 from beam_curator.sets.output_set import MANIFEST_NAME, Config
@@ -172,13 +171,7 @@ class CurateJob(ListeningJob):
           '10 of 40 recordings  30 clips  1.0 h heard  0 failures  1,800x real time'
         """
         del share_read
-        failures = sum(counts[f"{stage}.failures"] for stage in ("file", "read", "plan", "progress.curate"))
-        n_done = counts["progress.curate.rows"] + counts["progress.curate.failures"]
-        audio = counts["progress.curate.audio_us"] / 1e6
-        return (
-            f"{n_done:,} of {counts['plan.rows']:,} recordings  {counts['progress.curate.clips']:,} clips  "
-            f"{pace(audio, 'heard', failures, seconds)}{time_left(n_done / max(counts['plan.rows'], 1), seconds)}"
-        )
+        return recordings_done(counts, "curate", "rows", "heard", seconds, "clips")
 
     def result(self, stages: Sequence[Stage]) -> str:
         heard, clips = (next(stage for stage in stages if stage.name == name) for name in ("speech", "clips"))

@@ -27,7 +27,7 @@ from beam_curator.models.turn_job import TurnJob, turn_config
 from beam_curator.runners.jobs.clips import unmixed_hint
 from beam_curator.runners.jobs.listening_job import ListeningJob
 from beam_curator.runners.next_windows import windows_command
-from beam_curator.runners.stages import Stage, Times, failures_of, number_of, pace, read_stage, time_left, with_times
+from beam_curator.runners.stages import Stage, Times, failures_of, number_of, read_stage, recordings_done, with_times
 from beam_curator.sets.output_set import MANIFEST_NAME, Config
 from beam_curator.sets.set_kinds import DIARIZE, EMBEDDING_TABLES
 from beam_curator.vad.vad_options import ENERGY, SILERO
@@ -179,11 +179,7 @@ class DiarizeJob(ListeningJob):
           '10 of 40 recordings  1.0 h heard  1 failures  1,800x real time'
         """
         del share_read
-        failures = sum(counts[f"{stage}.failures"] for stage in ("file", "read", "plan", "progress.diarize"))
-        n_done = counts["progress.diarize.turns"] + counts["progress.diarize.failures"]
-        audio = counts["progress.diarize.audio_us"] / 1e6
-        left = time_left(n_done / max(counts["plan.rows"], 1), seconds)
-        return f"{n_done:,} of {counts['plan.rows']:,} recordings  {pace(audio, 'heard', failures, seconds)}{left}"
+        return recordings_done(counts, "diarize", "turns", "heard", seconds)
 
     def result(self, stages: Sequence[Stage]) -> str:
         heard, turns = (next(stage for stage in stages if stage.name == name) for name in ("listen", "turns"))

@@ -17,7 +17,7 @@ from beam_curator.quality.measure_rules import MeasureRules
 from beam_curator.quality.measured_rows import MEASURE_STAGE
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.jobs.clips import joined_hints, unmixed_hint
-from beam_curator.runners.stages import Stage, Times, failures_of, number_of, pace, read_stage, time_left, with_times
+from beam_curator.runners.stages import Stage, Times, failures_of, number_of, read_stage, recordings_done, with_times
 from beam_curator.sets.output_set import MANIFEST_NAME, Config
 from beam_curator.sets.set_kinds import MEASURE
 from beam_curator.vad.vad_options import SILERO
@@ -97,11 +97,7 @@ class MeasureJob(Job):
     @staticmethod
     def progress(counts: Counter[str], share_read: float, seconds: float) -> str:
         del share_read
-        failures = sum(counts[f"{stage}.failures"] for stage in ("file", "read", "plan", "progress.measure"))
-        n_done = counts["progress.measure.measured"] + counts["progress.measure.failures"]
-        audio = counts["progress.measure.audio_us"] / 1e6
-        left = time_left(n_done / max(counts["plan.rows"], 1), seconds)
-        return f"{n_done:,} of {counts['plan.rows']:,} recordings  {pace(audio, 'measured', failures, seconds)}{left}"
+        return recordings_done(counts, "measure", "measured", "measured", seconds)
 
     def result(self, stages: Sequence[Stage]) -> str:
         return f"{number_of(stages[2].n_out, 'rows')}, {stages[2].seconds or 0:,.1f} s"

@@ -15,9 +15,8 @@ from beam_curator.runners.stages import (
     dropped_of,
     failures_of,
     number_of,
-    pace,
     read_stage,
-    time_left,
+    recordings_done,
     with_times,
 )
 from beam_curator.separation.separate_rules import TRACKS_FOLDER
@@ -95,13 +94,7 @@ class SeparateJob(Job):
           '10 of 40 recordings  30 tracks  1.0 h separated  0 failures  1,800x real time'
         """
         del share_read
-        failures = sum(counts[f"{stage}.failures"] for stage in ("file", "read", "plan", "progress.separate"))
-        n_done = counts["progress.separate.rows"] + counts["progress.separate.failures"]
-        audio = counts["progress.separate.audio_us"] / 1e6
-        return (
-            f"{n_done:,} of {counts['plan.rows']:,} recordings  {counts['progress.separate.tracks']:,} tracks  "
-            f"{pace(audio, 'separated', failures, seconds)}{time_left(n_done / max(counts['plan.rows'], 1), seconds)}"
-        )
+        return recordings_done(counts, "separate", "rows", "separated", seconds, "tracks")
 
     def result(self, stages: Sequence[Stage]) -> str:
         separated, tracks = stages[-3], stages[-2]
