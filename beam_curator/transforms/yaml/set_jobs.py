@@ -1,7 +1,7 @@
 """Jobs for Beam YAML that write a whole set: plain keyword arguments in, one row for each of its counts out."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
@@ -23,11 +23,19 @@ from beam_curator.transforms.separation import separate_speakers as separate
 from beam_curator.transforms.yaml.steps import paths_of
 from beam_curator.transforms.yaml.yaml_rows import CountRow, count_rows
 
-_EXTRACT = FlatOptions(CutRules, ClipOutputOptions, InputOptions)
-_EXPORT = FlatOptions(ExportRules, CutRules, RowOutputOptions, InputOptions)
-_FILTER = FlatOptions(FilterRules, RowOutputOptions, InputOptions)
-_MEASURE = FlatOptions(MeasureRules, RowOutputOptions, InputOptions)
-_SEPARATE = FlatOptions(SeparationRules, SeparateRules, TrackOutputOptions, InputOptions)
+_DOCS = """
+Args:
+  inputs: files, globs, directory trees or output sets, local or in an object store.
+  output: directory of the set, outside the inputs, local or in an object store.
+
+Returns:
+  Rows of `name` and `value`: the counts of the job, once the set is complete.
+
+Raises:
+  ValueError: options that cannot hold, or an output that the job itself would read.
+"""
+
+_Step = TypeVar("_Step", bound="SetStep")
 
 
 class SetStep:
@@ -50,138 +58,71 @@ class SetStep:
         return done.committed | "Take counts" >> beam.FlatMap(count_rows)
 
 
-@_EXTRACT.in_signature
+def doing(
+    job: Callable[..., beam.PTransform[PBegin, Any]], name: str, **kinds: type[Any]
+) -> Callable[[type[_Step]], type[_Step]]:
+    """Return a decorator that makes a step of a composite that writes a set.
+
+    Args:
+      job: the composite: it takes inputs and an output, and options as objects.
+      name: of the job in the pipeline.
+      kinds: the classes of its options, by the keyword that takes the object.
+    """
+    flat = FlatOptions(*kinds.values())
+
+    def decorated(step: type[_Step]) -> type[_Step]:
+        def made(self: _Step, inputs: Sequence[str], output: str, **options: Any) -> None:
+            chosen = flat.chosen(options)
+            given = {keyword: chosen[kind] for keyword, kind in kinds.items()}
+            SetStep.__init__(self, name, job(paths_of(inputs), output, **given))
+
+        step.__init__ = made  # type: ignore[assignment]
+        step.__doc__ = f"{step.__doc__}\n{_DOCS}"
+        return flat.in_signature(step)
+
+    return decorated
+
+
+@doing(extract.ExtractClips, "Extract clips", rules=CutRules, output=ClipOutputOptions, reading=InputOptions)
 class ExtractClips(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
-    """From manifests to a complete output set of clips; rows and pieces that fail are files of the set.
-
-    Args:
-      inputs: files, globs, directory trees or output sets, local or in an object store.
-      output: directory of the set, outside the inputs, local or in an object store.
-
-    Returns:
-      Rows of `name` and `value`: the counts of the job, once the set is complete.
-
-    Raises:
-      ValueError: options that cannot hold, or an output that the job itself would read.
-    """
-
-    def __init__(self, inputs: Sequence[str], output: str, **options: Any) -> None:
-        chosen = _EXTRACT.chosen(options)
-        job = extract.ExtractClips(
-            paths_of(inputs),
-            output,
-            rules=chosen[CutRules],
-            output=chosen[ClipOutputOptions],
-            reading=chosen[InputOptions],
-        )
-        super().__init__("Extract clips", job)
+    """From manifests to a complete output set of clips; rows and pieces that fail are files of the set."""
 
 
-@_EXPORT.in_signature
+@doing(
+    export.ExportClips,
+    "Export clips",
+    rules=ExportRules,
+    cut_rules=CutRules,
+    output=RowOutputOptions,
+    reading=InputOptions,
+)
 class ExportClips(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
-    """From manifests to a complete tree of clips with documents, previews and embeddings.
-
-    Args:
-      inputs: files, globs, directory trees or output sets, local or in an object store.
-      output: root of the tree, outside the inputs, local or in an object store.
-
-    Returns:
-      Rows of `name` and `value`: the counts of the job, once the set is complete.
-
-    Raises:
-      ValueError: options that cannot hold, or an output that the job itself would read.
-    """
-
-    def __init__(self, inputs: Sequence[str], output: str, **options: Any) -> None:
-        chosen = _EXPORT.chosen(options)
-        job = export.ExportClips(
-            paths_of(inputs),
-            output,
-            rules=chosen[ExportRules],
-            cut_rules=chosen[CutRules],
-            output=chosen[RowOutputOptions],
-            reading=chosen[InputOptions],
-        )
-        super().__init__("Export clips", job)
+    """From manifests to a complete tree of clips with documents, previews and embeddings."""
 
 
-@_SEPARATE.in_signature
+@doing(
+    separate.SeparateSpeakers,
+    "Separate speakers",
+    separation=SeparationRules,
+    rules=SeparateRules,
+    output=TrackOutputOptions,
+    reading=InputOptions,
+)
 class SeparateSpeakers(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
-    """From manifests with turns to a complete output set: a track for each speaker; rows that fail are files of it.
-
-    Args:
-      inputs: files, globs, directory trees or output sets, local or in an object store.
-      output: directory of the set, outside the inputs, local or in an object store.
-
-    Returns:
-      Rows of `name` and `value`: the counts of the job, once the set is complete.
-
-    Raises:
-      ValueError: options that cannot hold, or an output that the job itself would read.
-    """
-
-    def __init__(self, inputs: Sequence[str], output: str, **options: Any) -> None:
-        chosen = _SEPARATE.chosen(options)
-        job = separate.SeparateSpeakers(
-            paths_of(inputs),
-            output,
-            separation=chosen[SeparationRules],
-            rules=chosen[SeparateRules],
-            output=chosen[TrackOutputOptions],
-            reading=chosen[InputOptions],
-        )
-        super().__init__("Separate speakers", job)
+    """From manifests with turns to a complete output set: a track for each speaker; rows that fail are files of it."""
 
 
-@_FILTER.in_signature
+@doing(filtering.FilterManifests, "Filter manifests", rules=FilterRules, output=RowOutputOptions, reading=InputOptions)
 class FilterManifests(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
-    """From manifests to a complete output set of rows and segments that fulfil conditions; failed rows are files of it.
-
-    Args:
-      inputs: files, globs, directory trees or output sets, local or in an object store.
-      output: directory of the set, outside the inputs, local or in an object store.
-
-    Returns:
-      Rows of `name` and `value`: the counts of the job, once the set is complete.
-
-    Raises:
-      ValueError: options that cannot hold, or an output that the job itself would read.
-    """
-
-    def __init__(self, inputs: Sequence[str], output: str, **options: Any) -> None:
-        chosen = _FILTER.chosen(options)
-        job = filtering.FilterManifests(
-            paths_of(inputs),
-            output,
-            chosen[FilterRules],
-            output=chosen[RowOutputOptions],
-            reading=chosen[InputOptions],
-        )
-        super().__init__("Filter manifests", job)
+    """From manifests to a complete output set of rows and segments that fulfil conditions; failures are files of it."""
 
 
-@_MEASURE.in_signature
+@doing(
+    measuring.MeasureRecordings,
+    "Measure recordings",
+    rules=MeasureRules,
+    output=RowOutputOptions,
+    reading=InputOptions,
+)
 class MeasureRecordings(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
-    """From recordings to a complete output set of rows with measures of their sound; rows that fail are files of it.
-
-    Args:
-      inputs: recordings, or manifests that name them: files, globs, directory trees, local or in an object store.
-      output: directory of the set, outside the inputs, local or in an object store.
-
-    Returns:
-      Rows of `name` and `value`: the counts of the job, once the set is complete.
-
-    Raises:
-      ValueError: options that cannot hold, or an output that the job itself would read.
-    """
-
-    def __init__(self, inputs: Sequence[str], output: str, **options: Any) -> None:
-        chosen = _MEASURE.chosen(options)
-        job = measuring.MeasureRecordings(
-            paths_of(inputs),
-            output,
-            rules=chosen[MeasureRules],
-            output=chosen[RowOutputOptions],
-            reading=chosen[InputOptions],
-        )
-        super().__init__("Measure recordings", job)
+    """From recordings to a complete output set of rows with measures of their sound; rows that fail are files of it."""
