@@ -54,6 +54,21 @@ def write_live_failures(directory: str, failures: Iterable[Failure]) -> None:
     _append(os.path.join(directory, FAILURES), b"".join(render_failure(failure) + b"\n" for failure in failures))
 
 
+def count_live_failures(directory: str) -> int:
+    """Return how many dead letters were written."""
+    try:
+        with open(os.path.join(directory, FAILURES), "rb") as file:
+            return sum(1 for _ in file)
+    except FileNotFoundError:
+        return 0
+
+
+def ask_to_stop(path: str) -> None:
+    """Put the file in place that ends the source of a job."""
+    with open(path, "wb"):
+        pass
+
+
 def _append(path: str, data: bytes) -> None:
     # one write a call: a reader sees whole lines
     with open(path, "ab", buffering=0) as file:

@@ -1,17 +1,22 @@
 """Messages of Pub/Sub: pulled, acknowledged, handed back and published; `beam-curator[gcp]` has the client."""
 
 import re
+import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
 
+from beam_curator.files.leases import Leases
+from beam_curator.intervals import Seconds
 from beam_curator.live.messages import Chunk, message_bytes
 
 EXTRA = "pip install 'beam-curator[gcp]'"
 _MOST_PULLED = 100
 _MOST_IDS = 500
 _PULL_SECONDS, _CALL_SECONDS = 5.0, 30.0
+_SECONDS_AFTER_ERROR = 1.0
 _NAMES = {kind: re.compile(rf"projects/[^/]+/{kind}s/[^/]+") for kind in ("subscription", "topic")}
 
 
@@ -25,7 +30,7 @@ def check_subscription(subscription: str) -> None:
     Raises:
       PubSubError: the name is none, there is no such subscription, it may not be read, or the client is missing.
     """
-    _check("subscription", subscription, lambda: _subscriber().get_subscription(subscription=subscription))
+    _check("subscription", subscription, lambda: _look_at_subscription(subscription))
 
 
 def check_topic(topic: str) -> None:
@@ -34,10 +39,43 @@ def check_topic(topic: str) -> None:
     Raises:
       PubSubError: the name is none, there is no such topic, it may not be used, or the client is missing.
     """
-    _check("topic", topic, lambda: _publisher().get_topic(topic=topic))
+    _check("topic", topic, lambda: _look_at_topic(topic))
 
 
-def _check(kind: str, name: str, look: Any) -> None:
+def _look_at_subscription(subscription: str) -> None:
+    client = _subscriber()
+    _look(
+        lambda: client.get_subscription(subscription=subscription, timeout=_CALL_SECONDS),
+        lambda asked: client.test_iam_permissions(request={"resource": subscription, "permissions": asked}),
+        "pubsub.subscriptions.consume",
+    )
+
+
+def _look_at_topic(topic: str) -> None:
+    client = _publisher()
+    _look(
+        lambda: client.get_topic(topic=topic, timeout=_CALL_SECONDS),
+        lambda asked: client.test_iam_permissions(request={"resource": topic, "permissions": asked}),
+        "pubsub.topics.publish",
+    )
+
+
+def _look(get: Callable[[], Any], permitted: Callable[[list[str]], Any], permission: str) -> None:
+    """Look at a subscription or a topic, which who may use it need not be allowed to look at.
+
+    Raises:
+      PermissionDenied: it may not be used.
+    """
+    from google.api_core.exceptions import PermissionDenied
+
+    try:
+        get()
+    except PermissionDenied:
+        if permission not in permitted([permission]).permissions:
+            raise
+
+
+def _check(kind: str, name: str, look: Callable[[], None]) -> None:
     if not _NAMES[kind].fullmatch(name):
         raise PubSubError(f"{kind} {name!r} is no name of one: write projects/PROJECT/{kind}s/NAME")
     try:
@@ -49,7 +87,7 @@ def _check(kind: str, name: str, look: Any) -> None:
         look()
     except (GoogleAPICallError, RetryError, GoogleAuthError, OSError) as err:
         why = str(err).partition("\n")[0]
-        cure = "look at its name, and whether you may use it"
+        cure = "look at its name, and at your roles: Pub/Sub Subscriber reads, Pub/Sub Publisher writes"
         raise PubSubError(f"{kind} {name} cannot be used: {why}: {cure}") from err
 
 
@@ -69,16 +107,18 @@ class PulledMessages:
 
     Args:
       subscription: its full name.
+      clock: the time, in seconds.
     """
 
-    def __init__(self, subscription: str) -> None:
-        self._subscription = subscription
+    def __init__(self, subscription: str, clock: Callable[[], Seconds] = time.monotonic) -> None:
+        self._subscription, self._clock = subscription, clock
         self._next: deque[tuple[str, bytes]] = deque()
         self._given: list[str] = []
+        self._pulls_from = 0.0
 
     def next_message(self) -> bytes | None:
         """Return the next message; None while there is none, and while the server does not answer."""
-        if not self._next:
+        if not self._next and self._clock() >= self._pulls_from:
             self._pull()
         if not self._next:
             return None
@@ -87,14 +127,16 @@ class PulledMessages:
         return message
 
     def _pull(self) -> None:
-        from google.api_core.exceptions import DeadlineExceeded, ServiceUnavailable
+        from google.api_core.exceptions import Aborted, ServerError, TooManyRequests
 
         request = {"subscription": self._subscription, "max_messages": _MOST_PULLED, "return_immediately": True}
         try:
             answer = _subscriber().pull(request=request, retry=None, timeout=_PULL_SECONDS)
-        except (DeadlineExceeded, ServiceUnavailable):
-            # the reader asks again, twenty times a second
+        except (Aborted, ServerError, TooManyRequests):
+            # the reader asks again
+            self._pulls_from = self._clock() + _SECONDS_AFTER_ERROR
             return
+        leases().hold(self._subscription, [received.ack_id for received in answer.received_messages])
         for received in answer.received_messages:
             body = message_bytes(dict(received.message.attributes), received.message.data)
             self._next.append((received.ack_id, body))
@@ -105,17 +147,34 @@ class PulledMessages:
         return taken
 
     def close(self) -> None:
-        """Hand back the messages that were pulled and not given: others get them at once."""
-        ids = [ack_id for ack_id, _ in self._next]
+        """Hand back the messages that were pulled and not given, or not acknowledged: others get them at once."""
+        ids = [*self.take_acks(), *(ack_id for ack_id, _ in self._next)]
         self._next.clear()
-        if ids:
-            _subscriber().modify_ack_deadline(
-                subscription=self._subscription, ack_ids=ids, ack_deadline_seconds=0, timeout=_CALL_SECONDS
-            )
+        leases().let_go(ids)
+        _set_deadline(self._subscription, ids, 0)
+
+
+@cache
+def leases() -> Leases:
+    """Return the leases of this process, whose messages any of its readers may have pulled."""
+    made = Leases(_set_deadline)
+    made.watch()
+    return made
+
+
+def _set_deadline(subscription: str, ack_ids: Sequence[str], seconds: int) -> None:
+    for first in range(0, len(ack_ids), _MOST_IDS):
+        _subscriber().modify_ack_deadline(
+            subscription=subscription,
+            ack_ids=list(ack_ids[first : first + _MOST_IDS]),
+            ack_deadline_seconds=seconds,
+            timeout=_CALL_SECONDS,
+        )
 
 
 def acknowledge(subscription: str, ack_ids: tuple[str, ...]) -> None:
     """Tell the server that messages need not come again."""
+    leases().let_go(ack_ids)
     for first in range(0, len(ack_ids), _MOST_IDS):
         some = list(ack_ids[first : first + _MOST_IDS])
         _subscriber().acknowledge(subscription=subscription, ack_ids=some, timeout=_CALL_SECONDS)

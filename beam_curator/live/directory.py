@@ -114,7 +114,10 @@ def ended_of(data: bytes | None) -> dict[SessionKey, Ended]:
 
 
 def _versioned(data: bytes) -> dict[str, Any]:
-    kept: dict[str, Any] = json.loads(data)
+    try:
+        kept: dict[str, Any] = json.loads(data)
+    except ValueError as err:
+        raise ValueError(f"sessions that cannot be read: {err}: begin anew, with --overwrite") from err
     if kept["version"] != _VERSION:
         raise ValueError(
             f"sessions of version {kept['version']!r}, expected {_VERSION}: drain the job with the version that wrote "

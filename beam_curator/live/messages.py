@@ -16,6 +16,8 @@ MODEL_FRAMES_A_SECOND = 12.5
 _MOST_SAMPLE_RATE = 384_000
 _MOST_SEQ = 1 << 53
 _REQUIRED = ("version", "stream_id", "seq", "sample_rate", "codec")
+_MOST_BYTES = {"stream_id": 1024, "session": 1024, "audio_filepath": 4096}
+"""Of texts that are kept as long as their session goes on; Pub/Sub itself takes 1,024."""
 
 MESSAGE_SCHEMA: Mapping[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -98,6 +100,8 @@ class Chunk:
             raise bad_message(f"a message of version {attributes['version'][:40]!r}, expected {VERSION}")
         if attributes["codec"] not in CODECS:
             raise bad_message(f"codec {attributes['codec'][:40]!r}, expected one of {', '.join(CODECS)}")
+        for name, most in _MOST_BYTES.items():
+            _check_text(name, attributes.get(name, ""), most)
         final = attributes.get("final", "false")
         if final not in ("true", "false"):
             raise bad_message(f"final {final[:40]!r}, expected true or false")
@@ -139,7 +143,7 @@ def chunk_of(message: bytes) -> Chunk:
     head, newline, data = message.partition(b"\n")
     try:
         attributes = json.loads(head) if newline else None
-    except ValueError:
+    except (ValueError, RecursionError):
         attributes = None
     if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
         raise bad_message(f"{len(message)} bytes that do not begin with a line of attributes, a JSON object of texts")
@@ -149,6 +153,15 @@ def chunk_of(message: bytes) -> Chunk:
 def bad_message(message: str) -> EntryError:
     """Make the error for a message that cannot be told to belong to a stream, or to a place in it."""
     return EntryError(FailureCode.BAD_MESSAGE, message, "mend the publisher; docs/live.md has the attributes")
+
+
+def _check_text(name: str, text: str, most: int) -> None:
+    try:
+        n_bytes = len(text.encode())
+    except UnicodeEncodeError:
+        raise bad_message(f"{name} {text[:40]!r} has half a character, expected UTF-8") from None
+    if n_bytes > most:
+        raise bad_message(f"{name} {text[:40]!r}… of {n_bytes:,} bytes, expected {most:,} or less")
 
 
 def _number(attributes: Mapping[str, str], name: str, low: int, high: int) -> int:

@@ -15,7 +15,7 @@ from beam_curator.diarization.models import Floats
 from beam_curator.diarization.sortformer_streaming import StreamingSortformer
 from beam_curator.diarization.stream_state import BEGINNING, ChangedParts
 from beam_curator.diarization.turn_rules import TurnRules
-from beam_curator.failures import EntryError, FailureCode
+from beam_curator.live.kept_parts import bad_state
 from beam_curator.live.sound import LiveResampler
 
 _KIND, _VERSION = "beam_curator.LiveSession.head", 1
@@ -112,9 +112,5 @@ class Hearing:
                 self._gate.meter.restore(header["dead_air"], arrays["rest"])
                 self._gate.held, self._gate.n_given = arrays["held"], header["n_given"]
         except (ValueError, KeyError, TypeError) as err:
-            raise EntryError(
-                FailureCode.BAD_STATE,
-                f"the state of the session cannot be read: {err}",
-                "begin a new session, and keep model and options of a job that goes on",
-            ) from err
+            raise bad_state(str(err)) from err
         self._mark = self.state.mark()

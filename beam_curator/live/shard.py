@@ -10,12 +10,12 @@ from hashlib import blake2b
 from beam_curator.diarization.live_turns import NewTurns
 from beam_curator.diarization.models import Floats, hearing_error
 from beam_curator.diarization.rttm import render_rttm
-from beam_curator.diarization.turns import Turn, turn_order
 from beam_curator.failures import EntryError, Failure
 from beam_curator.live.arriving import STAGE, Arrivals, Arrived, Told
 from beam_curator.live.cells import ShardCells
 from beam_curator.live.directory import Ended, Session, SessionKey
 from beam_curator.live.events import Event, make_event, turn_fields
+from beam_curator.live.kept_parts import bad_state, chunks_in, turn_to_bytes, turns_of
 from beam_curator.live.live_options import LiveRules
 from beam_curator.live.messages import Chunk, chunk_of, session_id
 from beam_curator.live.ordering import Gap
@@ -134,7 +134,7 @@ class _Step:
             session.n_needed = hearing.n_needed
             yield from self._turn_events(session, new, hearing.decided_until)
             if is_last:
-                yield self._close(session, self._end_of(session))
+                yield from self._close(session, self._end_of(session))
 
     def _piece(self, session: Session, hearing: Hearing) -> tuple[Floats, bool]:
         """Return the samples of the next step as the model takes them, and whether they are the last."""
@@ -171,9 +171,11 @@ class _Step:
 
     def _decoded(self, session: Session, seq: int) -> Floats:
         if session.slot not in self._chunks:
-            messages = self._arrivals.cells.slots[session.slot].waiting.read()
-            self._chunks[session.slot] = {chunk_of(message).seq: message for message in messages}
-        return samples_of(chunk_of(self._chunks[session.slot][seq]), self._rules.max_chunk_seconds)
+            self._chunks[session.slot] = chunks_in(self._arrivals.cells.slots[session.slot].waiting.read())
+        message = self._chunks[session.slot].get(seq)
+        if message is None:
+            raise bad_state(f"chunk {seq} is missing")
+        return samples_of(chunk_of(message), self._rules.max_chunk_seconds)
 
     def _put_away(self, session: Session) -> None:
         """Write the changes of a session that the model heard."""
@@ -200,7 +202,7 @@ class _Step:
             yield _event(session, "turn_started", **turn_fields(*session.key, turn))
         turns = self._arrivals.cells.slots[session.slot].turns
         for turn in new.final:
-            turns.add(json.dumps([turn.start, turn.end, turn.speaker]).encode())
+            turns.add(turn_to_bytes(turn))
             yield _event(session, "turn_ended", **turn_fields(*session.key, turn), end=turn.end)
         n_slots = self._hearing.engine.config.n_speakers
         speakers = sorted({*session.speakers, *(turn.speaker for turn in new.begun)})
@@ -215,22 +217,23 @@ class _Step:
 
     def _fail(self, session: Session, error: EntryError) -> Iterator[Told]:
         """End a session that cannot go on; others are not concerned."""
-        name = session_id(*session.key)
-        yield Failure.from_error(error, stage=STAGE, source=name, offset=session.order.taken_seq, payload=b"")
-        yield self._close(session, "failed")
+        yield _failure(session, error)
+        yield from self._close(session, "failed")
 
-    def _close(self, session: Session, reason: str) -> Event:
-        """Give the slot of a session back, and return its last event, with all turns."""
-        slot = self._arrivals.cells.slots[session.slot]
-        listed = (json.loads(turn) for turn in slot.turns.read())
-        turns = sorted((Turn(start=start, end=end, speaker=slot) for start, end, slot in listed), key=turn_order)
+    def _close(self, session: Session, reason: str) -> Iterator[Told]:
+        """Give the slot of a session back, and tell its last event, with all turns."""
+        try:
+            turns = turns_of(self._arrivals.cells.slots[session.slot].turns.read())
+        except EntryError as err:
+            yield _failure(session, err)
+            turns, reason = [], "failed"
         order = session.order
         last_seq = max(order.next_seq - 1, *order.early, -1 if order.last_seq is None else order.last_seq)
         self._open.pop(session.slot, None)
         self._remembered.pop(session.key, None)
         self._chunks.pop(session.slot, None)
         self._arrivals.end(session.key, Ended(last_seq=last_seq))
-        return _event(
+        yield _event(
             session,
             "closed",
             reason=reason,
@@ -245,6 +248,11 @@ class _Step:
 
 def _has_step(session: Session) -> bool:
     return session.order.n_waiting >= session.n_needed
+
+
+def _failure(session: Session, error: EntryError) -> Failure:
+    name = session_id(*session.key)
+    return Failure.from_error(error, stage=STAGE, source=name, offset=session.order.taken_seq, payload=b"")
 
 
 def _event(session: Session, kind: str, **own: object) -> Event:

@@ -44,7 +44,9 @@ class LiveRunOptions:
         None,
         "seconds without a chunk after which the job ends; 0: never (default: 5 of a folder, never of a subscription)",
     )
-    tolerate: str = same_option(RunOptions, "tolerate", help_text="failures to accept as success: a number")
+    tolerate: int | None = option(
+        None, "failures to accept as success; with more the job ends (default: it goes on, and none are a success)"
+    )
     plan: bool = same_option(
         RunOptions, "plan", help_text="measure for ten seconds how many streams the model hears at once, then stop"
     )
@@ -52,11 +54,9 @@ class LiveRunOptions:
     verbose: bool = same_option(RunOptions, "verbose")
 
     def __post_init__(self) -> None:
-        limits = {"threads": (0.0, 1024.0)} | ({} if self.until_idle is None else {"until_idle": (0.0, math.inf)})
-        problems = number_problems(self, limits)
-        if not (self.tolerate.isascii() and self.tolerate.isdigit()):
-            problems.append(f"tolerate {self.tolerate!r} is no number: write 10")
-        raise_problems("run", [*problems, *option_problems(self)])
+        limits = {"threads": (0.0, 1024.0), "until_idle": (0.0, math.inf), "tolerate": (0.0, math.inf)}
+        given = {name: bounds for name, bounds in limits.items() if getattr(self, name) is not None}
+        raise_problems("run", [*number_problems(self, given), *option_problems(self)])
 
 
 STREAM_SECTIONS: Sections = {

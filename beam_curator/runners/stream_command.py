@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from beam_curator.diarization.diarize_rules import ModelOptions
-from beam_curator.files.live_output import ENTRIES, FAILURES, prepare_live_output
+from beam_curator.files.live_output import ENTRIES, FAILURES, ask_to_stop, prepare_live_output
 from beam_curator.files.pubsub_messages import PubSubError, check_subscription
 from beam_curator.model_records import DEMO_MODEL
 from beam_curator.models.live_hearing import LiveModel
@@ -59,7 +59,7 @@ def run_stream_command(arguments: argparse.Namespace) -> int:
     finally:
         with suppress(FileNotFoundError):
             os.remove(stop)
-    return _reported(output, int(options["run"].tolerate))
+    return _reported(output, options["run"].tolerate)
 
 
 def _notices(model: ModelOptions) -> list[str]:
@@ -138,8 +138,7 @@ def stopped_by_interrupt(stop: str) -> Iterator[None]:
         del number, frame
         signal.signal(signal.SIGINT, before)
         print("\nbeam-curator: closing the sessions; Ctrl-C again to leave them", file=sys.stderr)
-        with open(stop, "wb"):
-            pass
+        ask_to_stop(stop)
 
     before = signal.signal(signal.SIGINT, ask)
     try:
@@ -162,11 +161,13 @@ def _run(folder: str, subscription: str, output: str, stop: str, options: dict[s
         until_idle = _IDLE_FOLDER_SECONDS if folder else 0.0
     source = MessageSource(folder, subscription, until_idle, stop)
     pipeline = beam.Pipeline(runner=direct_runner(1, output), options=PipelineOptions(["--streaming"]))
-    _ = pipeline | "Stream" >> StreamMessages(source, output, rules=options["live"], load=model.load)
+    _ = pipeline | "Stream" >> StreamMessages(
+        source, output, rules=options["live"], load=model.load, tolerate=options["run"].tolerate
+    )
     pipeline.run().wait_until_finish()
 
 
-def _reported(output: str, tolerate: int) -> int:
+def _reported(output: str, tolerate: int | None) -> int:
     """Print a summary of the sessions; return the exit code."""
     entries = []
     for path in glob.glob(os.path.join(glob.escape(output), ENTRIES, "*.jsonl")):
@@ -183,4 +184,7 @@ def _reported(output: str, tolerate: int) -> int:
           f"{number_of(n_turns, 'turns')}")  # fmt: skip
     if codes:
         print(f"failures: {', '.join(f'{n:,} {code}' for code, n in sorted(codes.items()))}: {FAILURES}")
-    return DONE if codes.total() <= tolerate else TOO_MANY_FAILURES
+    if tolerate is not None and codes.total() > tolerate:
+        said = f"{number_of(codes.total(), 'failures')}, more than --tolerate {tolerate}: the job was ended"
+        print(f"beam-curator: {said}", file=sys.stderr)
+    return DONE if codes.total() <= (tolerate or 0) else TOO_MANY_FAILURES

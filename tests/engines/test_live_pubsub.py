@@ -38,8 +38,8 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
         pubsub_messages._publisher().create_topic(name=TOPIC)
         pubsub_messages._subscriber().create_subscription(name=SUBSCRIPTION, topic=TOPIC, ack_deadline_seconds=10)
         yield process
-        for client in (pubsub_messages._publisher, pubsub_messages._subscriber):
-            client.cache_clear()
+        for cached in (pubsub_messages._publisher, pubsub_messages._subscriber, pubsub_messages.leases):
+            cached.cache_clear()
 
 
 def chunks_of(path: Path, stream_id: str) -> list[Chunk]:
@@ -136,6 +136,24 @@ def test_what_was_pulled_and_not_given_comes_again_at_once(server: subprocess.Po
     pubsub_messages.acknowledge(SUBSCRIPTION, other.take_acks())
     assert given is not None
     assert sorted(chunk_of(message).seq for message in (given, *others)) == [0, 1, 2]
+
+
+def test_a_message_that_is_worked_on_for_longer_than_its_lease_comes_once(
+    server: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    for chunk in chunks_of(write_sound(tmp_path / "talk.wav", 0.9), "slow"):
+        pubsub_messages.publish_chunk(TOPIC, chunk)
+    reader, other = (pubsub_messages.PulledMessages(SUBSCRIPTION) for _ in range(2))
+    assert reader.next_message() is not None
+    assert reader.next_message() is not None
+    # leases are of ten seconds
+    until = time.monotonic() + 12
+    while time.monotonic() < until:
+        assert other.next_message() is None
+        time.sleep(0.5)
+    pubsub_messages.acknowledge(SUBSCRIPTION, reader.take_acks())
+    reader.close()
+    assert other.next_message() is None
 
 
 @pytest.mark.parametrize(

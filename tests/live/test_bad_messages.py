@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from beam_curator.failures import EntryError
+from beam_curator.live.cells import Slot
 from beam_curator.live.messages import MESSAGE_SCHEMA, Chunk, chunk_of, message_bytes, session_id
 from tests.fakes_models import sound_of
 from tests.live.live_shards import MemoryValue, Shard, chunks_of, rounded, rttm_of_whole
@@ -45,6 +46,7 @@ def attributes(**changes: str | None) -> dict[str, str]:
         ({"sample_rate": "16001"}, "sample_rate 16001, expected a multiple of 12.5 Hz"),
         ({"codec": "mp3"}, "codec 'mp3', expected one of pcm_s16le, mulaw, flac, ogg, wav"),
         ({"final": "yes"}, "final 'yes', expected true or false"),
+        ({"stream_id": "x" * 1025}, f"stream_id '{'x' * 40}'… of 1,025 bytes, expected 1,024 or less"),
     ],
 )
 def test_a_message_without_a_place_is_one_dead_letter(changes: dict[str, str | None], message: str) -> None:
@@ -57,7 +59,10 @@ def test_a_message_without_a_place_is_one_dead_letter(changes: dict[str, str | N
     assert shard.closed()["rttm"] == rttm_of_whole(shard, SOUND)
 
 
-@pytest.mark.parametrize("bad", [b"poison", b"[1]\nab", b'{"seq": 3}\n', b"\xff\xfe\n\n"])
+HALF = json.dumps(attributes(stream_id="\ud800")).encode() + b"\n"
+
+
+@pytest.mark.parametrize("bad", [b"poison", b"[1]\nab", b'{"seq": 3}\n', b"\xff\xfe\n\n", b"[" * 100_000 + b"\n", HALF])
 def test_bytes_that_are_no_message(bad: bytes) -> None:
     shard = Shard()
     shard.tell(*BEGUN, bad, *CHUNKS[4:])
@@ -224,6 +229,35 @@ def test_a_session_whose_state_is_damaged_ends_alone(damage: Callable[[bytes], b
     assert shard.closed("b")["rttm"].replace(" b ", " a ") == rttm_of_whole(shard, SOUND)
 
 
+def damage_turns(slot: Slot) -> None:
+    slot.turns.add(b'{"version": 2}')
+
+
+def damage_chunks(slot: Slot) -> None:
+    slot.waiting.add(b"damaged")
+
+
+def lose_chunks(slot: Slot) -> None:
+    slot.waiting.clear()
+
+
+def damage_fifo(slot: Slot) -> None:
+    slot.fifo.add(b"damaged")
+
+
+@pytest.mark.parametrize("damage", [damage_turns, damage_chunks, lose_chunks, damage_fifo])
+def test_a_session_ends_alone_whatever_part_of_its_state_is_damaged(damage: Callable[[Slot], None]) -> None:
+    shard = Shard()
+    streams = [chunks_of(SOUND, 4800, stream_id=name) for name in "ab"]
+    shard.tell(*(chunk for chunks in streams for chunk in chunks[:5]))
+    damage(shard.cells.slots[0])
+    shard.tell(*(chunk for chunks in streams for chunk in chunks[5:]))
+    assert shard.codes()[0] == "bad_state"
+    assert (shard.closed("a")["reason"], shard.closed("a")["turns"]) == ("failed", [])
+    assert shard.closed("b")["rttm"].replace(" b ", " a ") == rttm_of_whole(shard, SOUND)
+    assert not any(cell.read() for slot in shard.cells.slots for cell in slot)
+
+
 def test_a_newer_directory_is_refused() -> None:
     shard = Shard()
     shard.tell(*BEGUN)
@@ -231,6 +265,9 @@ def test_a_newer_directory_is_refused() -> None:
     assert isinstance(sessions, MemoryValue) and sessions.value
     sessions.value = json.dumps(json.loads(sessions.value) | {"version": 2}).encode()
     with pytest.raises(ValueError, match="sessions of version 2, expected 1: drain the job"):
+        shard.tell(GOOD)
+    sessions.value = sessions.value[:-9]
+    with pytest.raises(ValueError, match="sessions that cannot be read"):
         shard.tell(GOOD)
 
 

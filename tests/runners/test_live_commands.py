@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,25 @@ def test_failures_decide_the_exit_code(talks: Path, tmp_path: Path, capsys: pyte
     assert run(*command, "--overwrite", "--tolerate", "1") == 0
 
 
+def test_more_failures_than_are_tolerated_end_the_job(
+    talks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "chunks", tmp_path / "out"
+    assert run("publish", talks / "talks" / "call.wav", "--to", folder, "--chunk-seconds", "0.3") == 0
+    (last,) = folder.glob("*-000000019.chunk")
+    last.rename(folder / "last.hidden")
+    for name in ("a", "b"):
+        (folder / f"{name}.chunk").write_bytes(b"poison")
+    begin = time.monotonic()
+    model = ("--model-path", talks / "model")
+    # it would wait for the last chunk a minute long
+    assert run("stream", folder, "--output", out, *model, "--until-idle", "60", "--tolerate", "1") == 3
+    assert time.monotonic() - begin < 60
+    said = capsys.readouterr()
+    assert f"{out}: 1 session (1 drained)" in said.out
+    assert "beam-curator: 2 failures, more than --tolerate 1: the job was ended" in said.err
+
+
 def test_the_first_interrupt_asks_the_source_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stop = tmp_path / "stop"
     before = signal.getsignal(signal.SIGINT)
@@ -106,7 +126,7 @@ BAD = {
     "prism": (("--runner", "prism"), "runner prism lost updates of state in 5 of 20 trials in real time: leave"),
     "flink": (("--runner", "flink"), "runner flink is not wired for live streams yet: leave --runner out"),
     "store": (("--output", "gs://bucket/out"), "--output gs://bucket/out is in an object store"),
-    "tolerate": (("--tolerate", "5%"), "run: tolerate '5%' is no number: write 10"),
+    "tolerate": (("--tolerate", "-1"), "run: tolerate -1 is below 0: raise it"),
     "batch": (("--batch", "0"), "live: batch 0 must be 1-256"),
     "idle": (("--idle-timeout", "0"), "live: idle_timeout 0 is below 0.1: raise it"),
 }

@@ -62,14 +62,14 @@ class MessageSource(UnboundedSource):
       folder: of the chunks; local. "" for a subscription.
       subscription: of Pub/Sub, its full name; "" for a folder.
       until_idle: seconds without a new message after which the source ends; 0 for never.
-      stop: a file that ends the source when it is there; "" for none.
+      stop: a file that ends the source as soon as it is there, whatever waits to be read; "" for none.
     """
 
     def __init__(self, folder: str, subscription: str, until_idle: Seconds, stop: str = "") -> None:
         self._folder = folder
         self._subscription = subscription
         self._until_idle = until_idle
-        self._stop = stop
+        self.stop = stop
 
     def split(self, desired_num_splits: int, options: Any = None) -> "list[MessageSource]":
         """Return the source: it is read by one reader."""
@@ -80,7 +80,7 @@ class MessageSource(UnboundedSource):
         """Return a reader."""
         del options, checkpoint_mark
         messages = PulledMessages(self._subscription) if self._subscription else ChunkFolder(self._folder)
-        return _MessageReader(messages, self._subscription, self._until_idle, self._stop)
+        return _MessageReader(messages, self._subscription, self._until_idle, self.stop)
 
     def get_checkpoint_mark_coder(self) -> Coder:
         """Return the coder of marks."""
@@ -104,13 +104,13 @@ class _MessageReader(UnboundedReader):
     def advance(self) -> bool:
         if self._is_over:
             return False
-        message, now = self._messages.next_message(), time.monotonic()
+        is_stopped = self._stop != "" and os.path.exists(self._stop)
+        message, now = None if is_stopped else self._messages.next_message(), time.monotonic()
         if message is not None:
             self._heard = now
             self._current = message, self._clock
             return True
-        is_idle = 0 < self._until_idle <= now - self._heard
-        self._is_over = is_idle or (self._stop != "" and os.path.exists(self._stop))
+        self._is_over = is_stopped or 0 < self._until_idle <= now - self._heard
         if self._is_over:
             # behind all messages, so that their sessions are closed
             self._current = END

@@ -25,16 +25,26 @@ class StreamMessages(beam.PTransform[PBegin, PCollection[None]]):
       output: for events, RTTM and entries; local, as `prepare_live_output` made it.
       rules: how chunks become sessions.
       load: loads the model.
+      tolerate: failures after which one more ends the job; None for a job that goes on whatever happens.
     """
 
     def __init__(
-        self, source: MessageSource, output: str, *, rules: LiveRules, load: Callable[[], HearingRules]
+        self,
+        source: MessageSource,
+        output: str,
+        *,
+        rules: LiveRules,
+        load: Callable[[], HearingRules],
+        tolerate: int | None = None,
     ) -> None:
         super().__init__()
+        if tolerate is not None and not source.stop:
+            raise ValueError(f"tolerate {tolerate} ends the source, which has no stop: give MessageSource one")
         self._source = source
         self._output = output
         self._rules = rules
         self._load = load
+        self._tolerate = tolerate
 
     def expand(self, begin: PBegin) -> PCollection[None]:
         messages = begin | "Read messages" >> ReadFromUnboundedSource(
@@ -46,6 +56,7 @@ class StreamMessages(beam.PTransform[PBegin, PCollection[None]]):
         events, failures = messages | "Hear streams" >> HearStreams(self._rules, self._load)
         written = (
             events | "Write sessions" >> WriteSessions(self._output),
-            failures | "Write failures" >> WriteLiveFailures(self._output),
+            failures
+            | "Write failures" >> WriteLiveFailures(self._output, tolerate=self._tolerate, stop=self._source.stop),
         )
         return written | "Join" >> beam.Flatten()

@@ -7,7 +7,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from beam_curator.failures import Failure
-from beam_curator.files.live_output import write_events, write_live_failures
+from beam_curator.files.live_output import ask_to_stop, count_live_failures, write_events, write_live_failures
 from beam_curator.live.events import Event
 
 
@@ -31,14 +31,19 @@ class WriteLiveFailures(beam.PTransform[PCollection[Failure], PCollection[None]]
 
     Args:
       directory: local, as `prepare_live_output` made it.
+      tolerate: failures after which one more ends the job; None for a job that goes on whatever happens.
+      stop: the file that ends the job's source when it is there.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, *, tolerate: int | None = None, stop: str = "") -> None:
         super().__init__()
         self._directory = directory
+        self._tolerate = tolerate
+        self._stop = stop
 
     def expand(self, failures: PCollection[Failure]) -> PCollection[None]:
-        return failures | "Write failures" >> beam.ParDo(_WriteFn(self._directory, write_live_failures))
+        write = _WriteFailuresFn(self._directory, self._tolerate, self._stop)
+        return failures | "Write failures" >> beam.ParDo(write)
 
 
 class _WriteFn(beam.DoFn):
@@ -57,3 +62,21 @@ class _WriteFn(beam.DoFn):
     def finish_bundle(self) -> None:
         if self._held:
             self._write(self._directory, self._held)
+
+
+class _WriteFailuresFn(_WriteFn):
+    """Writes failures, and ends the source when there are too many."""
+
+    def __init__(self, directory: str, tolerate: int | None, stop: str) -> None:
+        super().__init__(directory, write_live_failures)
+        self._tolerate = tolerate
+        self._stop = stop
+
+    def setup(self) -> None:
+        self._n_failures = count_live_failures(self._directory)
+
+    def finish_bundle(self) -> None:
+        self._n_failures += len(self._held)
+        super().finish_bundle()
+        if self._tolerate is not None and self._n_failures > self._tolerate:
+            ask_to_stop(self._stop)

@@ -29,6 +29,9 @@ from tests.live.live_shards import Shard, chunks_of, rounded, rttm_of_whole
 SOUND = rounded(sound_of(6.0, [(0.16, 1.04, 0), (0.96, 1.6, 1), (4.0, 4.8, 0)])[:, 0])
 
 
+ODD_NAMES = ("../../calls/2026", "x" * 1024, "a b\n")
+
+
 def load() -> HearingRules:
     return HearingRules(StreamingSortformer(BandBackend(), LATENCY_PRESETS["low"]), TurnRules())
 
@@ -53,9 +56,11 @@ def test_streams_of_a_folder(tmp_path: Path) -> None:
         for chunk in chunks[::-1] if number != 4 else chunks[:15]:
             put_chunk(str(folder), chunk)
     put_chunk(str(folder), replace(chunks[0], stream_id="bad", data=b"odd"))
+    for name in ODD_NAMES:
+        put_chunk(str(folder), replace(chunks[0], stream_id=name, final=True))
     (folder / "poison.chunk").write_bytes(b"poison")
     (folder / "notes.txt").write_text("no chunk")
-    run(folder, out, shards=2, streams_per_shard=4)
+    run(folder, out, shards=2, streams_per_shard=8)
     expected = rttm_of_whole(Shard(), SOUND)
     for number in range(4):
         assert (out / "rttm" / f"s{number}.rttm").read_text() == expected.replace(" a ", f" s{number} ")
@@ -66,7 +71,11 @@ def test_streams_of_a_folder(tmp_path: Path) -> None:
     for event in events:
         jsonschema.validate(event, EVENT_SCHEMA)
     reader = EventReader(str(out))
-    assert {event["recording_id"] for event in reader.new_events()} == {"s0", "s1", "s2", "s3", "s4", "bad"}
+    found = list(reader.new_events())
+    assert {event["stream_id"] for event in found} == {"s0", "s1", "s2", "s3", "s4", "bad", *ODD_NAMES}
+    # files of their own, and none of them elsewhere
+    assert len({event["recording_id"] for event in found}) == len(list((out / "rttm").glob("*.rttm"))) == 9
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["chunks", "out"]
     assert list(reader.new_events()) == []
     (entry,) = lines_of(out / "entries" / "s4.jsonl")
     assert (entry["closed"], entry["duration"], entry["num_speakers"]) == ("drained", 5.625, 2)
