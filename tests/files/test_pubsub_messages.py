@@ -80,7 +80,7 @@ def test_a_server_that_is_away_is_asked_again_a_second_later(pubsub: FakePubSub)
 
 
 def test_leases_are_held_until_messages_are_acknowledged_or_handed_back(pubsub: FakePubSub) -> None:
-    pubsub.answers["Pull"] = [pulled(1, 2, 3)]
+    pubsub.answers["Pull"] = [pulled(2, 3, 4)]
     messages = PulledMessages(SUBSCRIPTION)
     n_before = len(leases())
     assert messages.next_message() is not None

@@ -13,7 +13,7 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_curator.failures import EntryError, Failure
-from beam_curator.live.arriving import Arrived, Told, failure_of
+from beam_curator.live.arriving import Arrived, Told
 from beam_curator.live.cells import ShardCells, Slot
 from beam_curator.live.events import Event
 from beam_curator.live.live_options import LiveRules
@@ -48,15 +48,18 @@ class HearStreams(beam.PTransform[PCollection[Arrived], HeardStreams]):
         self._load = load
 
     def expand(self, messages: PCollection[Arrived]) -> HeardStreams:
-        by_shard = beam.ParDo(_BatchByShardFn(self._rules.shards))
         hear = beam.ParDo(_HearShardsFn(self._rules, self._load))
-        batches, misplaced = messages | "Batch by shard" >> by_shard.with_outputs("failures", main="batches")
-        events, failed = batches | "Hear shards" >> hear.with_outputs("failures", main="events")
-        return events, (misplaced, failed) | "Join failures" >> beam.Flatten()
+        batches = messages | "Batch by shard" >> beam.ParDo(_BatchByShardFn(self._rules.shards))
+        events, failures = batches | "Hear shards" >> hear.with_outputs("failures", main="events")
+        return events, failures
 
 
 class _BatchByShardFn(beam.DoFn):
-    """Gathers the messages of a bundle for each shard; the time goes to all shards."""
+    """Gathers the messages of a bundle for each shard; the time goes to all shards.
+
+    What belongs to no stream goes to the first, which makes a failure of it: failures of two steps would have to be
+    joined, and the direct runner passes on what it joins when all streams have ended.
+    """
 
     def __init__(self, n_shards: int) -> None:
         self._n_shards = n_shards
@@ -65,14 +68,13 @@ class _BatchByShardFn(beam.DoFn):
         self._batches: dict[int, list[Arrived]] = {}
         self._latest = Timestamp(0)
 
-    def process(self, arrived: Arrived, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[_Batch | _Failed]:
+    def process(self, arrived: Arrived, timestamp: Any = beam.DoFn.TimestampParam) -> None:
         message, _ = arrived
         self._latest = max(self._latest, timestamp)
         try:
             shards = [shard_of(chunk_of(message), self._n_shards)] if message else range(self._n_shards)
-        except EntryError as err:
-            yield TaggedOutput("failures", failure_of(err, message))
-            return
+        except EntryError:
+            shards = [0]
         for shard in shards:
             self._batches.setdefault(shard, []).append(arrived)
 
