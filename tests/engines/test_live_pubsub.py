@@ -130,8 +130,8 @@ def test_what_was_pulled_and_not_given_comes_again_at_once(server: subprocess.Po
         pubsub_messages.publish_chunk(TOPIC, chunk)
     reader, other = (pubsub_messages.PulledMessages(SUBSCRIPTION) for _ in range(2))
     given = reader.next_message()
-    reader.close()
     pubsub_messages.acknowledge(SUBSCRIPTION, reader.take_acks())
+    reader.close()
     others = [message for _ in range(20) if (message := other.next_message()) is not None]
     pubsub_messages.acknowledge(SUBSCRIPTION, other.take_acks())
     assert given is not None
