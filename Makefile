@@ -67,7 +67,8 @@ demo: $(EVAL)
 	$(BIN)/beam-curator curate examples/round_table.opus --model-name demo --output demo_output/curated --min-snr 15 --overwrite
 	@for set in turns turns/rttm tracks/tracks windows clips export curated; do \
 		echo "demo_output/$$set:"; ls demo_output/$$set | sed 's/^/  /'; done
-	@if $(BIN)/python examples/human_speech/conversation.py demo_output/people; then set -x; \
+	$(BIN)/python examples/human_speech/conversation.py demo_output/people
+	@if [ -f demo_output/people/sample.wav ]; then set -x; \
 		$(BIN)/beam-curator diarize demo_output/people/sample.wav --output demo_output/people_turns --overwrite && \
 		$(BIN)/beam-curator score demo_output/people/sample.rttm demo_output/people_turns --collar 0.25; fi
 

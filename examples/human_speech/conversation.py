@@ -59,11 +59,13 @@ def fetch(folder: Path) -> None:
 
 
 def main() -> int:
-    """Fetch them into the given directory; return the exit code."""
+    """Fetch them into the given directory; return the exit code, which is 0 where there is no network, too."""
     try:
         fetch(Path(sys.argv[1]))
-    except (ModelNotFoundError, ModelFileError, OSError) as err:
+    except ModelNotFoundError as err:
         print(f"No conversation of people: {err}", file=sys.stderr)
+    except (ModelFileError, OSError) as err:
+        print(f"The conversation of people is damaged: {err}", file=sys.stderr)
         return 1
     return 0
 
