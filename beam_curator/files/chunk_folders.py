@@ -2,9 +2,10 @@
 
 import os
 from collections import deque
+from contextlib import suppress
 
 from beam_curator.files.atomic_files import AtomicFile
-from beam_curator.live.messages import Chunk, session_id
+from beam_curator.live.messages import Chunk, Sent, session_id
 
 SUFFIX = ".chunk"
 
@@ -26,9 +27,12 @@ class ChunkFolder:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._seen: set[str] = set()
-        self._next: deque[str] = deque()
+        self._next: deque[tuple[int, str]] = deque()
 
-    def next_message(self) -> bytes | None:
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def next_message(self) -> Sent | None:
         """Return the next message; None while there is none.
 
         Raises:
@@ -37,9 +41,10 @@ class ChunkFolder:
         if not self._next:
             self._look()
         while self._next:
+            sent_ns, name = self._next.popleft()
             try:
-                with open(os.path.join(self._directory, self._next.popleft()), "rb") as file:
-                    return file.read()
+                with open(os.path.join(self._directory, name), "rb") as file:
+                    return Sent(file.read(), sent_ns / 1e9)
             except FileNotFoundError:
                 # removed since it was found
                 continue
@@ -55,7 +60,12 @@ class ChunkFolder:
     def _look(self) -> None:
         with os.scandir(self._directory) as entries:
             # temporary files begin with a dot, and end otherwise
-            new = [entry for entry in entries if entry.name.endswith(SUFFIX) and entry.name not in self._seen]
-            found = sorted((entry.stat().st_mtime_ns, entry.name) for entry in new)
-        self._next.extend(name for _, name in found)
-        self._seen.update(self._next)
+            there = {entry.name: entry for entry in entries if entry.name.endswith(SUFFIX)}
+        # what was removed need not be remembered
+        new = there.keys() - self._seen
+        self._seen = set(there)
+        for name in new:
+            # it may be removed just now
+            with suppress(FileNotFoundError):
+                self._next.append((there[name].stat().st_mtime_ns, name))
+        self._next = deque(sorted(self._next))

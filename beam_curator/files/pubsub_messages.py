@@ -10,7 +10,7 @@ from typing import Any
 
 from beam_curator.files.leases import Leases
 from beam_curator.intervals import Seconds
-from beam_curator.live.messages import Chunk, message_bytes
+from beam_curator.live.messages import Chunk, Sent, message_bytes
 
 EXTRA = "pip install 'beam-curator[gcp]'"
 _MOST_PULLED = 100
@@ -112,11 +112,11 @@ class PulledMessages:
 
     def __init__(self, subscription: str, clock: Callable[[], Seconds] = time.monotonic) -> None:
         self._subscription, self._clock = subscription, clock
-        self._next: deque[tuple[str, bytes]] = deque()
+        self._next: deque[tuple[str, Sent]] = deque()
         self._given: list[str] = []
         self._pulls_from = 0.0
 
-    def next_message(self) -> bytes | None:
+    def next_message(self) -> Sent | None:
         """Return the next message; None while there is none, and while the server does not answer."""
         if not self._next and self._clock() >= self._pulls_from:
             self._pull()
@@ -139,7 +139,7 @@ class PulledMessages:
         leases().hold(self._subscription, [received.ack_id for received in answer.received_messages])
         for received in answer.received_messages:
             body = message_bytes(dict(received.message.attributes), received.message.data)
-            self._next.append((received.ack_id, body))
+            self._next.append((received.ack_id, Sent(body, received.message.publish_time.timestamp())))
 
     def take_acks(self) -> tuple[str, ...]:
         """Return the ids that acknowledge the messages given since the previous call."""

@@ -25,12 +25,12 @@ from beam_curator.live.sound import samples_of
 
 STAGE = "stream"
 
-Arrived = tuple[bytes, float]
-"""A message, and when it came, in seconds; one without bytes tells the time alone."""
+Arrived = tuple[bytes, float, float]
+"""A message, the time when it came, and when it was sent, in seconds; one without bytes tells the time alone."""
 
 Told = Event | Failure
 
-END: Arrived = b"", math.inf
+END: Arrived = b"", math.inf, math.inf
 """Comes behind all messages: sessions are closed."""
 
 
@@ -68,7 +68,7 @@ class Arrivals:
           messages: in any order.
           make_room: lets the model hear what is there, so that sessions may end; called where one finds no slot.
         """
-        for message, arrived in messages:
+        for message, arrived, _sent in messages:
             if math.isinf(arrived):
                 self.is_drained = True
                 continue
@@ -103,8 +103,8 @@ class Arrivals:
             self.end(chunk.key, Ended(last_seq=-1, code=FailureCode.OVERLOADED))
             raise EntryError(
                 FailureCode.OVERLOADED,
-                f"a session that began while {self.rules.streams_per_shard} others had all the room of their shard",
-                "begin a new session later, or raise --streams-per-shard or --shards",
+                f"a session that began while {self.rules.room} others had all the room of their shard",
+                "begin a new session later, or raise --max-streams, --streams-per-shard or --shards",
             )
         session = Session(
             slot=min(free),
@@ -120,7 +120,8 @@ class Arrivals:
         return session
 
     def _free_slots(self) -> set[int]:
-        return set(range(self.rules.streams_per_shard)) - {session.slot for session in self.sessions.values()}
+        taken = {session.slot for session in self.sessions.values()}
+        return set(range(self.rules.streams_per_shard)) - taken if len(taken) < self.rules.room else set()
 
     def _place(self, session: Session, chunk: Chunk, message: bytes) -> None:
         """Put a chunk in its place.

@@ -18,6 +18,9 @@ class LiveRules:
     max_chunk_seconds: float = option(60.0, "longest chunk, in seconds")
     shards: int = option(1, "groups of streams that are heard independently of each other")
     streams_per_shard: int = option(32, "sessions that a shard has room for at once")
+    max_streams: int = option(
+        0, "sessions at once in all, each shard has its share; one more is refused; 0: as many as there is room for"
+    )
     batch: int = option(1, "streams that the model hears at once; with 1, the bytes do not depend on who else talks")
     progress_every: float = option(5.0, "seconds of a stream from one progress event to the next; 0: none")
     dead_air_gate: bool = option(True, "leave out turns where nothing moves: digital silence, or a constant (DC)")
@@ -30,7 +33,24 @@ class LiveRules:
             "max_chunk_seconds": (0.01, 3600),
             "shards": (1, 4096),
             "streams_per_shard": (1, 256),
+            "max_streams": (0, 4096 * 256),
             "batch": (1, 256),
             "progress_every": (0, math.inf),
         }
-        raise_problems("live", [*number_problems(self, limits), *option_problems(self)])
+        problems = [*number_problems(self, limits), *option_problems(self)]
+        if not problems and self.max_streams > self.shards * self.streams_per_shard:
+            problems.append(
+                f"max_streams {self.max_streams:,} exceeds the room of {self.streams_per_shard:,} in each shard: raise "
+                "streams_per_shard or shards"
+            )
+        raise_problems("live", problems)
+
+    @property
+    def room(self) -> int:
+        """Sessions that a shard takes at once.
+
+        Example:
+          >>> LiveRules().room, LiveRules(max_streams=10).room, LiveRules(max_streams=10, shards=4).room
+          (32, 10, 3)
+        """
+        return -(-self.max_streams // self.shards) if self.max_streams else self.streams_per_shard

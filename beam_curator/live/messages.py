@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.recordings.safe_names import safe_stem, stem_with_mark
@@ -124,6 +124,18 @@ class Chunk:
         return message_bytes(self.attributes(), self.data)
 
 
+class Sent(NamedTuple):
+    """A message as a source gives it.
+
+    Attributes:
+      data: its bytes.
+      sent: when it was sent, in seconds.
+    """
+
+    data: bytes
+    sent: float
+
+
 def message_bytes(attributes: Mapping[str, str], data: bytes) -> bytes:
     """Return a message as one text of bytes."""
     return json.dumps(dict(attributes), ensure_ascii=False, separators=(",", ":")).encode() + b"\n" + data
@@ -140,6 +152,15 @@ def chunk_of(message: bytes) -> Chunk:
       >>> chunk_of(chunk.to_bytes()) == chunk
       True
     """
+    return Chunk.of(*split_message(message))
+
+
+def split_message(message: bytes) -> tuple[dict[str, str], bytes]:
+    """Return the attributes of a message, and its sound.
+
+    Raises:
+      EntryError: it is none (`bad_message`).
+    """
     head, newline, data = message.partition(b"\n")
     try:
         attributes = json.loads(head) if newline else None
@@ -147,7 +168,7 @@ def chunk_of(message: bytes) -> Chunk:
         attributes = None
     if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
         raise bad_message(f"{len(message)} bytes that do not begin with a line of attributes, a JSON object of texts")
-    return Chunk.of(attributes, data)
+    return attributes, data
 
 
 def bad_message(message: str) -> EntryError:

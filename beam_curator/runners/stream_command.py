@@ -14,6 +14,7 @@ from typing import Any
 from beam_curator.diarization.diarize_rules import ModelOptions
 from beam_curator.files.live_output import ENTRIES, FAILURES, ask_to_stop, prepare_live_output
 from beam_curator.files.pubsub_messages import PubSubError, check_subscription
+from beam_curator.live.lag import LAG, lag_said
 from beam_curator.model_records import DEMO_MODEL
 from beam_curator.models.live_hearing import LiveModel
 from beam_curator.models.live_sizing import measure_steps
@@ -55,10 +56,12 @@ def run_stream_command(arguments: argparse.Namespace) -> int:
     stop = os.path.join(output, _STOP_NAME)
     try:
         with stopped_by_interrupt(stop):
-            _run(arguments.folder or "", arguments.subscription or "", output, stop, options, model)
+            lags = _run(arguments.folder or "", arguments.subscription or "", output, stop, options, model)
     finally:
         with suppress(FileNotFoundError):
             os.remove(stop)
+    if lags:
+        print(f"beam-curator: {lag_said(lags)}", file=sys.stderr)
     return _reported(output, options["run"].tolerate)
 
 
@@ -127,6 +130,7 @@ def _planned(options: dict[str, Any], model: LiveModel) -> int:
           f"{step * 1000:,.1f} ms for {measured.sound / measured.n_steps:.2f} s of sound")  # fmt: skip
     print(f"about {int(measured.n_streams * _SHARE_OF_MODEL):,} streams in real time on this machine "
           f"({measured.n_streams:,} for the model alone), if it has nothing else to do")  # fmt: skip
+    print("--max-streams refuses more")
     return DONE
 
 
@@ -147,7 +151,10 @@ def stopped_by_interrupt(stop: str) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _run(folder: str, subscription: str, output: str, stop: str, options: dict[str, Any], model: LiveModel) -> None:
+def _run(
+    folder: str, subscription: str, output: str, stop: str, options: dict[str, Any], model: LiveModel
+) -> dict[int, int]:
+    """Run the job; return the numbers of chunks by the steps of their lags."""
     start_beam()
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -164,7 +171,10 @@ def _run(folder: str, subscription: str, output: str, stop: str, options: dict[s
     _ = pipeline | "Stream" >> StreamMessages(
         source, output, rules=options["live"], load=model.load, tolerate=options["run"].tolerate
     )
-    pipeline.run().wait_until_finish()
+    result = pipeline.run()
+    result.wait_until_finish()
+    counters = {counter.key.metric.name: counter.result for counter in result.metrics().query()["counters"]}
+    return {int(name.removeprefix(LAG)): n for name, n in counters.items() if name.startswith(LAG)}
 
 
 def _reported(output: str, tolerate: int | None) -> int:

@@ -121,7 +121,7 @@ def test_a_server_that_is_gone_and_comes_back(server: subprocess.Popen[bytes], t
     while (found := messages.next_message()) is None and time.monotonic() < until:
         time.sleep(0.2)
     assert found is not None
-    assert chunk_of(found) == chunk
+    assert chunk_of(found.data) == chunk
     pubsub_messages.acknowledge(SUBSCRIPTION, messages.take_acks())
 
 
@@ -135,7 +135,7 @@ def test_what_was_pulled_and_not_given_comes_again_at_once(server: subprocess.Po
     others = [message for _ in range(20) if (message := other.next_message()) is not None]
     pubsub_messages.acknowledge(SUBSCRIPTION, other.take_acks())
     assert given is not None
-    assert sorted(chunk_of(message).seq for message in (given, *others)) == [0, 1, 2]
+    assert sorted(chunk_of(message.data).seq for message in (given, *others)) == [0, 1, 2]
 
 
 def test_a_message_that_is_worked_on_for_longer_than_its_lease_comes_once(

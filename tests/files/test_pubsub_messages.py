@@ -42,7 +42,7 @@ def pubsub(server: FakePubSub) -> FakePubSub:
 
 
 def pulled(*n_times: int) -> types.PullResponse:
-    message = types.PubsubMessage(data=GOOD.data, attributes=GOOD.attributes())
+    message = types.PubsubMessage(data=GOOD.data, attributes=GOOD.attributes(), publish_time={"seconds": 10**9})
     return types.PullResponse(received_messages=[{"ack_id": f"a{n}", "message": message} for n in n_times])
 
 
@@ -76,7 +76,7 @@ def test_a_server_that_is_away_is_asked_again_a_second_later(pubsub: FakePubSub)
     pubsub.answers["Pull"] = [pulled(1)]
     found = messages.next_message()
     assert found is not None
-    assert chunk_of(found) == GOOD
+    assert (chunk_of(found.data), found.sent) == (GOOD, 1e9)
 
 
 def test_leases_are_held_until_messages_are_acknowledged_or_handed_back(pubsub: FakePubSub) -> None:

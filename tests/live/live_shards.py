@@ -87,8 +87,8 @@ class Shard:
 
     def tell(self, *messages: Chunk | bytes, at: float = 0.0) -> list[Event]:
         """Tell messages that come at a time; return the events that they bring."""
-        arrived: list[Arrived] = [(each if isinstance(each, bytes) else each.to_bytes(), at) for each in messages]
-        told = list(hear_shard(self.cells, arrived or [(b"", at)], self.rules, self.hearing, self.remembered))
+        arrived: list[Arrived] = [(each if isinstance(each, bytes) else each.to_bytes(), at, at) for each in messages]
+        told = list(hear_shard(self.cells, arrived or [(b"", at, at)], self.rules, self.hearing, self.remembered))
         self.failures += [each for each in told if isinstance(each, Failure)]
         new = [each for each in told if not isinstance(each, Failure)]
         self.events += new

@@ -198,6 +198,13 @@ def test_one_session_more_than_there_is_room_for() -> None:
     assert shard.closed("c", "again")["reason"] == "final"
 
 
+def test_no_more_sessions_in_all_than_are_allowed() -> None:
+    shard = Shard(streams_per_shard=4, shards=2, max_streams=3)
+    shard.tell(*(replace(BEGUN[0], stream_id=name) for name in "abc"))
+    assert [(failure.source, failure.code) for failure in shard.failures] == [("c", "overloaded")]
+    assert shard.failures[0].message == "a session that began while 2 others had all the room of their shard"
+
+
 def test_sessions_that_end_make_room_for_those_behind_them() -> None:
     shard = Shard(streams_per_shard=1)
     shard.tell(*(chunk for name in "abc" for chunk in chunks_of(SOUND, 4800, stream_id=name)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -45,6 +46,7 @@ def test_the_model_of_the_package_listens_where_none_is_named(
     said = capsys.readouterr()
     assert "model demo is for demonstration and tests only: for real speech take a streaming Sortformer" in said.err
     assert "2 sessions (2 final), 12.0 s" in said.out
+    assert re.search(r": lag from sending to heard: p50 [\d.]+ s, p95 [\d.]+ s, p99 [\d.]+ s, or less\n", said.err)
 
 
 @pytest.mark.parametrize("latency", ["medium", "low"])
@@ -127,6 +129,7 @@ BAD = {
     "flink": (("--runner", "flink"), "runner flink is not wired for live streams yet: leave --runner out"),
     "store": (("--output", "gs://bucket/out"), "--output gs://bucket/out is in an object store"),
     "tolerate": (("--tolerate", "-1"), "run: tolerate -1 is below 0: raise it"),
+    "room": (("--max-streams", "33"), "live: max_streams 33 exceeds the room of 32 in each shard: raise streams_per"),
     "batch": (("--batch", "0"), "live: batch 0 must be 1-256"),
     "idle": (("--idle-timeout", "0"), "live: idle_timeout 0 is below 0.1: raise it"),
 }

@@ -1,5 +1,6 @@
 """The live step on Beam: messages to shards, and shards to events, with the state of sessions in Beam's state."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -16,10 +17,12 @@ from beam_curator.failures import EntryError, Failure
 from beam_curator.live.arriving import Arrived, Told
 from beam_curator.live.cells import ShardCells, Slot
 from beam_curator.live.events import Event
+from beam_curator.live.lag import LAG, lag_steps
 from beam_curator.live.live_options import LiveRules
 from beam_curator.live.messages import chunk_of
 from beam_curator.live.session_state import HearingRules
 from beam_curator.live.shard import Remembered, hear_shard, shard_of
+from beam_curator.transforms.metrics import counted
 
 _Batch = tuple[int, list[Arrived]]
 _Failed = TaggedOutput[Literal["failures"], Failure]
@@ -69,7 +72,7 @@ class _BatchByShardFn(beam.DoFn):
         self._latest = Timestamp(0)
 
     def process(self, arrived: Arrived, timestamp: Any = beam.DoFn.TimestampParam) -> None:
-        message, _ = arrived
+        message, *_times = arrived
         self._latest = max(self._latest, timestamp)
         try:
             shards = [shard_of(chunk_of(message), self._n_shards)] if message else range(self._n_shards)
@@ -128,7 +131,9 @@ class _HearShardsFn(beam.DoFn):
             for slot in range(self._rules.streams_per_shard)
         ]
         cells = ShardCells(sessions=cell["sessions"], ended=cell["ended"], slots=slots)
-        return map(_tagged, hear_shard(cells, messages, self._rules, self._hearing.rules, self._remembered))
+        yield from map(_tagged, hear_shard(cells, messages, self._rules, self._hearing.rules, self._remembered))
+        for step, n in lag_steps((sent for message, _, sent in messages if message), time.time()).items():
+            counted(f"{LAG}{step}", n)
 
 
 def _tagged(told: Told) -> Any:

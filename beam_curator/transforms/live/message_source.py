@@ -13,12 +13,13 @@ from beam_curator.files.chunk_folders import ChunkFolder
 from beam_curator.files.pubsub_messages import PulledMessages, acknowledge
 from beam_curator.intervals import Seconds
 from beam_curator.live.arriving import END, Arrived
+from beam_curator.live.messages import Sent
 
 TICK_SECONDS = 0.2
 
 
 class _Messages(Protocol):
-    def next_message(self) -> bytes | None: ...
+    def next_message(self) -> Sent | None: ...
 
     def take_acks(self) -> tuple[str, ...]: ...
 
@@ -95,7 +96,8 @@ class _MessageReader(UnboundedReader):
         self._until_idle, self._stop = until_idle, stop
         self._heard = time.monotonic()
         self._ticked, self._clock = 0.0, time.time()
-        self._current: Arrived = b"", self._clock
+        self._begun = self._clock
+        self._current: Arrived = b"", self._clock, self._clock
         self._is_over = False
 
     def start(self) -> bool:
@@ -108,7 +110,8 @@ class _MessageReader(UnboundedReader):
         message, now = None if is_stopped else self._messages.next_message(), time.monotonic()
         if message is not None:
             self._heard = now
-            self._current = message, self._clock
+            # nobody was late before the job began
+            self._current = message.data, self._clock, max(message.sent, self._begun)
             return True
         self._is_over = is_stopped or 0 < self._until_idle <= now - self._heard
         if self._is_over:
@@ -116,7 +119,7 @@ class _MessageReader(UnboundedReader):
             self._current = END
         elif now - self._ticked >= TICK_SECONDS:
             self._ticked, self._clock = now, time.time()
-            self._current = b"", self._clock
+            self._current = b"", self._clock, self._clock
         else:
             return False
         return True

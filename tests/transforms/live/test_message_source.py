@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ def given(reader: Any) -> list[bytes]:
     """Return the messages of a reader up to a look that finds none, without ticks."""
     messages = []
     while reader.advance():
-        message, at = reader.get_current()
-        assert at > 0
+        message, at, sent = reader.get_current()
+        assert sent >= at > 0
         messages += [message] if message else []
-        if (message, at) == END:
+        if (message, at, sent) == END:
             break
     return messages
 
@@ -31,18 +32,24 @@ def test_a_folder_until_somebody_stops_it(tmp_path: Path) -> None:
     reader = MessageSource(str(tmp_path), "", until_idle=0, stop=str(stop)).create_reader(None, None)
     # while there is no message, the time comes
     assert reader.start()
-    message, clock = reader.get_current()
+    message, clock, _ = reader.get_current()
     assert message == b""
     chunks = chunks_of(SOUND, 40_000)
     put_chunk(str(tmp_path), chunks[0])
+    (first,) = tmp_path.glob("*.chunk")
+    os.utime(first, (clock + 9, clock + 9))
     assert reader.advance()
     # it stands still while there are messages: what waits to be read is not missing
-    assert reader.get_current() == (chunks[0].to_bytes(), clock)
+    assert reader.get_current() == (chunks[0].to_bytes(), clock, clock + 9)
     assert given(reader) == []
     assert reader.get_watermark() < MAX_TIMESTAMP
     put_chunk(str(tmp_path), chunks[1])
     put_chunk(str(tmp_path), chunks[2])
+    for path in tmp_path.glob("*.chunk"):
+        os.utime(path, (0, 0))
     assert reader.advance()
+    # nobody was late before the job began
+    assert clock - 60 < reader.get_current()[2] <= clock
     stop.touch()
     # whatever waits
     assert given(reader) == []

@@ -99,11 +99,24 @@ def test_a_folder_gives_each_chunk_once_as_it_comes(tmp_path: Path) -> None:
     assert folder.next_message() is None
     first, second, third = chunks_of(SOUND, 40_000)
     put_chunk(str(tmp_path), second)
-    assert folder.next_message() == second.to_bytes()
+    assert next_of(folder) == second.to_bytes()
     put_chunk(str(tmp_path), first)
     put_chunk(str(tmp_path), third)
-    assert [folder.next_message(), folder.next_message(), folder.next_message()] == [
-        first.to_bytes(),
-        third.to_bytes(),
-        None,
-    ]
+    assert [next_of(folder), next_of(folder), next_of(folder)] == [first.to_bytes(), third.to_bytes(), None]
+
+
+def test_a_folder_remembers_the_chunks_that_lie_there_alone(tmp_path: Path) -> None:
+    folder = ChunkFolder(str(tmp_path))
+    for chunk in chunks_of(SOUND, 10_000):
+        put_chunk(str(tmp_path), chunk)
+        assert next_of(folder) == chunk.to_bytes()
+        assert folder.next_message() is None
+        (path,) = tmp_path.glob("*.chunk")
+        path.unlink()
+    assert folder.next_message() is None
+    assert len(folder) == 0
+
+
+def next_of(folder: ChunkFolder) -> bytes | None:
+    message = folder.next_message()
+    return None if message is None else message.data
