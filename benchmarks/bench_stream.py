@@ -1,6 +1,6 @@
 """Measure live streams beside bare steps of the model, and print ratios with their targets.
 
-make bench-stream                                     all parts, about three minutes
+make bench-stream                                     all parts, about ten minutes
 python benchmarks/bench_stream.py --parts state       what a step writes, at full size: seconds
 
 The model is `demo`, on one thread. Figures of a busy machine are no measure: latency most of all.
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from live_soak import STREAMS, EndlessStreams, MemoryWatch, SoakSource, bytes_of_streams
 from measuring import Report
 from random_sortformer import talk
 
@@ -37,8 +38,9 @@ from beam_curator.live.messages import Chunk
 from beam_curator.live.session_state import HearingRules
 from beam_curator.live.sound import encoded_chunk
 from beam_curator.models.live_hearing import LiveModel
+from beam_curator.transforms.live.message_source import MessageSource
 
-PARTS = ("state", "batch", "job", "latency")
+PARTS = ("state", "batch", "job", "latency", "memory", "soak")
 RATE = 16000
 CHUNK = 7680
 """Samples: 0.48 s, a step of `low`."""
@@ -47,9 +49,17 @@ CHUNK = 7680
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
+    parser.add_argument("--hours", type=float, default=1.0, help="of each stream in the soak (default: 1)")
     arguments = parser.parse_args()
     report = Report()
-    parts = {"state": bench_state, "batch": bench_batch, "job": bench_job, "latency": bench_latency}
+    parts = {
+        "state": bench_state,
+        "batch": bench_batch,
+        "job": bench_job,
+        "latency": bench_latency,
+        "memory": bench_memory,
+        "soak": partial(bench_soak, hours=arguments.hours),
+    }
     for name in arguments.parts:
         parts[name](report)
     sys.exit(0 if report.held else 1)
@@ -133,17 +143,15 @@ def chunks_of(name: str, sound: Floats) -> Iterator[Chunk]:
         yield Chunk(stream_id=name, seq=seq, sample_rate=RATE, codec="pcm_s16le", data=data, final=final)
 
 
-def run_job(folder: Path, out: Path, load: Any, until_idle: float, **rules: Any) -> None:
+def run_job(source: MessageSource, out: Path, load: Any, **rules: Any) -> None:
     """Run the live job on the direct runner."""
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from beam_curator.transforms.live.message_source import MessageSource
     from beam_curator.transforms.live.stream_messages import StreamMessages
 
     prepare_live_output(str(out), overwrite=True)
     with beam.Pipeline(runner="FnApiRunner", options=PipelineOptions(["--streaming"])) as pipeline:
-        source = MessageSource(str(folder), "", until_idle)
         _ = pipeline | StreamMessages(source, str(out), rules=LiveRules(**rules), load=load)
 
 
@@ -159,9 +167,9 @@ def bench_job(report: Report) -> None:
                 put_chunk(str(folder), chunk)
         # Beam is loaded by a job that has nothing to do
         (empty := Path(name) / "empty").mkdir()
-        run_job(empty, out, partial(demo, "medium"), until_idle=0.1)
+        run_job(MessageSource(str(empty), "", 0.1), out, partial(demo, "medium"))
         begin = time.process_time()
-        run_job(folder, out, partial(demo, "medium"), until_idle=0.1)
+        run_job(MessageSource(str(folder), "", 0.1), out, partial(demo, "medium"))
         job = 8 * 120.0 / (time.process_time() - begin)
     report.line("medium: streams a core, bare steps", bare, "", None)
     report.line("medium: streams a core, the job", job, "", None)
@@ -190,7 +198,7 @@ def bench_latency(report: Report) -> None:
         seen: list[float] = []
         watcher = threading.Thread(target=_watch, args=(EventReader(str(out)), put_at, engine, seen, sender))
         watcher.start()
-        run_job(folder, out, full_size, until_idle=3.0, progress_every=0.48)
+        run_job(MessageSource(str(folder), "", 3.0), out, full_size, progress_every=0.48)
         watcher.join()
     waits = sorted(seen)
     report.line("added latency, 32 streams, p50", waits[len(waits) // 2], "s", 0.1)
@@ -216,6 +224,32 @@ def _watch(
         if until is None and not sender.is_alive():
             until = now + 1.0
         time.sleep(0.01)
+
+
+def bench_memory(report: Report) -> None:
+    """Count the bytes of state of each stream, of one and of 64 beside each other, after half a minute."""
+    sound, each = talk(30.0), {}
+    for n_streams in (1, 64):
+        streams = [list(chunks_of(f"s{number}", sound))[:-1] for number in range(n_streams)]
+        rules = LiveRules(streams_per_shard=n_streams)
+        each[n_streams] = bytes_of_streams(rules, full_size(), map(list, zip(*streams, strict=True))) / n_streams
+        report.line(f"state of a stream, {n_streams} beside each other", each[n_streams] / 1024, "KiB", None)
+    report.line("64 streams / 1, each", each[64] / each[1], "", 1.01)
+
+
+def bench_soak(report: Report, hours: float) -> None:
+    """Measure the memory of a job that goes on for hours, of streams that do not end and of sessions that follow."""
+    n_rounds = round(hours * 3600 * RATE / CHUNK)
+    sound = talk(60.0)
+    streams = EndlessStreams([chunk.data for chunk in chunks_of("any", sound)][:-1], n_rounds)
+    STREAMS[:] = [streams]
+    with tempfile.TemporaryDirectory(prefix="beam_curator-bench-") as name:
+        with MemoryWatch(streams, n_rounds) as watch:
+            run_job(SoakSource(name, "", 0.5), Path(name) / "out", full_size)
+        n_sessions = len(list((Path(name) / "out" / "entries").iterdir()))
+    report.line("sessions of the soak", n_sessions, "", None)
+    report.line("memory at a tenth of the soak", watch.seen[1], "MB", None)
+    report.line("memory at its end / at a tenth", watch.seen[-1] / watch.seen[1], "", 1.05)
 
 
 if __name__ == "__main__":

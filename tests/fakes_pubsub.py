@@ -31,6 +31,7 @@ class FakePubSub(grpc.GenericRpcHandler):
       permissions: that everybody has.
       answers: name of a call to the answers, one after the other; then there is nothing more to tell.
       n_calls: by name.
+      published: messages by topic.
     """
 
     def __init__(self) -> None:
@@ -38,17 +39,22 @@ class FakePubSub(grpc.GenericRpcHandler):
         self.permissions: list[str] = []
         self.answers: dict[str, list[Any]] = defaultdict(list)
         self.n_calls: dict[str, int] = defaultdict(int)
+        self.published: dict[str, list[types.PubsubMessage]] = defaultdict(list)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         name = handler_call_details.method.rpartition("/")[2]
-        return grpc.unary_unary_rpc_method_handler(lambda request, context: self._answer(name, context))
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: self._answer(name, request, context))
 
-    def _answer(self, name: str, context: grpc.ServicerContext) -> bytes:
+    def _answer(self, name: str, request: bytes, context: grpc.ServicerContext) -> bytes:
         self.n_calls[name] += 1
         if name in self.refuses:
             context.abort(self.refuses[name], "User not authorized to perform this action.")
         if name == "TestIamPermissions":
             return PermittedResponse(permissions=self.permissions).SerializeToString()
+        if name == "Publish":
+            sent = types.PublishRequest.deserialize(request)
+            self.published[sent.topic] += sent.messages
+            return types.PublishResponse.serialize(types.PublishResponse(message_ids=["1"] * len(sent.messages)))
         answer = self.answers[name].pop(0) if self.answers[name] else _ANSWERS.get(name)
         return Empty().SerializeToString() if answer is None else type(answer).serialize(answer)
 

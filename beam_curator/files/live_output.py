@@ -10,7 +10,9 @@ from beam_curator.diarization.rttm import render_uem
 from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry
 from beam_curator.failures import Failure, render_failure
 from beam_curator.files.atomic_files import write_bytes
-from beam_curator.live.events import Event, render_event, turns_in
+from beam_curator.live.events import Event, turns_in
+from beam_curator.live.live_options import OWN
+from beam_curator.live.outgoing import renderer_of
 
 EVENTS, ENTRIES, RTTM, FAILURES = "events", "entries", "rttm", "failures.jsonl"
 _OURS = (EVENTS, ENTRIES, RTTM, FAILURES)
@@ -35,12 +37,14 @@ def prepare_live_output(directory: str, *, overwrite: bool) -> None:
         os.makedirs(os.path.join(directory, name), exist_ok=True)
 
 
-def write_events(directory: str, events: Iterable[Event]) -> None:
-    """Append events to the files of their sessions, and write the results of those that have ended."""
+def write_events(directory: str, events: Iterable[Event], *, shape: str = OWN) -> None:
+    """Append events, in a shape, to the files of their sessions, and write the results of those that have ended."""
+    render = renderer_of(shape)
     lines: dict[str, list[bytes]] = {}
     ended = []
     for event in events:
-        lines.setdefault(event["recording_id"], []).append(render_event(event) + b"\n")
+        if rendered := render(event):
+            lines.setdefault(event["recording_id"], []).append(rendered + b"\n")
         if event["type"] == "closed":
             ended.append(event)
     for name, rendered in lines.items():

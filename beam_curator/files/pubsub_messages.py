@@ -3,7 +3,7 @@
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from beam_curator.files.leases import Leases
 from beam_curator.intervals import Seconds
 from beam_curator.live.messages import Chunk, Sent, message_bytes
+from beam_curator.live.outgoing import Outgoing
 
 EXTRA = "pip install 'beam-curator[gcp]'"
 _MOST_PULLED = 100
@@ -182,4 +183,11 @@ def acknowledge(subscription: str, ack_ids: tuple[str, ...]) -> None:
 
 def publish_chunk(topic: str, chunk: Chunk) -> None:
     """Publish a chunk, and wait until the server has it."""
-    _publisher().publish(topic, chunk.data, **chunk.attributes()).result(timeout=_CALL_SECONDS)
+    publish_all(topic, [Outgoing(chunk.data, chunk.attributes())])
+
+
+def publish_all(topic: str, messages: Iterable[Outgoing]) -> None:
+    """Publish messages, and wait until the server has them all."""
+    sent = [_publisher().publish(topic, message.data, **message.attributes) for message in messages]
+    for each in sent:
+        each.result(timeout=_CALL_SECONDS)

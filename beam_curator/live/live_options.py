@@ -7,6 +7,25 @@ from dataclasses import dataclass
 
 from beam_curator.rules import number_problems, option, option_problems, raise_problems
 
+OWN, PYANNOTE = SHAPES = ("own", "pyannote")
+"""Shapes of events."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSinks:
+    """The shape of events, and where events and dead letters go besides the directory."""
+
+    events: str = option(
+        OWN, "shape of events: own, or pyannote: turns as pyannoteAI's socket tells them", choices=SHAPES
+    )
+    events_topic: str | None = option(
+        None, "Pub/Sub topic that gets the events, too, as projects/PROJECT/topics/NAME (gcp)"
+    )
+    failures_topic: str | None = option(None, "Pub/Sub topic that gets the dead letters, too (gcp)")
+
+    def __post_init__(self) -> None:
+        raise_problems("output", option_problems(self))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRules:

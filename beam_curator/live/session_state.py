@@ -15,7 +15,7 @@ from beam_curator.diarization.models import Floats
 from beam_curator.diarization.sortformer_streaming import StreamingSortformer
 from beam_curator.diarization.stream_state import BEGINNING, ChangedParts
 from beam_curator.diarization.turn_rules import TurnRules
-from beam_curator.live.kept_parts import bad_state
+from beam_curator.live.session_bags import bad_state
 from beam_curator.live.sound import LiveResampler
 
 _KIND, _VERSION = "beam_curator.LiveSession.head", 1

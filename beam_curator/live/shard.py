@@ -15,10 +15,10 @@ from beam_curator.live.arriving import STAGE, Arrivals, Arrived, Told
 from beam_curator.live.cells import ShardCells
 from beam_curator.live.directory import Ended, Session, SessionKey
 from beam_curator.live.events import Event, make_event, turn_fields
-from beam_curator.live.kept_parts import bad_state, chunks_in, turn_to_bytes, turns_of
 from beam_curator.live.live_options import LiveRules
 from beam_curator.live.messages import Chunk, chunk_of, session_id
 from beam_curator.live.ordering import Gap
+from beam_curator.live.session_bags import bad_state, chunks_in, turn_to_bytes, turns_of
 from beam_curator.live.session_state import Hearing, HearingRules
 from beam_curator.live.sound import samples_of
 from beam_curator.live.taking import kept_chunks, take_samples

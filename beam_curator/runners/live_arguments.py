@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions, StreamingOptions, TurnOptions
-from beam_curator.live.live_options import LiveRules
+from beam_curator.live.live_options import LiveRules, LiveSinks
 from beam_curator.live.messages import CODECS
 from beam_curator.model_records import DEMO_MODEL
 from beam_curator.rules import number_problems, option, option_problems, raise_problems, same_option
@@ -64,6 +64,7 @@ STREAM_SECTIONS: Sections = {
     "streaming": LiveStreamingOptions,
     "turns": TurnOptions,
     "live": LiveRules,
+    "output": LiveSinks,
     "run": LiveRunOptions,
 }
 """Option classes of `stream` by section, as in `--config` and `--set`."""

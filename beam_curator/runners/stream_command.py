@@ -13,8 +13,9 @@ from typing import Any
 
 from beam_curator.diarization.diarize_rules import ModelOptions
 from beam_curator.files.live_output import ENTRIES, FAILURES, ask_to_stop, prepare_live_output
-from beam_curator.files.pubsub_messages import PubSubError, check_subscription
+from beam_curator.files.pubsub_messages import PubSubError, check_subscription, check_topic
 from beam_curator.live.lag import LAG, lag_said
+from beam_curator.live.live_options import LiveSinks
 from beam_curator.model_records import DEMO_MODEL
 from beam_curator.models.live_hearing import LiveModel
 from beam_curator.models.live_sizing import measure_steps
@@ -52,6 +53,7 @@ def run_stream_command(arguments: argparse.Namespace) -> int:
     if options["run"].plan:
         return _planned(options, model)
     _check_source(arguments.folder, arguments.subscription)
+    _check_topics(options["output"])
     _prepare(output, overwrite=options["run"].overwrite)
     stop = os.path.join(output, _STOP_NAME)
     try:
@@ -100,6 +102,15 @@ def _check_source(folder: str | None, subscription: str | None) -> None:
             check_subscription(subscription)
         except PubSubError as err:
             raise UsageError(str(err)) from err
+
+
+def _check_topics(sinks: LiveSinks) -> None:
+    for topic in (sinks.events_topic, sinks.failures_topic):
+        if topic is not None:
+            try:
+                check_topic(topic)
+            except PubSubError as err:
+                raise UsageError(str(err)) from err
 
 
 def _check_runner_and_model(options: dict[str, Any], model: LiveModel) -> None:
@@ -169,7 +180,12 @@ def _run(
     source = MessageSource(folder, subscription, until_idle, stop)
     pipeline = beam.Pipeline(runner=direct_runner(1, output), options=PipelineOptions(["--streaming"]))
     _ = pipeline | "Stream" >> StreamMessages(
-        source, output, rules=options["live"], load=model.load, tolerate=options["run"].tolerate
+        source,
+        output,
+        rules=options["live"],
+        load=model.load,
+        tolerate=options["run"].tolerate,
+        sinks=options["output"],
     )
     result = pipeline.run()
     result.wait_until_finish()

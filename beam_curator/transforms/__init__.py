@@ -102,6 +102,7 @@ _NAMES = {
     "curate.curate_speech": ("CurateSpeech", "CurateRows", "HearSpeakers"),
     # live streams
     "live.hear_streams": ("HearStreams",),
+    "live.publish_messages": ("PublishMessages",),
     "live.stream_messages": ("StreamMessages",),
     "live.write_sessions": ("WriteSessions", "WriteLiveFailures"),
     # jobs over recordings of your own

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,7 @@ pytest.importorskip("google.cloud.pubsub_v1", reason="needs beam-curator[gcp]")
 import grpc
 from google.pubsub_v1 import types
 
+from beam_curator.files.chunk_folders import put_chunk
 from beam_curator.files.pubsub_messages import (
     PubSubError,
     PulledMessages,
@@ -21,8 +25,10 @@ from beam_curator.files.pubsub_messages import (
 from beam_curator.live.messages import chunk_of
 from beam_curator.runners import cli
 from beam_curator.runners.options import UsageError
+from tests.fakes_models import write_band_model
 from tests.fakes_pubsub import FakePubSub, fake_pubsub
-from tests.live.test_bad_messages import GOOD
+from tests.live.test_bad_messages import CHUNKS, GOOD
+from tests.manifests import run
 
 SUBSCRIPTION, TOPIC = "projects/p/subscriptions/s", "projects/p/topics/t"
 
@@ -36,7 +42,7 @@ def server() -> Iterator[FakePubSub]:
 @pytest.fixture
 def pubsub(server: FakePubSub) -> FakePubSub:
     """Return a server that refuses nothing and has nothing."""
-    for kept in (server.refuses, server.answers, server.n_calls, server.permissions):
+    for kept in (server.refuses, server.answers, server.n_calls, server.permissions, server.published):
         kept.clear()
     return server
 
@@ -87,3 +93,40 @@ def test_leases_are_held_until_messages_are_acknowledged_or_handed_back(pubsub: 
     assert len(leases()) == n_before + 3
     messages.close()
     assert (len(leases()), pubsub.n_calls["ModifyAckDeadline"]) == (n_before, 1)
+
+
+def test_events_and_dead_letters_go_to_topics(pubsub: FakePubSub, tmp_path: Path) -> None:
+    folder = tmp_path / "chunks"
+    folder.mkdir()
+    for chunk in CHUNKS:
+        put_chunk(str(folder), chunk)
+    (folder / "odd.chunk").write_bytes(replace(GOOD, sample_rate=16001).to_bytes())
+    model = ("--model-path", write_band_model(tmp_path / "model"), "--latency", "low")
+    topics = ("--events-topic", TOPIC, "--failures-topic", f"{TOPIC}-dead", "--events", "pyannote")
+    assert run("stream", folder, "--output", tmp_path / "out", *model, *topics, "--until-idle", "0.2") == 3
+    events = [json.loads(message.data) for message in pubsub.published[TOPIC]]
+    assert [(event["type"][20:], event["data"]["timestamp"], event["data"]["speaker"]) for event in events] == [
+        ("start", 0.16, "SPEAKER_00"),
+        ("end", 1.04, "SPEAKER_00"),
+        ("start", 1.6, "SPEAKER_01"),
+        ("end", 3.2, "SPEAKER_01"),
+    ]
+    first = pubsub.published[TOPIC][0].attributes
+    assert (first["type"], first["stream_id"], first["event_id"]) == ("turn_started", "a", "a:0")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "events" / "a.jsonl").read_bytes().splitlines()]
+    assert lines == events
+    (dead,) = pubsub.published[f"{TOPIC}-dead"]
+    assert (dead.data, dead.attributes["seq"], dead.attributes["sample_rate"]) == (GOOD.data, "4", "16001")
+    assert dead.attributes["failure_code"] == "bad_message"
+    # the shape is not that of listen
+    with pytest.raises(UsageError, match="has events in another shape: begin stream with --events own"):
+        run("listen", tmp_path / "out")
+
+
+def test_a_topic_that_may_not_be_used_is_wrong_usage(pubsub: FakePubSub, tmp_path: Path) -> None:
+    pubsub.refuses = {"GetTopic": grpc.StatusCode.NOT_FOUND}
+    (tmp_path / "chunks").mkdir()
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match="topic projects/p/topics/t cannot be used: 404"):
+        cli.run(["stream", str(tmp_path / "chunks"), "--output", str(out), "--failures-topic", TOPIC])
+    assert not out.exists()

@@ -163,6 +163,11 @@ def test_wrong_usage_of_publish(
     assert str(raised.value).startswith(message)
 
 
+def test_listening_where_no_job_is(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nowhere has no events: name the --output of a job of beam-curator stream"):
+        cli.run(["listen", str(tmp_path / "nowhere"), *QUICK])
+
+
 def test_a_plan_says_how_many_streams_fit() -> None:
     engine = StreamingSortformer(NumpyBackend(), LATENCY_PRESETS["low"])
     measured = measure_steps(engine, seconds=0.3)

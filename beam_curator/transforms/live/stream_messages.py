@@ -6,10 +6,12 @@ import apache_beam as beam
 from apache_beam.io.unbounded_source import ReadFromUnboundedSource
 from apache_beam.pvalue import PBegin, PCollection
 
-from beam_curator.live.live_options import LiveRules
+from beam_curator.live.live_options import LiveRules, LiveSinks
+from beam_curator.live.outgoing import event_messages, failure_messages
 from beam_curator.live.session_state import HearingRules
 from beam_curator.transforms.live.hear_streams import HearStreams
 from beam_curator.transforms.live.message_source import MessageSource
+from beam_curator.transforms.live.publish_messages import PublishMessages
 from beam_curator.transforms.live.write_sessions import WriteLiveFailures, WriteSessions
 
 _MOST_MESSAGES = 500
@@ -26,6 +28,7 @@ class StreamMessages(beam.PTransform[PBegin, PCollection[None]]):
       rules: how chunks become sessions.
       load: loads the model.
       tolerate: failures after which one more ends the job; None for a job that goes on whatever happens.
+      sinks: the shape of events, and the topics of events and failures.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class StreamMessages(beam.PTransform[PBegin, PCollection[None]]):
         rules: LiveRules,
         load: Callable[[], HearingRules],
         tolerate: int | None = None,
+        sinks: LiveSinks | None = None,
     ) -> None:
         super().__init__()
         if tolerate is not None and not source.stop:
@@ -45,6 +49,7 @@ class StreamMessages(beam.PTransform[PBegin, PCollection[None]]):
         self._rules = rules
         self._load = load
         self._tolerate = tolerate
+        self._sinks = LiveSinks() if sinks is None else sinks
 
     def expand(self, begin: PBegin) -> PCollection[None]:
         messages = begin | "Read messages" >> ReadFromUnboundedSource(
@@ -54,9 +59,15 @@ class StreamMessages(beam.PTransform[PBegin, PCollection[None]]):
             max_read_time_seconds=_READ_SECONDS,
         )
         events, failures = messages | "Hear streams" >> HearStreams(self._rules, self._load)
-        written = (
-            events | "Write sessions" >> WriteSessions(self._output),
-            failures
-            | "Write failures" >> WriteLiveFailures(self._output, tolerate=self._tolerate, stop=self._source.stop),
-        )
-        return written | "Join" >> beam.Flatten()
+        sinks, stop = self._sinks, self._source.stop
+        done = [
+            events | "Write sessions" >> WriteSessions(self._output, shape=sinks.events),
+            failures | "Write failures" >> WriteLiveFailures(self._output, tolerate=self._tolerate, stop=stop),
+        ]
+        if sinks.events_topic is not None:
+            told = events | "Render events" >> beam.FlatMap(event_messages, sinks.events)
+            done.append(told | "Publish events" >> PublishMessages(sinks.events_topic))
+        if sinks.failures_topic is not None:
+            dead = failures | "Render failures" >> beam.FlatMap(failure_messages)
+            done.append(dead | "Publish failures" >> PublishMessages(sinks.failures_topic))
+        return done | "Join" >> beam.Flatten()

@@ -1,6 +1,7 @@
 """Events and failures of a live job, written into a local directory."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -9,6 +10,7 @@ from apache_beam.pvalue import PCollection
 from beam_curator.failures import Failure
 from beam_curator.files.live_output import ask_to_stop, count_live_failures, write_events, write_live_failures
 from beam_curator.live.events import Event
+from beam_curator.live.live_options import OWN
 
 
 class WriteSessions(beam.PTransform[PCollection[Event], PCollection[None]]):
@@ -16,14 +18,17 @@ class WriteSessions(beam.PTransform[PCollection[Event], PCollection[None]]):
 
     Args:
       directory: local, as `prepare_live_output` made it.
+      shape: of the events, as `LiveSinks.events`.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, *, shape: str = OWN) -> None:
         super().__init__()
         self._directory = directory
+        self._shape = shape
 
     def expand(self, events: PCollection[Event]) -> PCollection[None]:
-        return events | "Write events" >> beam.ParDo(_WriteFn(self._directory, write_events))
+        write = partial(write_events, shape=self._shape)
+        return events | "Write events" >> beam.ParDo(_WriteFn(self._directory, write))
 
 
 class WriteLiveFailures(beam.PTransform[PCollection[Failure], PCollection[None]]):
