@@ -43,8 +43,8 @@ def write_events(directory: str, events: Iterable[Event], *, shape: str = OWN) -
     lines: dict[str, list[bytes]] = {}
     ended = []
     for event in events:
-        if rendered := render(event):
-            lines.setdefault(event["recording_id"], []).append(rendered + b"\n")
+        if line := render(event):
+            lines.setdefault(event["recording_id"], []).append(line + b"\n")
         if event["type"] == "closed":
             ended.append(event)
     for name, rendered in lines.items():
