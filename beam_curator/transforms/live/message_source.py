@@ -16,6 +16,7 @@ from beam_curator.live.arriving import END, Arrived
 from beam_curator.live.messages import Sent
 
 TICK_SECONDS = 0.2
+_LOOK_SECONDS = 0.02
 
 
 class _Messages(Protocol):
@@ -99,15 +100,18 @@ class _MessageReader(UnboundedReader):
         self._begun = self._clock
         self._current: Arrived = b"", self._clock, self._clock
         self._is_over = False
+        self._has_given = False
 
     def start(self) -> bool:
         return self.advance()
 
     def advance(self) -> bool:
-        if self._is_over:
-            return False
+        self._has_given = not self._is_over and self._go_on()
+        return self._has_given
+
+    def _go_on(self) -> bool:
         is_stopped = self._stop != "" and os.path.exists(self._stop)
-        message, now = None if is_stopped else self._messages.next_message(), time.monotonic()
+        message, now = None if is_stopped else self._look(), time.monotonic()
         if message is not None:
             self._heard = now
             # nobody was late before the job began
@@ -123,6 +127,17 @@ class _MessageReader(UnboundedReader):
         else:
             return False
         return True
+
+    def _look(self) -> Sent | None:
+        """Return the next message; None where there is none, up to the next tick if the bundle holds nothing yet.
+
+        The direct runner does not wait from one bundle to the next: it would take a whole core to find nothing.
+        """
+        message, until = self._messages.next_message(), self._ticked + TICK_SECONDS
+        while message is None and not self._has_given and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+            message = self._messages.next_message()
+        return message
 
     def get_current(self) -> Arrived:
         return self._current

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,17 @@ def test_marks_come_back_from_bytes(tmp_path: Path) -> None:
     assert (again.subscription, again.ack_ids) == ("", ())
     # nobody waits for it
     again.finalize_checkpoint()
+
+
+def test_a_reader_that_finds_nothing_waits_for_the_next_tick(tmp_path: Path) -> None:
+    reader = MessageSource(str(tmp_path), "", until_idle=0).create_reader(None, None)
+    assert reader.start()
+    # the first look that finds nothing ends the bundle: what it read is passed on at once
+    assert not reader.advance()
+    begin = time.monotonic()
+    assert [reader.advance(), reader.advance()] == [True, False]
+    assert time.monotonic() - begin > 0.1
+    # a message ends the waiting
+    put_chunk(str(tmp_path), chunks_of(SOUND, 40_000)[0])
+    assert reader.advance()
+    assert reader.get_current()[0]
