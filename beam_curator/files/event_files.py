@@ -24,9 +24,13 @@ class EventReader:
         if not os.path.isdir(self._directory):
             return
         for name in sorted(os.listdir(self._directory)):
-            with open(os.path.join(self._directory, name), "rb") as file:
-                file.seek(self._read.get(name, 0))
-                data = file.read()
+            try:
+                with open(os.path.join(self._directory, name), "rb") as file:
+                    file.seek(self._read.get(name, 0))
+                    data = file.read()
+            except FileNotFoundError:
+                # another job takes the directory over
+                continue
             # a line that is being written ends with the next look
             whole = data[: data.rfind(b"\n") + 1]
             self._read[name] = self._read.get(name, 0) + len(whole)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate
+from unicodedata import east_asian_width
 
 from beam_curator.intervals import Seconds
 from beam_curator.live.events import Event
@@ -59,8 +61,23 @@ class Board:
         """Sessions that go on."""
         return sum(line.state == "live" for line in self._lines.values())
 
-    def lines(self) -> list[str]:
-        """Return the board as lines of text, the first of which is a head."""
+    def lines(self, n_columns: int = 1000, n_rows: int = 1000) -> list[str]:
+        """Return the board as lines of text, the first of which is a head.
+
+        Args:
+          n_columns: of the terminal; longer lines are cut.
+          n_rows: of the terminal; where there are more sessions, those that go on come first.
+        """
+        shown = sorted(self._lines.items())
+        n_left = len(shown) + 1 - n_rows
+        if n_left > 0:
+            # the last row says how many are left out
+            shown = sorted(shown, key=lambda item: item[1].state != "live")[: max(0, n_rows - 2)]
+        lines = self._rendered(shown)
+        lines += [f"… and {len(self._lines) - len(shown):,} more"] if n_left > 0 else []
+        return [_cut(line, n_columns) for line in lines]
+
+    def _rendered(self, shown: list[tuple[str, _Line]]) -> list[str]:
         head = (
             f"{'session':<{_NAME_WIDTH}} {'state':<8} {'decided':>9} {'waiting':>8} {'speakers':>8} {'turns':>6}  talks"
         )
@@ -69,6 +86,12 @@ class Board:
             *(
                 f"{name[:_NAME_WIDTH]:<{_NAME_WIDTH}} {line.state:<8} {line.decided:>9.1f} {line.waiting:>8.1f} "
                 f"{len(line.speakers):>8} {line.n_turns:>6}  {', '.join(sorted(set(line.talking.values())))}"
-                for name, line in sorted(self._lines.items())
+                for name, line in shown
             ),
         ]
+
+
+def _cut(line: str, n_columns: int) -> str:
+    """Return as much of a line as a terminal shows in one row; East Asian characters take two columns."""
+    ends = accumulate(2 if east_asian_width(character) in "WF" else 1 for character in line)
+    return line[: sum(1 for end in ends if end <= n_columns)]

@@ -1,6 +1,8 @@
 """`beam-curator listen`: who talks in live streams, in the terminal."""
 
 import argparse
+import os
+import shutil
 import sys
 import time
 
@@ -21,7 +23,7 @@ def run_listen_command(arguments: argparse.Namespace) -> int:
     """
     reader, board = EventReader(arguments.directory), Board()
     is_terminal = sys.stdout.isatty()
-    heard, shown, has_any = time.monotonic(), 0, False
+    heard, screen, has_any = time.monotonic(), _Screen(), False
     while not 0 < arguments.until_idle <= time.monotonic() - heard:
         events = list(reader.new_events())
         for event in events:
@@ -32,20 +34,29 @@ def run_listen_command(arguments: argparse.Namespace) -> int:
                 print(line, flush=True)
         if events:
             heard, has_any = time.monotonic(), True
-            shown = _draw(board, shown) if is_terminal else 0
+            if is_terminal:
+                screen.draw(board)
         time.sleep(_LOOK_EVERY)
     if not has_any:
         raise UsageError(f"{arguments.directory} has no events: name the --output of a job of beam-curator stream")
     return DONE
 
 
-def _draw(board: Board, n_shown: int) -> int:
-    """Draw the board over the one before; return the number of its lines."""
-    lines = board.lines()
-    up = f"\x1b[{n_shown}A" if n_shown else ""
-    # each line is cleared behind its end
-    print(up + "".join(f"{line}\x1b[K\n" for line in lines), end="", flush=True)
-    return len(lines)
+class _Screen:
+    """A terminal, on which each board is drawn over the one before."""
+
+    def __init__(self) -> None:
+        self._n_lines, self._size = 0, os.terminal_size((0, 0))
+
+    def draw(self, board: Board) -> None:
+        size = shutil.get_terminal_size()
+        lines = board.lines(size.columns, size.lines - 1)
+        up = f"\x1b[{self._n_lines}A" if self._n_lines else ""
+        # a terminal that has become narrower breaks the lines that are there
+        begin = "\x1b[H\x1b[2J" if self._n_lines and size != self._size else up
+        # each line is cleared behind its end
+        print(begin + "".join(f"{line}\x1b[K\n" for line in lines), end="", flush=True)
+        self._n_lines, self._size = len(lines), size
 
 
 def _said(event: Event) -> str:
