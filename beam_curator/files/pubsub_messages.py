@@ -11,7 +11,7 @@ from typing import Any
 from beam_curator.files.leases import Leases
 from beam_curator.intervals import Seconds
 from beam_curator.live.messages import Chunk, Sent, message_bytes
-from beam_curator.live.outgoing import Outgoing
+from beam_curator.live.outgoing import Outgoing, message_of
 
 EXTRA = "pip install 'beam-curator[gcp]'"
 _MOST_PULLED = 100
@@ -173,7 +173,7 @@ def _set_deadline(subscription: str, ack_ids: Sequence[str], seconds: int) -> No
         )
 
 
-def acknowledge(subscription: str, ack_ids: tuple[str, ...]) -> None:
+def acknowledge(subscription: str, ack_ids: Sequence[str]) -> None:
     """Tell the server that messages need not come again."""
     leases().let_go(ack_ids)
     for first in range(0, len(ack_ids), _MOST_IDS):
@@ -183,7 +183,7 @@ def acknowledge(subscription: str, ack_ids: tuple[str, ...]) -> None:
 
 def publish_chunk(topic: str, chunk: Chunk) -> None:
     """Publish a chunk, and wait until the server has it."""
-    publish_all(topic, [Outgoing(chunk.data, chunk.attributes())])
+    publish_all(topic, [message_of(chunk)])
 
 
 def publish_all(topic: str, messages: Iterable[Outgoing]) -> None:

@@ -19,9 +19,9 @@ class LiveSinks:
         OWN, "shape of events: own, or pyannote: turns as pyannoteAI's socket tells them", choices=SHAPES
     )
     events_topic: str | None = option(
-        None, "Pub/Sub topic that gets the events, too, as projects/PROJECT/topics/NAME (gcp)"
+        None, "topic that gets the events, too: projects/PROJECT/topics/NAME (gcp), or kafka://HOST:PORT/TOPIC (kafka)"
     )
-    failures_topic: str | None = option(None, "Pub/Sub topic that gets the dead letters, too (gcp)")
+    failures_topic: str | None = option(None, "topic that gets the dead letters, too, named likewise")
 
     def __post_init__(self) -> None:
         raise_problems("output", option_problems(self))

@@ -11,7 +11,7 @@ import msgspec
 from beam_curator.failures import EntryError, Failure
 from beam_curator.live.events import Event, render_event
 from beam_curator.live.live_options import OWN, PYANNOTE
-from beam_curator.live.messages import split_message
+from beam_curator.live.messages import Chunk, split_message
 
 _MOST_ATTRIBUTE_BYTES = 1024
 """As Pub/Sub takes them."""
@@ -48,6 +48,11 @@ class Outgoing:
 
     data: bytes
     attributes: dict[str, str]
+
+
+def message_of(chunk: Chunk) -> Outgoing:
+    """Return a chunk as a message."""
+    return Outgoing(chunk.data, chunk.attributes())
 
 
 def renderer_of(shape: str) -> Callable[[Event], bytes]:

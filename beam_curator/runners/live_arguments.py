@@ -78,7 +78,9 @@ def add_stream_source(parser: argparse.ArgumentParser) -> None:
         "folder", nargs="?", metavar="FOLDER", help="folder of chunks, as 'beam-curator publish --to' fills it"
     )
     parser.add_argument(
-        "--subscription", metavar="NAME", help="Pub/Sub instead, as projects/PROJECT/subscriptions/NAME (gcp)"
+        "--subscription",
+        metavar="NAME",
+        help="Pub/Sub instead, as projects/PROJECT/subscriptions/NAME (gcp), or Kafka, as kafka://HOST:PORT/TOPIC",
     )
 
 
@@ -87,7 +89,11 @@ def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="recording to send as a stream")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--to", metavar="DIR", help="folder for the chunks")
-    where.add_argument("--topic", metavar="NAME", help="Pub/Sub instead, as projects/PROJECT/topics/NAME (gcp)")
+    where.add_argument(
+        "--topic",
+        metavar="NAME",
+        help="Pub/Sub instead, as projects/PROJECT/topics/NAME (gcp), or Kafka, as kafka://HOST:PORT/TOPIC",
+    )
     parser.add_argument("--real-time", action="store_true", help="send each chunk when it would have been spoken")
     parser.add_argument("--speed", type=float, metavar="X", help="times real time to send at (default: 1 in real time)")
     parser.add_argument(

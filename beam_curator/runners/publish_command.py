@@ -8,9 +8,9 @@ from functools import partial
 
 from beam_curator.failures import EntryError
 from beam_curator.files.chunk_folders import put_chunk
+from beam_curator.files.message_places import PLACE_ERRORS, check_to_write, send_chunk
 from beam_curator.files.opened_recordings import sample_rate_of
 from beam_curator.files.publishing import Publication, publish
-from beam_curator.files.pubsub_messages import PubSubError, check_topic, publish_chunk
 from beam_curator.live.messages import Chunk
 from beam_curator.recordings.safe_names import stem_of
 from beam_curator.runners.exit_codes import DONE
@@ -32,7 +32,7 @@ def run_publish_command(arguments: argparse.Namespace) -> int:
             _check_rate(path)
         pause = arguments.chunk_seconds / speed if speed else 0.0
         n_sent = publish(publications, _way_to(arguments), pause)
-    except (EntryError, PubSubError) as err:
+    except (EntryError, *PLACE_ERRORS) as err:
         raise UsageError(str(err)) from err
     where = arguments.topic or arguments.to
     print(f"beam-curator: {number_of(n_sent, 'chunks')} of {number_of(len(publications), 'streams')} in {where}")
@@ -43,11 +43,11 @@ def _way_to(arguments: argparse.Namespace) -> Callable[[Chunk], None]:
     """Return the function that sends a chunk.
 
     Raises:
-      PubSubError: the topic cannot be used.
+      PubSubError, KafkaError: the topic cannot be used.
     """
     if arguments.topic:
-        check_topic(arguments.topic)
-        return partial(publish_chunk, arguments.topic)
+        check_to_write(arguments.topic)
+        return partial(send_chunk, arguments.topic)
     os.makedirs(arguments.to, exist_ok=True)
     return partial(put_chunk, arguments.to)
 

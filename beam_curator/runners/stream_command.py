@@ -13,7 +13,7 @@ from typing import Any
 
 from beam_curator.diarization.diarize_rules import ModelOptions
 from beam_curator.files.live_output import ENTRIES, FAILURES, ask_to_stop, prepare_live_output
-from beam_curator.files.pubsub_messages import PubSubError, check_subscription, check_topic
+from beam_curator.files.message_places import PLACE_ERRORS, check_to_read, check_to_write
 from beam_curator.live.lag import LAG, lag_said
 from beam_curator.live.live_options import LiveSinks
 from beam_curator.model_records import DEMO_MODEL
@@ -99,8 +99,8 @@ def _check_source(folder: str | None, subscription: str | None) -> None:
         raise UsageError(f"{folder} is no folder: give the one that 'beam-curator publish --to' fills")
     if subscription is not None:
         try:
-            check_subscription(subscription)
-        except PubSubError as err:
+            check_to_read(subscription)
+        except PLACE_ERRORS as err:
             raise UsageError(str(err)) from err
 
 
@@ -108,8 +108,8 @@ def _check_topics(sinks: LiveSinks) -> None:
     for topic in (sinks.events_topic, sinks.failures_topic):
         if topic is not None:
             try:
-                check_topic(topic)
-            except PubSubError as err:
+                check_to_write(topic)
+            except PLACE_ERRORS as err:
                 raise UsageError(str(err)) from err
 
 

@@ -52,7 +52,9 @@ class HearStreams(beam.PTransform[PCollection[Arrived], HeardStreams]):
 
     def expand(self, messages: PCollection[Arrived]) -> HeardStreams:
         hear = beam.ParDo(_HearShardsFn(self._rules, self._load))
-        batches = messages | "Batch by shard" >> beam.ParDo(_BatchByShardFn(self._rules.shards))
+        by_shard = beam.ParDo(_BatchByShardFn(self._rules.shards))
+        # the key of the state has a coder by its type
+        batches = messages | "Batch by shard" >> by_shard.with_output_types(_Batch)
         events, failures = batches | "Hear shards" >> hear.with_outputs("failures", main="events")
         return events, failures
 

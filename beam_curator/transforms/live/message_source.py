@@ -1,30 +1,22 @@
-"""Messages as an unbounded source: out of a folder, which needs no server, or out of a subscription of Pub/Sub."""
+"""Messages as an unbounded source: out of a folder, which needs no server, a subscription of Pub/Sub, or Kafka."""
 
 import json
 import os
 import time
-from typing import Any, Protocol
+from typing import Any
 
 from apache_beam.coders import Coder
 from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader, UnboundedSource
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from beam_curator.files.chunk_folders import ChunkFolder
-from beam_curator.files.pubsub_messages import PulledMessages, acknowledge
+from beam_curator.files.message_places import Messages, acknowledge_messages, open_messages
 from beam_curator.intervals import Seconds
 from beam_curator.live.arriving import END, Arrived
 from beam_curator.live.messages import Sent
 
 TICK_SECONDS = 0.2
 _LOOK_SECONDS = 0.02
-
-
-class _Messages(Protocol):
-    def next_message(self) -> Sent | None: ...
-
-    def take_acks(self) -> tuple[str, ...]: ...
-
-    def close(self) -> None: ...
 
 
 class _Mark(CheckpointMark):
@@ -36,7 +28,7 @@ class _Mark(CheckpointMark):
 
     def finalize_checkpoint(self) -> None:
         if self.ack_ids:
-            acknowledge(self.subscription, self.ack_ids)
+            acknowledge_messages(self.subscription, self.ack_ids)
 
 
 class _MarkCoder(Coder):
@@ -62,7 +54,7 @@ class MessageSource(UnboundedSource):
 
     Args:
       folder: of the chunks; local. "" for a subscription.
-      subscription: of Pub/Sub, its full name; "" for a folder.
+      subscription: of Pub/Sub, its full name, or a topic of Kafka; "" for a folder.
       until_idle: seconds without a new message after which the source ends; 0 for never.
       stop: a file that ends the source as soon as it is there, whatever waits to be read; "" for none.
     """
@@ -81,7 +73,7 @@ class MessageSource(UnboundedSource):
     def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> "_MessageReader":
         """Return a reader."""
         del options, checkpoint_mark
-        messages = PulledMessages(self._subscription) if self._subscription else ChunkFolder(self._folder)
+        messages = open_messages(self._subscription) if self._subscription else ChunkFolder(self._folder)
         return _MessageReader(messages, self._subscription, self._until_idle, self.stop)
 
     def get_checkpoint_mark_coder(self) -> Coder:
@@ -92,7 +84,7 @@ class MessageSource(UnboundedSource):
 class _MessageReader(UnboundedReader):
     """Reads messages; the clock goes on only while there are none: a job that is behind takes no chunk for missing."""
 
-    def __init__(self, messages: _Messages, subscription: str, until_idle: Seconds, stop: str) -> None:
+    def __init__(self, messages: Messages, subscription: str, until_idle: Seconds, stop: str) -> None:
         self._messages, self._subscription = messages, subscription
         self._until_idle, self._stop = until_idle, stop
         self._heard = time.monotonic()

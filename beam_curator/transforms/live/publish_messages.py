@@ -1,9 +1,9 @@
-"""Messages to a topic of Pub/Sub."""
+"""Messages to a topic of Pub/Sub or Kafka."""
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from beam_curator.files.pubsub_messages import publish_all
+from beam_curator.files.message_places import send_messages
 from beam_curator.live.outgoing import Outgoing
 
 
@@ -33,4 +33,4 @@ class _PublishFn(beam.DoFn):
         self._held.append(message)
 
     def finish_bundle(self) -> None:
-        publish_all(self._topic, self._held)
+        send_messages(self._topic, self._held)
