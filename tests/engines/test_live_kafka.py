@@ -29,7 +29,7 @@ def test_streams_of_a_topic(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert run("diarize", tmp_path / "talks", "--output", tmp_path / "batch", *model, "--vad", "energy") == 0
     with running_broker(tmp_path) as address:
         topic, dead = f"kafka://{address}/chunks", f"kafka://{address}/dead"
-        with pytest.raises(KafkaError, match="/chunks cannot be used: .*: look at the name, and your rights"):
+        with pytest.raises(KafkaError, match="/chunks cannot be used"):
             check_kafka(topic)
         produce_all(topic, [Outgoing(b"poison", {})])
         produce_all(dead, [])

@@ -1,4 +1,4 @@
-"""Names of Kafka's topics, and what is said without a client."""
+"""Names of Kafka's topics, and a client that is missing."""
 
 from __future__ import annotations
 
