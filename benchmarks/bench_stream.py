@@ -191,7 +191,9 @@ def bench_latency(report: Report) -> None:
         folder.mkdir()
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             waiting = pool.submit(send_and_watch, folder, out)
-            run_job(MessageSource(str(folder), "", 8.0), out, full_size, progress_every=0.48)
+            while not (Path(name) / "ready").exists():
+                time.sleep(0.1)
+            run_job(MessageSource(str(folder), "", 15.0), out, full_size, progress_every=0.48)
             waits = sorted(waiting.result())
     for share, target in ((0.5, 0.1), (0.95, 0.3), (0.99, None)):
         wait = waits[int(len(waits) * share)]
@@ -203,11 +205,13 @@ def send_and_watch(folder: Path, out: Path) -> list[float]:
     put_at: dict[tuple[str, int], float] = {}
     streams = [list(chunks_of(f"s{number}", talk(15.0))) for number in range(N_STREAMS)]
     seen: list[float] = []
+    (folder.parent / "ready").touch()
     while not out.exists():
         time.sleep(0.1)
     watcher = threading.Thread(target=_watch, args=(EventReader(str(out)), put_at, seen))
     watcher.start()
-    begin, n_sent = time.time() + 1.0, 0
+    # the job needs a while to begin
+    begin, n_sent = time.time() + 8.0, 0
     for chunks in zip(*streams, strict=True):
         for chunk in chunks:
             time.sleep(max(0.0, begin + n_sent * CHUNK / RATE / N_STREAMS - time.time()))
@@ -220,8 +224,8 @@ def send_and_watch(folder: Path, out: Path) -> list[float]:
 
 def _watch(reader: EventReader, put_at: dict[tuple[str, int], float], seen: list[float]) -> None:
     """Note when the events of steps come that a chunk completed, until all sessions have ended."""
-    engine, n_open = full_size().engine, N_STREAMS
-    while n_open:
+    engine, n_open, until = full_size().engine, N_STREAMS, time.time() + 120.0
+    while n_open and time.time() < until:
         now = time.time()
         for event in reader.new_events():
             n_open -= event["type"] == "closed"

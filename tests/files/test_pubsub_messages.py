@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("google.cloud.pubsub_v1", reason="needs beam-curator[gcp]")
 
 import grpc
+from google.api_core.exceptions import NotFound
 from google.pubsub_v1 import types
 
 from beam_curator.files.chunk_folders import put_chunk
@@ -83,6 +84,12 @@ def test_a_server_that_is_away_is_asked_again_a_second_later(pubsub: FakePubSub)
     found = messages.next_message()
     assert found is not None
     assert (chunk_of(found.data), found.sent) == (GOOD, 1e9)
+
+
+def test_a_subscription_that_is_deleted_fails_the_job(pubsub: FakePubSub) -> None:
+    pubsub.refuses["Pull"] = grpc.StatusCode.NOT_FOUND
+    with pytest.raises(NotFound, match="User not authorized"):
+        PulledMessages(SUBSCRIPTION).next_message()
 
 
 def test_leases_are_held_until_messages_are_acknowledged_or_handed_back(pubsub: FakePubSub) -> None:
