@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.clip_options import ClipOutputOptions
+from beam_curator.curate.score_rules import SCORE_KEYS, SCORED, Dnsmos, Sigmos, Utmos
 from beam_curator.diarization.diarize_rules import SPLIT, DiarizeRules, channels_problems
 from beam_curator.option_names import takes_presets
 from beam_curator.recordings.recording_options import RecordingOptions, limit_problems
@@ -25,11 +26,11 @@ FULL_BAND, NARROW_BAND = BANDS = ("full_band", "narrow_band")
 DROP, ANNOTATE = ON_REJECT = ("drop", "annotate")
 FILTERS = (
     "strict_sample_rate", "sample_rate", "channels", "band", "short", "long", "bandwidth", "clipped", "level", "snr",
+    *SCORE_KEYS,
 )  # fmt: skip
 """Names of all filters, in the order in which they are asked."""
 
 _DAY = 86_400.0
-_HIGHEST_SCORE = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,44 +124,6 @@ class BandFilter:
     def __post_init__(self) -> None:
         problems = option_problems(self)
         raise_problems("band_filter", problems or number_problems(self, {"band_cutoff": (1, math.inf)}))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Utmos:
-    """The score of UTMOS, whose weights are in no package."""
-
-    enable: bool = same_option(CurateVad, "enable", default=False, help_text="score clips by UTMOS", flag="utmos")
-    mos_threshold: float | None = option(3.4, "least UTMOS of a clip; null for no limit")
-
-    def __post_init__(self) -> None:
-        _check_scores("utmos", self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sigmos:
-    """The scores of SIGMOS, whose weights are in no package."""
-
-    enable: bool = same_option(CurateVad, "enable", default=False, help_text="score clips by SIGMOS", flag="sigmos")
-    noise_threshold: float | None = option(4.0, "least SIGMOS noise score of a clip; null for no limit")
-    ovrl_threshold: float | None = option(3.5, "least SIGMOS overall score of a clip; null for no limit")
-    sig_threshold: float | None = option(None, "least SIGMOS signal score of a clip")
-    col_threshold: float | None = option(None, "least SIGMOS coloration score of a clip")
-    disc_threshold: float | None = option(None, "least SIGMOS discontinuity score of a clip")
-    loud_threshold: float | None = option(None, "least SIGMOS loudness score of a clip")
-    reverb_threshold: float | None = option(None, "least SIGMOS reverberation score of a clip")
-
-    def __post_init__(self) -> None:
-        _check_scores("sigmos", self)
-
-
-def _check_scores(section: str, options: Any) -> None:
-    check_types(section, options)
-    given = [
-        field.name
-        for field in fields(options)
-        if field.name.endswith("threshold") and getattr(options, field.name) is not None
-    ]
-    raise_problems(section, number_problems(options, dict.fromkeys(given, (0.0, _HIGHEST_SCORE))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,6 +270,7 @@ class CurateOptions:
     mono_conversion: MonoConversion = MonoConversion()
     vad: CurateVad = CurateVad()
     band_filter: BandFilter = BandFilter()
+    dnsmos: Dnsmos = Dnsmos()
     utmos: Utmos = Utmos()
     sigmos: Sigmos = Sigmos()
     concatenation: Concatenation = Concatenation()
@@ -315,3 +279,8 @@ class CurateOptions:
     clips: ClipRules = ClipRules()
     quality: QualityRules = QualityRules()
     recordings: CurateRules = CurateRules()
+
+    @property
+    def scorers(self) -> dict[str, str]:
+        """The models that score clips, each with the path that is given for it; "" for the installed one."""
+        return {name: getattr(self, name).path for name in SCORED if getattr(self, name).enable}

@@ -23,7 +23,7 @@ SOUND_KEYS = ("rms_dbfs", "peak_dbfs", "clipped_ratio", "snr_db", "bandwidth", "
 """What is measured of every clip."""
 
 PASSED_KEYS = ("speaker_id", "num_speakers", "speaking_duration", "sample_rate", *SOUND_KEYS)
-"""The keys among which `passthrough_keys` chooses."""
+"""The keys among which `passthrough_keys` chooses, besides those of scores."""
 
 _OWN_KEYS = frozenset(
     {
@@ -98,7 +98,7 @@ def clip_row(
     """
     row = _values(facts, passed) | {"files": [] if file is None else [list(file)]}
     named = {} if file is None else {"audio_filepath": file.name}
-    own = _OWN_KEYS | ({"audio_filepath"} - {filepath_key} if file is not None else set())
+    own = _OWN_KEYS | facts.scores.keys() | ({"audio_filepath"} - {filepath_key} if file is not None else set())
     return moved_aside(fields, own) | named | row
 
 

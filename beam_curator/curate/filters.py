@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from beam_curator.curate.curate_rules import ANNOTATE, CurateOptions, QualityRules
+from beam_curator.curate.score_rules import SCORED, least_of
+from beam_curator.quality.scorers import SCORERS
 
 Scores = Mapping[str, Any]
 """What is known of sound, by the key of a row; None where it could not be measured."""
@@ -98,7 +100,7 @@ def filters_of(options: CurateOptions, level: str) -> tuple[Filter, ...]:
 
 def _all_filters(options: CurateOptions) -> Iterator[Filter]:
     quality = options.quality
-    for found in (*_of_recordings(options), *_of_sound(quality)):
+    for found in (*_of_recordings(options), *_of_sound(quality), *_of_scores(options)):
         if found.limit is not None:
             yield replace(found, annotates=quality.on_reject == ANNOTATE or found.name in quality.annotate)
 
@@ -123,3 +125,10 @@ def _of_sound(quality: QualityRules) -> Sequence[Filter]:
         Filter(name="level", key="rms_dbfs", least=quality.min_level),
         Filter(name="snr", key="snr_db", least=quality.min_snr),
     )
+
+
+def _of_scores(options: CurateOptions) -> Iterator[Filter]:
+    # clips alone: a model hears sound once
+    for name in SCORED:
+        for key in SCORERS[name].outputs:
+            yield Filter(name=key, key=key, least=least_of(getattr(options, name), name, key), levels=(CLIP,))

@@ -1,8 +1,9 @@
 """The job that makes clean clips of one speaker: speech, its speakers, and clips that filters let through."""
 
+import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_curator.audio import AudioReader
@@ -21,16 +22,18 @@ from beam_curator.curate.curated_rows import (
     rejected_row,
 )
 from beam_curator.curate.filters import CLIP, LEVELS, RECORDING, SEGMENT, Filter, Scores, filters_of, judge
+from beam_curator.curate.score_rules import SCORED
 from beam_curator.diarization.diarize_rules import SPLIT, number_of_channel
 from beam_curator.diarization.hearing import channels_to_hear, samples_asked
 from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.entries.own_keys import ORIGIN_KEY
-from beam_curator.failures import EntryError
+from beam_curator.failures import EntryError, FailureCode
 from beam_curator.files.asked_lines import asked_row
 from beam_curator.files.clip_files import EncodedClip
 from beam_curator.files.curated_clips import encoded, measured
 from beam_curator.files.opened_recordings import open_recording, seen_now
+from beam_curator.models.clip_scoring import ClipScorers
 from beam_curator.models.curated_speech import (
     CurateTask,
     HeardSpeech,
@@ -55,6 +58,9 @@ from beam_curator.sets.recording_events import Event, Made, MadeFile, Noticed, T
 from beam_curator.sets.recording_jobs import BlockPlan, LinePlace, ModelJob, plan_lines
 from beam_curator.sets.set_kinds import CURATE
 
+_OF_SCORERS = (FailureCode.MODEL_ERROR, FailureCode.OUT_OF_MEMORY)
+"""Codes of failures of a model: of one clip, where what was found before stays."""
+
 Models = Mapping[str, Mapping[str, str]]
 """Name and hash of each model, by what it does."""
 
@@ -75,7 +81,7 @@ class CurateJob(ModelJob[AskedRow, CurateTask, HeardSpeech]):
 
     kind = CURATE
     rows = CURATED_CLIPS
-    shown = frozenset(f"{CURATE_STAGE}.{name}" for name in ("rows", "clips", "failures", "audio_us"))
+    shown = frozenset(f"{CURATE_STAGE}.{name}" for name in ("rows", "clips", "failures", "clips_failed", "audio_us"))
 
     def __init__(
         self,
@@ -94,10 +100,14 @@ class CurateJob(ModelJob[AskedRow, CurateTask, HeardSpeech]):
         self._filters = {level: filters_of(options, level) for level in LEVELS}
         self._hash = hashlib.sha256(encode(curate_config(options))).hexdigest()
         self._finder = SpeechFinder(options.vad, threads)
+        self._scorers = ClipScorers(options, {name: model["sha256"] for name, model in self._models.items()})
         self.audio_root = rules.audio_root
         self.allowed_root = rules.allowed_root
         self.limits = limits_of(rules)
         self.key_of_recordings = rules.audio_filepath_key
+
+    def close(self) -> None:
+        self._scorers.close()
 
     def plan(self, block: LineBlock) -> BlockPlan[AskedRow]:
         return plan_lines(block, self._plan_line)
@@ -173,7 +183,9 @@ class CurateJob(ModelJob[AskedRow, CurateTask, HeardSpeech]):
         return SpeechPiece(clip=clip, scores=scores, verdict=judge(filters, scores))
 
     def made(self, ready: HeardSpeech, result: Any) -> Iterator[Event]:
-        rows = _Rows(self._options, ready, self._facts(ready), self._filters[CLIP])
+        rows = _Rows(
+            self._options, ready, self._facts(ready), self._filters[CLIP], self._score if self._scorers else None
+        )
         yield from rows.before_clips()
         if ready.verdict.dropped_by is not None:
             return
@@ -195,6 +207,10 @@ class CurateJob(ModelJob[AskedRow, CurateTask, HeardSpeech]):
                 ]
         return sorted(found, key=lambda each: (each.clip.first, each.clip.stop, each.clip.speaker, str(each.channels)))
 
+    def _score(self, reader: AudioReader, found: HeardTrack) -> Scores:
+        with self.timed("scores"):
+            return self._scorers.scores(reader, found)
+
     def _facts(self, ready: HeardSpeech) -> RecordingFacts:
         row = ready.task.rows[0]
         given = named_in_set(row.fields().get(self._options.recordings.audio_filepath_key), row.recording)
@@ -212,12 +228,18 @@ class _Rows:
     """Makes the events of one recording: its clips, all that was rejected, and counts."""
 
     def __init__(
-        self, options: CurateOptions, ready: HeardSpeech, facts: RecordingFacts, filters: tuple[Filter, ...]
+        self,
+        options: CurateOptions,
+        ready: HeardSpeech,
+        facts: RecordingFacts,
+        filters: tuple[Filter, ...],
+        score: Callable[[AudioReader, HeardTrack], Scores] | None,
     ) -> None:
         self._options = options
         self._ready = ready
         self._facts = facts
         self._filters = filters
+        self._score = score
         self._parents = [(row, row.fields()) for row in ready.task.rows]
         self._num_speakers: int | None = None
 
@@ -260,18 +282,26 @@ class _Rows:
         vad, number = self._options.vad, 0
         least = vad.min_duration_sec * self._facts.sample_rate if vad.enable else 0
         for found in clips:
-            counts = Counter[str]({"found": 1, "found_samples": found.clip.n_held})
+            held = found.clip.n_held
+            yield self._noticed({"found": 1, "found_samples": held})
             if found.clip.n_samples < least:
-                counts |= {"dropped": 1, "dropped.clip_too_short": 1, "dropped_samples": found.clip.n_held}
-                yield self._noticed(counts)
+                yield self._noticed({"dropped": 1, "dropped.clip_too_short": 1, "dropped_samples": held})
                 continue
+            name = clip_name(self._facts.recording_id, found.clip, _channel_of(found), output_format)
             clip, scores = self._cut(reader, found, output_format)
+            try:
+                scores = yield from self._scored(reader, found, scores)
+            except EntryError as err:
+                _close(clip)
+                if err.code not in _OF_SCORERS:
+                    raise
+                yield from self._missed(err, found, name, number)
+                continue
             verdict = judge(self._filters, scores)
             if verdict.dropped_by is not None:
-                if clip is not None:
-                    clip.close()
+                _close(clip)
                 yield from self._rejected(CLIP, found.clip, verdict.dropped_by, scores)
-                yield self._noticed(counts | Counter({"rejected_samples": found.clip.n_held}))
+                yield self._noticed({"rejected_samples": held})
                 continue
             facts = ClipFacts(
                 recording=self._facts,
@@ -281,9 +311,23 @@ class _Rows:
                 scores={key: value for key, value in scores.items() if key != "duration"},
                 verdict=verdict,
             )
-            yield self._noticed(counts)
-            yield from self._made(facts, clip, number, output_format)
+            yield from self._made(facts, () if clip is None else (MadeFile(name=name, body=clip),), number)
             number += 1
+
+    def _scored(self, reader: AudioReader, found: HeardTrack, scores: Scores) -> Generator[Event, None, Scores]:
+        """Add the scores of models, which take long: a clip that a measure drops is not heard."""
+        if self._score is None or judge(self._filters, scores).dropped_by is not None:
+            return scores
+        yield self._noticed({"scored": 1, "scored_us": round(found.clip.n_samples * 1e6 / self._facts.sample_rate)})
+        return {**scores, **self._score(reader, found)}
+
+    def _missed(self, error: EntryError, found: HeardTrack, name: str, number: int) -> Iterator[Event]:
+        """Yield the dead letters of a clip that a model failed on."""
+        yield self._noticed({"clips_failed": 1, f"clips_failed.{error.code}": 1, "failed_samples": found.clip.n_held})
+        about = EntryError(error.code, f"{name.rpartition('/')[2]}: {error.message}", error.cure)
+        for parent in range(len(self._parents)):
+            missed = self._ready.task.missed_row(parent, about, CURATE_STAGE, (name,))
+            yield dataclasses.replace(missed, order=(parent, number))
 
     def _cut(
         self, reader: AudioReader, found: HeardTrack, output_format: AudioFormat
@@ -293,11 +337,7 @@ class _Rows:
             return None, measured(*given)
         return encoded(*given, output_format)
 
-    def _made(
-        self, facts: ClipFacts, clip: EncodedClip | None, number: int, output_format: AudioFormat
-    ) -> Iterator[Made]:
-        name = clip_name(facts.recording.recording_id, facts.plan, facts.channel, output_format)
-        files = () if clip is None else (MadeFile(name=name, body=clip),)
+    def _made(self, facts: ClipFacts, files: tuple[MadeFile, ...], number: int) -> Iterator[Made]:
         for parent, (row, fields) in enumerate(self._parents):
             made = clip_row(
                 fields,
@@ -323,17 +363,19 @@ class _Rows:
         return Noticed(counts={name: n * len(self._parents) for name, n in counts.items()})
 
 
+def _close(clip: EncodedClip | None) -> None:
+    if clip is not None:
+        clip.close()
+
+
 def _channel_of(found: HeardTrack) -> int | None:
     return found.channels if isinstance(found.channels, int) else None
 
 
 def curate_config(options: CurateOptions) -> dict[str, dict[str, Any]]:
-    """Return the options that decide the clips, by section."""
-    names = (
-        "mono_conversion", "vad", "band_filter", "utmos", "sigmos", "concatenation", "speaker_separation",
-        "timestamp_mapper", "clips", "quality", "recordings",
-    )  # fmt: skip
-    # the detector is the same wherever it lies
-    return {name: config_of(getattr(options, name)) for name in names} | {
-        "vad": config_of(options.vad) | {"vad_path": ""}
+    """Return the options that decide the clips, by section; a model is the same wherever it lies."""
+    places = {"vad": {"vad_path": ""}} | {name: {"path": ""} for name in SCORED}
+    return {
+        field.name: config_of(getattr(options, field.name)) | places.get(field.name, {})
+        for field in dataclasses.fields(options)
     }

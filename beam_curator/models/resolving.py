@@ -184,7 +184,12 @@ def _made(record: ModelRecord, cache_dir: str | None) -> ModelLocation:
 
 def path_flag(record: ModelRecord) -> str:
     """Return the flag that takes the folder of a model."""
-    return {"vad": "--vad-path", "speaker-embedding": "--embedding-model"}.get(record.task, "--model-path")
+    flags = {
+        "vad": "--vad-path",
+        "speaker-embedding": "--embedding-model",
+        "quality": f"--{record.name}-path (measure: --scorer {record.name}=FOLDER)",
+    }
+    return flags.get(record.task, "--model-path")
 
 
 def _is_in_store(path: str) -> bool:

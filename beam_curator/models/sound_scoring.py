@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_curator.diarization.models import Floats, NotAModelError
+from beam_curator.diarization.models import Floats, NotAModelError, OutOfMemoryError
 from beam_curator.failures import EntryError, FailureCode
+from beam_curator.files.storage import hash_file
 from beam_curator.intervals import Seconds
 from beam_curator.model_records import KNOWN_MODELS
+from beam_curator.models.model_files import ModelNotFoundError
 from beam_curator.models.onnx_sessions import open_graph, run_session
 from beam_curator.models.resolving import find_packaged
 from beam_curator.quality.measure_rules import MeasureRules
@@ -26,6 +28,7 @@ _FEATURES: Mapping[Features, Callable[[Floats], Floats]] = {
     "sigmos": sigmos_spectra,
 }
 Scores = NDArray[np.float64]
+_OTHER_FILE = "leave this scorer out, or give another file of it"
 _DIGITS = 4
 _PROBE_SECONDS = 2
 
@@ -51,7 +54,7 @@ class SoundScorer:
           pieces: float32 [n_samples] at the scorer's rate, in order, of any lengths: results do not depend on it.
 
         Raises:
-          EntryError: a score is not finite.
+          EntryError: the model fails, or a score is not finite.
           OutOfMemoryError: memory is lacking.
         """
         sums, weight, is_heard = np.zeros(len(self.scorer.outputs)), 0, False
@@ -60,12 +63,25 @@ class SoundScorer:
             if not window.any():
                 continue
             is_heard = True
-            sums += len(window) * self.of_window(window)
+            sums += len(window) * self._heard(window)
             weight += len(window)
         if not is_heard:
             return dict.fromkeys(self.scorer.outputs)
         means = (sums / weight).tolist()
         return {key: round(mean, _DIGITS) for key, mean in zip(self.scorer.outputs, means, strict=True)}
+
+    def _heard(self, window: Floats) -> Scores:
+        try:
+            return self.of_window(window)
+        except (EntryError, OutOfMemoryError):
+            raise
+        except Exception as err:  # onnxruntime's own
+            reason = str(err).strip().partition("\n")[0][:200]
+            raise EntryError(
+                FailureCode.MODEL_ERROR,
+                f"{self.scorer.name} failed on {len(window)} samples ({reason})",
+                _OTHER_FILE,
+            ) from err
 
     def of_window(self, window: Floats) -> Scores:
         """Return the scores of a window, float64 [n_outputs].
@@ -91,7 +107,7 @@ class SoundScorer:
             raise EntryError(
                 FailureCode.MODEL_ERROR,
                 f"{self.scorer.name} gave {_shown(values)}, expected {len(graph.outputs)} finite numbers",
-                "leave this scorer out, or give another file of it",
+                _OTHER_FILE,
             )
         if graph.calibration:
             raw = np.array([calibrated(*pair) for pair in zip(raw.tolist(), graph.calibration, strict=True)])
@@ -143,12 +159,32 @@ def load_asked(rules: MeasureRules, n_threads: int = 1) -> list[SoundScorer]:
       ModelNotFoundError, ModelFileError: one of a package is not installed, or is another model.
       NotAModelError, OutOfMemoryError: see `load_scorer`.
     """
+    return load_scorers(named_scorers(rules.scorers), rules.dnsmos_hop, n_threads)
+
+
+def load_scorers(paths: Mapping[str, str], dnsmos_hop: Seconds, n_threads: int = 1) -> list[SoundScorer]:
+    """Load scorers by their names, each from its path; "" for the installed one. Raises as `load_asked`."""
     loaded = []
-    for name, path in named_scorers(rules.scorers).items():
+    for name, path in paths.items():
         packaged = SCORERS[name].sha256 is not None
         found = find_packaged(KNOWN_MODELS[name], path) if packaged else path
-        loaded.append(load_scorer(name, found, n_threads, rules.dnsmos_hop if packaged else None))
+        loaded.append(load_scorer(name, found, n_threads, dnsmos_hop if packaged else None))
     return loaded
+
+
+def hash_of_scorer(name: str, path: str) -> str:
+    """Return the hash that tells a scorer from others: of its package, or of a user's file.
+
+    Raises:
+      ModelNotFoundError: the file is not there, or cannot be read.
+    """
+    packaged = SCORERS[name].sha256
+    if packaged is not None:
+        return packaged
+    try:
+        return hash_file(path)[1]
+    except OSError as err:
+        raise ModelNotFoundError(f"{name} cannot be read ({path}: {err.strerror or err}): give its graph") from err
 
 
 def scorer_config(rules: MeasureRules) -> dict[str, str | None]:

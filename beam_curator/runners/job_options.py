@@ -17,11 +17,10 @@ from beam_curator.curate.curate_rules import (
     CurateVad,
     MonoConversion,
     QualityRules,
-    Sigmos,
     SpeakerSeparation,
     TimestampMapper,
-    Utmos,
 )
+from beam_curator.curate.score_rules import Dnsmos, Sigmos, Utmos
 from beam_curator.diarization.diarize_rules import (
     DiarizeRules,
     InferenceOptions,
@@ -210,6 +209,7 @@ JOBS: Mapping[str, JobOptions] = {
             "mono_conversion": MonoConversion,
             "vad": CurateVad,
             "band_filter": BandFilter,
+            "dnsmos": Dnsmos,
             "utmos": Utmos,
             "sigmos": Sigmos,
             "concatenation": Concatenation,

@@ -250,8 +250,8 @@ CURATE = SetKind(
     balances=(
         _read_and_planned(),
         Balance(
-            what="recordings were asked for",
-            came=("plan.rows",),
+            what="recordings were asked for, or clips failed",
+            came=("plan.rows", "curate.clips_failed"),
             dropped=("curate.rows", "curate.rejected_recordings"),
             written=(f"{FAILURES}-curate",),
         ),
@@ -268,14 +268,14 @@ CURATE = SetKind(
         Balance(
             what="clips were found, or dropped before",
             came=("curate.found", "curate.rejected_segments", "curate.rejected_recordings"),
-            dropped=("curate.dropped", "curate.unlisted"),
+            dropped=("curate.dropped", "curate.unlisted", "curate.clips_failed"),
             written=("clips", "rejected"),
         ),
         Balance(what="clips were made", came=("curate.clips",), written=("clips",)),
         Balance(
             what="samples were found",
             came=("curate.found_samples",),
-            dropped=("curate.samples", "curate.dropped_samples", "curate.rejected_samples"),
+            dropped=("curate.samples", "curate.dropped_samples", "curate.rejected_samples", "curate.failed_samples"),
         ),
     ),
     folders=re.compile(r"clips"),

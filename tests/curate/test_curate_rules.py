@@ -12,10 +12,9 @@ from beam_curator.curate.curate_rules import (
     CurateVad,
     MonoConversion,
     QualityRules,
-    Sigmos,
     SpeakerSeparation,
-    Utmos,
 )
+from beam_curator.curate.score_rules import Dnsmos, Sigmos, Utmos
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,12 @@ from beam_curator.curate.curate_rules import (
         (Concatenation, {"silence_duration_sec": 60.5}, "silence_duration_sec 60.5 must be 0-60"),
         (SpeakerSeparation, {"min_duration": -1}, "min_duration -1 must be 0-86400"),
         (Utmos, {"mos_threshold": 5.5}, "mos_threshold 5.5 must be 0-5"),
+        (Utmos, {"mos_threshold": float("nan")}, "mos_threshold nan is not a finite number: give one"),
+        (Utmos, {"path": "u.onnx"}, "path is given, and enable is false: set it to true, too, or leave u.onnx out"),
         (Sigmos, {"col_threshold": -1}, "col_threshold -1 must be 0-5"),
+        (Dnsmos, {"ovrl_threshold": float("inf")}, "ovrl_threshold inf is not a finite number: give one"),
+        (Dnsmos, {"hop": 0}, "hop 0 must be 0.1-3600"),
+        (Dnsmos, {"hop": "9"}, "hop '9' is not a number: give a number"),
         (QualityRules, {"annotate": ("snr", "nois")}, "annotate names 'nois', no filter: use some of"),
         (QualityRules, {"max_clipped_ratio": 2}, "max_clipped_ratio 2 must be 0-1"),
         (CurateRules, {"channels": "all"}, "channels 'all' is not known"),
@@ -52,3 +56,4 @@ def test_the_edges_hold() -> None:
     assert CurateVad(threshold=1).speech_rules().threshold == 1
     assert Concatenation(silence_duration_sec=60) and Concatenation(silence_duration_sec=0)
     assert Sigmos(noise_threshold=None).noise_threshold is None
+    assert (Dnsmos(ovrl_threshold=0).ovrl_threshold, Dnsmos(ovrl_threshold=1).ovrl_threshold) == (0, 1)

@@ -14,13 +14,20 @@ from beam_curator.curate.curate_rules import (
     QualityRules,
 )
 from beam_curator.curate.filters import LEVELS, Filter, filters_of, judge
+from beam_curator.curate.score_rules import SCORE_KEYS, Dnsmos, Sigmos, Utmos
 
 ALL = CurateOptions(
     mono_conversion=MonoConversion(strict_sample_rate=True),
     band_filter=BandFilter(enable=True),
     quality=QualityRules(
         min_clip_duration=1, max_clip_duration=9, min_sample_rate=8000, max_channels=2, min_bandwidth=3000,
-        max_clipped_ratio=0.1, min_level=-40, min_snr=10, annotate=("level", "snr"),
+        max_clipped_ratio=0.1, min_level=-40, min_snr=10, annotate=("level", "snr", "sigmos_col"),
+    ),
+    dnsmos=Dnsmos(enable=True, ovrl_threshold=0, sig_threshold=1, bak_threshold=2, p808_threshold=3),
+    utmos=Utmos(enable=True, path="u.onnx"),
+    sigmos=Sigmos(
+        enable=True, path="s.onnx", sig_threshold=1, col_threshold=2, disc_threshold=3, loud_threshold=4,
+        reverb_threshold=5,
     ),
 )  # fmt: skip
 
@@ -57,7 +64,7 @@ def test_each_looks_at_its_level() -> None:
     assert {level: [each.name for each in filters_of(ALL, level)] for level in LEVELS} == {
         "recording": ["strict_sample_rate", "sample_rate", "channels"],
         "segment": ["band", "bandwidth", "clipped", "level", "snr"],
-        "clip": ["band", "short", "long", "bandwidth", "clipped", "level", "snr"],
+        "clip": ["band", "short", "long", "bandwidth", "clipped", "level", "snr", *SCORE_KEYS],
     }
     assert {each.name for level in LEVELS for each in filters_of(ALL, level)} == set(FILTERS)
 
@@ -66,7 +73,23 @@ def test_without_limits_there_are_none() -> None:
     assert [filters_of(CurateOptions(), level) for level in LEVELS] == [(), (), ()]
 
 
+def test_scores_have_the_limits_of_their_scorers_and_none_where_those_are_off() -> None:
+    limits = {each.name: each.limit for each in filters_of(ALL, "clip") if each.name in SCORE_KEYS}
+    assert limits == {
+        "dnsmos_sig": 1, "dnsmos_bak": 2, "dnsmos_ovrl": 0, "dnsmos_p808": 3, "utmos_mos": 3.4, "sigmos_col": 2,
+        "sigmos_disc": 3, "sigmos_loud": 4, "sigmos_noise": 4.0, "sigmos_reverb": 5, "sigmos_sig": 1,
+        "sigmos_ovrl": 3.5,
+    }  # fmt: skip
+    scored = CurateOptions(utmos=Utmos(enable=True, path="u.onnx", mos_threshold=None), sigmos=Sigmos(col_threshold=1))
+    assert filters_of(scored, "clip") == ()
+    assert scored.scorers == {"utmos": "u.onnx"}
+
+
 def test_what_annotates() -> None:
-    assert [each.name for each in filters_of(ALL, "clip") if each.annotates] == ["level", "snr"]
+    assert [each.name for each in filters_of(ALL, "clip") if each.annotates] == [
+        "level",
+        "snr",
+        "sigmos_col",
+    ]
     every = CurateOptions(quality=QualityRules(min_snr=1, min_level=-9, on_reject="annotate"))
     assert all(each.annotates for each in filters_of(every, "clip"))

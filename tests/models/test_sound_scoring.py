@@ -109,6 +109,18 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
             load_scorer("utmos", str(tmp_path / name))
 
 
+def test_a_graph_that_cannot_run_on_a_sound_fails_it_alone(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Constant", [], ["last"], value_int=20_000),
+        helper.make_node("Gather", ["x", "last"], ["y"], axis=1),
+    ]
+    scorer = load_scorer("utmos", str(write_graph(tmp_path / "utmos.onnx", nodes, WAVE, [("y", ["n"])])))
+    assert scorer.score([np.full(20_001, 0.25, np.float32)]) == {"utmos_mos": 0.25}
+    with pytest.raises(EntryError, match="utmos failed on 900 samples") as caught:
+        scorer.score([np.full(900, 0.25, np.float32)])
+    assert caught.value.code == "model_error"
+
+
 def test_a_score_that_is_none_fails_its_sound_alone(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Constant", [], ["shift"], value_float=0.75),

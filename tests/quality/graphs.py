@@ -22,15 +22,33 @@ def write_graph(path: Path, nodes: Sequence[Any], given: Sequence[Any], made: Se
     return path
 
 
+_LOUDNESS = (
+    helper.make_node("Abs", ["wave"], ["magnitude"]),
+    helper.make_node("ReduceMean", ["magnitude"], ["loudness"], axes=[1], keepdims=0),
+)
+
+
 def _kind(end: Sequence[Any]) -> int:
     return int(end[2]) if len(end) > 2 else TensorProto.FLOAT
 
 
-def write_loudness(path: Path) -> Path:
+def write_loudness(path: Path, scale: float = 1.0) -> Path:
     """Write a graph of a wave: its mean magnitude, as UTMOS gives a score, [n]."""
     nodes = [
-        helper.make_node("Abs", ["wave"], ["magnitude"]),
-        helper.make_node("ReduceMean", ["magnitude"], ["score"], axes=[1], keepdims=0),
+        *_LOUDNESS,
+        helper.make_node("Constant", [], ["scale"], value_float=scale),
+        helper.make_node("Mul", ["loudness", "scale"], ["score"]),
+    ]
+    return write_graph(path, nodes, [("wave", ["n", "t"])], [("score", ["n"])])
+
+
+def write_failing(path: Path, most: float) -> Path:
+    """Write a graph of a wave that gives the root of a number less its mean magnitude: NaN for what is louder."""
+    nodes = [
+        *_LOUDNESS,
+        helper.make_node("Constant", [], ["most"], value_float=most),
+        helper.make_node("Sub", ["most", "loudness"], ["left"]),
+        helper.make_node("Sqrt", ["left"], ["score"]),
     ]
     return write_graph(path, nodes, [("wave", ["n", "t"])], [("score", ["n"])])
 

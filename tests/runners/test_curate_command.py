@@ -14,6 +14,8 @@ from beam_curator.runners.jobs.curate import CurateJob
 from beam_curator.runners.options import UsageError
 from tests.fakes_models import write_band_model, write_sound
 from tests.manifests import failures_in, line_of, manifest_of, run, write_lines
+from tests.models.real_models import need_model
+from tests.quality.graphs import write_failing, write_loudness, write_spectral
 from tests.transforms.curate.curate_sets import TALK, clips_in, curate, found_in, rejected_in
 from tests.transforms.diarization.turn_sets import bytes_of
 
@@ -98,7 +100,8 @@ class TestTheConfigurationOfTheReference:
     def test_scores_without_weights_are_refused_before_the_job(self, talk: Path, tmp_path: Path) -> None:
         config = write_config(tmp_path / "c.yaml", utmos="true")
         with pytest.raises(
-            UsageError, match=r"utmos is asked for, and its weights are in no package: set utmos\.enable"
+            UsageError,
+            match=r"utmos is asked for, and its weights are in no package: give a graph of it as utmos\.path",
         ):
             run("curate", talk, "--output", tmp_path / "out", "--config", config, "--vad", "energy")
         assert not (tmp_path / "out").exists()
@@ -127,6 +130,68 @@ def test_the_plan_names_what_would_be_written(talk: Path, tmp_path: Path, capsys
     said = capsys.readouterr().out
     assert "clips/ID/SPEAKER_FIRST-STOP.flac" in said
     assert "clips-*, rejected-*, failures-* where there are any" in said
+
+
+class TestScores:
+    ALONE = ("--no-speaker-separation", "--no-clips")
+
+    def test_the_plan_and_the_summary_say_what_they_take(
+        self, talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        graph = write_loudness(tmp_path / "utmos.onnx")
+        options = (*self.ALONE, "--utmos", "--utmos-path", graph, "--mos-threshold", "0.01")
+        assert run("curate", talk, "--output", tmp_path / "out", "--vad", "energy", *options, "--plan") == 0
+        assert "(each clip is scored once: utmos)" in capsys.readouterr().out
+        curate(talk, tmp_path / "out", *options)
+        assert "scores  2 clips      2 clips      0        0         12.0 s" in capsys.readouterr().out
+        write_spectral(graph)
+        with pytest.raises(UsageError, match="expected one float tensor of 2 dimensions"):
+            run("curate", talk, "--output", tmp_path / "out", "--vad", "energy", *options)
+        write_loudness(graph, scale=2.0)
+        with pytest.raises(UsageError, match="--overwrite"):
+            run("curate", talk, "--output", tmp_path / "out", "--vad", "energy", *options)
+
+    def test_the_cost_of_dnsmos_is_in_the_plan(
+        self, talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        need_model("dnsmos")
+        options = (*self.ALONE, "--vad", "energy", "--dnsmos", "--dnsmos-hop", "2", "--plan")
+        assert run("curate", talk, "--output", tmp_path / "out", *options) == 0
+        assert "dnsmos, dnsmos 5.0 times as fast as real time on a core: a window each 2 s" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (("--utmos",), r"its weights are in no package: give a graph of it as utmos\.path"),
+            (("--sigmos", "--sigmos-path", "gone.onnx"), r"gone\.onnx is no graph for this onnxruntime"),
+            (("--dnsmos",), r"model dnsmos is not installed: beam-curator models install dnsmos"),
+            (("--dnsmos", "--dnsmos-path", "in"), "in"),
+            (("--sigmos-path", "x.onnx"), "sigmos: path is given, and enable is false"),
+        ],
+    )
+    def test_what_cannot_score_is_refused_before_the_job(
+        self,
+        options: tuple[str, ...],
+        message: str,
+        talk: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        monkeypatch.setattr("beam_curator.models.resolving.installed_root", lambda wheel: "")
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(UsageError, match=message):
+            run("curate", talk, "--output", tmp_path / "out", "--vad", "energy", *self.ALONE, *options)
+        assert not (tmp_path / "out").exists()
+
+    def test_a_clip_that_failed_is_tried_again(self, talk: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        graph = write_failing(tmp_path / "utmos.onnx", most=0.1)
+        options = (*self.ALONE, "--utmos", "--utmos-path", graph, "--mos-threshold", "0")
+        curate(talk, out, *options, code=3)
+        assert [letter["code"] for letter in failures_in(out)] == ["model_error"]
+        assert run("retry", out) == 3
+        assert (len(clips_in(out)), len(failures_in(out))) == (1, 1)
 
 
 class TestAgain:

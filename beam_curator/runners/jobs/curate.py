@@ -13,7 +13,13 @@ from beam_curator.curate.curated_rows import CLIPS_FOLDER
 from beam_curator.diarization.diarize_rules import DiarizeRules
 from beam_curator.files.listing import Lister, list_either
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.models.curate_checks import check_speech_model, check_weights, curate_set_config, models_of
+from beam_curator.models.curate_checks import (
+    check_scorers,
+    check_speech_model,
+    check_weights,
+    curate_set_config,
+    models_of,
+)
 from beam_curator.models.curate_job import CurateJob as CurateWork
 from beam_curator.models.model_checks import check_links, check_model, check_walk, files_beside, with_own_links
 from beam_curator.runners.jobs.clips import unmixed_hint
@@ -37,6 +43,10 @@ if TYPE_CHECKING:
 
 RESOURCE_KEYS = ("cpus", "gpus", "num_workers", "batch_size", "adapter_target", "adapter_kwargs")
 """Keys of the reference's configuration that say where its stages run."""
+
+
+_SECONDS_OF_DNSMOS = 0.4
+"""Of a core for a window of 9 s."""
 
 
 class CurateJob(ListeningJob):
@@ -84,10 +94,11 @@ class CurateJob(ListeningJob):
             if is_elsewhere:
                 return None
             check_speech_model(self.curation)
+            check_scorers(self.curation)
             if self._asks_speakers:
                 check_model(self.options["model"], walk)
                 check_links(with_own_links(self.options["speakers"], self._model()), self._model())
-        except ValueError as err:  # of all that can be wrong with a model
+        except (ValueError, FileNotFoundError) as err:  # of all that can be wrong with a model
             return str(err)
         return None
 
@@ -134,26 +145,41 @@ class CurateJob(ListeningJob):
         rules, output = self.curation.clips, self.options["output"]
         return [
             *([f"{CLIPS_FOLDER}/ID/SPEAKER_FIRST-STOP.{output.output_format}"] if rules.clips else []),
-            f"clips-*{', rejected-*' if rules.rejected else ''}, failures-* where there are any",
+            f"clips-*{', rejected-*' if rules.rejected else ''}, failures-* where there are any{self._scored()}",
             f"{MANIFEST_NAME}, summary.json",
         ]
+
+    def _scored(self) -> str:
+        """Say which models score clips, and how long the one whose weights are known takes for it."""
+        options = self.curation
+        if not options.scorers:
+            return ""
+        hop = options.dnsmos.hop
+        cost = f", dnsmos {hop / _SECONDS_OF_DNSMOS:.1f} times as fast as real time on a core: a window each {hop:g} s"
+        return f" (each clip is scored once: {', '.join(options.scorers)}{cost if options.dnsmos.enable else ''})"
 
     @staticmethod
     def stages(counts: Counter[str], n_files: int, times: Times) -> list[Stage]:
         n_asked, n_clips = counts["plan.rows"], counts["curate.clips"]
         dropped = dropped_of(counts, "curate") | {f"rejected by {name}": n for name, n in _rejected(counts).items()}
         n_rejected = counts["curate.rejected_recordings"] + counts["curate.rejected_segments"]
+        n_failed, of_clips = counts["curate.clips_failed"], _prefixed(counts, "curate.clips_failed.")
+        failures = Counter(failures_of(counts, "curate")) - Counter(of_clips)
         stages = [
             read_stage(counts),
             Stage(name="plan", what_in="rows", n_in=counts["read.rows"], what_out="recordings", n_out=n_asked,
                   failures=failures_of(counts, "plan")),
             Stage(name="speech", what_in="recordings", n_in=n_asked, what_out="pieces",
-                  n_out=counts["curate.segments"], failures=failures_of(counts, "curate"),
+                  n_out=counts["curate.segments"], failures=dict(failures),
                   seconds=counts["curate.speech_us"] / 1e6),
-            Stage(name="clips", what_in="clips", n_in=counts["curate.found"] + n_rejected, what_out="clips",
+            Stage(name="clips", what_in="clips", n_in=counts["curate.found"] - n_failed + n_rejected, what_out="clips",
                   n_out=n_clips, dropped=dropped, seconds=counts["curate.clips_us"] / 1e6),
             Stage(name="write", what_in="clips", n_in=n_clips, what_out="files", n_out=n_files),
         ]  # fmt: skip
+        if n_scored := counts["curate.scored"]:
+            stages.insert(3, Stage(name="scores", what_in="clips", n_in=n_scored, what_out="clips",
+                                   n_out=n_scored - n_failed, failures=of_clips,
+                                   seconds=counts["curate.scored_us"] / 1e6))  # fmt: skip
         if n_speakers := counts["curate.speakers"]:
             gone = _prefixed(counts, "curate.speakers_dropped.")
             stages.insert(3, Stage(name="speakers", what_in="speakers", n_in=n_speakers, what_out="speakers",
@@ -171,6 +197,9 @@ class CurateJob(ListeningJob):
           '10 of 40 recordings  30 clips  1.0 h heard  0 failures  1,800x real time'
         """
         del share_read
+        counts = Counter(counts)
+        # of recordings that are done
+        counts["progress.curate.rows"] -= counts["progress.curate.clips_failed"]
         return recordings_done(counts, "curate", "rows", "heard", seconds, "clips")
 
     def result(self, stages: Sequence[Stage]) -> str:

@@ -61,7 +61,7 @@ def check_set(out: Path) -> None:
     assert_nothing_left_over(out)
     counts: Counter[str] = Counter(manifest_of(out)["counts"])
     letters, clips, rejected = failures_in(out), clips_in(out), rejected_in(out)
-    n_failed = sum(letter["stage"] == "curate" for letter in letters)
+    n_failed = sum(letter["stage"] == "curate" for letter in letters) - counts["curate.clips_failed"]
     levels = Counter(row["level"] for row in rejected)
     is_listed = not counts["curate.unlisted"]
     assert counts["read.rows"] == counts["plan.rows"] + sum(letter["stage"] == "plan" for letter in letters)
@@ -69,7 +69,10 @@ def check_set(out: Path) -> None:
     assert counts["curate.clips"] == len(clips)
     assert counts["curate.samples"] == sum(stop - first for row in clips for first, stop in row["spans"])
     if is_listed:
-        assert counts["curate.found"] == len(clips) + levels["clip"] + counts["curate.dropped"]
+        assert (
+            counts["curate.found"]
+            == len(clips) + levels["clip"] + counts["curate.dropped"] + counts["curate.clips_failed"]
+        )
         assert (levels["segment"], levels["recording"]) == (
             counts["curate.rejected_segments"], counts["curate.rejected_recordings"]
         )  # fmt: skip
