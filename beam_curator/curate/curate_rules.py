@@ -9,7 +9,7 @@ from typing import Any
 
 from beam_curator.audio_formats import AudioFormat
 from beam_curator.clips.clip_options import ClipOutputOptions
-from beam_curator.curate.score_rules import SCORE_KEYS, SCORED, Dnsmos, Sigmos, Utmos
+from beam_curator.curate.score_rules import SCORE_KEYS, SCORED, Dnsmos, Sigmos, Utmos, score_problems
 from beam_curator.diarization.diarize_rules import SPLIT, DiarizeRules, channels_problems
 from beam_curator.option_names import takes_presets
 from beam_curator.recordings.recording_options import RecordingOptions, limit_problems
@@ -113,17 +113,22 @@ class CurateVad:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BandFilter:
-    """Clips of full or of narrow band, told by their measured bandwidth."""
+    """Clips of full or of narrow band, told by their measured bandwidth, or by a classifier."""
 
     enable: bool = same_option(
         CurateVad, "enable", default=False, help_text="keep clips of one band alone", flag="band-filter"
     )
     band_value: str = option(FULL_BAND, "band to keep", choices=BANDS)
     band_cutoff: int = option(16000, "bandwidth from which on a clip is of full band, in Hz")
+    path: str = option(
+        "", "classifier of bands, a graph of your own, to use in place of --band-cutoff", flag="band-path"
+    )
 
     def __post_init__(self) -> None:
         problems = option_problems(self)
-        raise_problems("band_filter", problems or number_problems(self, {"band_cutoff": (1, math.inf)}))
+        raise_problems("band_filter", problems)
+        problems = score_problems(self) + number_problems(self, {"band_cutoff": (1, math.inf)})
+        raise_problems("band_filter", problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,4 +288,5 @@ class CurateOptions:
     @property
     def scorers(self) -> dict[str, str]:
         """The models that score clips, each with the path that is given for it; "" for the installed one."""
-        return {name: getattr(self, name).path for name in SCORED if getattr(self, name).enable}
+        asked = {name: getattr(self, name).path for name in SCORED if getattr(self, name).enable}
+        return asked | ({"band": self.band_filter.path} if self.band_filter.path else {})

@@ -108,11 +108,13 @@ def _all_filters(options: CurateOptions) -> Iterator[Filter]:
 def _of_recordings(options: CurateOptions) -> Sequence[Filter]:
     quality, mono, band = options.quality, options.mono_conversion, options.band_filter
     rate = mono.output_sample_rate if mono.strict_sample_rate else None
+    # a classifier hears clips alone, as other models do
+    levels = (CLIP,) if band.path else (SEGMENT, CLIP)
     return (
         Filter(name="strict_sample_rate", key="sample_rate", equal=rate, levels=(RECORDING,)),
         Filter(name="sample_rate", key="sample_rate", least=quality.min_sample_rate, levels=(RECORDING,)),
         Filter(name="channels", key="num_channels", most=quality.max_channels, levels=(RECORDING,)),
-        Filter(name="band", key="band_prediction", equal=band.band_value if band.enable else None),
+        Filter(name="band", key="band_prediction", equal=band.band_value if band.enable else None, levels=levels),
     )
 
 

@@ -33,7 +33,7 @@ def measured(
       clip: the samples that it holds.
       channels: "mix" for their mean, or the number of one.
       speech: samples of the clip in which anybody speaks, counted from its first; all else is noise.
-      band: from which bandwidth on it is of full band.
+      band: from which bandwidth on it is of full band, unless a classifier tells.
       encoder: is given the samples, too.
 
     Returns:
@@ -55,7 +55,7 @@ def measured(
         "duration": clip.n_samples / rate,
         **asdict(sound.sound([(first / rate, stop / rate) for first, stop in speech])),
         "bandwidth": bandwidth,
-        "band_prediction": None if bandwidth is None else _band_of(bandwidth, band),
+        "band_prediction": None if bandwidth is None or band.path else _band_of(bandwidth, band),
     }
 
 

@@ -8,7 +8,7 @@ from beam_curator.diarization.hearing import heard_track
 from beam_curator.diarization.models import OutOfMemoryError, hearing_error
 from beam_curator.models.curated_speech import HeardTrack
 from beam_curator.models.model_files import ModelFileError
-from beam_curator.models.sound_scoring import SoundScorer, hash_of_scorer, load_scorers
+from beam_curator.models.sound_scoring import Score, SoundScorer, hash_of_scorer, load_scorers
 
 
 class ClipScorers:
@@ -32,7 +32,7 @@ class ClipScorers:
         """Give the models back."""
         self._loaded = None
 
-    def scores(self, reader: AudioReader, heard: HeardTrack) -> dict[str, float | None]:
+    def scores(self, reader: AudioReader, heard: HeardTrack) -> dict[str, Score]:
         """Return the scores of a clip by all models, each of which hears it by itself: decoding it takes no time.
 
         Raises:
@@ -42,11 +42,11 @@ class ClipScorers:
         """
         if self._loaded is None:
             self._loaded = self._load()
-        found: dict[str, float | None] = {}
+        found: dict[str, Score] = {}
         for scorer in self._loaded:
-            pieces = heard_track(reader, heard.clip.track, heard.channels, sample_rate=scorer.scorer.sample_rate)
+            rate = scorer.rate_of(reader.info.sample_rate)
             try:
-                found |= scorer.score(pieces)
+                found |= scorer.score(heard_track(reader, heard.clip.track, heard.channels, sample_rate=rate), rate)
             except OutOfMemoryError as err:
                 raise hearing_error(err) from err
         return found

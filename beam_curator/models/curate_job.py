@@ -374,7 +374,7 @@ def _channel_of(found: HeardTrack) -> int | None:
 
 def curate_config(options: CurateOptions) -> dict[str, dict[str, Any]]:
     """Return the options that decide the clips, by section; a model is the same wherever it lies."""
-    places = {"vad": {"vad_path": ""}} | {name: {"path": ""} for name in SCORED}
+    places = {"vad": {"vad_path": ""}} | {name: {"path": ""} for name in (*SCORED, "band_filter")}
     return {
         field.name: config_of(getattr(options, field.name)) | places.get(field.name, {})
         for field in dataclasses.fields(options)

@@ -18,7 +18,7 @@ from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.failures import EntryError, FailureCode
 from beam_curator.files.asked_lines import asked_row
 from beam_curator.intervals import Span
-from beam_curator.models.sound_scoring import SoundScorer, load_asked, scorer_config
+from beam_curator.models.sound_scoring import Score, SoundScorer, load_asked, scorer_config
 from beam_curator.models.speech_detectors import SpeechDetecting, load_detector, vad_config
 from beam_curator.quality.measure_rules import MeasureRules
 from beam_curator.quality.measured_rows import MEASURE_STAGE, MEASURED, Measures, measured_row
@@ -148,15 +148,15 @@ class MeasureJob(OpenedJob[AskedRow, MeasureTask]):
         except OutOfMemoryError as err:
             raise hearing_error(err) from err
 
-    def _scores(self, reader: AudioReader, span: tuple[int, int], channels: Channels) -> dict[str, float | None]:
+    def _scores(self, reader: AudioReader, span: tuple[int, int], channels: Channels) -> dict[str, Score]:
         """Return the scores of all models, each of which hears the recording by itself: decoding it takes no time."""
         if self._scorers is None:
             self._scorers = load_asked(self._rules)
-        found: dict[str, float | None] = {}
+        found: dict[str, Score] = {}
         for scorer in self._scorers:
-            rate = scorer.scorer.sample_rate
+            rate = scorer.rate_of(reader.info.sample_rate)
             try:
-                found |= scorer.score(heard_pieces(reader, *span, channels, sample_rate=rate))
+                found |= scorer.score(heard_pieces(reader, *span, channels, sample_rate=rate), rate)
             except OutOfMemoryError as err:
                 raise hearing_error(err) from err
         return found

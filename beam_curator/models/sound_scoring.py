@@ -16,21 +16,25 @@ from beam_curator.model_records import KNOWN_MODELS
 from beam_curator.models.model_files import ModelNotFoundError
 from beam_curator.models.onnx_sessions import open_graph, run_session
 from beam_curator.models.resolving import find_packaged
+from beam_curator.quality.band_features import band_energies
 from beam_curator.quality.measure_rules import MeasureRules
 from beam_curator.quality.p808_features import p808_frames
 from beam_curator.quality.scorers import SCORERS, Features, ScoredGraph, Scorer, calibrated, named_scorers
 from beam_curator.quality.sigmos_features import sigmos_spectra
 from beam_curator.quality.sound_windows import sound_windows
 
-_FEATURES: Mapping[Features, Callable[[Floats], Floats]] = {
-    "wave": lambda window: window,
-    "mel120": p808_frames,
-    "sigmos": sigmos_spectra,
+_FEATURES: Mapping[Features, Callable[[Floats, int], Floats]] = {
+    "wave": lambda window, rate: window,
+    "mel120": lambda window, rate: p808_frames(window),
+    "sigmos": lambda window, rate: sigmos_spectra(window),
+    "band24": band_energies,
 }
 Scores = NDArray[np.float64]
+Score = float | str | None
+"""A number, the name of a class, or None of a sound that is empty or digital silence."""
 _OTHER_FILE = "leave this scorer out, or give another file of it"
 _DIGITS = 4
-_PROBE_SECONDS = 2
+_PROBE_SECONDS, _PROBE_RATE = 2, 48000
 
 
 class SoundScorer:
@@ -47,32 +51,42 @@ class SoundScorer:
         self.scorer = scorer
         self._sessions = tuple(sessions)
 
-    def score(self, pieces: Iterable[Floats]) -> dict[str, float | None]:
-        """Return the mean scores of all windows of a sound, by key; None of a sound that is empty or digital silence.
+    def rate_of(self, recording: int) -> int:
+        """Return the sample rate that a recording is heard at, given its own, in Hz."""
+        return self.scorer.at(recording).sample_rate
+
+    def score(self, pieces: Iterable[Floats], sample_rate: int = 0) -> dict[str, Score]:
+        """Return the scores of a sound by key: means of all windows, or the class that most of it has.
 
         Args:
           pieces: float32 [n_samples] at the scorer's rate, in order, of any lengths: results do not depend on it.
+          sample_rate: of the pieces, Hz; may be left out where the scorer has one.
 
         Raises:
           EntryError: the model fails, or a score is not finite.
           OutOfMemoryError: memory is lacking.
         """
-        sums, weight, is_heard = np.zeros(len(self.scorer.outputs)), 0, False
-        for window in sound_windows(pieces, self.scorer):
+        scorer = self.scorer.at(sample_rate)
+        sums, weight, is_heard = np.zeros(len(scorer.outputs)), 0, False
+        for window in sound_windows(pieces, scorer):
             # what is nothing gets a score as well, which means nothing
             if not window.any():
                 continue
             is_heard = True
-            sums += len(window) * self._heard(window)
+            sums += len(window) * self._heard(window, scorer.sample_rate)
             weight += len(window)
         if not is_heard:
-            return dict.fromkeys(self.scorer.outputs)
+            return dict.fromkeys(scorer.outputs)
+        labels = [graph.labels for graph in scorer.graphs for _ in graph.outputs]
         means = (sums / weight).tolist()
-        return {key: round(mean, _DIGITS) for key, mean in zip(self.scorer.outputs, means, strict=True)}
+        return {
+            key: of_key[int(mean >= 0.5)] if of_key else round(mean, _DIGITS)
+            for key, of_key, mean in zip(scorer.outputs, labels, means, strict=True)
+        }
 
-    def _heard(self, window: Floats) -> Scores:
+    def _heard(self, window: Floats, sample_rate: int) -> Scores:
         try:
-            return self.of_window(window)
+            return self.of_window(window, sample_rate)
         except (EntryError, OutOfMemoryError):
             raise
         except Exception as err:  # onnxruntime's own
@@ -83,30 +97,35 @@ class SoundScorer:
                 _OTHER_FILE,
             ) from err
 
-    def of_window(self, window: Floats) -> Scores:
+    def of_window(self, window: Floats, sample_rate: int) -> Scores:
         """Return the scores of a window, float64 [n_outputs].
 
         Args:
           window: float32 [n_samples] at the scorer's rate.
+          sample_rate: that rate, Hz.
 
         Raises:
           EntryError: a score is not finite.
         """
         made = [
-            self._of_graph(graph, session, window)
+            self._of_graph(graph, session, _FEATURES[graph.features](window, sample_rate))
             for graph, session in zip(self.scorer.graphs, self._sessions, strict=True)
         ]
         return np.concatenate(made)
 
-    def _of_graph(self, graph: ScoredGraph, session: Any, window: Floats) -> Scores:
-        given = session.get_inputs()[0].name
-        features = _FEATURES[graph.features](window)[np.newaxis]
-        values = np.asarray(run_session(session, (session.get_outputs()[0].name,), {given: features})[0])
+    def _of_graph(self, graph: ScoredGraph, session: Any, features: Floats) -> Scores:
+        given = {session.get_inputs()[0].name: features[np.newaxis]}
+        values = np.asarray(run_session(session, (session.get_outputs()[0].name,), given)[0])
         raw = values.astype(np.float64).reshape(-1)
-        if len(raw) != len(graph.outputs) or not np.isfinite(raw).all():
+        if len(raw) != len(graph.outputs) or not np.isfinite(raw).all() or (graph.labels and not 0 <= raw[0] <= 1):
+            expected = (
+                f"a number from 0 ({graph.labels[0]}) to 1 ({graph.labels[1]})"
+                if graph.labels
+                else (f"{len(graph.outputs)} finite numbers")
+            )
             raise EntryError(
                 FailureCode.MODEL_ERROR,
-                f"{self.scorer.name} gave {_shown(values)}, expected {len(graph.outputs)} finite numbers",
+                f"{self.scorer.name} gave {_shown(values)}, expected {expected}",
                 _OTHER_FILE,
             )
         if graph.calibration:
@@ -140,10 +159,11 @@ def load_scorer(name: str, path: str, n_threads: int = 1, hop: Seconds | None = 
         _check_ends(session, file, graph, cure)
         sessions.append(session)
     made = SoundScorer(scorer, sessions)
-    length = scorer.n_window if scorer.short == "double" else _PROBE_SECONDS * scorer.sample_rate
+    probed = scorer.at(_PROBE_RATE)
+    length = probed.n_window if probed.short == "double" else _PROBE_SECONDS * probed.sample_rate
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, length).astype(np.float32)
     try:
-        made.of_window(noise)
+        made.of_window(noise, probed.sample_rate)
     except EntryError as err:
         raise NotAModelError(f"{path}: of noise {err.message}: {cure}") from err
     except Exception as err:  # onnxruntime's own, of a graph that cannot hear this
@@ -197,7 +217,7 @@ def own_files(rules: MeasureRules) -> tuple[str, ...]:
     return tuple(path for name, path in named_scorers(rules.scorers).items() if SCORERS[name].sha256 is None)
 
 
-_RANKS: Mapping[Features, int] = {"wave": 2, "mel120": 3, "sigmos": 4}
+_RANKS: Mapping[Features, int] = {"wave": 2, "mel120": 3, "sigmos": 4, "band24": 2}
 
 
 def _check_ends(session: Any, file: str, graph: ScoredGraph, cure: str) -> None:
@@ -208,6 +228,9 @@ def _check_ends(session: Any, file: str, graph: ScoredGraph, cure: str) -> None:
         raise NotAModelError(
             f"{file} takes {found or 'nothing'}, expected one float tensor of {rank} dimensions: {cure}"
         )
-    if not outputs or outputs[0].type not in ("tensor(float)", "tensor(double)"):
+    types, what = ("float", "double"), "a float tensor of scores"
+    if graph.labels:
+        types, what = ("float", "double", "int64"), "a tensor of labels or of probabilities first"
+    if not outputs or outputs[0].type not in {f"tensor({kind})" for kind in types}:
         found = ", ".join(f"{end.name} {end.type}" for end in outputs)
-        raise NotAModelError(f"{file} gives {found or 'nothing'}, expected a float tensor of scores: {cure}")
+        raise NotAModelError(f"{file} gives {found or 'nothing'}, expected {what}: {cure}")

@@ -23,7 +23,8 @@ class MeasureRules:
     vad_path: str = same_option(VadOptions, "vad_path")
     scorers: tuple[str, ...] = option(
         (),
-        "models that score how the sound is heard: dnsmos, where it is installed, utmos=FILE.onnx, sigmos=FILE.onnx",
+        "models that score how the sound is heard: dnsmos, where it is installed, utmos=FILE.onnx, sigmos=FILE.onnx, "
+        "band=FILE.onnx",
         flag="scorer",
     )
     dnsmos_hop: float = option(1.0, "seconds between the windows of 9 s that dnsmos scores; more take less time")

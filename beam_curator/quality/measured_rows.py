@@ -38,7 +38,7 @@ class Measures:
     sound: Sound
     bandwidths: Mapping[int, int] = field(default_factory=dict)
     unmixed: int | None = None
-    scores: Mapping[str, float | None] = field(default_factory=dict)
+    scores: Mapping[str, float | str | None] = field(default_factory=dict)
 
     def values(self) -> dict[str, Any]:
         """Return the values by the keys of a row."""

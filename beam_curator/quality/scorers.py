@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from beam_curator.intervals import Seconds
 from beam_curator.model_records import KNOWN_MODELS
 
-Features = Literal["wave", "mel120", "sigmos"]
-"""Input of a graph, float32: samples [n, n_samples], mel frames [n, n_frames, 120], spectra [n, 3, n_frames, 481]."""
+Features = Literal["wave", "mel120", "sigmos", "band24"]
+"""Input of a graph, float32: samples [n, n_samples], mel frames [n, n_frames, 120], spectra [n, 3, n_frames, 481],
+energies of bands [n, 24]."""
 
 Short = Literal["double", "as_is"]
 """Sound that is shorter than a window is put behind itself until it is long enough, or given as it is."""
@@ -27,12 +28,15 @@ class ScoredGraph:
       outputs: keys of a row, in the order of its columns.
       calibration: for each column the coefficients of a polynomial, the highest power first; none for values as they
         are.
+      labels: names of 0 and of 1, where the outputs are classes: the one that most of the sound has is the score; none
+        where they are numbers.
     """
 
     file: str = ""
     features: Features
     outputs: tuple[str, ...]
     calibration: tuple[tuple[float, ...], ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,7 @@ class Scorer:
 
     Attributes:
       name: of the scorer, and of its record where its weights lie in a package.
-      sample_rate: that it hears, Hz.
+      sample_rate: that it hears, Hz; 0 for that of the recording.
       window: seconds that it hears at once.
       hop: seconds from one window to the next.
       short: what is done with sound that is shorter than a window; where it is given as it is, so is the rest behind
@@ -64,6 +68,15 @@ class Scorer:
     def outputs(self) -> tuple[str, ...]:
         """The keys of all scores."""
         return tuple(key for graph in self.graphs for key in graph.outputs)
+
+    def at(self, sample_rate: int) -> Scorer:
+        """Return the contract for recordings of a sample rate in Hz, which decides only where it is heard as it is.
+
+        Example:
+          >>> SCORERS["band"].at(44100).n_window, SCORERS["utmos"].at(44100).sample_rate
+          (2646000, 16000)
+        """
+        return self if self.sample_rate else replace(self, sample_rate=sample_rate)
 
     @property
     def n_window(self) -> int:
@@ -134,7 +147,16 @@ _SIGMOS = Scorer(
     ),
 )
 
-SCORERS: Mapping[str, Scorer] = {scorer.name: scorer for scorer in (_DNSMOS, _UTMOS, _SIGMOS)}
+_BAND = Scorer(
+    name="band",
+    sample_rate=0,
+    window=_LONGEST,
+    hop=_LONGEST,
+    short="as_is",
+    graphs=(ScoredGraph(features="band24", outputs=("band_prediction",), labels=("narrow_band", "full_band")),),
+)
+
+SCORERS: Mapping[str, Scorer] = {scorer.name: scorer for scorer in (_DNSMOS, _UTMOS, _SIGMOS, _BAND)}
 """Name to contract. Weights of `dnsmos` lie in a package; of the others a user names a file."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from beam_curator.curate.curate_rules import (
+    BandFilter,
     Concatenation,
     CurateRules,
     CurateVad,
@@ -35,6 +36,7 @@ from beam_curator.curate.score_rules import Dnsmos, Sigmos, Utmos
         (CurateVad, {"vad_path": "x", "engine": "energy"}, "vad_path is of silero, and engine is energy"),
         (Concatenation, {"silence_duration_sec": 60.5}, "silence_duration_sec 60.5 must be 0-60"),
         (SpeakerSeparation, {"min_duration": -1}, "min_duration -1 must be 0-86400"),
+        (BandFilter, {"path": "b.onnx"}, "band_filter: path is given, and enable is false"),
         (Utmos, {"mos_threshold": 5.5}, "mos_threshold 5.5 must be 0-5"),
         (Utmos, {"mos_threshold": float("nan")}, "mos_threshold nan is not a finite number: give one"),
         (Utmos, {"path": "u.onnx"}, "path is given, and enable is false: set it to true, too, or leave u.onnx out"),

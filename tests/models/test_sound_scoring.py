@@ -13,10 +13,12 @@ from beam_curator.failures import EntryError
 from beam_curator.models.sound_scoring import load_scorer
 from beam_curator.quality.sigmos_features import sigmos_spectra
 from tests.models.real_models import need_model
+from tests.quality.band_forest import FOREST, RATE, examples, forest, noise_below
 from tests.quality.dnsmos_scores import recorded, scores_by_speechmos, sounds
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402  after the library is known to be there
+from onnxruntime import InferenceSession  # noqa: E402
 
 from tests.quality.graphs import write_graph, write_loudness, write_spectral  # noqa: E402
 
@@ -58,6 +60,61 @@ def test_spectra_get_seven_scores(tmp_path: Path) -> None:
     found = scorer.score([NOISE])
     assert list(found) == [f"sigmos_{name}" for name in ("col", "disc", "loud", "noise", "reverb", "sig", "ovrl")]
     assert list(found.values()) == pytest.approx([*planes, *planes, planes.sum()], abs=1e-4)
+
+
+@pytest.mark.parametrize(("cutoff", "band"), [(3000, "narrow_band"), (12000, "narrow_band"), (21000, "full_band")])
+def test_a_forest_tells_bands_apart(cutoff: float, band: str) -> None:
+    scorer = load_scorer("band", str(FOREST))
+    assert scorer.rate_of(RATE) == RATE
+    noise = noise_below(cutoff, 7)
+    assert scorer.score(np.split(noise, [5, 20_000]), RATE) == {"band_prediction": band}
+    assert scorer.score([0 * noise], RATE) == {"band_prediction": None}
+
+
+def test_of_a_long_sound_most_counts() -> None:
+    scorer = load_scorer("band", str(FOREST))
+    wide, narrow = (np.tile(noise_below(cutoff, 7), 60) for cutoff in (22000, 3000))
+    assert scorer.score([wide, narrow[: 50 * RATE]], RATE) == {"band_prediction": "full_band"}
+    assert scorer.score([narrow, wide[: 50 * RATE]], RATE) == {"band_prediction": "narrow_band"}
+
+
+@pytest.mark.slow
+def test_skl2onnx_gives_the_forest_that_was_recorded() -> None:
+    pytest.importorskip("skl2onnx")
+    energies, classes = examples(seed=1000, n=40)
+    sessions = [InferenceSession(graph) for graph in (forest(), FOREST.read_bytes())]
+    (found, odds), (recorded_found, recorded_odds) = (session.run(None, {"X": energies}) for session in sessions)
+    assert found.tolist() == recorded_found.tolist()
+    assert (found == classes).mean() > 0.9
+    assert np.allclose(odds, recorded_odds, atol=1e-6)
+
+
+BANDS = [("x", ["n", 24])]
+
+
+@pytest.mark.parametrize(
+    ("graph", "problem"),
+    [
+        (
+            {"nodes": [helper.make_node("ReduceMax", ["x"], ["y"], axes=[1], keepdims=0)], "made": [("y", ["n"])]},
+            "expected a number from 0 (narrow_band) to 1 (full_band)",
+        ),
+        (
+            {"nodes": [helper.make_node("Identity", ["x"], ["y"])], "made": [("y", ["n", 24])]},
+            "gave an array of shape [1, 24], expected a number from 0",
+        ),
+        (
+            {"nodes": [helper.make_node("IsNaN", ["x"], ["y"])], "made": [("y", ["n", 24], TensorProto.BOOL)]},
+            "gives y tensor(bool), expected a tensor of labels or of probabilities first",
+        ),
+    ],
+    ids=["energy", "several", "boolean"],
+)
+def test_a_graph_that_is_no_classifier_of_bands_is_refused(graph: dict[str, Any], problem: str, tmp_path: Path) -> None:
+    path = write_graph(tmp_path / "band.onnx", given=BANDS, **graph)
+    with pytest.raises(NotAModelError) as caught:
+        load_scorer("band", str(path))
+    assert problem in str(caught.value)
 
 
 def identity(given: list[Any], made: list[Any], op: str = "Identity", opset: int = 17) -> dict[str, Any]:

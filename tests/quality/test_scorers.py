@@ -28,7 +28,7 @@ def test_contracts_are_consistent() -> None:
 @pytest.mark.parametrize(
     ("given_texts", "problem"),
     [
-        (("nisqa",), "scorer 'nisqa' is not known: use one of dnsmos, utmos, sigmos"),
+        (("nisqa",), "scorer 'nisqa' is not known: use one of dnsmos, utmos, sigmos, band"),
         (("utmos",), "scorer utmos has no weights in any package: give utmos=FILE.onnx"),
         (("dnsmos", "dnsmos=x"), "scorer dnsmos is given twice"),
     ],

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from beam_curator.curate.clip_plan import PlannedClip
-from beam_curator.curate.curate_rules import ClipRules, CurateOptions, QualityRules, SpeakerSeparation
-from beam_curator.curate.score_rules import Sigmos, Utmos
+from beam_curator.curate.curate_rules import BandFilter, ClipRules, CurateOptions, QualityRules, SpeakerSeparation
+from beam_curator.curate.score_rules import Dnsmos, Sigmos, Utmos
 from beam_curator.files.opened_recordings import open_recording
 from beam_curator.models.clip_scoring import ClipScorers
 from beam_curator.models.curated_speech import HeardTrack
@@ -20,9 +20,12 @@ from beam_curator.models.model_files import ModelFileError
 from beam_curator.models.sound_scoring import hash_of_scorer
 from tests.fakes_models import sound_of, write_sound
 from tests.manifests import failures_in, line_of, manifest_of, write_lines
+from tests.models.real_models import need_model
+from tests.quality.band_forest import FOREST, RATE, noise_below
 from tests.quality.graphs import write_failing, write_loudness, write_spectral
 from tests.transforms.curate.curate_sets import ENERGY, TALK, clips_in, curate_here, names_of_clips, rejected_in
 
+TABLE = Path(__file__).parents[3] / "examples" / "round_table.opus"
 ALONE = CurateOptions(vad=ENERGY, speaker_separation=SpeakerSeparation(enable=False))
 
 
@@ -102,6 +105,44 @@ def test_several_scorers_each_with_their_limits(talk: Path, loudness: str, tmp_p
         "sigmos_ovrl",
     ]  # fmt: skip
     assert rows[0]["sigmos_col"] == rows[0]["sigmos_noise"] > rows[1]["sigmos_col"] > 0
+
+
+def test_a_classifier_tells_bands_in_place_of_the_measured_bandwidth(tmp_path: Path) -> None:
+    for name, cutoff in {"full": 20000, "narrow": 5000}.items():
+        soundfile.write(tmp_path / f"{name}.wav", noise_below(cutoff, 3), RATE)
+    band = BandFilter(enable=True, path=str(FOREST), band_cutoff=1000)
+    options = replace(ALONE, vad=replace(ENERGY, enable=False), band_filter=band)
+    out = curate_here([tmp_path], tmp_path.parent / f"{tmp_path.name}-out", options)
+    (clip,), (rejected,) = clips_in(out), rejected_in(out)
+    assert (clip["recording_id"], clip["band_prediction"], clip["models"]["band"]["name"]) == (
+        "full", "full_band", "band_forest.onnx",
+    )  # fmt: skip
+    assert {key: rejected[key] for key in ("recording_id", "level", "reason", "score", "threshold")} == {
+        "recording_id": "narrow", "level": "clip", "reason": "band", "score": "narrow_band", "threshold": "full_band",
+    }  # fmt: skip
+
+
+def test_clipping_and_a_narrow_band_are_told_by_measures_where_dnsmos_tells_nothing(tmp_path: Path) -> None:
+    need_model("dnsmos")
+    talk, rate = soundfile.read(TABLE, start=2 * 16000, stop=11 * 16000 + 300, dtype="float32")
+    clean = 0.5 * talk / np.abs(talk).max()
+    spectrum = np.fft.rfft(clean)
+    spectrum[4000 * len(clean) // rate :] = 0
+    sounds = {"a": clean, "clipped": np.clip(4 * clean, -1, 1), "narrow": np.fft.irfft(spectrum, len(clean))}
+    for name, sound in sounds.items():
+        soundfile.write(tmp_path / f"{name}.wav", sound, rate)
+    options = replace(
+        ALONE,
+        vad=replace(ENERGY, enable=False),
+        dnsmos=Dnsmos(enable=True, ovrl_threshold=1, hop=9),
+        quality=QualityRules(max_clipped_ratio=0.001, min_bandwidth=5000, on_reject="annotate"),
+    )
+    rows = clips_in(curate_here([tmp_path], tmp_path.parent / f"{tmp_path.name}-out", options))
+    assert {row["recording_id"]: row["filters_failed"] for row in rows} == {
+        "a": [], "clipped": ["clipped"], "narrow": ["bandwidth"],
+    }  # fmt: skip
+    first, *worse = (row["dnsmos_ovrl"] for row in rows)
+    assert all(score > first - 0.3 for score in worse)
 
 
 def test_what_a_measure_drops_no_model_hears(talk: Path, loudness: str, tmp_path: Path) -> None:
