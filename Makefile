@@ -13,6 +13,7 @@
 # make bench-cascade  the cascade beside its own models, as ratios
 # make bench-listing  the plan of a job on 100,000 recordings, beside a bare walk
 # make bench-vad      speech found beside silero-vad's own loop and the bare session, as ratios
+# make bench-scores   clips scored by DNSMOS beside its bare sessions, as a ratio
 # make bench-update   updates of a set of 1,000 recordings, and the plan of one of 100,000
 # make engines        install Prism and Flink's job server into a cache (Go, Java and Maven needed)
 # make bench-engines  the same job on Flink and Prism, as ratios
@@ -28,7 +29,7 @@ INSTALL := pip install --quiet --disable-pip-version-check --no-compile --constr
 ROUND_TABLE := --target-window-duration 60 --min-bandwidth 2000 --no-truncation
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
-.PHONY: demo demo-live dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-cascade bench-engines bench-listing bench-stream bench-update bench-vad engines lock clean
+.PHONY: demo demo-live dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-cascade bench-engines bench-listing bench-scores bench-stream bench-update bench-vad engines lock clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -131,6 +132,9 @@ bench-update: $(DEV)
 bench-vad: $(DEV) models
 	$(BIN)/pip install --quiet --no-deps --target $(VENV)/silero silero-vad==6.2.3
 	$(BIN)/python benchmarks/bench_vad.py --peer $(VENV)/silero
+
+bench-scores: $(DEV) models
+	$(BIN)/python benchmarks/bench_scores.py
 
 engines:
 	templates/install_engines $(BEAM_VERSION)

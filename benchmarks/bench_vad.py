@@ -10,16 +10,14 @@ not change a ratio.
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
-from measuring import Report
+from measuring import Report, medians
 
 from beam_curator.diarization.models import Floats
 from beam_curator.models.silero import SpeechDetector, find_silero, load_silero
@@ -54,18 +52,6 @@ def main() -> None:
     for name, pace in paces.items():
         report.line(f"  ours / {name}", ours / pace, "x", 8, at_least=True)
     sys.exit(0 if report.held else 1)
-
-
-def medians(runs: dict[str, Callable[[], Any]], n_runs: int) -> dict[str, float]:
-    """Return the CPU seconds of each, run in turn."""
-    spent: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(n_runs + 1):
-        for name, run in runs.items():
-            begin = time.process_time()
-            run()
-            spent[name].append(time.process_time() - begin)
-    # the first run of each is for its caches
-    return {name: statistics.median(seconds[1:]) for name, seconds in spent.items()}
 
 
 def bare_session(detector: SpeechDetector, talk: Floats) -> Callable[[], Any]:

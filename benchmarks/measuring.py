@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,18 @@ class Report:
         self.held = self.held and good
         sign = ">=" if at_least else "<="
         print(f"{name:<66} {value:9.2f} {unit:<6} {sign} {target:g}  {'holds' if good else 'MISSED'}", flush=True)
+
+
+def medians(runs: dict[str, Callable[[], Any]], n_runs: int) -> dict[str, float]:
+    """Return the CPU seconds of each, run in turn."""
+    spent: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(n_runs + 1):
+        for name, run in runs.items():
+            begin = time.process_time()
+            run()
+            spent[name].append(time.process_time() - begin)
+    # the first run of each is for its caches
+    return {name: statistics.median(seconds[1:]) for name, seconds in spent.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,6 +196,7 @@ CLIPS_TABLE = Table(
         Column("duration", "float"),
         Column("snr_db", "float", nullable=True),
         Column("bandwidth", "int", nullable=True),
+        *(Column(key, "float", nullable=True) for key in ("dnsmos_ovrl", "utmos_mos", "sigmos_ovrl")),
     ),
     computed=lambda row: {},
 )
