@@ -120,8 +120,11 @@ class BandFilter:
     )
     band_value: str = option(FULL_BAND, "band to keep", choices=BANDS)
     band_cutoff: int = option(16000, "bandwidth from which on a clip is of full band, in Hz")
-    path: str = option(
-        "", "classifier of bands, a graph of your own, to use in place of --band-cutoff", flag="band-path"
+    path: str = same_option(
+        Dnsmos,
+        "path",
+        help_text="classifier of bands, a graph of your own, to use in place of --band-cutoff",
+        flag="band-path",
     )
 
     def __post_init__(self) -> None:

@@ -40,7 +40,9 @@ class Utmos:
     """The score of UTMOS, whose weights are in no package."""
 
     enable: bool = same_option(Dnsmos, "enable", help_text="score clips by UTMOS", flag="utmos")
-    path: str = option("", "graph of UTMOS, a file of your own: docs/measure.md says which", flag="utmos-path")
+    path: str = same_option(
+        Dnsmos, "path", help_text="graph of UTMOS, a file of your own: docs/measure.md says which", flag="utmos-path"
+    )
     mos_threshold: float | None = option(3.4, "least UTMOS of a clip; null for no limit")
 
     def __post_init__(self) -> None:
@@ -54,11 +56,13 @@ class Sigmos:
 
     enable: bool = same_option(Dnsmos, "enable", help_text="score clips by SIGMOS", flag="sigmos")
     path: str = same_option(
-        Utmos, "path", help_text="graph of SIGMOS, a file of your own: docs/measure.md says which", flag="sigmos-path"
+        Dnsmos, "path", help_text="graph of SIGMOS, a file of your own: docs/measure.md says which", flag="sigmos-path"
     )
     noise_threshold: float | None = option(4.0, "least SIGMOS noise score of a clip; null for no limit")
     ovrl_threshold: float | None = option(3.5, "least SIGMOS overall score of a clip; null for no limit")
-    sig_threshold: float | None = option(None, "least SIGMOS signal score of a clip")
+    sig_threshold: float | None = same_option(
+        Dnsmos, "sig_threshold", help_text="least SIGMOS signal score of a clip", flag=None
+    )
     col_threshold: float | None = option(None, "least SIGMOS coloration score of a clip")
     disc_threshold: float | None = option(None, "least SIGMOS discontinuity score of a clip")
     loud_threshold: float | None = option(None, "least SIGMOS loudness score of a clip")

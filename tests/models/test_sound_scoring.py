@@ -11,9 +11,12 @@ import pytest
 from beam_curator.diarization.models import NotAModelError
 from beam_curator.failures import EntryError
 from beam_curator.models.sound_scoring import load_scorer
+from beam_curator.quality.scorers import calibrated
 from beam_curator.quality.sigmos_features import sigmos_spectra
+from beam_curator.quality.sound_windows import sound_windows
 from tests.models.real_models import need_model
 from tests.quality.band_forest import FOREST, RATE, examples, forest, noise_below
+from tests.quality.distillmos_graph import N_SAMPLES, model_of, score_by_torch, write_distillmos
 from tests.quality.dnsmos_scores import recorded, scores_by_speechmos, sounds
 
 onnx = pytest.importorskip("onnx")
@@ -39,6 +42,29 @@ def test_speechmos_gives_what_was_recorded() -> None:
     pytest.importorskip("speechmos")
     for name, samples in sounds().items():
         assert scores_by_speechmos(samples) == pytest.approx(recorded()[name], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_windows_at_once_score_as_one_by_one() -> None:
+    scorer: Any = load_scorer("dnsmos", need_model("dnsmos"))
+    windows = np.stack(list(sound_windows([sounds()["buzz 20 s"][: 12 * 16000]], scorer.scorer)))
+    (session, _), (graph, _) = scorer._sessions, scorer.scorer.graphs
+    (at_once,) = session.run(None, {session.get_inputs()[0].name: windows})
+    alone = np.stack([scorer.of_window(window, 16000)[: len(graph.outputs)] for window in windows])
+    calibrate = np.vectorize(calibrated, excluded=[1])
+    made = np.stack([calibrate(at_once[:, at], graph.calibration[at]) for at in range(len(graph.outputs))], axis=1)
+    assert len(windows) == 3
+    assert np.allclose(made, alone, atol=1e-4, rtol=0)
+
+
+@pytest.mark.slow
+def test_a_published_model_scores_as_its_own_package_does(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("distillmos")
+    model = model_of()
+    scorer = load_scorer("utmos", str(write_distillmos(tmp_path / "distillmos.onnx", model)))
+    for samples in (sounds()["buzz and noise 11 s"][:N_SAMPLES], sounds()["noise 9.01 s"][:N_SAMPLES]):
+        assert scorer.score([samples])["utmos_mos"] == pytest.approx(score_by_torch(model, samples), abs=1e-3)
 
 
 def test_digital_silence_and_nothing_have_no_score(tmp_path: Path) -> None:
