@@ -155,8 +155,8 @@ class CurateJob(ListeningJob):
         if not options.scorers:
             return ""
         hop = options.dnsmos.hop
-        cost = f", dnsmos {hop / _SECONDS_OF_DNSMOS:.1f} times as fast as real time on a core: a window each {hop:g} s"
-        return f" (each clip is scored once: {', '.join(options.scorers)}{cost if options.dnsmos.enable else ''})"
+        cost = f"; dnsmos hears a window each {hop:g} s, {hop / _SECONDS_OF_DNSMOS:.1f} times real time on a core"
+        return f" (clips are scored once, by {', '.join(options.scorers)}{cost if options.dnsmos.enable else ''})"
 
     @staticmethod
     def stages(counts: Counter[str], n_files: int, times: Times) -> list[Stage]:
