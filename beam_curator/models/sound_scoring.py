@@ -228,9 +228,8 @@ def _check_ends(session: Any, file: str, graph: ScoredGraph, cure: str) -> None:
         raise NotAModelError(
             f"{file} takes {found or 'nothing'}, expected one float tensor of {rank} dimensions: {cure}"
         )
-    types, what = ("float", "double"), "a float tensor of scores"
-    if graph.labels:
-        types, what = ("float", "double", "int64"), "a tensor of labels or of probabilities first"
+    types = {"float", "double"} | ({"int64"} if graph.labels else set())
+    what = "a tensor of labels or of probabilities first" if graph.labels else "a float tensor of scores"
     if not outputs or outputs[0].type not in {f"tensor({kind})" for kind in types}:
         found = ", ".join(f"{end.name} {end.type}" for end in outputs)
         raise NotAModelError(f"{file} gives {found or 'nothing'}, expected {what}: {cure}")
