@@ -34,7 +34,7 @@ def band_energies(samples: Floats, sample_rate: int) -> Floats:
     Example:
       >>> tone = np.sin(2 * np.pi * 1500 * np.arange(16000) / 16000).astype(np.float32)
       >>> int(band_energies(tone, 16000).argmax()), int((band_energies(tone, 16000) == -120).sum())
-      (12, 16)
+      (12, 15)
     """
     loudness = integrated_loudness(samples, sample_rate)
     if loudness is None:

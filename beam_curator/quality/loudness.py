@@ -30,7 +30,7 @@ def integrated_loudness(samples: Floats, sample_rate: int) -> float | None:
     Example:
       >>> tone = np.sin(2 * np.pi * 997 * np.arange(96000) / 48000).astype(np.float32)
       >>> round(integrated_loudness(tone, 48000), 2), integrated_loudness(tone[:19000], 48000)
-      (-3.01, None)
+      (-3.05, None)
     """
     if len(samples) < _BLOCK * sample_rate:
         return None

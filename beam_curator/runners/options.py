@@ -55,7 +55,9 @@ def add_flags(parser: argparse.ArgumentParser, sections: Sections) -> None:
             default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
             repeats = field.metadata.get("repeats", False)
             settings |= {
-                "type": str if repeats else _Converter(kind, field.metadata["choices"]),
+                "type": str
+                if repeats
+                else _Converter(kind, field.metadata["choices"], may_be_null=is_optional(hints[field.name])),
                 "choices": field.metadata["choices"] or None,
                 "metavar": None if field.metadata["choices"] else "TEXT" if repeats else _metavar(kind),
                 "action": "append" if repeats else "store",
@@ -79,8 +81,8 @@ def _metavar(kind: Any) -> str:
 class _Converter:
     """A converter from the text of a flag to an option's value; argparse shows its `__name__` in messages."""
 
-    def __init__(self, kind: Any, choices: Sequence[str] = ()) -> None:
-        self._kind, self._choices = kind, choices
+    def __init__(self, kind: Any, choices: Sequence[str] = (), *, may_be_null: bool = False) -> None:
+        self._kind, self._choices, self._may_be_null = kind, choices, may_be_null
         self.__name__ = {int: "whole number", str: "text"}.get(kind, "number")
 
     def __call__(self, text: str) -> Any:
@@ -90,6 +92,8 @@ class _Converter:
             raise argparse.ArgumentTypeError(f"invalid choice: {text!r}{nearest(text, self._choices)}")
         if self._kind is str:
             return text
+        if self._may_be_null and text == "null":
+            return None
         if self._kind is int:
             return int(text)
         number = float(text)

@@ -142,6 +142,16 @@ def test_options_that_are_given_win_over_a_preset(config: Any, settings: list[st
     assert found["windows.min_bandwidth"] == ("config" if config and flags else "--set" if settings else "flag")
 
 
+def test_null_is_a_number_that_is_left_out() -> None:
+    sections = JOBS["curate"].sections
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_flags(parser, sections)
+    flags = vars(parser.parse_args(["--utmos", "--mos-threshold", "null"]))
+    assert resolved_of(sections, {}, [], flags)["utmos"].mos_threshold is None
+    with pytest.raises(argparse.ArgumentError, match="invalid number value: 'null'"):
+        parser.parse_args(["--min-duration-sec", "null"])
+
+
 def test_a_wrong_name_of_several_is_an_error_with_the_nearest() -> None:
     with pytest.raises(argparse.ArgumentError, match=r"invalid choice: 'fone': did you mean phone\?"):
         parse("--preset", "fone")

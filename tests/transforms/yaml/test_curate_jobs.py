@@ -45,7 +45,7 @@ def test_it_has_the_parameters_of_the_reference() -> None:
 
 def test_it_drops_what_is_below_the_reference_s_limit(tmp_path: Path) -> None:
     need_model("silero-vad")
-    graph = str(write_loudness(tmp_path / "utmos.onnx", scale=60.0))
+    graph = str(write_loudness(tmp_path / "utmos.onnx", scale=130.0))
     variables = {"inputs": [str(TALK)], "output": str(tmp_path / "out"), "model": "demo", "utmos": graph}
     lines = run_yaml(TEMPLATE, tmp_path, **variables)
     clips, rejected = clips_in(tmp_path / "out"), rejected_in(tmp_path / "out")
