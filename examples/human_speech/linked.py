@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile
 import soxr
+from readers import READERS
 
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions, StreamingOptions
 from beam_curator.diarization.rttm import parse_rttm
@@ -51,7 +52,7 @@ def talk_of(audio: Path, rttm: Path, name: str = "") -> Talk:
 
 def of_people(folder: Path) -> Iterator[Talk]:
     """Yield the conversations of more than four people."""
-    for audio in sorted(folder.glob("*/audio/*.flac")):
+    for audio in sorted(path for half in READERS for path in folder.glob(f"{half}/audio/*.flac")):
         if int(audio.stem.rsplit("-", 1)[1]) > 4:
             yield talk_of(audio, audio.parents[1] / "rttm" / f"{audio.stem}.rttm")
 

