@@ -79,9 +79,9 @@ demo-live: $(EVAL)
 	mkdir -p $(LIVE)/chunks $(LIVE)/reference
 	@for n in 1 2 3 4 5 6 7 8; do \
 		sed "s/round_table/round_table-$$n/" examples/round_table.rttm > $(LIVE)/reference/round_table-$$n.rttm; done
-	$(BIN)/beam-curator publish examples/round_table.opus --streams 8 --to $(LIVE)/chunks --real-time --speed 5 & \
-		$(BIN)/beam-curator stream $(LIVE)/chunks --output $(LIVE)/out --until-idle 3 & \
-		$(BIN)/beam-curator listen $(LIVE)/out --until-idle 6; wait
+	$(BIN)/beam-curator publish examples/round_table.opus --streams 8 --to $(LIVE)/chunks --real-time --speed 5 > $(LIVE)/publish.log & \
+		$(BIN)/beam-curator stream $(LIVE)/chunks --output $(LIVE)/out --until-idle 3 > $(LIVE)/stream.log 2>&1 & \
+		$(BIN)/beam-curator listen $(LIVE)/out --until-idle 8; wait; cat $(LIVE)/publish.log $(LIVE)/stream.log
 	$(BIN)/beam-curator score $(LIVE)/reference $(LIVE)/out/rttm
 
 test: $(DEV) models
