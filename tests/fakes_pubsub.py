@@ -66,7 +66,12 @@ def fake_pubsub() -> Iterator[FakePubSub]:
     server.add_generic_rpc_handlers((fake,))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    caches = (pubsub_messages._publisher, pubsub_messages._subscriber, pubsub_messages.leases)
+    caches = (
+        pubsub_messages._publisher,
+        pubsub_messages._subscriber,
+        pubsub_messages._pulled_from,
+        pubsub_messages.leases,
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{port}")
         for cached in caches:

@@ -9,7 +9,7 @@ from beam_curator.live.events import Event
 
 
 class EventReader:
-    """Reads the events of a job, each once, as they come.
+    """Reads the events of a job, each once, as they come; those that come again after a crash are left out.
 
     Args:
       directory: the job's output.
@@ -18,6 +18,7 @@ class EventReader:
     def __init__(self, directory: str) -> None:
         self._directory = os.path.join(directory, EVENTS)
         self._read: dict[str, int] = {}
+        self._latest: dict[str, int] = {}
 
     def new_events(self) -> Iterator[Event]:
         """Yield the events that have come since the previous call; those of a session in their order."""
@@ -34,4 +35,10 @@ class EventReader:
             # a line that is being written ends with the next look
             whole = data[: data.rfind(b"\n") + 1]
             self._read[name] = self._read.get(name, 0) + len(whole)
-            yield from map(json.loads, whole.splitlines())
+            for line in whole.splitlines():
+                event = json.loads(line)
+                # of another shape, events have no numbers
+                seq = event.get("event_seq")
+                if seq is None or seq > self._latest.get(name, -1):
+                    self._latest[name] = seq if seq is not None else -1
+                    yield event

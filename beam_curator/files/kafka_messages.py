@@ -111,7 +111,12 @@ class ConsumedMessages:
 
     Args:
       name: of the topic, as `KafkaPlace` reads it.
+
+    Attributes:
+      place: where the reader stands; the group remembers it.
     """
+
+    place = 0
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterable
+from hashlib import sha256
 
 import msgspec
 
@@ -10,12 +11,17 @@ from beam_curator.diarization.rttm import render_uem
 from beam_curator.diarization.turn_entries import EntryFacts, diarized_entry
 from beam_curator.failures import Failure, render_failure
 from beam_curator.files.atomic_files import write_bytes
+from beam_curator.files.storage import is_remote, join
 from beam_curator.live.events import Event, turns_in
 from beam_curator.live.live_options import OWN
 from beam_curator.live.outgoing import renderer_of
 
 EVENTS, ENTRIES, RTTM, FAILURES = "events", "entries", "rttm", "failures.jsonl"
-_OURS = (EVENTS, ENTRIES, RTTM, FAILURES)
+RUN = ".run.json"
+"""Says which run of an engine elsewhere is under way."""
+
+_FAILURES_FOLDER = "failures"
+_OURS = (EVENTS, ENTRIES, RTTM, FAILURES, RUN)
 
 
 def prepare_live_output(directory: str, *, overwrite: bool) -> None:
@@ -38,7 +44,10 @@ def prepare_live_output(directory: str, *, overwrite: bool) -> None:
 
 
 def write_events(directory: str, events: Iterable[Event], *, shape: str = OWN) -> None:
-    """Append events, in a shape, to the files of their sessions, and write the results of those that have ended."""
+    """Append events, in a shape, to the files of their sessions, and write the results of those that have ended.
+
+    Object stores append to nothing: they get the results alone.
+    """
     render = renderer_of(shape)
     lines: dict[str, list[bytes]] = {}
     ended = []
@@ -47,15 +56,20 @@ def write_events(directory: str, events: Iterable[Event], *, shape: str = OWN) -
             lines.setdefault(event["recording_id"], []).append(line + b"\n")
         if event["type"] == "closed":
             ended.append(event)
-    for name, rendered in lines.items():
+    for name, rendered in ({} if is_remote(directory) else lines).items():
         _append(os.path.join(directory, EVENTS, f"{name}.jsonl"), b"".join(rendered))
     for event in ended:
         _write_session(directory, event)
 
 
 def write_live_failures(directory: str, failures: Iterable[Failure]) -> None:
-    """Append dead letters, with the messages in them."""
-    _append(os.path.join(directory, FAILURES), b"".join(render_failure(failure) + b"\n" for failure in failures))
+    """Append dead letters, with the messages in them; to an object store, each is a file named after its bytes."""
+    lines = [render_failure(failure) + b"\n" for failure in failures]
+    if not is_remote(directory):
+        _append(os.path.join(directory, FAILURES), b"".join(lines))
+        return
+    for line in lines:
+        write_bytes(join(directory, _FAILURES_FOLDER), f"{sha256(line).hexdigest()}.jsonl", line)
 
 
 def count_live_failures(directory: str) -> int:
@@ -81,10 +95,10 @@ def _append(path: str, data: bytes) -> None:
 
 def _write_session(directory: str, event: Event) -> None:
     name = event["recording_id"]
-    write_bytes(os.path.join(directory, RTTM), f"{name}.rttm", event["rttm"].encode())
+    write_bytes(join(directory, RTTM), f"{name}.rttm", event["rttm"].encode())
     uem = render_uem(name, [(0.0, event["duration"])])
-    write_bytes(os.path.join(directory, RTTM), f"{name}.uem", uem.encode())
-    write_bytes(os.path.join(directory, ENTRIES), f"{name}.jsonl", msgspec.json.encode(entry_of(event)) + b"\n")
+    write_bytes(join(directory, RTTM), f"{name}.uem", uem.encode())
+    write_bytes(join(directory, ENTRIES), f"{name}.jsonl", msgspec.json.encode(entry_of(event)) + b"\n")
 
 
 def entry_of(event: Event) -> dict[str, object]:

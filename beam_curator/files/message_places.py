@@ -27,7 +27,14 @@ PLACE_ERRORS = (PubSubError, KafkaError)
 
 
 class Messages(Protocol):
-    """Messages as a source gives them."""
+    """Messages as a source gives them.
+
+    Attributes:
+      place: where a reader of a folder stands; other places remember it by themselves.
+    """
+
+    @property
+    def place(self) -> int: ...
 
     def next_message(self) -> Sent | None:
         """Return the next message; None while there is none."""

@@ -4,6 +4,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -103,23 +104,46 @@ def _publisher() -> Any:
     return import_module("google.cloud.pubsub_v1").PublisherClient()
 
 
+@dataclass(slots=True)
+class _Pulled:
+    """Messages that this process pulled and has not given: an engine makes a new reader several times a second."""
+
+    messages: deque[tuple[str, Sent]] = field(default_factory=deque)
+    reader: object = None
+    asks_from: Seconds = 0.0
+
+
+@cache
+def _pulled_from(subscription: str) -> _Pulled:
+    del subscription
+    return _Pulled()
+
+
 class PulledMessages:
     """The messages of a subscription, as they come, in any order and some of them twice.
+
+    The latest reader of this process takes over what the one before has pulled.
 
     Args:
       subscription: its full name.
       clock: the time, in seconds.
+
+    Attributes:
+      place: where the reader stands; a subscription remembers it by itself.
     """
+
+    place = 0
 
     def __init__(self, subscription: str, clock: Callable[[], Seconds] = time.monotonic) -> None:
         self._subscription, self._clock = subscription, clock
-        self._next: deque[tuple[str, Sent]] = deque()
+        self._pulled = _pulled_from(subscription)
+        self._pulled.reader = self
+        self._next = self._pulled.messages
         self._given: list[str] = []
-        self._pulls_from = 0.0
 
     def next_message(self) -> Sent | None:
         """Return the next message; None while there is none, and while the server does not answer."""
-        if not self._next and self._clock() >= self._pulls_from:
+        if not self._next and self._clock() >= self._pulled.asks_from:
             self._pull()
         if not self._next:
             return None
@@ -135,7 +159,7 @@ class PulledMessages:
             answer = _subscriber().pull(request=request, retry=None, timeout=_PULL_SECONDS)
         except (Aborted, ServerError, TooManyRequests):
             # the reader asks again
-            self._pulls_from = self._clock() + _SECONDS_AFTER_ERROR
+            self._pulled.asks_from = self._clock() + _SECONDS_AFTER_ERROR
             return
         leases().hold(self._subscription, [received.ack_id for received in answer.received_messages])
         for received in answer.received_messages:
@@ -148,9 +172,14 @@ class PulledMessages:
         return taken
 
     def close(self) -> None:
-        """Hand back the messages that were pulled and not given, or not acknowledged: others get them at once."""
-        ids = [*self.take_acks(), *(ack_id for ack_id, _ in self._next)]
-        self._next.clear()
+        """Hand back the messages that were pulled and not given, or not acknowledged: others get them at once.
+
+        A reader from whom another one took over leaves those that were not given to that one.
+        """
+        ids = list(self.take_acks())
+        if self._pulled.reader is self:
+            ids += [ack_id for ack_id, _ in self._next]
+            self._next.clear()
         leases().let_go(ids)
         _set_deadline(self._subscription, ids, 0)
 

@@ -5,10 +5,31 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from beam_curator.rules import number_problems, option, option_problems, raise_problems
+from beam_curator.diarization.diarize_rules import ModelOptions, StreamingOptions
+from beam_curator.model_records import DEMO_MODEL
+from beam_curator.rules import number_problems, option, option_problems, raise_problems, same_option
 
 OWN, PYANNOTE = SHAPES = ("own", "pyannote")
 """Shapes of events."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveModelOptions(ModelOptions):
+    """The model that listens to live streams, and the backend and device that run it."""
+
+    model_name: str = same_option(
+        ModelOptions,
+        "model_name",
+        default=DEMO_MODEL,
+        help_text="streaming Sortformer on the hub, as NAME or NAME@REVISION, or demo, a small model for a first try",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveStreamingOptions(StreamingOptions):
+    """How a streaming model walks through a live stream, in frames of 80 ms; a value not given is the preset's."""
+
+    latency: str = same_option(StreamingOptions, "latency", default="medium")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

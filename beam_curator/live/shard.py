@@ -64,8 +64,10 @@ def hear_shard(
     arrivals = Arrivals(cells, rules, hearing)
     step = _Step(arrivals, hearing, {} if remembered is None else remembered)
     yield from arrivals.take(messages, step.listen)
-    yield from step.bridge()
     yield from step.listen()
+    for gap in step.bridge():
+        yield gap
+        yield from step.listen()
     arrivals.write()
 
 
@@ -81,7 +83,7 @@ class _Step:
     def bridge(self) -> Iterator[Event]:
         """Put silence in the place of chunks that were waited for long enough."""
         now = self._arrivals.now
-        for session in self._arrivals.sessions.values():
+        for session in list(self._arrivals.sessions.values()):
             order, is_over = session.order, self._arrivals.is_drained or self._is_idle(session)
             while order.gap_since is not None and (is_over or now - order.gap_since >= self._rules.gap_timeout):
                 yield self._gap_event(session, order.bridge(now))
@@ -97,6 +99,9 @@ class _Step:
         """Return why a session ends once all of its sound is heard; "" where it goes on."""
         if session.order.is_complete:
             return "final"
+        if session.order.gap_since is not None:
+            # silence stands for it first, so that events come in one order whenever that is
+            return ""
         if self._arrivals.is_drained:
             return "drained"
         return "idle" if self._is_idle(session) else ""

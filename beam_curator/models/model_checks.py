@@ -315,10 +315,10 @@ def config_of_model(model: ModelOptions) -> dict[str, Any]:
 
 def files_beside(model: ModelOptions, rules: DiarizeRules) -> tuple[str, ...]:
     """Return the files of all models of a job that are named by their paths: they decide the rows as the inputs do."""
-    return tuple(dict.fromkeys(_files_at(model.model_path) + _files_at(embedding_path(rules))))
+    return tuple(dict.fromkeys(files_at(model.model_path) + files_at(embedding_path(rules))))
 
 
-def _files_at(model_path: str) -> tuple[str, ...]:
+def files_at(model_path: str) -> tuple[str, ...]:
     """Return the files of a model.
 
     Of a folder in an object store it is the file of checksums that an exported model has; nothing is looked up.

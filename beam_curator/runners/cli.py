@@ -78,6 +78,12 @@ def _run_of(job: str, arguments: argparse.Namespace, beam_arguments: list[str]) 
     return run_job_command(kind_of_job(job), arguments, beam_arguments)
 
 
+def _run_stream(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    from beam_curator.runners.stream_command import run_stream_command
+
+    return run_stream_command(arguments, beam_arguments)
+
+
 def _run_without_beam(name: str, arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     """Run a command of a module of its own, which is loaded now."""
     del beam_arguments
@@ -202,7 +208,8 @@ COMMANDS = {
     "stream": Command(
         help="tell who speaks when in live streams, while they go on",
         add_arguments=_add_stream_arguments,
-        run=partial(_run_without_beam, "stream"),
+        run=_run_stream,
+        takes_beam_options=True,
     ),
     "publish": Command(
         help="send recordings as live streams, in real time if asked for",

@@ -22,8 +22,12 @@ from beam_curator.option_names import flat_name, plain_type
 from beam_curator.runners import cli
 from beam_curator.runners.exit_codes import USAGE
 from beam_curator.runners.job_options import JOBS
-from beam_curator.runners.options import UsageError
-from beam_curator.runners.presets import JOB_PRESETS
+from beam_curator.runners.live_arguments import STREAM_SECTIONS
+from beam_curator.runners.options import Sections, UsageError
+from beam_curator.runners.presets import JOB_PRESETS, STREAM
+
+TEMPLATES = (*JOBS, STREAM)
+"""Commands that have a template."""
 
 RUN_OPTIONS = ("overwrite", "verbose")
 """Options of the section `run` that mean something in a template.
@@ -36,6 +40,9 @@ parameter of jobs that use one.
 _MANIFESTS = "manifests, folders or globs, comma separated"
 _RECORDINGS = "recordings, or manifests that name them: files, folders or globs, comma separated"
 _INPUTS = dict.fromkeys(("diarize", "curate", "measure"), _RECORDINGS)
+
+_SUBSCRIPTION = "subscription of Pub/Sub with the chunks, as projects/PROJECT/subscriptions/NAME"
+_OUTPUTS = {STREAM: "folder for RTTM and an entry of each session, and for dead letters"}
 
 _TYPES = {bool: "BOOLEAN", int: "NUMBER", float: "NUMBER"}
 _BOOLEANS = {"true": True, "false": False}
@@ -97,6 +104,7 @@ class Parameter:
 
 _PATHS: dict[str, dict[str, Any]] = {
     "input": {"regexes": [r"^gs://.+$"]},
+    "subscription": {"paramType": "PUBSUB_SUBSCRIPTION"},
     "output": {"paramType": "GCS_WRITE_FOLDER"},
 }
 
@@ -109,12 +117,13 @@ def _text(default: Any) -> str:
 
 def parameters(job: str) -> list[Parameter]:
     """Return the parameters of a template: input and output, then one for each option."""
-    found = [
-        Parameter(name="input", kind=str, flag="", group="Paths", help=_INPUTS.get(job, _MANIFESTS)),
-        Parameter(name="output", kind=str, flag="output", group="Paths", help="folder for the output set"),
-    ]
+    output = _OUTPUTS.get(job, "folder for the output set")
+    found = [_source_of(job), Parameter(name="output", kind=str, flag="output", group="Paths", help=output)]
     run_options = (*RUN_OPTIONS, "gpu") if "gpu" in JOB_PRESETS.get(job, {}) else RUN_OPTIONS
-    for section, options in JOBS[job].sections.items():
+    if job == STREAM:
+        # on Dataflow nothing of an earlier job is in the way
+        run_options = ("gpu", "verbose")
+    for section, options in _sections_of(job).items():
         hints = get_type_hints(options)
         for field in dataclasses.fields(options):
             if section == "run" and field.name not in run_options:
@@ -134,12 +143,22 @@ def parameters(job: str) -> list[Parameter]:
     return found
 
 
+def _source_of(job: str) -> Parameter:
+    if job == STREAM:
+        return Parameter(name="subscription", kind=str, flag="subscription", group="Paths", help=_SUBSCRIPTION)
+    return Parameter(name="input", kind=str, flag="", group="Paths", help=_INPUTS.get(job, _MANIFESTS))
+
+
+def _sections_of(job: str) -> Sections:
+    return STREAM_SECTIONS if job == STREAM else JOBS[job].sections
+
+
 def metadata(job: str) -> dict[str, Any]:
     """Return the metadata of a template, as `gcloud dataflow flex-template build --metadata-file` takes it."""
     return {
         "name": f"beam-curator {job}",
         "description": cli.COMMANDS[job].help,
-        "streaming": False,
+        "streaming": job == STREAM,
         "parameters": [parameter.metadata() for parameter in parameters(job)],
     }
 
@@ -183,7 +202,9 @@ def command_line(job: str, arguments: Sequence[str]) -> list[str]:
             inputs = re.split(r"\s*,\s*(?=gs://)", value.strip()) if value.strip() else []
         else:
             ours += parameter.arguments(value)
-    return [job, *inputs, *ours, "--runner=dataflow", "--no-wait", *_for_beam(beams)]
+    # a job without an end is never waited for
+    waits = [] if job == STREAM else ["--no-wait"]
+    return [job, *inputs, *ours, "--runner=dataflow", *waits, *_for_beam(beams)]
 
 
 def _for_beam(arguments: Sequence[str]) -> list[str]:
@@ -218,7 +239,7 @@ def launch(job: str) -> None:
 def main() -> None:
     """Write the metadata of each template into the folders named on the command line."""
     for folder in sys.argv[1:]:
-        for job in JOBS:
+        for job in TEMPLATES:
             Path(folder, f"metadata_{job}.json").write_text(metadata_text(job), encoding="utf-8")
 
 

@@ -40,7 +40,7 @@ def run_job_command(kind: type[Job], arguments: argparse.Namespace, beam_argumen
     """
     job = kind.of(arguments, beam_arguments, arguments.output)
     if job.run.show_options:
-        print(options_text(job))
+        print(options_text(job.options, job.origins, job.engine))
         return exit_codes.DONE
     check_update(job)
     if job.engine.name == "dataflow":

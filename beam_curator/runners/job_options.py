@@ -73,9 +73,7 @@ class RunOptions:
     verbose: bool = option(False, "show the engine's log")
 
     def __post_init__(self) -> None:
-        is_number = self.jobs.isascii() and self.jobs.isdigit() and int(self.jobs) > 0
-        is_known = is_number or self.jobs == AUTO
-        problems = [] if is_known else [f"jobs {self.jobs!r} is neither auto nor a number above 0: give one of them"]
+        problems = problems_of_jobs(self.jobs)
         if self.update and self.overwrite:
             problems.append("update keeps what is unchanged, and overwrite replaces all: give one of them")
         problems += _problems_of_moved(self.moved)
@@ -102,6 +100,14 @@ class RunOptions:
         if self.tolerate.endswith("%"):
             return all(n_failed * 100 <= float(self.tolerate[:-1]) * n for n_failed, n in failures)
         return sum(n_failed for n_failed, _ in failures) <= int(self.tolerate)
+
+
+def problems_of_jobs(jobs: str) -> list[str]:
+    """Return a complaint about a number of worker processes that is none, or nothing."""
+    is_number = jobs.isascii() and jobs.isdigit() and int(jobs) > 0
+    if is_number or jobs == AUTO:
+        return []
+    return [f"jobs {jobs!r} is neither auto nor a number above 0: give one of them"]
 
 
 def _problems_of_moved(given: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -92,7 +92,7 @@ def run_job(
             work = instead or job.transform(_target(job, prepared))
             pipeline = _pipeline(runner, found, job.label >> work, scratch)
             with progress.shown(), watched(scratch, lambda pid: _end_after_death(job.output, scratch, pid)):
-                result = _run_to_end(pipeline, wait=job.run.wait)
+                result = run_to_end(pipeline, _wait if job.run.wait else go_on)
             if not job.run.wait:
                 return None
             metrics = _metrics_of(result)
@@ -147,12 +147,29 @@ def _finished(output: str, metrics: Any, timing: dict[str, float], *, noted: Cou
     return Finished(counts=Counter(manifest.counts), files=manifest.files, metrics=metrics, timing=timing)
 
 
-def _run_to_end(pipeline: beam.Pipeline, *, wait: bool) -> Any:
+def _wait(result: Any) -> None:
+    result.wait_until_finish()
+
+
+def go_on(result: Any) -> None:
+    """Leave a job to its engine."""
+    del result
+
+
+def run_to_end(pipeline: beam.Pipeline, wait: Callable[[Any], None]) -> Any:
+    """Run a pipeline; return Beam's result.
+
+    Args:
+      pipeline: that is built.
+      wait: returns when the job has ended, or need not be waited for.
+
+    Raises:
+      JobFailedError, ServerFailedError: it did not come to its end, or the engine did not come up.
+    """
     result = None
     try:
         result = pipeline.run()
-        if wait:
-            result.wait_until_finish()
+        wait(result)
     except KeyboardInterrupt:
         _cancel(result)
         raise

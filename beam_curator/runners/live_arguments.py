@@ -6,39 +6,25 @@ import argparse
 import math
 from dataclasses import dataclass
 
-from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions, StreamingOptions, TurnOptions
-from beam_curator.live.live_options import LiveRules, LiveSinks
+from beam_curator.diarization.diarize_rules import InferenceOptions, TurnOptions
+from beam_curator.live.live_options import LiveModelOptions, LiveRules, LiveSinks, LiveStreamingOptions
 from beam_curator.live.messages import CODECS
-from beam_curator.model_records import DEMO_MODEL
 from beam_curator.rules import number_problems, option, option_problems, raise_problems, same_option
-from beam_curator.runners.job_options import RunOptions
+from beam_curator.runners.job_options import AUTO, RunOptions, problems_of_jobs
 from beam_curator.runners.options import Sections
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveModelOptions(ModelOptions):
-    """The model that listens to live streams, and the backend and device that run it."""
-
-    model_name: str = same_option(
-        ModelOptions,
-        "model_name",
-        default=DEMO_MODEL,
-        help_text="streaming Sortformer on the hub, as NAME or NAME@REVISION, or demo, a small model for a first try",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveStreamingOptions(StreamingOptions):
-    """How a streaming model walks through a live stream, in frames of 80 ms; a value not given is the preset's."""
-
-    latency: str = same_option(StreamingOptions, "latency", default="medium")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRunOptions:
     """How the job runs; none of it decides the turns."""
 
-    runner: str = same_option(RunOptions, "runner", note="; live streams run on direct alone")
+    runner: str = same_option(
+        RunOptions,
+        "runner",
+        help_text="where to run the job: direct, or flink and dataflow, which survive crashes",
+    )
+    jobs: str = same_option(RunOptions, "jobs", help_text="number of worker processes on flink; auto: one")
+    gpu: str | None = same_option(RunOptions, "gpu")
     threads: int = same_option(InferenceOptions, "threads")
     until_idle: float | None = option(
         None,
@@ -48,15 +34,21 @@ class LiveRunOptions:
         None, "failures to accept as success; with more the job ends (default: it goes on, and none are a success)"
     )
     plan: bool = same_option(
-        RunOptions, "plan", help_text="measure for ten seconds how many streams the model hears at once, then stop"
+        RunOptions,
+        "plan",
+        help_text="measure how many streams the model hears at once (dataflow: print the job), then stop",
     )
+    show_options: bool = same_option(RunOptions, "show_options")
     overwrite: bool = same_option(RunOptions, "overwrite", help_text="replace what an earlier job left in the output")
     verbose: bool = same_option(RunOptions, "verbose")
 
     def __post_init__(self) -> None:
         limits = {"threads": (0.0, 1024.0), "until_idle": (0.0, math.inf), "tolerate": (0.0, math.inf)}
         given = {name: bounds for name, bounds in limits.items() if getattr(self, name) is not None}
-        raise_problems("run", [*number_problems(self, given), *option_problems(self)])
+        problems = [*number_problems(self, given), *problems_of_jobs(self.jobs)]
+        if self.runner == "direct" and self.jobs not in (AUTO, "1"):
+            problems.append(f"jobs {self.jobs}: runner direct hears streams in one process: give --runner flink")
+        raise_problems("run", [*problems, *option_problems(self)])
 
 
 STREAM_SECTIONS: Sections = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from beam_curator.files.listing import with_forms
 from beam_curator.runners.jobs.base import Job
+from beam_curator.runners.presets import Engine
 from beam_curator.runners.stages import number_of
 from beam_curator.sets.blocks import InputFile, plan_blocks
 
@@ -47,14 +48,13 @@ def _shown(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def options_text(job: Job) -> str:
+def options_text(options: Mapping[str, Any], origins: Mapping[str, str], engine: Engine) -> str:
     """Print every option as it is resolved, and why: ours by section, then the engine's."""
-    engine = job.engine
     lines = []
-    for section, values in job.options.items():
+    for section, values in options.items():
         lines.append(f"{section}:")
         for field in dataclasses.fields(values):
-            origin = job.origins.get(f"{section}.{field.name}", "default")
+            origin = origins.get(f"{section}.{field.name}", "default")
             lines.append(_line(field.name, _shown(getattr(values, field.name)), origin))
     lines += [f"engine {engine.name}: Beam's {engine.beam_class}, {engine.why}"]
     lines += [_line(f"--{option.name}", option.value, option.why) for option in engine.options]

@@ -79,7 +79,30 @@ _LISTENING: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
 }
 
-JOB_PRESETS: Mapping[str, Mapping[str, Mapping[str, tuple[str, str]]]] = {"diarize": _LISTENING, "curate": _LISTENING}
+STREAM = "stream"
+"""The command whose jobs have no end."""
+
+_LIVE: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    **_LISTENING,
+    "dataflow": {
+        **_LISTENING["dataflow"],
+        "enable_streaming_engine": ("true", "state of sessions lies in the service, and workers come and go"),
+    },
+    "flink": {
+        "checkpointing_interval": ("1000", "ms; messages are acknowledged, and sessions kept, with checkpoints only"),
+        "state_backend": ("filesystem", "Flink's default holds checkpoints in memory and fails above 5 MiB of state"),
+        "externalized_checkpoints_enabled": ("true", "a job that is started again goes on from the latest"),
+        "retain_externalized_checkpoints_on_cancellation": ("true", "also where it was cancelled"),
+        "max_bundle_time_mills": ("100", "ms; events wait for the end of a bundle"),
+        "max_cache_memory_usage_mb": ("500", "workers keep the state that they wrote: each step would read it again"),
+    },
+}
+
+JOB_PRESETS: Mapping[str, Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    "diarize": _LISTENING,
+    "curate": _LISTENING,
+    STREAM: _LIVE,
+}
 """Command to what its jobs want in place of the preset of a runner; under `gpu`, what they want with `--gpu`."""
 
 GPUS: Mapping[str, Mapping[str, str]] = {
@@ -204,7 +227,7 @@ def resolve_engine(run: RunOptions, beam_arguments: Sequence[str], command: str 
     _refuse(run)
     if preset is None:
         return Engine(name=run.runner, beam_class=run.runner, why="a runner of Beam's, as it is", options=tuple(given))
-    streaming = any(option.name == "streaming" for option in given)
+    streaming = command == STREAM or any(option.name == "streaming" for option in given)
     offered = _offered(run, given, command, streaming=streaming)
     chosen = list(given)
     known = {"jobs": str(run.n_jobs), "gpu": str(run.gpu)} | {option.name: option.value for option in given}
@@ -215,6 +238,8 @@ def resolve_engine(run: RunOptions, beam_arguments: Sequence[str], command: str 
     engine = Engine(name=run.runner, beam_class=str(preset["engine"]), why=str(preset["why"]), options=tuple(chosen))
     if run.runner == "flink" and streaming:
         _refuse_no_checkpoints(engine)
+        if command == STREAM:
+            _refuse_no_storage(engine)
     return engine
 
 
@@ -225,13 +250,15 @@ def _offered(
     preset, wanted = PRESETS[run.runner], JOB_PRESETS.get(command, {})
     offered = {
         **preset["options"],
+        **({"streaming": ("true", "the job has no end")} if command == STREAM else {}),
         **(preset.get("streaming", {}) if streaming else {}),
         **wanted.get(run.runner, {}),
         **(_gpu_options(run.gpu) | dict(wanted.get("gpu", {})) if run.gpu is not None else {}),
     }
     if run.runner == "dataflow" and (run.gpu is not None or _excludes_hints(given)):
         del offered["resource_hints"]
-    if run.runner == "flink" and _is_cluster(given):  # which starts tasks again, and must not find a dead worker kept
+    if run.runner == "flink" and (streaming or _is_cluster(given)):
+        # tasks that are started again must not find a dead worker kept
         del offered["environment_cache_millis"]
     return offered
 
@@ -310,4 +337,12 @@ def _refuse_no_checkpoints(engine: Engine) -> None:
         raise UsageError(
             f"--checkpointing_interval {interval}: a stream on Flink acknowledges nothing without checkpoints: "
             f"give milliseconds above 0, or leave it out ({DEFAULT_CHECKPOINTING_MS})"
+        )
+
+
+def _refuse_no_storage(engine: Engine) -> None:
+    if not engine.value("state_backend_storage_path"):
+        raise UsageError(
+            "--state_backend_storage_path is missing: live streams on Flink keep their sessions in checkpoints: name a "
+            "folder that all machines of the cluster reach, such as file:///mnt/checkpoints or gs://bucket/checkpoints"
         )

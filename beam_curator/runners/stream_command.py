@@ -1,5 +1,7 @@
 """`beam-curator stream`: who speaks when in live streams."""
 
+from __future__ import annotations
+
 import argparse
 import glob
 import json
@@ -9,62 +11,111 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from beam_curator.diarization.diarize_rules import ModelOptions
 from beam_curator.files.live_output import ENTRIES, FAILURES, ask_to_stop, prepare_live_output
 from beam_curator.files.message_places import PLACE_ERRORS, check_to_read, check_to_write
-from beam_curator.live.lag import LAG, lag_said
+from beam_curator.live.lag import lag_said
 from beam_curator.live.live_options import LiveSinks
 from beam_curator.model_records import DEMO_MODEL
 from beam_curator.models.live_hearing import LiveModel
 from beam_curator.models.live_sizing import measure_steps
 from beam_curator.models.model_checks import notices_of, turn_preset_of
 from beam_curator.runners.beam_start import start_beam
-from beam_curator.runners.exit_codes import DONE, TOO_MANY_FAILURES
-from beam_curator.runners.live_arguments import STREAM_OUTPUT, STREAM_SECTIONS
-from beam_curator.runners.options import UsageError, given_options, read_config, resolve
+from beam_curator.runners.engines.guard import ServerFailedError
+from beam_curator.runners.exit_codes import DONE, FAILED, TOO_MANY_FAILURES
+from beam_curator.runners.job_options import RunOptions
+from beam_curator.runners.live_arguments import STREAM_OUTPUT, STREAM_SECTIONS, LiveRunOptions
+from beam_curator.runners.live_dataflow import hand_over
+from beam_curator.runners.live_resume import LiveRun, decisive_of, run_in, settled_run
+from beam_curator.runners.options import Given, UsageError, given_options, origins, read_config, resolve
+from beam_curator.runners.plans import options_text
+from beam_curator.runners.presets import STREAM, Engine, resolve_engine
 from beam_curator.runners.stages import number_of
 
-_STOP_NAME = ".stop"
+if TYPE_CHECKING:
+    from beam_curator.runners.live_run import LiveEnd
+
+    pass
+
+_STOP_NAME, _DONE_NAME = ".stop", ".done"
 _IDLE_FOLDER_SECONDS = 5.0
 _SHARE_OF_MODEL = 0.8
 """Of the time; `make bench-stream` measures it."""
 
-_REFUSED = {
-    "prism": "lost updates of state in 5 of 20 trials in real time",
-    "flink": "is not wired for live streams yet",
-    "dataflow": "is not wired for live streams yet",
-}
+_ENGINES = ("direct", "flink", "dataflow")
+_REFUSED = {"prism": "lost updates of state in 6 of 20 trials in real time"}
 
 
-def run_stream_command(arguments: argparse.Namespace) -> int:
+def run_stream_command(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     """Hear streams until no more chunks come; return the exit code.
 
     Raises:
       UsageError: options that cannot hold, or a folder or subscription that is not there.
     """
-    options = _options(arguments)
+    given = _given(arguments)
+    options = resolve(STREAM_SECTIONS, given)
     output = arguments.output or STREAM_OUTPUT
+    engine = _engine_of(options["run"], beam_arguments)
+    if options["run"].show_options:
+        print(options_text(options, origins(STREAM_SECTIONS, given), engine))
+        return DONE
     model = _model_of(options)
-    _check_runner_and_model(options, model)
+    is_elsewhere = engine.name == "dataflow"
+    _check_model(model, is_elsewhere=is_elsewhere)
     for notice in _notices(options["model"]):
         print(f"beam-curator: {notice}", file=sys.stderr)
+    if is_elsewhere:
+        return hand_over(arguments, output, engine, options, model)
     if options["run"].plan:
         return _planned(options, model)
     _check_source(arguments.folder, arguments.subscription)
     _check_topics(options["output"])
-    _prepare(output, overwrite=options["run"].overwrite)
-    stop = os.path.join(output, _STOP_NAME)
+    return _heard(arguments, output, engine, options, model)
+
+
+def _heard(
+    arguments: argparse.Namespace, output: str, engine: Engine, options: dict[str, Any], model: LiveModel
+) -> int:
+    """Run the job in its output, and report on it; return the exit code."""
+    run = _begun(arguments, output, engine, options)
+    start_beam()
+    from beam_curator.runners.job_run import JobFailedError
+
     try:
-        with stopped_by_interrupt(stop):
-            lags = _run(arguments.folder or "", arguments.subscription or "", output, stop, options, model)
-    finally:
-        with suppress(FileNotFoundError):
-            os.remove(stop)
-    if lags:
-        print(f"beam-curator: {lag_said(lags)}", file=sys.stderr)
+        end = _run(arguments, output, engine, run, options, model)
+    except (JobFailedError, ServerFailedError) as err:
+        return _failed(engine, err)
+    if end.lags:
+        print(f"beam-curator: {lag_said(end.lags)}", file=sys.stderr)
+    if not end.is_done:
+        print("beam-curator: the job was stopped on its cluster; the same command goes on with it", file=sys.stderr)
     return _reported(output, options["run"].tolerate)
+
+
+def _begun(arguments: argparse.Namespace, output: str, engine: Engine, options: dict[str, Any]) -> LiveRun:
+    """Make the output ready for a run: a new one, or one that goes on.
+
+    Raises:
+      UsageError: it holds another job's, or one of other options.
+    """
+    if "://" in output:
+        raise UsageError(f"--output {output} is in an object store, and events are appended: name a local directory")
+    overwrite = options["run"].overwrite
+    decisive = decisive_of(arguments.subscription or os.path.abspath(arguments.folder), options)
+    run = settled_run(output, engine, decisive, overwrite=overwrite)
+    if run.checkpoint:
+        print(f"{output} holds an unfinished job: going on from {run.checkpoint}", file=sys.stderr)
+        os.makedirs(output, exist_ok=True)
+        return run
+    try:
+        prepare_live_output(output, overwrite=overwrite or run_in(output) is not None)
+    except FileExistsError as err:
+        raise UsageError(str(err)) from err
+    return run
 
 
 def _notices(model: ModelOptions) -> list[str]:
@@ -76,10 +127,10 @@ def _notices(model: ModelOptions) -> list[str]:
     ]
 
 
-def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+def _given(arguments: argparse.Namespace) -> Given:
     config = read_config(arguments.config) if arguments.config else {}
     flags = {name: value for name, value in vars(arguments).items() if "." in name}
-    return resolve(STREAM_SECTIONS, given_options(STREAM_SECTIONS, config, arguments.settings, flags))
+    return given_options(STREAM_SECTIONS, config, arguments.settings, flags)
 
 
 def _model_of(options: dict[str, Any]) -> LiveModel:
@@ -113,23 +164,27 @@ def _check_topics(sinks: LiveSinks) -> None:
                 raise UsageError(str(err)) from err
 
 
-def _check_runner_and_model(options: dict[str, Any], model: LiveModel) -> None:
-    runner = options["run"].runner
-    if runner != "direct":
-        why = _REFUSED.get(runner, "is not known to keep the state of streams")
-        raise UsageError(f"runner {runner} {why}: leave --runner out")
+def _engine_of(run: LiveRunOptions, beam_arguments: list[str]) -> Engine:
+    """Return the engine of a job.
+
+    Raises:
+      UsageError: it is none for live streams, or its options cannot hold.
+    """
+    if run.runner not in _ENGINES:
+        why = _REFUSED.get(run.runner, "is not known to keep the state of streams")
+        raise UsageError(f"runner {run.runner} {why}: give one of {', '.join(_ENGINES)}")
+    return resolve_engine(RunOptions(runner=run.runner, jobs=run.jobs, gpu=run.gpu), beam_arguments, STREAM)
+
+
+def _check_model(model: LiveModel, *, is_elsewhere: bool) -> None:
+    if is_elsewhere:
+        # workers have devices of their own
+        model = replace(model, model=replace(model.model, device="auto"))
+        if "://" in model.model.model_path:
+            return
     try:
         model.check()
     except ValueError as err:
-        raise UsageError(str(err)) from err
-
-
-def _prepare(output: str, *, overwrite: bool) -> None:
-    if "://" in output:
-        raise UsageError(f"--output {output} is in an object store, and events are appended: name a local directory")
-    try:
-        prepare_live_output(output, overwrite=overwrite)
-    except FileExistsError as err:
         raise UsageError(str(err)) from err
 
 
@@ -163,23 +218,26 @@ def stopped_by_interrupt(stop: str) -> Iterator[None]:
 
 
 def _run(
-    folder: str, subscription: str, output: str, stop: str, options: dict[str, Any], model: LiveModel
-) -> dict[int, int]:
-    """Run the job; return the numbers of chunks by the steps of their lags."""
-    start_beam()
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    from beam_curator.runners.engines.local_workers import direct_runner
+    arguments: argparse.Namespace,
+    output: str,
+    engine: Engine,
+    run: LiveRun,
+    options: dict[str, Any],
+    model: LiveModel,
+) -> LiveEnd:
+    """Run the job to its end."""
+    from beam_curator.runners.engines.opening import find_engine
+    from beam_curator.runners.live_run import run_live
     from beam_curator.transforms.live.message_source import MessageSource
     from beam_curator.transforms.live.stream_messages import StreamMessages
 
-    until_idle = options["run"].until_idle
+    output, until_idle = os.path.abspath(output), options["run"].until_idle
     if until_idle is None:
-        until_idle = _IDLE_FOLDER_SECONDS if folder else 0.0
-    source = MessageSource(folder, subscription, until_idle, stop)
-    pipeline = beam.Pipeline(runner=direct_runner(1, output), options=PipelineOptions(["--streaming"]))
-    _ = pipeline | "Stream" >> StreamMessages(
+        until_idle = _IDLE_FOLDER_SECONDS if arguments.folder else 0.0
+    folder = os.path.abspath(arguments.folder) if arguments.folder else ""
+    stop, done = (os.path.join(output, name) for name in (_STOP_NAME, _DONE_NAME))
+    source = MessageSource(folder, arguments.subscription or "", until_idle, stop, done)
+    streams = StreamMessages(
         source,
         output,
         rules=options["live"],
@@ -187,10 +245,34 @@ def _run(
         tolerate=options["run"].tolerate,
         sinks=options["output"],
     )
-    result = pipeline.run()
-    result.wait_until_finish()
-    counters = {counter.key.metric.name: counter.result for counter in result.metrics().query()["counters"]}
-    return {int(name.removeprefix(LAG)): n for name, n in counters.items() if name.startswith(LAG)}
+    is_kept = engine.name == "flink"
+    found = find_engine(run.placed(engine) if is_kept else engine)
+    if is_kept:
+        run.write(output)
+    with stopped_by_interrupt(stop), _removed(stop, done):
+        end = run_live(streams, found, run.token, done, verbose=options["run"].verbose)
+    if is_kept and end.is_done:
+        run.finish(output, engine)
+    return end
+
+
+@contextmanager
+def _removed(*signs: str) -> Iterator[None]:
+    """Remove signs to and from the source, also those that a command left which was killed."""
+    try:
+        for sign in signs:
+            Path(sign).unlink(missing_ok=True)
+        yield
+    finally:
+        for sign in signs:
+            Path(sign).unlink(missing_ok=True)
+
+
+def _failed(engine: Engine, err: Exception) -> int:
+    print(f"beam-curator: the job failed: {err}", file=sys.stderr)
+    if engine.name == "flink":
+        print("beam-curator: the same command goes on from its latest checkpoint", file=sys.stderr)
+    return FAILED
 
 
 def _reported(output: str, tolerate: int | None) -> int:

@@ -104,6 +104,7 @@ _NAMES = {
     "live.hear_streams": ("HearStreams",),
     "live.publish_messages": ("PublishMessages",),
     "live.stream_messages": ("StreamMessages",),
+    "live.stream_subscription": ("StreamSubscription",),
     "live.write_sessions": ("WriteSessions", "WriteLiveFailures"),
     # jobs over recordings of your own
     "jobs.without_files": ("MakeResults", "PlanTasks", "RecordingResult", "Results"),

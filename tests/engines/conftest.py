@@ -1,12 +1,16 @@
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from beam_curator.files import pubsub_messages
 from beam_curator.runners.engines.binaries import job_server_in_cache, prism_in_cache
 from tests.engines.cluster import FlinkCluster
 from tests.engines.jobs import EngineJobs
+from tests.engines.live_streams import SUBSCRIPTION, TOPIC
+from tests.engines.pubsub_emulator import emulator_jar, running_emulator
 
 REQUIRED = os.environ.get("BEAM_CURATOR_REQUIRE_ENGINES") == "1"
 
@@ -30,6 +34,25 @@ def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[subprocess.Popen[bytes]]:
+    """Run the emulator of Pub/Sub with a topic and a subscription of it; return its process."""
+    jar = emulator_jar()
+    assert jar is not None
+    with running_emulator(jar) as (address, process), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PUBSUB_EMULATOR_HOST", address)
+        pubsub_messages._publisher().create_topic(name=TOPIC)
+        pubsub_messages._subscriber().create_subscription(name=SUBSCRIPTION, topic=TOPIC, ack_deadline_seconds=10)
+        yield process
+        for cached in (
+            pubsub_messages._publisher,
+            pubsub_messages._subscriber,
+            pubsub_messages._pulled_from,
+            pubsub_messages.leases,
+        ):
+            cached.cache_clear()
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+NO_EMULATOR = "needs apt install google-cloud-cli-pubsub-emulator"
+
 
 def emulator_jar() -> Path | None:
     """Return the emulator, as the package google-cloud-cli-pubsub-emulator installs it; None where it is missing."""

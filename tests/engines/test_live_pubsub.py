@@ -3,65 +3,24 @@
 from __future__ import annotations
 
 import json
-import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from beam_curator.files import pubsub_messages
-from beam_curator.files.publishing import Publication
-from beam_curator.live.messages import Chunk, chunk_of
+from beam_curator.live.messages import chunk_of
 from beam_curator.runners import cli
 from beam_curator.runners.options import UsageError
-from tests.engines.pubsub_emulator import emulator_jar, running_emulator
-from tests.fakes_models import Speech, write_band_model, write_sound
+from tests.engines.live_streams import SPEECH, SUBSCRIPTION, TOPIC, arrivals, chunks_of, left_in_subscription
+from tests.engines.pubsub_emulator import NO_EMULATOR, emulator_jar
+from tests.fakes_models import write_band_model, write_sound
 from tests.manifests import run
 
-JAR = emulator_jar()
-pytestmark = pytest.mark.skipif(JAR is None, reason="needs apt install google-cloud-cli-pubsub-emulator")
-TOPIC, SUBSCRIPTION = "projects/test/topics/chunks", "projects/test/subscriptions/chunks"
-SPEECH: list[Speech] = [(0.16, 1.04, 0), (0.96, 1.6, 1), (6.4, 7.2, 2), (9.6, 11.2, 0)]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[subprocess.Popen[bytes]]:
-    """Run the emulator with a topic and a subscription of it; return its process."""
-    assert JAR is not None
-    with running_emulator(JAR) as (address, process), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PUBSUB_EMULATOR_HOST", address)
-        pubsub_messages._publisher().create_topic(name=TOPIC)
-        pubsub_messages._subscriber().create_subscription(name=SUBSCRIPTION, topic=TOPIC, ack_deadline_seconds=10)
-        yield process
-        for cached in (pubsub_messages._publisher, pubsub_messages._subscriber, pubsub_messages.leases):
-            cached.cache_clear()
-
-
-def chunks_of(path: Path, stream_id: str) -> list[Chunk]:
-    publication = Publication(path=str(path), stream_id=stream_id, session="", codec="pcm_s16le", chunk_seconds=0.5)
-    return list(publication.chunks())
-
-
-def arrivals(streams: list[list[Chunk]]) -> list[Chunk]:
-    """Return the chunks side by side, a tenth of them up to five places late, and a twentieth twice."""
-    dice = random.Random(1)
-    order = [chunk for place in range(24) for own in streams for chunk in own[place : place + 1]]
-    late = [dice.randint(1, 5) * len(streams) if dice.random() < 0.1 else 0 for _ in order]
-    keyed = [(n + by, chunk) for n, (by, chunk) in enumerate(zip(late, order, strict=True))]
-    keyed += [(n + dice.randint(0, 30), chunk) for n, chunk in enumerate(order) if dice.random() < 0.05]
-    return [chunk for _, chunk in sorted(keyed, key=lambda pair: pair[0])]
-
-
-def left_in_subscription() -> list[Any]:
-    """Return what comes again once every lease is over."""
-    time.sleep(11)
-    request = {"subscription": SUBSCRIPTION, "max_messages": 100, "return_immediately": True}
-    return list(pubsub_messages._subscriber().pull(request=request, timeout=10).received_messages)
+pytestmark = pytest.mark.skipif(emulator_jar() is None, reason=NO_EMULATOR)
 
 
 def test_streams_of_a_subscription(server: subprocess.Popen[bytes], tmp_path: Path) -> None:
@@ -69,7 +28,7 @@ def test_streams_of_a_subscription(server: subprocess.Popen[bytes], tmp_path: Pa
     files = [write_sound(tmp_path / "talks" / f"{name}.wav", 12.0, SPEECH) for name in names]
     model = ("--model-path", write_band_model(tmp_path / "model"), "--latency", "low")
     assert run("diarize", tmp_path / "talks", "--output", tmp_path / "batch", *model, "--vad", "energy") == 0
-    streams = [chunks_of(path, name) for name, path in zip(names, files, strict=True)]
+    streams = [chunks_of(path) for path in files]
     # the pause of the first lacks a chunk, and the last has no end
     gap, endless = [*streams[0][:8], *streams[0][9:]], streams[5][:-1]
     for chunk in arrivals([gap, *streams[1:5], endless]):
@@ -108,7 +67,7 @@ def test_a_recording_is_published(
 
 
 def test_a_server_that_is_gone_and_comes_back(server: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    (chunk,) = chunks_of(write_sound(tmp_path / "talk.wav", 0.4), "talk")
+    (chunk,) = chunks_of(write_sound(tmp_path / "talk.wav", 0.4))
     pubsub_messages.publish_chunk(TOPIC, chunk)
     messages = pubsub_messages.PulledMessages(SUBSCRIPTION)
     server.send_signal(signal.SIGSTOP)
@@ -126,7 +85,7 @@ def test_a_server_that_is_gone_and_comes_back(server: subprocess.Popen[bytes], t
 
 
 def test_what_was_pulled_and_not_given_comes_again_at_once(server: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    for chunk in chunks_of(write_sound(tmp_path / "talk.wav", 1.4), "again"):
+    for chunk in chunks_of(write_sound(tmp_path / "again.wav", 1.4)):
         pubsub_messages.publish_chunk(TOPIC, chunk)
     reader, other = (pubsub_messages.PulledMessages(SUBSCRIPTION) for _ in range(2))
     given = reader.next_message()

@@ -195,3 +195,16 @@ def test_streams_that_come_and_go_leave_little_behind() -> None:
     assert len(ended_of(shard.cells.ended.read())) == 40
     many = {(f"s{number}", ""): Ended(last_seq=number) for number in range(1200)}
     assert list(ended_of(ended_to_bytes(many))) == list(many)[200:]
+
+
+def test_events_have_one_order_whenever_a_gap_is_bridged() -> None:
+    """What an engine does again after a crash comes all at once: events and their numbers are those of before."""
+    chunks = chunks_of(SOUND)
+    sent = [*chunks[:4], *chunks[5:]]
+    slow, fast = Shard(gap_timeout=1.0), Shard(gap_timeout=1.0)
+    for place, chunk in enumerate(sent):
+        slow.tell(chunk, at=float(place))
+    fast.tell(*sent, at=0.0)
+    fast.tell(at=2.0)
+    assert [event["type"] for event in slow.events].count("gap") == 1
+    assert without_waiting(fast.events) == without_waiting(slow.events)

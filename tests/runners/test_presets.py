@@ -4,7 +4,7 @@ import pytest
 
 from beam_curator.runners.job_options import JOBS, RunOptions
 from beam_curator.runners.options import UsageError
-from beam_curator.runners.presets import JOB_PRESETS, PRESETS, Engine, resolve_engine
+from beam_curator.runners.presets import JOB_PRESETS, PRESETS, STREAM, Engine, resolve_engine
 
 
 def engine(*beam_arguments: str, **run: Any) -> Engine:
@@ -160,8 +160,32 @@ def test_every_option_of_a_preset_says_why() -> None:
     for preset in PRESETS.values():
         for name, (value, why) in {**preset["options"], **preset.get("streaming", {})}.items():
             assert value and why, name
-    assert set(JOB_PRESETS) <= set(JOBS)
+    assert set(JOB_PRESETS) <= {*JOBS, STREAM}
     for job in JOB_PRESETS.values():
         assert set(job) <= {*PRESETS, "gpu"}
         for options in job.values():
             assert all(value and why for value, why in options.values())
+
+
+def stream(*beam_arguments: str) -> Engine:
+    return resolve_engine(RunOptions(runner="flink", jobs="2"), beam_arguments, STREAM)
+
+
+def test_live_streams_keep_their_state_in_checkpoints_on_flink() -> None:
+    flink = stream("--state_backend_storage_path=file:///mnt/checkpoints", "--max_bundle_time_mills=50")
+    values = {option.name: option.value for option in flink.options}
+    assert {name: values[name] for name in ("streaming", "checkpointing_interval", "state_backend")} == {
+        "streaming": "true",
+        "checkpointing_interval": "1000",
+        "state_backend": "filesystem",
+    }
+    assert (values["max_bundle_time_mills"], values["max_cache_memory_usage_mb"]) == ("50", "500")
+    # a worker that died is not kept
+    assert "environment_cache_millis" not in values
+
+
+def test_live_streams_on_flink_need_a_place_for_checkpoints() -> None:
+    with pytest.raises(UsageError, match="--state_backend_storage_path is missing: live streams on Flink"):
+        stream()
+    with pytest.raises(UsageError, match="--checkpointing_interval 0: a stream on Flink acknowledges nothing"):
+        stream("--checkpointing_interval=0", "--state_backend_storage_path=file:///mnt/checkpoints")

@@ -57,7 +57,7 @@ ONE_OPTION = {
 
 MACHINES = dict.fromkeys(("diarize", "curate"), "e2-highmem-2")
 """Job to the machine of its workers, where it is not that of the others."""
-each_job = pytest.mark.parametrize("name", job_options.JOBS)
+each_job, each_template = (pytest.mark.parametrize("name", names) for names in (job_options.JOBS, flex.TEMPLATES))
 needs_google = pytest.mark.skipif(find_spec("google.cloud") is None, reason="needs beam-curator[gcp]")
 
 
@@ -71,7 +71,7 @@ def job_at(job: str, *arguments: str) -> Job:
     return kind_of_job(name).of(parsed, beams, parsed.output)
 
 
-@each_job
+@each_template
 def test_the_metadata_is_up_to_date(name: str) -> None:
     written = (FOLDER / f"metadata_{name}.json").read_text(encoding="utf-8")
     assert written == flex.metadata_text(name), "run python -m beam_curator.runners.flex templates/flex"
@@ -84,7 +84,7 @@ def test_the_metadata_is_written_by_its_command(tmp_path: Path) -> None:
     assert list(ONE_OPTION) == list(job_options.JOBS)
 
 
-@each_job
+@each_template
 def test_parameters_are_the_flags_of_the_entry_point_and_none_of_beam(name: str) -> None:
     named = [parameter["name"] for parameter in flex.metadata(name)["parameters"]]
     assert sorted(f"--{item}" for item in named) == sorted(flex.parser_of(name)._option_string_actions)
@@ -129,7 +129,7 @@ def test_a_parameter_is_made_from_its_option(job: str, name: str, expected: dict
 
 
 @needs_google
-@each_job
+@each_template
 def test_dataflow_accepts_the_metadata_and_rejects_broken_ones(name: str) -> None:
     from google.cloud.dataflow_v1beta3 import TemplateMetadata
 
@@ -147,7 +147,7 @@ def test_dataflow_accepts_the_metadata_and_rejects_broken_ones(name: str) -> Non
             TemplateMetadata.from_json(text.replace(whole, broken, 1))
 
 
-@each_job
+@each_template
 def test_gcloud_makes_a_template_of_the_metadata(name: str, tmp_path: Path) -> None:
     gcloud = shutil.which("gcloud")
     if gcloud is None:
@@ -272,8 +272,8 @@ def test_parameters_of_diarization_reach_their_options() -> None:
 
 
 def test_only_jobs_that_use_a_gpu_have_it_as_a_parameter() -> None:
-    with_gpu = [job for job in job_options.JOBS if "gpu" in {parameter.name for parameter in flex.parameters(job)}]
-    assert with_gpu == ["diarize", "curate"]
+    with_gpu = [job for job in flex.TEMPLATES if "gpu" in {parameter.name for parameter in flex.parameters(job)}]
+    assert with_gpu == ["diarize", "curate", "stream"]
 
 
 def test_several_inputs_are_told_apart_and_names_may_hold_spaces_and_commas() -> None:
@@ -389,7 +389,7 @@ def test_a_launch_leaves_the_job_where_dataflow_looks_for_it(name: str, launched
     ] == []
 
 
-@each_job
+@each_template
 def test_an_entry_file_is_importable_code_only(name: str) -> None:
     lines = (FOLDER / f"{name}.py").read_text(encoding="utf-8").split("\n\n")
     assert lines[1:] == ["from beam_curator.runners.flex import launch", f'launch("{name}")\n']

@@ -17,6 +17,7 @@ from apache_beam.options.pipeline_options import (
     PrismRunnerOptions,
 )
 
+from beam_curator.runners.engines.flink_rest import job_name
 from beam_curator.runners.engines.local_workers import direct_runner
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.presets import LOCAL_MASTERS, Engine
@@ -74,11 +75,6 @@ class FoundEngine:
                 except BaseException:
                     _cancel(self, runner, names.job_name)
                     raise
-
-
-def job_name(run: str) -> str:
-    """Return the name that an engine shows for a run."""
-    return f"beam-curator-{run[:12]}"
 
 
 def _cancel(found: FoundEngine, runner: Any, name: str) -> None:

@@ -15,6 +15,7 @@ from beam_curator.models.model_checks import is_cascade, notices_of, turn_preset
 from beam_curator.models.resolving import default_models
 from beam_curator.runners.jobs.base import Job
 from beam_curator.runners.options import UsageError
+from beam_curator.runners.presets import Engine
 from beam_curator.runners.run_directory import configs_in
 from beam_curator.sets.output_set import config_sha256
 
@@ -66,20 +67,8 @@ class ListeningJob(Job):
         return turns.rules(turn_preset_of(self.options["model"]))
 
     def _model(self) -> ModelOptions:
-        """Return which model listens, and on what: where workers have a GPU, all processes of a machine share one.
-
-        Raises:
-          UsageError: options that mean nothing to workers elsewhere, or leave what they have idle.
-        """
-        given: ModelOptions = self.options["model"]
-        if self.engine.name != "dataflow":
-            return given
-        accelerator = self.engine.accelerator
-        if accelerator is not None and given.device == "cpu":
-            raise UsageError(f"--device cpu leaves {accelerator} idle: leave --device out, or --gpu")
-        if accelerator is None and given.device == "cuda":
-            raise UsageError("--device cuda needs workers with a GPU: give --gpu, or leave --device out")
-        return replace(given, device="cuda") if accelerator is not None else given
+        """Return which model listens, and on what."""
+        return device_of_workers(self.engine, self.options["model"])
 
     def _inference(self) -> InferenceOptions:
         """Share the cores of a machine among its worker processes; Dataflow starts one for each core."""
@@ -91,3 +80,19 @@ class ListeningJob(Job):
         if self.run.n_jobs == 1:
             return given
         return replace(given, threads=max(1, (os.cpu_count() or 1) // self.run.n_jobs))
+
+
+def device_of_workers(engine: Engine, given: ModelOptions) -> ModelOptions:
+    """Return a model with the device of the workers: where they have a GPU, all processes of a machine share one.
+
+    Raises:
+      UsageError: options that mean nothing to workers elsewhere, or leave what they have idle.
+    """
+    if engine.name != "dataflow":
+        return given
+    accelerator = engine.accelerator
+    if accelerator is not None and given.device == "cpu":
+        raise UsageError(f"--device cpu leaves {accelerator} idle: leave --device out, or --gpu")
+    if accelerator is None and given.device == "cuda":
+        raise UsageError("--device cuda needs workers with a GPU: give --gpu, or leave --device out")
+    return replace(given, device="cuda") if accelerator is not None else given

@@ -7,15 +7,17 @@ from typing import Any, Literal
 import apache_beam as beam
 from apache_beam.coders import BytesCoder
 from apache_beam.pvalue import PCollection, TaggedOutput
-from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_curator.failures import EntryError, Failure
-from beam_curator.live.arriving import Arrived, Told
+from beam_curator.live.arriving import END, Arrived, Told
 from beam_curator.live.cells import ShardCells, Slot
+from beam_curator.live.directory import sessions_of
 from beam_curator.live.events import Event
 from beam_curator.live.lag import LAG, lag_steps
 from beam_curator.live.live_options import LiveRules
@@ -40,18 +42,20 @@ class HearStreams(beam.PTransform[PCollection[Arrived], HeardStreams]):
     Args:
       rules: how chunks become sessions.
       load: loads the model; it is called once a process.
+      ticks: whether messages without bytes tell the time; else timers of the engine do.
 
     Returns:
       Events, and failures.
     """
 
-    def __init__(self, rules: LiveRules, load: Callable[[], HearingRules]) -> None:
+    def __init__(self, rules: LiveRules, load: Callable[[], HearingRules], *, ticks: bool = True) -> None:
         super().__init__()
         self._rules = rules
         self._load = load
+        self._ticks = ticks
 
     def expand(self, messages: PCollection[Arrived]) -> HeardStreams:
-        hear = beam.ParDo(_HearShardsFn(self._rules, self._load))
+        hear = beam.ParDo((_HearShardsFn if self._ticks else _HearUntickedShardsFn)(self._rules, self._load))
         by_shard = beam.ParDo(_BatchByShardFn(self._rules.shards))
         # the key of the state has a coder by its type
         batches = messages | "Batch by shard" >> by_shard.with_output_types(_Batch)
@@ -127,7 +131,10 @@ class _HearShardsFn(beam.DoFn):
 
     def process(self, element: _Batch, *states: Any) -> Iterator[Event | _Failed]:
         _shard, messages = element
-        cell = dict(zip(self._specs, states, strict=True))
+        yield from self._heard(messages, dict(zip(self._specs, states, strict=True)))
+
+    def _heard(self, messages: list[Arrived], cell: dict[str, Any]) -> Iterator[Event | _Failed]:
+        """Hear messages with the states of a shard, by name."""
         slots = [
             Slot(*(cell[f"{name}_{slot}"] for name in (*_VALUES, *_BAGS)))
             for slot in range(self._rules.streams_per_shard)
@@ -136,6 +143,47 @@ class _HearShardsFn(beam.DoFn):
         yield from map(_tagged, hear_shard(cells, messages, self._rules, self._hearing.rules, self._remembered))
         for step, n in lag_steps((sent for message, _, sent in messages if message), time.time()).items():
             counted(f"{LAG}{step}", n)
+
+
+_TICK, _END = TimerSpec("tick", TimeDomain.REAL_TIME), TimerSpec("end", TimeDomain.WATERMARK)
+_TICK_SECONDS = 1.0
+
+
+class _HearUntickedShardsFn(_HearShardsFn):
+    """Hears the streams of a shard whose source tells no time: timers do, and when the source is drained."""
+
+    def _inspect_process(self) -> tuple[list[str], list[Any]]:
+        names, states = super()._inspect_process()
+        return [*names, "tick", "end"], [*states, beam.DoFn.TimerParam(_TICK), beam.DoFn.TimerParam(_END)]
+
+    def _inspect_on_tick(self) -> tuple[list[str], list[Any]]:
+        names, states = super()._inspect_process()
+        return [*names[1:], "tick"], [*states, beam.DoFn.TimerParam(_TICK)]
+
+    _inspect_on_end = _inspect_on_tick
+
+    def process(self, element: _Batch, *states_and_timers: Any) -> Iterator[Event | _Failed]:
+        *states, tick, end = states_and_timers
+        end.set(GlobalWindow().max_timestamp())
+        yield from super().process(element, *states)
+        self._go_on(states[0], tick)
+
+    @on_timer(_TICK)
+    def on_tick(self, **cell: Any) -> Iterator[Event | _Failed]:
+        """Let the time go on while sessions do."""
+        tick, now = cell.pop("tick"), time.time()
+        yield from self._heard([(b"", now, now)], cell)
+        self._go_on(cell["sessions"], tick)
+
+    @on_timer(_END)
+    def on_end(self, **cell: Any) -> Iterator[Event | _Failed]:
+        """Close the sessions that are open when the source is drained."""
+        cell.pop("tick").clear()
+        yield from self._heard([END], cell)
+
+    def _go_on(self, sessions: Any, tick: Any) -> None:
+        if sessions_of(sessions.read()):
+            tick.set(Timestamp(time.time() + _TICK_SECONDS))
 
 
 def _tagged(told: Told) -> Any:

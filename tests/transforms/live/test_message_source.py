@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,34 @@ def test_a_reader_that_finds_nothing_waits_for_the_next_tick(tmp_path: Path) -> 
     put_chunk(str(tmp_path), chunks_of(SOUND, 40_000)[0])
     assert reader.advance()
     assert reader.get_current()[0]
+
+
+def test_a_reader_goes_on_where_another_one_of_its_process_stood(tmp_path: Path) -> None:
+    source = MessageSource(str(tmp_path), "", until_idle=0)
+    coder = source.get_checkpoint_mark_coder()
+    chunks = chunks_of(SOUND, 40_000)
+    for chunk in chunks[:2]:
+        put_chunk(str(tmp_path), chunk)
+    first = source.create_reader(None, None)
+    assert first.start()
+    mark = coder.decode(coder.encode(first.get_checkpoint_mark()))
+    assert given(source.create_reader(None, mark)) == [chunks[1].to_bytes()]
+    # as of an earlier checkpoint
+    assert given(source.create_reader(None, mark)) == [chunks[1].to_bytes()]
+    elsewhere = replace(mark, process="another")
+    assert given(source.create_reader(None, elsewhere)) == [chunk.to_bytes() for chunk in chunks[:2]]
+
+
+def test_the_end_is_marked_when_it_is_committed(tmp_path: Path) -> None:
+    stop, done = tmp_path / "stop", tmp_path / "done"
+    source = MessageSource(str(tmp_path), "", until_idle=0, stop=str(stop), done=str(done))
+    reader = source.create_reader(None, None)
+    given(reader)
+    reader.get_checkpoint_mark().finalize_checkpoint()
+    assert not done.exists()
+    stop.touch()
+    given(reader)
+    mark = reader.get_checkpoint_mark()
+    assert not done.exists()
+    mark.finalize_checkpoint()
+    assert done.exists()
