@@ -19,9 +19,9 @@ def tools(tmp_path: Path) -> Path:
     return folder
 
 
-def install(tools: Path, cache: Path) -> "subprocess.CompletedProcess[str]":
+def install(tools: Path, cache: Path, *more: str) -> "subprocess.CompletedProcess[str]":
     environment = {"PATH": str(tools), "HOME": str(cache.parent), "BEAM_CURATOR_ENGINES": str(cache)}
-    command = [str(tools / "bash"), str(SCRIPT), "2.77.0"]
+    command = [str(tools / "bash"), str(SCRIPT), "2.77.0", *more]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
 
 
@@ -69,3 +69,17 @@ def test_each_is_built_by_its_tool_and_another_pom_builds_the_job_server_again(t
     assert install(tools, cache).returncode == 0
     assert (cache / "flink/flink-job-server.jar").read_text() == "newer\n"
     assert sorted(os.listdir(cache / "flink")) == ["flink-job-server.jar", "pom.xml"]
+
+
+def test_a_broker_of_kafka_is_installed_where_it_is_asked_for(tools: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "engines"
+    program(cache / "prism-2.77.0/prism", "")
+    program(cache / "flink/flink-job-server.jar", "")
+    shutil.copy(POM, cache / "flink/pom.xml")
+    program(tools / "java", "")
+    program(tools / "mvn", "mkdir jars && echo jar > jars/kafka_2.13-4.0.0.jar")
+    assert install(tools, cache).returncode == 0
+    assert not (cache / "kafka").exists()
+    assert install(tools, cache, "kafka").returncode == 0
+    assert os.listdir(cache / "kafka") == ["kafka_2.13-4.0.0.jar"]
+    assert install(tools, cache, "kafka").stdout.endswith(f"the broker of Kafka is in place: {cache}/kafka\n")
