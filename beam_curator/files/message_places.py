@@ -45,7 +45,7 @@ class Messages(Protocol):
         ...
 
     def close(self) -> None:
-        """Hand back what was not acknowledged."""
+        """Hand back messages that were not acknowledged."""
         ...
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from beam_curator.diarization.diarize_rules import ModelOptions
 from beam_curator.files.live_output import ENTRIES, FAILURES, ask_to_stop, prepare_live_output
-from beam_curator.files.message_places import PLACE_ERRORS, check_to_read, check_to_write
+from beam_curator.files.message_places import PLACE_ERRORS, check_to_read, check_to_write, is_kafka
 from beam_curator.live.lag import lag_said
 from beam_curator.live.live_options import LiveSinks
 from beam_curator.model_records import DEMO_MODEL
@@ -59,7 +59,7 @@ def run_stream_command(arguments: argparse.Namespace, beam_arguments: list[str])
     given = _given(arguments)
     options = resolve(STREAM_SECTIONS, given)
     output = arguments.output or STREAM_OUTPUT
-    engine = _engine_of(options["run"], beam_arguments)
+    engine = _engine_of(options["run"], arguments.subscription or "", beam_arguments)
     if options["run"].show_options:
         print(options_text(options, origins(STREAM_SECTIONS, given), engine))
         return DONE
@@ -164,15 +164,20 @@ def _check_topics(sinks: LiveSinks) -> None:
                 raise UsageError(str(err)) from err
 
 
-def _engine_of(run: LiveRunOptions, beam_arguments: list[str]) -> Engine:
+def _engine_of(run: LiveRunOptions, subscription: str, beam_arguments: list[str]) -> Engine:
     """Return the engine of a job.
 
     Raises:
-      UsageError: it is none for live streams, or its options cannot hold.
+      UsageError: it is none for live streams, or for Kafka, or its options cannot hold.
     """
     if run.runner not in _ENGINES:
         why = _REFUSED.get(run.runner, "is not known to keep the state of streams")
         raise UsageError(f"runner {run.runner} {why}: give one of {', '.join(_ENGINES)}")
+    if run.runner != "direct" and is_kafka(subscription):
+        raise UsageError(
+            f"{subscription} on {run.runner}: Kafka is read on the direct runner alone, as a job that goes on after a "
+            "crash would miss messages: leave --runner out"
+        )
     return resolve_engine(RunOptions(runner=run.runner, jobs=run.jobs, gpu=run.gpu), beam_arguments, STREAM)
 
 

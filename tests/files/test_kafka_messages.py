@@ -22,3 +22,9 @@ def test_a_missing_client_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
     with pytest.raises(KafkaError, match=r"which is not installed: pip install 'beam-curator\[kafka\]'"):
         check_kafka("kafka://host:9092/chunks")
+
+
+def test_no_engine_but_the_direct_runner_reads_kafka() -> None:
+    said = r"kafka://host/a on flink: Kafka is read on the direct runner alone, .*: leave --runner out"
+    with pytest.raises(UsageError, match=said):
+        cli.run(["stream", "--subscription", "kafka://host/a", "--runner", "flink"])
