@@ -216,7 +216,19 @@ def publish_chunk(topic: str, chunk: Chunk) -> None:
 
 
 def publish_all(topic: str, messages: Iterable[Outgoing]) -> None:
-    """Publish messages, and wait until the server has them all."""
+    """Publish messages, and wait until the server has them all.
+
+    Raises:
+      PubSubError: it does not take them.
+    """
+    from google.api_core.exceptions import GoogleAPICallError, RetryError
+
     sent = [_publisher().publish(topic, message.data, **message.attributes) for message in messages]
-    for each in sent:
-        each.result(timeout=_CALL_SECONDS)
+    try:
+        for each in sent:
+            each.result(timeout=_CALL_SECONDS)
+    except (TimeoutError, GoogleAPICallError, RetryError) as err:
+        why = str(err).partition("\n")[0] or f"no answer within {_CALL_SECONDS:g} s"
+        raise PubSubError(
+            f"topic {topic} does not take messages: {why}: look at the server, and at your roles"
+        ) from err

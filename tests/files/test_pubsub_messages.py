@@ -22,6 +22,7 @@ from beam_curator.files.pubsub_messages import (
     check_subscription,
     check_topic,
     leases,
+    publish_chunk,
 )
 from beam_curator.live.messages import chunk_of
 from beam_curator.runners import cli
@@ -128,6 +129,12 @@ def test_events_and_dead_letters_go_to_topics(pubsub: FakePubSub, tmp_path: Path
     # the shape is not that of listen
     with pytest.raises(UsageError, match="has events in another shape: begin stream with --events own"):
         run("listen", tmp_path / "out")
+
+
+def test_a_topic_that_takes_no_messages(pubsub: FakePubSub) -> None:
+    pubsub.refuses["Publish"] = grpc.StatusCode.PERMISSION_DENIED
+    with pytest.raises(PubSubError, match="topic projects/p/topics/t does not take messages: 403 User not authorized"):
+        publish_chunk(TOPIC, GOOD)
 
 
 def test_a_topic_that_may_not_be_used_is_wrong_usage(pubsub: FakePubSub, tmp_path: Path) -> None:
