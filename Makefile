@@ -1,9 +1,10 @@
-# make demo   from a recording to turns, tracks, training windows, clips and embeddings; and people in conversation (core and pyannote.metrics)
+# make demo   from a recording to turns, tracks, training windows, clips and embeddings, and a page that shows them; people in conversation (core and pyannote.metrics)
 # make demo-live   a recording as eight live streams: who talks, in the terminal, and the score at the end (core and pyannote.metrics)
 # make models fetch the weights of cascade, silero-vad and dnsmos into the cache of this user, once (102 MB); demo and test do so
 # make test   run the tests; those on real engines are skipped where an engine is missing
 # make test-core   the tests that need neither torch nor NeMo nor an engine, in an environment of their own
 # make test-all    run the slow tests, too: long kills, all moments of a crash, every preset beside NeMo
+# make test-browser   the page of `report` in Chromium, with axe-core (Chromium and npm needed)
 # make check  lint, format, types, tests
 # make bench  speed and memory, as ratios
 # make bench-clips    cutting of clips beside libsndfile alone, as ratios
@@ -29,7 +30,7 @@ INSTALL := pip install --quiet --disable-pip-version-check --no-compile --constr
 ROUND_TABLE := --target-window-duration 60 --min-bandwidth 2000 --no-truncation
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
-.PHONY: demo demo-live dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-cascade bench-engines bench-listing bench-scores bench-stream bench-update bench-vad engines lock clean
+.PHONY: test-browser demo demo-live dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-cascade bench-engines bench-listing bench-report bench-scores bench-stream bench-update bench-vad engines lock clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -73,6 +74,7 @@ demo: $(EVAL)
 	@if [ -f demo_output/people/sample.wav ]; then set -x; \
 		$(BIN)/beam-curator diarize demo_output/people/sample.wav --output demo_output/people_turns --overwrite && \
 		$(BIN)/beam-curator score demo_output/people/sample.rttm demo_output/people_turns --collar 0.25; fi
+	$(BIN)/beam-curator report demo_output/turns demo_output/tracks demo_output/windows demo_output/clips --output demo_output/report --title "round table" --overwrite
 
 demo-live: $(EVAL)
 	rm -rf $(LIVE)
@@ -89,6 +91,17 @@ test: $(DEV) models
 
 test-all: export BEAM_CURATOR_SLOW := 1
 test-all: test
+
+AXE_VERSION := 4.14.1
+AXE_SHA256 := e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
+AXE := $(VENV)/.axe
+
+test-browser: $(TEST)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'playwright>=1.45'
+	mkdir -p $(AXE)
+	cd $(AXE) && npm pack --silent axe-core@$(AXE_VERSION) && echo "$(AXE_SHA256)  axe-core-$(AXE_VERSION).tgz" | sha256sum --check --quiet
+	tar -xzf $(AXE)/axe-core-$(AXE_VERSION).tgz -C $(AXE)
+	BEAM_CURATOR_SLOW=1 BEAM_CURATOR_AXE=$(AXE)/package/axe.min.js $(BIN)/python -m pytest tests/runners/test_report_in_browser.py
 
 test-core:
 	$(MAKE) VENV=.venv-core .venv-core/.test-installed
@@ -122,6 +135,9 @@ bench-engines: $(DEV)
 
 bench-stream: $(DEV)
 	$(BIN)/python benchmarks/bench_stream.py
+
+bench-report: $(TEST)
+	$(BIN)/python benchmarks/bench_report.py
 
 bench-listing: $(DEV)
 	$(BIN)/python benchmarks/bench_listing.py

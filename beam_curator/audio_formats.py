@@ -11,7 +11,7 @@ AUDIO_FORMATS = ("wav", "flac", "ogg")
 SUBTYPES = {
     "wav": ("pcm_16", "pcm_u8", "pcm_24", "pcm_32", "float", "double"),
     "flac": ("pcm_16", "pcm_s8", "pcm_24"),
-    "ogg": ("vorbis",),
+    "ogg": ("vorbis", "opus"),
 }
 """What samples are written as, by format, named as `AudioInfo.codec` names them; the first is the default."""
 

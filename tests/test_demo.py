@@ -49,13 +49,15 @@ def test_the_demo_installs_its_models_first() -> None:
 
 def test_the_demo_goes_from_a_recording_to_clips(folder: Path) -> None:
     commands = commands_of_make()[1:]
-    assert [command[0] for command in commands] == ["diarize", "separate", "windows", "extract", "export", "curate"]
+    assert [command[0] for command in commands] == [
+        *("diarize", "separate", "windows", "extract", "export", "curate", "report")
+    ]
     assert commands[0][1] == "examples/round_table.opus"
     assert commands[0][2:4] == ["--model-name", "demo"]
-    assert not any("model" in argument for command in commands[1:-1] for argument in command)
-    assert commands[-1][2:4] == ["--model-name", "demo"]
+    assert not any("model" in argument for command in commands[1:-2] for argument in command)
+    assert commands[-2][2:4] == ["--model-name", "demo"]
     if None in (find_model("silero-vad", None), find_model("dnsmos", None)):
-        commands.pop()
+        commands.pop(-2)
     for command in commands:
         assert cli.run(command) == 0
     out = folder / "demo_output"
@@ -75,7 +77,8 @@ def test_the_demo_goes_from_a_recording_to_clips(folder: Path) -> None:
     assert n_windows >= 1
     assert len(list((out / "clips").glob("round_table_segment_*.flac"))) == n_windows
     assert len(list((out / "export" / "clips").iterdir())) == len(entry["segments"])
-    if commands[-1][0] == "curate":
+    assert (out / "report" / "index.html").is_file()
+    if commands[-2][0] == "curate":
         clips, rejected = (rows_of(f"{kind}-*.jsonl", out / "curated") for kind in ("clips", "rejected"))
         assert {row["reason"] for row in rejected} == {"snr"}
         assert len(list((out / "curated" / "clips" / "round_table").iterdir())) == len(clips) > 10

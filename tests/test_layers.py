@@ -50,6 +50,7 @@ ROOMS = (
     ("separation", "export", "scoring", "live"),
     ("formats",),
     ("curate",),
+    ("report",),
     ("files",),
     ("models",),
     ("transforms",),

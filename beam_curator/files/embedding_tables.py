@@ -12,6 +12,7 @@ from beam_curator.diarization.models import Floats
 from beam_curator.diarization.probabilities import ModelIdentity
 from beam_curator.entries.json_lines import encode
 from beam_curator.failures import EntryError, FailureCode
+from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.row_tables import StreamOf
 from beam_curator.sets.embedding_columns import PARQUET_OPTIONS, embedding_schema, embedding_table
@@ -73,3 +74,14 @@ def _groups(rows: Iterable[dict[str, Any]], model: dict[str, str]) -> Iterator[t
 
 def _vector_of(row: dict[str, Any]) -> Floats:
     return np.frombuffer(base64.b64decode(row["embedding"]), "<f4")
+
+
+def read_embeddings(path: str, most: int) -> tuple[list[str], list[Floats], int]:
+    """Read the first embeddings of a finished file: their ids, the vectors, and how many the file has."""
+    with storage.open_raw(path) as stream:
+        table = pq.ParquetFile(stream)
+        first = next(table.iter_batches(batch_size=most), None)
+        if first is None:
+            return [], [], 0
+        vectors = first["embedding"].flatten().to_numpy().reshape(len(first), -1)
+        return first["id"].to_pylist(), [*vectors], int(table.metadata.num_rows)

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -16,13 +16,14 @@ from beam_curator.files.found_sets import possible_places
 from beam_curator.files.listing import with_forms
 from beam_curator.files.manifest_files import read_rows
 from beam_curator.files.opened_recordings import base_of
+from beam_curator.files.part_files import rows_of_part
 from beam_curator.files.row_tables import read_row_file
 from beam_curator.files.searching import file_of
 from beam_curator.recordings.channel_files import channel_files, joined_name, path_text
 from beam_curator.recordings.row_paths import resolve_recording
 from beam_curator.recordings.safe_names import stem_of
 from beam_curator.sets.blocks import LineBlock, plan_blocks
-from beam_curator.sets.output_set import FAILURES, InputRecord, Manifest
+from beam_curator.sets.output_set import FAILURES, PART_SUFFIX, InputRecord, Manifest
 from beam_curator.sets.set_kinds import SET_KINDS, WINDOWS
 
 _PATH_KEYS = ("source_audio_filepath", "original_file", "audio_filepath")
@@ -168,14 +169,23 @@ class _WindowsRow(msgspec.Struct):
     source_audio_filepath: Any = None
 
 
-def set_rows(manifest: Manifest, directory: str) -> Iterator[NamedRow]:
-    """Read the rows of a set, whatever their format; of windows their recordings, their number and the losses alone."""
-    kind = _WindowsRow if manifest.command == WINDOWS.command else Any
+def set_rows(
+    manifest: Manifest, directory: str, *, whole: bool = False, tables: Sequence[str] = ()
+) -> Iterator[NamedRow]:
+    """Read the rows of a set, whatever their format; of windows their recordings, their number and the losses alone.
+
+    Args:
+      manifest, directory: of the set.
+      whole: read rows of windows as they are, too.
+      tables: further kinds of files to read.
+    """
+    kind = _WindowsRow if manifest.command == WINDOWS.command and not whole else Any
     for record in manifest.files:
-        if record.kind == SET_KINDS[manifest.command].rows:
+        if record.kind in (SET_KINDS[manifest.command].rows, *tables):
             path = storage.join(directory, record.name)
-            for read in read_row_file(path, kind):
-                row = msgspec.to_builtins(read) if kind is _WindowsRow else read
+            is_part = record.name.endswith(PART_SUFFIX)
+            for read in rows_of_part(path, has_head=True) if is_part else read_row_file(path, kind):
+                row = msgspec.to_builtins(read) if isinstance(read, _WindowsRow) else read
                 origin = row.get(ORIGIN_KEY) or {}
                 yield named_row(row, (origin.get("source", path), origin.get("offset", 0)))
 

@@ -99,19 +99,17 @@ def _add_pool_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run_pool(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+def _run_pool(arguments: argparse.Namespace, _: list[str]) -> int:
     from beam_curator.runners.engines.worker_pool import run_pool
 
-    del beam_arguments
     run_pool(arguments.port, arguments.host)
     return DONE
 
 
-def _add_convert_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add them once they are asked for: the formats take long to load."""
-    from beam_curator.runners.convert_arguments import add_convert_arguments
-
-    add_convert_arguments(parser)
+def _add_later(name: str, parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a command once they are asked for: the formats that `convert` names take long to load."""
+    module = import_module(f"beam_curator.runners.{name}_arguments")
+    getattr(module, f"add_{name}_arguments")(parser)
 
 
 def _add_sets_arguments(parser: argparse.ArgumentParser) -> None:
@@ -152,10 +150,9 @@ def _add_codes_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run_retry(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+def _run_retry(arguments: argparse.Namespace, _: list[str]) -> int:
     from beam_curator.runners.retry_command import run_retry_command
 
-    del beam_arguments
     # flags behind the set are the rest of the line, ours among them
     ours = argparse.ArgumentParser(prog="beam-curator retry", allow_abbrev=False)
     _add_codes_argument(ours)
@@ -168,10 +165,9 @@ def _add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="output set to check")
 
 
-def _run_verify(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+def _run_verify(arguments: argparse.Namespace, _: list[str]) -> int:
     from beam_curator.runners.verify_command import run_verify_command
 
-    del beam_arguments
     return run_verify_command(arguments.directory)
 
 
@@ -256,8 +252,13 @@ COMMANDS = {
     ),
     "convert": Command(
         help="write turns for Praat, Audacity, ELAN, Label Studio, NIST's tools, Kaldi, Lhotse, NeMo, or as subtitles",
-        add_arguments=_add_convert_arguments,
+        add_arguments=partial(_add_later, "convert"),
         run=partial(_run_without_beam, "convert"),
+    ),
+    "report": Command(
+        help="write a page that shows sets: hours, losses, distributions, and every recording with its turns and sound",
+        add_arguments=partial(_add_later, "report"),
+        run=partial(_run_without_beam, "report"),
     ),
     "score": Command(
         help="compare turns with a reference: DER, JER, number of speakers",

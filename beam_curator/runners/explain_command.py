@@ -39,7 +39,7 @@ def run_explain_command(arguments: argparse.Namespace) -> int:
     made = made_set(directory, manifest_of(directory))
     name = arguments.name
     if name is None:
-        stages, most = _stages(made), losses_of(made)
+        stages, most = stages_of(made), losses_of(made)
         lost = [{"recording": recording, "lost": dict(of)} for recording, of in most]
         values = {"set": directory, "stages": [asdict(stage) for stage in stages], "lost_most": lost}
         lines = _funnel_lines(stages, most)
@@ -131,7 +131,8 @@ def _cell(value: Any) -> str:
     return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def _stages(made: MadeSet) -> list[Stage]:
+def stages_of(made: MadeSet) -> list[Stage]:
+    """Return the stages of the job that made a set, from its counts."""
     job, files = kind_of_job(made.manifest.command), made.manifest.files
     return job.stages(Counter(made.manifest.counts), len(files), {})
 

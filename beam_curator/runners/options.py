@@ -260,7 +260,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f": did you mean {close[0]}?"
-    return f": known are {', '.join(names)}" if len(names) <= 20 else ""
+    return f": known are {', '.join(names)}" if len(names) <= _MOST_LISTED else ""
+
+
+_MOST_LISTED = 21
+"""Names that a message lists: all commands, but not all options."""
 
 
 class RepeatedKeyError(yaml.MarkedYAMLError):

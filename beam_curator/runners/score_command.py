@@ -30,7 +30,7 @@ from beam_curator.scoring.reports import (
 )
 from beam_curator.scoring.scores import Conditions, weighted_rates
 
-_EVAL = "pip install 'beam-curator[eval]'"
+EVAL = "pip install 'beam-curator[eval]'"
 _RENDERERS = {"table": render_report_table, "json": render_report_json, "csv": render_report_csv}
 
 
@@ -57,7 +57,7 @@ def run_score_command(arguments: argparse.Namespace) -> int:
         report = replace(report, empty_turns=(n_empty, n_empty_hypothesis))
     except ModuleNotFoundError as err:
         package = err.name or "something of it"
-        raise UsageError(f"score needs pyannote.metrics, and {package} is not installed: {_EVAL}") from err
+        raise UsageError(f"score needs pyannote.metrics, and {package} is not installed: {EVAL}") from err
     except ValueError as err:
         raise UsageError(str(err)) from err
     _deliver(report, arguments.format, arguments.output)

@@ -76,6 +76,24 @@ def _measured(
     )
 
 
+def matched_speakers(reference: Speakers, hypothesis: Speakers) -> dict[str, str]:
+    """Return the speaker of the reference that each one of the other side stands for, as the error rate has it.
+
+    Raises:
+      ModuleNotFoundError: pyannote.metrics is not installed.
+
+    Example:
+      >>> matched_speakers({"ann": ((0.0, 8.0),)}, {"x": ((0.0, 7.0),), "y": ((7.0, 8.0),)})
+      {'x': 'ann'}
+    """
+    from pyannote.metrics.diarization import DiarizationErrorRate
+
+    sides = _annotation(reference), _annotation(hypothesis)
+    extent = _timeline(extent_of(reference, hypothesis))
+    mapping = DiarizationErrorRate().optimal_mapping(*sides, uem=extent)
+    return {str(said): str(true) for said, true in mapping.items()}
+
+
 def score_recordings(
     pairing: Pairing,
     reference: Recordings,

@@ -312,7 +312,14 @@ CONVERT = SetKind(
     folders=re.compile(r"rttm|uem|textgrid|labels|eaf|webvtt|srt"),
 )
 
-SET_KINDS = {
-    kind.command: kind for kind in (WINDOWS, EXTRACT, EXPORT, DIARIZE, SEPARATE, CURATE, FILTER, MEASURE, CONVERT)
-}
+REPORT = SetKind(
+    command="report",
+    rows="details",
+    balances=(Balance(what="rows were read", came=("read.rows",), written=("details",)),),
+    beside=re.compile(r"index\.html"),
+    folders=re.compile(r"page_files"),
+)
+
+_ALL = (WINDOWS, EXTRACT, EXPORT, DIARIZE, SEPARATE, CURATE, FILTER, MEASURE, CONVERT, REPORT)
+SET_KINDS = {kind.command: kind for kind in _ALL}
 """Command to what it writes."""

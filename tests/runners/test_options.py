@@ -306,7 +306,7 @@ def test_layouts_and_formats_are_those_of_the_library() -> None:
 def test_nearest_names_the_one_meant_or_all() -> None:
     assert nearest("spam", ["spans", "full"]) == ": did you mean spans?"
     assert nearest("xyz", ["spans", "full"]) == ": known are spans, full"
-    assert nearest("xyz", [f"option{number}" for number in range(21)]) == ""
+    assert nearest("xyz", [f"option{number}" for number in range(22)]) == ""
 
 
 class TestReadConfig:

@@ -24,6 +24,7 @@ KIND_FILES = {
     ],
     "filter": ["filtered-00000-of-00001.jsonl"],
     "measure": ["measured-00000-of-00001.jsonl"],
+    "report": ["index.html", "page_files/overview.js"],
     "convert": ["textgrid/x.TextGrid", "segments", "cuts.jsonl.gz"],
 }
 

@@ -11,6 +11,7 @@ from beam_curator.sets.set_kinds import (
     EXTRACT,
     FILTER,
     MEASURE,
+    REPORT,
     SEPARATE,
     SET_KINDS,
     WINDOWS,
@@ -177,6 +178,7 @@ def test_kinds_are_found_by_their_command() -> None:
         "filter": FILTER,
         "measure": MEASURE,
         "convert": CONVERT,
+        "report": REPORT,
     }
     assert kinds == SET_KINDS
     assert [kind.rows for kind in SET_KINDS.values()] == [
@@ -189,7 +191,8 @@ def test_kinds_are_found_by_their_command() -> None:
         "filtered",
         "measured",
         "annotations",
+        "details",
     ]
     assert [kind.command for kind in SET_KINDS.values() if kind.of_blocks] == ["windows", "filter"]
     assert [kind.command for kind in SET_KINDS.values() if kind.own_recordings] == ["separate", "curate"]
-    assert list(SET_KINDS) == [*JOBS, "convert"]
+    assert list(SET_KINDS) == [*JOBS, "convert", "report"]

@@ -1,0 +1,1 @@
+"""The page that shows sets: its data, from their rows and their books, and its static files."""
