@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,14 @@ class TestScores:
             run("curate", talk, "--output", tmp_path / "out", "--vad", "energy", *self.ALONE, *options)
         assert not (tmp_path / "out").exists()
 
+    def test_weights_of_dnsmos_that_were_changed_are_refused(self, talk: Path, tmp_path: Path) -> None:
+        shutil.copytree(need_model("dnsmos"), tmp_path / "dnsmos")
+        with (tmp_path / "dnsmos" / "model_v8.onnx").open("ab") as graph:
+            graph.write(b"x")
+        options = ("--vad", "energy", *self.ALONE, "--dnsmos", "--dnsmos-path", tmp_path / "dnsmos")
+        with pytest.raises(UsageError, match=r"model_v8\.onnx"):
+            run("curate", talk, "--output", tmp_path / "out", *options)
+
     def test_a_clip_that_failed_is_tried_again(self, talk: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
         graph = write_failing(tmp_path / "utmos.onnx", most=0.1)
@@ -247,8 +256,11 @@ class TestAgain:
     def test_two_processes_write_the_same(self, talk: Path, model: Path, tmp_path: Path) -> None:
         for number in range(3):
             write_sound(talk.parent / f"{number}.wav", 16.0, TALK)
-        one = curate(talk.parent, tmp_path / "one", "--min-snr", "5", model=model)
-        two = curate(talk.parent, tmp_path / "two", "--min-snr", "5", "--jobs", "2", model=model)
+        graph = write_loudness(tmp_path / "utmos.onnx")
+        options = ("--min-snr", "5", "--utmos", "--utmos-path", graph, "--mos-threshold", "0.1")
+        one = curate(talk.parent, tmp_path / "one", *options, model=model)
+        two = curate(talk.parent, tmp_path / "two", *options, "--jobs", "2", model=model)
+        assert clips_in(one) and {row["reason"] for row in rejected_in(one)} == {"utmos_mos"}
         assert bytes_of(one) == bytes_of(two)
 
 

@@ -17,6 +17,7 @@ from beam_curator.diarization.bandwidth import estimate_bandwidth
 from beam_curator.runners.options import UsageError
 from tests.manifests import failures_in, line_of, lines_in, manifest_of, names_in, run, run_main, write_lines
 from tests.models.real_models import need_model
+from tests.quality.band_forest import FOREST
 from tests.quality.graphs import write_loudness, write_spectral
 
 RATE = 16000
@@ -152,6 +153,7 @@ def test_silero_tells_speech_from_noise(tmp_path: Path) -> None:
 def test_scores_of_models_stand_beside_the_measures(manifest: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     own = [f"utmos={write_loudness(tmp_path / 'utmos.onnx')}", f"sigmos={write_spectral(tmp_path / 'sigmos.onnx')}"]
+    own.append(f"band={FOREST}")
     output = tmp_path / "out"
     assert run("measure", manifest, "--output", output, *ENERGY, "--scorer", ",".join(own), "--tolerate", 9) == 0
     half, _, upside, second, silent, _ = measured(output)
@@ -159,9 +161,14 @@ def test_scores_of_models_stand_beside_the_measures(manifest: Path, tmp_path: Pa
     assert upside["utmos_mos"] * 0.95 == pytest.approx(second["utmos_mos"], abs=1e-3)
     assert (silent["utmos_mos"], silent["sigmos_ovrl"]) == (None, None)
     assert half["sigmos_ovrl"] > 0
+    assert (half["band_prediction"], silent["band_prediction"]) == ("narrow_band", None)
     recorded = manifest_of(output)
-    assert recorded["config"]["measure"]["scorers"] == ["utmos=utmos.onnx", "sigmos=sigmos.onnx"]
-    assert [item["name"].rpartition("/")[2] for item in recorded["inputs"]] == ["m.jsonl", "sigmos.onnx", "utmos.onnx"]
+    assert recorded["config"]["measure"]["scorers"] == [
+        "utmos=utmos.onnx", "sigmos=sigmos.onnx", "band=band_forest.onnx",
+    ]  # fmt: skip
+    assert {item["name"].rpartition("/")[2] for item in recorded["inputs"]} == {
+        "m.jsonl", "sigmos.onnx", "utmos.onnx", "band_forest.onnx",
+    }  # fmt: skip
     # another graph under the same name is another job
     write_spectral(tmp_path / "sigmos.onnx").write_bytes((tmp_path / "utmos.onnx").read_bytes())
     with pytest.raises(UsageError, match="expected one float tensor of 4 dimensions"):
