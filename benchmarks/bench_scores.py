@@ -32,7 +32,7 @@ from beam_curator.quality.scorers import SCORERS
 from beam_curator.quality.sound_windows import sound_windows
 
 TALK = Path(__file__).parents[1] / "examples" / "round_table.opus"
-SECONDS, RATE = 12, 16000
+SECONDS, RATE = 20, 16000
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def write_distillmos(path: Path, model: Any) -> Path:
             spectra = spectra.unflatten(1, (2, _FRAME // 2 + 1))
             magnitude = spectra.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-12)
             heard = self.model.cnn.cnn(magnitude**-0.7 * spectra).flatten(1, -2)
-            return 1 + 4 * self.model.transformer_pool_attn(heard.permute(0, 2, 1))[:, 0]
+            return 1 + 4 * self.model.transformer_pool_attn(heard.permute(0, 2, 1))
 
     with torch.no_grad():
         torch.onnx.export(
