@@ -84,6 +84,20 @@ class TestTheConfigurationOfTheReference:
         assert said.err.count("ignored: the runner decides about resources") == 1
         assert any(line.startswith("clips     3 clips      3 clips") for line in said.out.splitlines()), said.out
 
+    def test_with_graphs_all_of_its_filters_judge(self, talk: Path, model: Path, tmp_path: Path) -> None:
+        config = write_config(tmp_path / "c.yaml", utmos="true")
+        config.write_text(config.read_text().replace("{enable: false", "{enable: true").replace(
+            "sigmos:\n  enable: false", "sigmos:\n  enable: true"
+        ))  # fmt: skip
+        graphs = (
+            *("--utmos-path", write_loudness(tmp_path / "utmos.onnx")),
+            *("--sigmos-path", write_spectral(tmp_path / "sigmos.onnx")),
+        )
+        out = curate(talk, tmp_path / "out", "--config", config, *graphs, "--on-reject", "annotate", model=model)
+        assert [row["filters_failed"] for row in clips_in(out)] == [
+            ["band", "utmos_mos", "sigmos_noise", "sigmos_ovrl"]
+        ] * 3
+
     @pytest.mark.parametrize(
         ("more", "message"),
         [
