@@ -112,12 +112,12 @@ class _HearShardsFn(beam.DoFn):
     down, but told to Beam when it asks for them by `_inspect_process`.
     """
 
-    _shared = Shared()
-
     def __init__(self, rules: LiveRules, load: Callable[[], HearingRules]) -> None:
         self._rules = rules
         self._load = load
         self._specs = _state_specs(rules.streams_per_shard)
+        # of this step alone: another one in the process may have another model
+        self._shared = Shared()
 
     def setup(self) -> None:
         self._hearing = self._shared.acquire(self._load_once)

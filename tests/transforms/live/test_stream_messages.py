@@ -43,6 +43,25 @@ def run(folder: Path, out: Path, **rules: Any) -> None:
         _ = pipeline | StreamMessages(source, str(out), rules=LiveRules(**rules), load=load)
 
 
+def load_deaf() -> HearingRules:
+    """Return a model whose turns begin above any probability that it has."""
+    return load()._replace(turns=TurnRules(onset=1.0, offset=1.0))
+
+
+def test_two_jobs_in_one_process_have_a_model_each(tmp_path: Path) -> None:
+    folder = tmp_path / "chunks"
+    folder.mkdir()
+    for chunk in chunks_of(SOUND, 16_000):
+        put_chunk(str(folder), chunk)
+    with beam.Pipeline(runner="FnApiRunner", options=PipelineOptions(["--streaming"])) as pipeline:
+        for name, model in (("deaf", load_deaf), ("hearing", load)):
+            prepare_live_output(str(tmp_path / name), overwrite=False)
+            source = MessageSource(str(folder), "", until_idle=0.5)
+            _ = pipeline | name >> StreamMessages(source, str(tmp_path / name), rules=LiveRules(), load=model)
+    assert (tmp_path / "deaf" / "rttm" / "a.rttm").read_text() == ""
+    assert (tmp_path / "hearing" / "rttm" / "a.rttm").read_text() == rttm_of_whole(Shard(), SOUND)
+
+
 def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
