@@ -7,13 +7,14 @@ frames of the second model, which are then pooled over the frames of each voice.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beam_curator.diarization.clustering import unit
-from beam_curator.diarization.filter_banks import centred_banks, filter_banks, n_filter_banks
+from beam_curator.diarization.filter_banks import filter_banks, n_filter_banks
 from beam_curator.diarization.local_speakers import (
     FIRST_CENTRE,
     FRAME_SAMPLES,
@@ -44,7 +45,9 @@ _WINDOWS_AT_ONCE = 30
 
 _BANKS, _BANK_STEP, _BANK_SAMPLES = 1000, 160, 400
 _BLOCK = _BANKS * _BANK_STEP
-"""Samples of a block of filter banks: the second model hears a block at once, as it was trained on some seconds."""
+"""Samples of a block of filter banks, from which their mean is subtracted."""
+_PART = 300
+"""Filter banks that the second model hears at once, about: in longer parts it mixes those who follow each other up."""
 _EMBEDDING_FRAME = 2 * _BANK_STEP
 _EMBEDDING_CENTRE = 280
 """Sample in the middle of frame 0 of the second model."""
@@ -160,6 +163,16 @@ def _samples_for(start: int) -> int:
     return -(-(start + WINDOW_SAMPLES) // _BLOCK) * _BLOCK + _BANK_SAMPLES - _BANK_STEP
 
 
+def frames_in_parts(model: Embedding, banks: Floats) -> Floats:
+    """Return the frames of filter banks, float32 [n, 80], which the model hears in parts of about 3 s.
+
+    Each frame depends on all that the model hears at once, and so on those who talk before and after.
+    """
+    n_parts = max(1, round(len(banks) / _PART))
+    edges = [2 * round(len(banks) * part / (2 * n_parts)) for part in range(n_parts)] + [len(banks)]
+    return np.concatenate([model.frames(banks[start:stop]) for start, stop in pairwise(edges)])
+
+
 class _VoiceFrames:
     """Frames of the second model, from block to block."""
 
@@ -186,8 +199,9 @@ class _VoiceFrames:
             lead = min(_BANKS - n_banks, (begin - held_from) // _BANK_STEP) // 2 * 2 if n_banks < _BANKS else 0
             first = begin - lead * _BANK_STEP - held_from
             samples = held[first : first + (lead + n_banks - 1) * _BANK_STEP + _BANK_SAMPLES]
-            made = self._model.frames(centred_banks(filter_banks(np.ascontiguousarray(samples))))
-            blocks.append(made[lead // 2 :])
+            blocks.append(
+                frames_in_parts(self._model, filter_banks(np.ascontiguousarray(samples), centred=True))[lead // 2 :]
+            )
         self._frames = np.concatenate(blocks) if blocks else self._frames
 
     def forget(self, stop: int) -> None:

@@ -61,7 +61,7 @@ TURN_PRESETS: Mapping[str, TurnRules] = MappingProxyType(
         "v2-dihard3": TurnRules(
             onset=0.56, offset=1.0, pad_onset=0.063, pad_offset=0.002, min_duration_on=0.007, min_duration_off=0.151
         ),
-        "cascade": TurnRules(onset=0.3, offset=0.15),
+        "cascade": TurnRules(onset=0.3, offset=0.1),
     }
 )
 """Name to rules, as NVIDIA publishes them in NeMo's `examples/speaker_tasks/diarization/conf/post_processing`.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from beam_curator.diarization.cascade import CascadeStream, HeardWindow
+from beam_curator.diarization.cascade import CascadeStream, HeardWindow, frames_in_parts
 from beam_curator.diarization.models import Floats
 from tests.fakes_cascade import BankEmbedding, ToneSegmentation, in_pieces, talk
 
@@ -125,3 +125,27 @@ class TestVoices:
             most = max(most, len(stream._held))
         # a group of windows, a block before and one behind, and the piece that is just there
         assert most < 1_700_000
+
+
+class TestFramesInParts:
+    @pytest.mark.parametrize(
+        ("n_banks", "lengths"),
+        [
+            (1, [1]),
+            (449, [449]),
+            (451, [226, 225]),
+            (1000, [334, 332, 334]),  # all but the last are even: a frame is two filter banks
+        ],
+    )
+    def test_a_model_hears_about_3_s_at_once(self, n_banks: int, lengths: list[int]) -> None:
+        heard_at_once: list[int] = []
+
+        class Counting(BankEmbedding):
+            def frames(self, banks: Floats) -> Floats:
+                heard_at_once.append(len(banks))
+                return super().frames(banks)
+
+        banks = np.random.default_rng(3).normal(size=(n_banks, 80)).astype(np.float32)
+        made = frames_in_parts(Counting(), banks)
+        assert heard_at_once == lengths
+        assert made.tobytes() == BankEmbedding().frames(banks).tobytes()

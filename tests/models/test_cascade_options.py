@@ -29,7 +29,7 @@ WALK = StreamingOptions().parameters()
 
 def test_each_model_has_thresholds_of_its_own() -> None:
     assert turn_preset_of(CASCADE) == "cascade"
-    assert turns_or_own(None, CASCADE) == TURN_PRESETS["cascade"] == TurnRules(onset=0.3, offset=0.15)
+    assert turns_or_own(None, CASCADE) == TURN_PRESETS["cascade"] == TurnRules(onset=0.3, offset=0.1)
     assert turns_or_own(None, DEMO) == TurnRules()
     assert turns_or_own(TurnRules(onset=0.7), CASCADE) == TurnRules(onset=0.7)
 
