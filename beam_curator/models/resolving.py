@@ -46,6 +46,9 @@ from beam_curator.models.model_files import (
 )
 from beam_curator.models.wheels import check_made, installed_root, is_made, make_model
 
+MODELS_VARIABLE = "BEAM_CURATOR_MODELS"
+"""Names the directory of models of a machine whose workers run as another user than the one who installed them."""
+
 REINSTALL_CURE = "pip install --force-reinstall --no-deps beam-curator"
 """The command that brings back a model that should lie in this package."""
 
@@ -149,8 +152,9 @@ def find_packaged(record: ModelRecord, folder: str = "", cache_dir: str = "") ->
 
 
 def models_folder(cache_dir: str | None) -> str:
-    """Return the directory of models that were put there by hand, or copied from an object store."""
-    return os.path.expanduser(cache_dir if cache_dir else os.path.join("~", ".cache", "beam_curator", "models"))
+    """Return the directory of models that were installed, put there by hand, or copied from an object store."""
+    named = cache_dir or os.environ.get(MODELS_VARIABLE)
+    return os.path.expanduser(named if named else os.path.join("~", ".cache", "beam_curator", "models"))
 
 
 def packaged_folder(name: str) -> str:

@@ -279,7 +279,10 @@ def test_a_config_is_read_as_it_is(tmp_path: Path) -> None:
 
 def test_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.delenv("BEAM_CURATOR_MODELS", raising=False)
     assert models_folder("") == models_folder(None) == "/home/me/.cache/beam_curator/models"
+    monkeypatch.setenv("BEAM_CURATOR_MODELS", "~/all")
+    assert models_folder("") == models_folder(None) == "/home/me/all"
     assert models_folder("~/m") == "/home/me/m"
     assert packaged_folder("demo") == str(Path(beam_curator.__file__).parent / "models" / "demo")
 
