@@ -167,6 +167,37 @@ def test_a_page_that_was_killed_goes_on_where_it_stopped(made: Path, count: int)
     assert_nothing_left_over(page)
 
 
+def test_turns_are_compared_with_a_reference_the_worst_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = {"a": [(0, 7, "x"), (7, 11, "y")], "b": [(1, 3, "z")], "c": [(0, 1, "z")]}
+    rows = [
+        {"audio_filepath": f"{name}.wav", "segments": [{"start": s, "end": e, "speaker": who} for s, e, who in of]}
+        for name, of in turns.items()
+    ]
+    write_lines(tmp_path / "m.jsonl", map(line_of, rows))
+    true = [("a", 0, 8, "ann"), ("a", 8, 2, "bob"), ("b", 1, 2, "ann")]
+    rttm = "".join(f"SPEAKER {name} 1 {s} {n} <NA> <NA> {who} <NA> <NA>\n" for name, s, n, who in true)
+    (tmp_path / "true.rttm").write_text(rttm)
+    assert run("filter", tmp_path / "m.jsonl", "--where", "x != 1", "--keep-missing", "--output", tmp_path / "f") == 0
+    reference = ("--reference", tmp_path / "true.rttm")
+    assert run("report", tmp_path / "f", "--output", tmp_path / "page", *reference) == 0
+    assert data_of(tmp_path / "page", "overview")["sort"] == "DER %"
+    lines = {line["name"]: line.get("scores") for line in data_of(tmp_path / "page", "table-00000")}
+    assert lines == {
+        "a.wav": {"missed s": 0.0, "false alarm s": 1.0, "confused s": 1.0, "DER %": 20.0},
+        "b.wav": {"missed s": 0.0, "false alarm s": 0.0, "confused s": 0.0, "DER %": 0.0},
+        "c.wav": None,
+    }
+    details = data_of(tmp_path / "page", "details-00000")
+    assert details[0]["errors"] == [[7, 8, "confused"], [10, 11, "false alarm"]]
+    assert details[0]["reference"] == [[0, 8, "ann"], [8, 10, "bob"]]
+    capsys.readouterr()
+    (tmp_path / "true.rttm").write_text(rttm.replace("SPEAKER ", "SPEAKER other-"))
+    assert run("report", tmp_path / "f", "--output", tmp_path / "page", *reference, "--overwrite") == 0
+    assert "has none of these recordings: their names must be the same" in capsys.readouterr().out
+
+
 def test_sets_of_several_kinds_are_shown_together(made: Path, tmp_path: Path) -> None:
     assert run("extract", made / "w", "--output", tmp_path / "clips", "--tolerate", "100%") == 0
     assert run("report", made / "w", tmp_path / "clips", "--output", tmp_path / "page") == 0
