@@ -136,6 +136,7 @@ def bench_processes(report: Report, folder: Path, senko: str | None) -> None:
     report.line("8 recordings of 2.5 minutes: one process / two", one.work / two.work, "x", 1.8, at_least=True)
     report.line("  two processes: times real time", 1200 / two.work, "x", None)
     report.line("  CPU of two processes / of one", two.cpu_seconds / one.cpu_seconds, "x", None)
+    report.line("  cores that two processes had", two.cpu_seconds / two.seconds, "", None)
     if senko is not None:
         spent, clock = peer_seconds(senko, recordings, folder, 2)
         report.line("  senko on two cores / two processes", clock / two.work, "x", 1.3, at_least=True)
