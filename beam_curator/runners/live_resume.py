@@ -85,7 +85,8 @@ def settled_run(output: str, engine: Engine, decisive: Mapping[str, Any], *, ove
         _check_same(output, earlier.decisive, decisive)
     master = engine.value("flink_master") or ""
     if master not in LOCAL_MASTERS:
-        cancel_jobs(http_address(master), job_name(earlier.token), end_within=_END_WITHIN)
+        name = engine.value("job_name") or job_name(earlier.token)
+        cancel_jobs(http_address(master), name, end_within=_END_WITHIN)
     if overwrite:
         return begun
     found = given or _latest(_place(engine, earlier.token))

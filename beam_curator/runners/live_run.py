@@ -12,11 +12,14 @@ from apache_beam.pvalue import PBegin
 from apache_beam.runners.runner import PipelineState
 
 from beam_curator.live.lag import LAG
+from beam_curator.runners.engines.flink_rest import cancel_jobs, http_address
 from beam_curator.runners.engines.opening import FoundEngine
 from beam_curator.runners.job_run import go_on, run_to_end
 from beam_curator.runners.options import UsageError
+from beam_curator.runners.presets import LOCAL_MASTERS
 
 _LOOK_EVERY = 0.2
+_END_WITHIN = 30.0
 _CANCELLED = "JobCancellationException"
 
 
@@ -56,7 +59,10 @@ def run_live(
         if found.engine.name != "flink":
             return LiveEnd(is_done=True, lags=lags)
         name = found.options.view_as(GoogleCloudOptions).job_name
-        runner.cancel(found.options.view_as(FlinkRunnerOptions).flink_master, name)
+        master = found.options.view_as(FlinkRunnerOptions).flink_master
+        if master not in LOCAL_MASTERS:
+            # its checkpoints can be removed when it is no more
+            cancel_jobs(http_address(master), name, end_within=_END_WITHIN)
         return LiveEnd(is_done=os.path.exists(done), lags=lags)
 
 
