@@ -33,11 +33,13 @@ class LiveRun:
       token: of the run; its job and the folder of its checkpoints are named after it.
       decisive: the source, and the options that its state depends on.
       checkpoint: to go on from; "" to begin.
+      follows: whether it takes the place of a run that kept nothing.
     """
 
     token: str
     decisive: Mapping[str, Any]
     checkpoint: str = ""
+    follows: bool = False
 
     def placed(self, engine: Engine) -> Engine:
         """Return the engine with the run's own place for checkpoints, and the checkpoint to go on from."""
@@ -87,10 +89,8 @@ def settled_run(output: str, engine: Engine, decisive: Mapping[str, Any], *, ove
     if master not in LOCAL_MASTERS:
         name = engine.value("job_name") or job_name(earlier.token)
         cancel_jobs(http_address(master), name, end_within=_END_WITHIN)
-    if overwrite:
-        return begun
-    found = given or _latest(_place(engine, earlier.token))
-    return replace(earlier, checkpoint=found) if found else begun
+    found = "" if overwrite else given or _latest(_place(engine, earlier.token))
+    return replace(earlier, checkpoint=found) if found else replace(begun, follows=True)
 
 
 def run_in(output: str) -> LiveRun | None:

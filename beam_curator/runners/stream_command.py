@@ -241,7 +241,7 @@ def _run(
         until_idle = _IDLE_FOLDER_SECONDS if arguments.folder else 0.0
     folder = os.path.abspath(arguments.folder) if arguments.folder else ""
     stop, done = (os.path.join(output, name) for name in (_STOP_NAME, _DONE_NAME))
-    source = MessageSource(folder, arguments.subscription or "", until_idle, stop, done)
+    source = MessageSource(folder, arguments.subscription or "", until_idle, stop, done, follows=run.follows)
     streams = StreamMessages(
         source,
         output,

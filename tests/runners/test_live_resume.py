@@ -37,7 +37,7 @@ def test_a_run_goes_on_from_its_latest_checkpoint_until_it_has_ended(tmp_path: P
     assert placed.value("savepoint_path") is None
     # nothing was kept yet: all is done again, as another run
     again = settled_run(str(output), engine, DECISIVE, overwrite=False)
-    assert (again.checkpoint, again.token != run.token) == ("", True)
+    assert (again.checkpoint, again.token != run.token, again.follows) == ("", True, True)
     (tmp_path / run.token / "job" / "chk-3").mkdir(parents=True)
     (tmp_path / run.token / "job" / "chk-3" / "_metadata").touch()
     again = settled_run(str(output), engine, DECISIVE, overwrite=False)
@@ -58,7 +58,8 @@ def test_other_options_are_refused(tmp_path: Path) -> None:
     other = {**DECISIVE, "live.shards": 4}
     with pytest.raises(UsageError, match=r"holds an unfinished job with live\.shards 1, not 4: give the options of"):
         settled_run(str(output), engine, other, overwrite=False)
-    assert settled_run(str(output), engine, other, overwrite=True).token != run.token
+    anew = settled_run(str(output), engine, other, overwrite=True)
+    assert (anew.token != run.token, anew.follows) == (True, True)
 
 
 def test_checkpoints_that_cannot_be_looked_at(tmp_path: Path) -> None:

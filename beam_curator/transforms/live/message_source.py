@@ -85,13 +85,24 @@ class MessageSource(UnboundedSource):
       until_idle: seconds without a new message after which the source ends; 0 for never.
       stop: a file that ends the source as soon as it is there, whatever waits to be read; "" for none.
       done: a file that is made when the source has ended and all of it is committed; "" for none.
+      follows: whether a job that is no more may still have messages: none is missing until they came again.
     """
 
-    def __init__(self, folder: str, subscription: str, until_idle: Seconds, stop: str = "", done: str = "") -> None:
+    def __init__(
+        self,
+        folder: str,
+        subscription: str,
+        until_idle: Seconds,
+        stop: str = "",
+        done: str = "",
+        *,
+        follows: bool = False,
+    ) -> None:
         self._folder = folder
         self.subscription = subscription
         self.until_idle = until_idle
         self.stop, self.done = stop, done
+        self._follows = follows
 
     def split(self, desired_num_splits: int, options: Any = None) -> "list[MessageSource]":
         """Return the source: it is read by one reader."""
@@ -101,13 +112,12 @@ class MessageSource(UnboundedSource):
     def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> "_MessageReader":
         """Return a reader."""
         del options
-        place, clock = 0, SourceClock.beginning(time.time())
+        place, clock, follows = 0, SourceClock.beginning(time.time()), self._follows
         if isinstance(checkpoint_mark, _Mark):
-            clock = replace(checkpoint_mark.clock)
-            if checkpoint_mark.process == _this_process():
-                place = checkpoint_mark.place
-            elif self.subscription:
-                clock.stand_still(time.time() + LEASE_SECONDS)
+            clock, follows = replace(checkpoint_mark.clock), checkpoint_mark.process != _this_process()
+            place = 0 if follows else checkpoint_mark.place
+        if follows and self.subscription:
+            clock.stand_still(time.time() + LEASE_SECONDS)
         messages = open_messages(self.subscription) if self.subscription else ChunkFolder(self._folder, place)
         return _MessageReader(self, messages, clock)
 

@@ -112,3 +112,19 @@ def test_the_end_is_marked_when_it_is_committed(tmp_path: Path) -> None:
     assert not done.exists()
     mark.finalize_checkpoint()
     assert done.exists()
+
+
+def test_messages_that_a_former_job_has_are_waited_for() -> None:
+    name = "projects/p/subscriptions/s"
+
+    def stands_until(follows: bool, mark: Any = None) -> float:
+        reader = MessageSource("", name, until_idle=0, follows=follows).create_reader(None, mark)
+        ticked: float = reader.get_checkpoint_mark().clock.ticked
+        return ticked - time.time()
+
+    assert stands_until(False) < 0
+    assert 30 < stands_until(True) <= 35
+    # the next reader of the process does not begin again
+    mark = MessageSource("", name, until_idle=0).create_reader(None, None).get_checkpoint_mark()
+    assert stands_until(True, mark) < 0
+    assert 30 < stands_until(False, replace(mark, process="another")) <= 35
