@@ -43,7 +43,7 @@ def commit(
         keep_inputs(target, inputs)
     atomic_files.replace_unless_changed(target.directory, MANIFEST_NAME, manifest)
     if target.replaces is not None:
-        change_over(target.replaces)
+        change_over(target.replaces, target.directory)
 
 
 def sweep(directory: str, kind: SetKind, own: Collection[str]) -> None:

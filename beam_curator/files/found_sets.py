@@ -9,7 +9,7 @@ from typing import Literal
 
 from beam_curator.files import storage
 from beam_curator.files.output_target import is_of_a_set
-from beam_curator.files.replacing import is_next_complete, next_run
+from beam_curator.files.replacing import complete_next, next_run
 from beam_curator.files.searching import UNREADABLE, Search
 from beam_curator.sets.output_set import MANIFEST_NAME, RUN_NAME, InputRecord, Manifest, NotAnOutputSetError, RunRecord
 from beam_curator.sets.set_kinds import SET_KINDS
@@ -51,7 +51,7 @@ def look_at(directory: str) -> FoundSet | None:
             state: State = "being replaced" if following is not None else "complete"
             hashes = {file.name: file.sha256 for file in manifest.files}
             return FoundSet(path=path, state=state, commands=(manifest.command,), manifest=manifest, hashes=hashes)
-        if following is not None and is_next_complete(path):
+        if following is not None and complete_next(path) is not None:
             return FoundSet(path=path, state="between two sets", commands=following.commands)
         mark = storage.read_bytes(storage.join(path, RUN_NAME))
     except (OSError, NotAnOutputSetError) as err:

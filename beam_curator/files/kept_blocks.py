@@ -101,7 +101,7 @@ def _taken(
     if not target.n_shards:
         is_there = storage.is_whole(directory, record) and link(directory, target, name, record.n_bytes, made.name)
         return made if is_there else None
-    with open(storage.join(directory, name), "rb") as stream:
+    with storage.open_raw(storage.join(directory, name)) as stream:
         stream.seek(offset)
         data = stream.read(record.n_bytes)
     if hashlib.sha256(data).hexdigest() != record.sha256:

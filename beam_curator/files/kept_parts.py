@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import version
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,8 +20,9 @@ import zstandard
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.entries.own_keys import ORIGIN_KEY
 from beam_curator.failures import EntryError, readable_name
-from beam_curator.files import storage
+from beam_curator.files import object_stores, set_layers, storage
 from beam_curator.files.atomic_files import AtomicFile
+from beam_curator.files.fetching import copy_file
 from beam_curator.files.known_files import NOT_SEEN, Seen, keeps
 from beam_curator.files.moved_inputs import Moved
 from beam_curator.files.opened_recordings import is_unchanged, stamps_of
@@ -31,7 +33,6 @@ from beam_curator.sets.recording_jobs import Request, RowKind, Task
 
 PACKAGE = "beam-curator"
 _LENGTH_BYTES = 8
-_COPY_BYTES = 1 << 20
 _N_LOOKING = 16
 """Recordings that are looked at a time, as a store answers slowly."""
 
@@ -115,13 +116,17 @@ class KeptParts:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
-        folder = storage.join(directory, KEPT_FOLDER)
+        folder = storage.join(storage.home_of(directory), KEPT_FOLDER)
         self.index: dict[str, KeptPart] = {}
         self.made_by: set[str] = set()
+        if storage.is_remote(folder):  # each part would be a request, and a large one
+            self._fetched = TemporaryDirectory(prefix="beam_curator-")
         for name in storage.list_directory(folder):
-            path = storage.join(folder, name)
             # one that is damaged keeps nothing
             with suppress(OSError, ValueError, zstandard.ZstdError, msgspec.MsgspecError):
+                path = storage.join(folder, name)
+                if storage.is_remote(folder):
+                    path = copy_file(path, self._fetched.name)
                 found = _index_of(path)
                 before = {part: self.index[part].n_equal for part in self.index.keys() & found.parts.keys()}
                 self.index |= {part: KeptPart(path, *where) for part, where in found.parts.items()}
@@ -310,25 +315,33 @@ def _in_place(line: bytes, row: dict[str, Any], moved: _Places) -> bytes:
 def is_inside(directory: str, name: str) -> bool:
     """Tell whether a name is that of a file of a set: one that comes from anywhere may lead out of it."""
     path = storage.join(directory, name)
-    return not os.path.isabs(name) and ".." not in name.split("/") and os.path.isfile(path) and not os.path.islink(path)
+    is_below = not os.path.isabs(name) and ".." not in name.split("/")
+    return is_below and (storage.is_remote(path) or (os.path.isfile(path) and not os.path.islink(path)))
 
 
 def link(directory: str, target: OutputTarget, name: str, n_bytes: int, new_name: str | None = None) -> bool:
-    """Give a file of a set its name, or a new one, in another set; tell whether it is there in its size."""
+    """Give a file of a set its name, or a new one, in another set; tell whether it is there in its size.
+
+    In a store it stays where it is, in a layer of both; under a new name it is copied.
+    """
     source, place = storage.join(directory, name), storage.join(target.directory, new_name or name)
     if not is_inside(directory, name) or storage.size_of(source) != n_bytes:
         return False
+    if storage.is_remote(directory):
+        _leave(source, place, target, is_named_so=new_name in (None, name))
+        return True
     storage.make_directory(os.path.dirname(place))
     try:
         os.link(source, place)
     except FileExistsError:
         pass
     except OSError:  # not all disks have links
-        _copy(source, place)
+        copy_file(source, *os.path.split(place))
     return storage.size_of(place) == n_bytes
 
 
-def _copy(source: str, place: str) -> None:
-    folder, name = os.path.split(place)
-    with storage.open_raw(source) as stream, AtomicFile(folder, name, sync=False, hashed=False) as file:
-        file.write_pieces(iter(lambda: stream.read(_COPY_BYTES), b""))
+def _leave(source: str, place: str, target: OutputTarget, *, is_named_so: bool) -> None:
+    if not is_named_so:
+        object_stores.copy_objects([(set_layers.located(source), place)])
+    elif target.resume:  # an earlier attempt, which saw another recording, may have made one of this name
+        storage.delete(os.path.dirname(place), [os.path.basename(place)])

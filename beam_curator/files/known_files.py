@@ -68,8 +68,8 @@ def stamp_of(path: str) -> str:
 
 
 def keeps(target: OutputTarget) -> bool:
-    """Tell whether a set has a hidden folder for later updates: those of runs of a command do, on local disks."""
-    return target.token is not None and not storage.is_remote(target.directory)
+    """Tell whether a set has a hidden folder for later updates: those of runs of a command do."""
+    return target.token is not None
 
 
 def hash_input(name: str, known: _Inputs = _NONE_KNOWN) -> InputRecord:
@@ -108,8 +108,6 @@ def keep_inputs(target: OutputTarget, inputs: Iterable[InputRecord]) -> None:
 
 def known_inputs(directory: str) -> _Inputs:
     """Return the inputs of the complete set in a directory as it saw them; none where it keeps no hashes."""
-    if storage.is_remote(directory):
-        return {}
     return _known_inputs(directory, storage.identity_of(storage.join(directory, MANIFEST_NAME)))
 
 

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from beam_curator.audio_formats import AUDIO_EXTENSIONS
 from beam_curator.failures import readable_name
-from beam_curator.files import object_stores, storage
+from beam_curator.files import object_stores, set_layers, storage
 from beam_curator.files.searching import (
     GLOB_CHARACTERS,
     NoInputError,
@@ -297,7 +297,7 @@ def _found(given: str, search: Search) -> Iterator[InputFile | str]:
 
 
 def _found_in_store(given: str, search: Search) -> Iterator[InputFile | str]:
-    found = object_stores.find(given)
+    found = object_stores.find(set_layers.located(given))
     if found is not None:
         yield remote_file(given, found)
         return

@@ -36,6 +36,10 @@ class Moved:
         """Return a name of before as it is now."""
         return self.now(name.encode(*_CODE)).decode(*_CODE)
 
+    def directory_now(self, directory: str) -> str:
+        """Return a directory of before as it is now."""
+        return self.name_now(f"{directory.rstrip('/')}/")[:-1] if self.pairs and directory else directory
+
     def before(self, name: str) -> str:
         """Return a name of now as it was before."""
         return _renamed(name.encode(*_CODE), self._back).decode(*_CODE)

@@ -122,6 +122,13 @@ def list_folder(folder: str) -> tuple[list[str], list[str]]:
     return [name for name in names if name], sorted({name[skipped:].rstrip("/") for name in below})
 
 
+def folders_like(prefix: str) -> list[str]:
+    """Return the paths of the folders whose paths begin with a prefix, down to the next slash."""
+    bucket = "/".join(prefix.split("/", 3)[:3])
+    found = chain.from_iterable(page.folders for page in _pages(prefix, flat=True))
+    return sorted({f"{bucket}/{name.rstrip('/')}" for name in found})
+
+
 def open_object(path: str) -> BinaryIO:
     """Open an object's own bytes, compressed or not, seekable. One of up to 8 MB is read with one request.
 

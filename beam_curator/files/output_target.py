@@ -2,9 +2,11 @@
 
 import fnmatch
 import os
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import ForeignRunError
@@ -14,6 +16,7 @@ from beam_curator.sets.output_set import RUN_NAME, RunRecord
 from beam_curator.sets.set_kinds import SetKind
 
 _N_LOOKING = 16
+_CHECK_EVERY = 1.0
 
 
 class ChangedInputError(RuntimeError):
@@ -69,6 +72,17 @@ class OutputTarget:
         if self.token is not None and self._run() is None:
             raise ForeignRunError(f"{self.directory} now belongs to another run: this one stops writing")
 
+    def check_lately(self) -> None:
+        """Check like `check`; a store is asked once a second, as that takes longer than putting a small object.
+
+        Raises:
+          ForeignRunError: `_RUN.json` named another run, or was gone.
+        """
+        if storage.is_remote(self.directory):
+            _check_once(self.directory, self.token, time.monotonic() // _CHECK_EVERY)
+        else:
+            self.check()
+
     def check_inputs(self, names: Iterable[str]) -> None:
         """Refuse to commit rows of manifests that are no longer those which the run set out to read.
 
@@ -97,6 +111,12 @@ class OutputTarget:
         text = storage.read_bytes(storage.join(self.directory, RUN_NAME)) if self.token is not None else None
         record = RunRecord.from_json(text) if text is not None else None
         return record if record is not None and record.token == self.token else None
+
+
+@lru_cache(maxsize=4)
+def _check_once(directory: str, token: str | None, moment: float) -> None:
+    del moment
+    OutputTarget(directory=directory, token=token).check()
 
 
 def target_of(target: OutputTarget | str | os.PathLike[str], shards: int = 0) -> OutputTarget:

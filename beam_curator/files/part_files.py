@@ -211,7 +211,7 @@ class PartWriter:
         # a run with a token has made the directory already; plain transforms have nobody who did
         if self._target.token is None:
             storage.make_directory(self._target.directory)
-        with AtomicFile(self._target.directory, self.name(kind), self._target.check, sync=sync) as file:
+        with AtomicFile(self._target.directory, self.name(kind), self._target.check_lately, sync=sync) as file:
             file.write_pieces([head])
             file.write_pieces(line + b"\n" for line in lines)
         return self._record(kind, file.n_bytes, file.sha256, len(lines))

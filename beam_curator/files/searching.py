@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from functools import cache
 
 from beam_curator.failures import readable_name
-from beam_curator.files import object_stores, storage
-from beam_curator.files.replacing import BeingReplacedError, is_output_set
+from beam_curator.files import object_stores, set_layers, storage
+from beam_curator.files.replacing import is_output_set
 from beam_curator.files.store_objects import Found
 from beam_curator.sets.blocks import InputFile
-from beam_curator.sets.output_set import MANIFEST_NAME, NEXT_NAME, RUN_NAME
+from beam_curator.sets.output_set import KEPT_FOLDER, MANIFEST_NAME, RUN_NAME
 
 GLOB_CHARACTERS = frozenset("*?[")
 
 _OURS = frozenset({MANIFEST_NAME, RUN_NAME})
-_NEXT = f"/{NEXT_NAME}/{MANIFEST_NAME}"
+_KEPT = f"/{KEPT_FOLDER}/"
 HIDDEN, NO_FILE, NOT_UTF8 = "hidden", "no regular file", "not UTF-8 in the name"
 LOOP, UNREADABLE = "link that leads back", "folder that cannot be read"
 
@@ -34,7 +34,7 @@ def is_glob(given: str) -> bool:
     if not storage.is_remote(given):
         return not os.path.lexists(given)
     path = given.rstrip("/")
-    return object_stores.find(path) is None and not object_stores.has_objects(path + "/")
+    return object_stores.find(set_layers.located(path)) is None and not object_stores.has_objects(path + "/")
 
 
 def ending_of(name: str) -> str:
@@ -50,7 +50,7 @@ def ending_of(name: str) -> str:
 def file_of(name: str) -> InputFile:
     """Describe a file that is named; a broken link counts as one byte, and reading it fails."""
     if storage.is_remote(name):
-        found = object_stores.find(name)
+        found = object_stores.find(set_layers.located(name))
         return remote_file(name, found) if found is not None else InputFile(name=name, size=1, place=name)
     return _local_file(name, os.path.realpath(name))
 
@@ -170,14 +170,10 @@ class Search:
 
     def objects(self, prefix: str) -> Iterator[InputFile | str]:
         """Yield the objects below a prefix that ends in a slash, as `local` does files."""
-        listed = list(object_stores.list_objects(prefix))
+        listed = [of for of in set_layers.list_located(prefix) if _KEPT not in of[0]]
         shown = [(path, found) for path, found in listed if not _is_below_hidden(path[len(prefix) :])]
         self.left_out.update([HIDDEN] * (len(listed) - len(shown)))
         sets = {path.rpartition("/")[0] for path, _ in shown if path.endswith(f"/{MANIFEST_NAME}")}
-        following = [path[: -len(_NEXT)] for path, _ in listed if path.endswith(_NEXT)]
-        for directory in following:
-            if directory not in sets:
-                raise BeingReplacedError(directory)
         yield from sets
         for path, found in shown:
             inside = sets and any(path[:place] in sets for place in _slashes(path))
@@ -191,6 +187,6 @@ def remote_matches(pattern: str) -> Iterator[InputFile]:
 
     matching = re.compile(FileSystem.translate_pattern(pattern))
     beginning = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
-    for path, found in object_stores.list_objects(beginning):
+    for path, found in set_layers.list_located(beginning):
         if matching.match(path):
             yield remote_file(path, found)

@@ -1,7 +1,6 @@
 """Putting the files of a set in place: their folders are made when first needed, and never lie outside of it."""
 
 import os
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from beam_curator.files import storage
@@ -10,7 +9,6 @@ from beam_curator.files.output_target import OutputTarget
 from beam_curator.sets.output_set import RUN_NAME
 from beam_curator.sets.recording_events import MadeFile
 
-_CHECK_EVERY = 1.0
 _KNOWN_FOLDERS = 1 << 12
 
 
@@ -86,11 +84,11 @@ class SetFiles:
             self._uploads.shutdown(cancel_futures=True)
 
     def _check(self) -> None:
-        """Look whether the directory is still ours: on a local disk whenever the mark of the run is another file.
-
-        Asking a store takes longer than putting a file, so that is done once a second.
-        """
-        seen = f"{time.monotonic() // _CHECK_EVERY}" if self._remote else storage.identity_of(self._run_path)
+        """Look whether the directory is still ours: on a local disk whenever the mark of the run is another file."""
+        if self._remote:
+            self._target.check_lately()
+            return
+        seen = storage.identity_of(self._run_path)
         if seen != self._seen:
             self._target.check()
             self._seen = seen

@@ -1,6 +1,7 @@
 """Reading, listing and deleting files on local disks and in object stores behind one set of functions.
 
-Local paths use the operating system; `gs://` and `s3://` are served by `object_stores`. `atomic_files` writes.
+Local paths use the operating system; `gs://` and `s3://` are served by `object_stores`, files of sets there by way of
+`set_layers`. `atomic_files` writes.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 import zstandard
 
-from beam_curator.files import object_stores
+from beam_curator.files import object_stores, set_layers
 from beam_curator.files.beam_imports import import_store
 from beam_curator.files.store_objects import Found
 from beam_curator.sets.output_set import FileRecord, WrittenFile, is_temporary
@@ -75,6 +76,11 @@ def join(directory: str, name: str) -> str:
     return f"{directory.rstrip('/')}/{name.lstrip('/')}" if is_remote(directory) else os.path.join(directory, name)
 
 
+def home_of(directory: str) -> str:
+    """Return the directory that holds the manifest of a set: in a store one that was updated has it in a layer."""
+    return set_layers.newest_layer(directory) if is_remote(directory) else directory
+
+
 def plain_path(path: str) -> str:
     """Return a path without `file://`, and with the home directory in place of a `~` that nothing has for its name."""
     path = path.removeprefix("file://")
@@ -121,7 +127,9 @@ def list_directory(path: str) -> list[str]:
 def is_directory(path: str) -> bool:
     """Tell whether a path is a directory, or the beginning of names in an object store."""
     if is_remote(path):
-        return size_of(path) is None and object_stores.has_objects(path.rstrip("/") + "/")
+        prefix = path.rstrip("/") + "/"
+        has_any = object_stores.has_objects(prefix) or any(True for _ in set_layers.list_located(prefix))
+        return has_any and size_of(path) is None
     return os.path.isdir(path)
 
 
@@ -163,7 +171,7 @@ def delete_folder(path: str) -> None:
 def size_of(path: str) -> int | None:
     """Return the size of a file in bytes, None where there is none."""
     if is_remote(path):
-        found = object_stores.find(path)
+        found = object_stores.find(set_layers.located(path))
         return found.n_bytes if found is not None else None
     try:
         return os.stat(path).st_size
@@ -174,7 +182,7 @@ def size_of(path: str) -> int | None:
 def identity_of(path: str) -> str:
     """Return a cheap fingerprint of a file: size and time of change; of an object, size and generation or ETag."""
     if is_remote(path):
-        found = object_stores.find(path)
+        found = object_stores.find(set_layers.located(path))
         return fingerprint(found) if found is not None else "absent"
     try:
         return fingerprint(os.stat(path))
@@ -191,7 +199,7 @@ def fingerprint(status: os.stat_result | Found) -> str:
 
 def open_raw(path: str) -> BinaryIO:
     """Open a file's own bytes, compressed or not, seekable."""
-    return object_stores.open_object(path) if is_remote(path) else open(path, "rb")
+    return set_layers.open_located(path) if is_remote(path) else open(path, "rb")
 
 
 @contextmanager

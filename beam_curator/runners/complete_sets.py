@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 from beam_curator.files import storage
 from beam_curator.files.kept_parts import PACKAGE, kept_parts
 from beam_curator.files.known_files import hash_input, known_inputs
+from beam_curator.files.moved_inputs import Moved, moved_of
 from beam_curator.runners.job_options import RunOptions
 from beam_curator.runners.options import UsageError
 from beam_curator.sets.blocks import InputFile
@@ -22,6 +24,8 @@ from beam_curator.sets.output_set import (
     other_options,
 )
 from beam_curator.sets.set_kinds import SetKind
+
+_KEEPS = "an update keeps the options: "
 
 
 def is_complete(directory: str, kind: SetKind, config: Config, files: Sequence[InputFile], run: RunOptions) -> bool:
@@ -49,7 +53,9 @@ def is_complete(directory: str, kind: SetKind, config: Config, files: Sequence[I
     inputs = [hash_input(name, known) for name in names]
     found = differences(manifest, kind.command, config, inputs)
     if found and run.update:
-        _refuse(directory, _other_job(manifest, kind, config, inputs), "an update keeps the options: ")
+        others = _other_job(_moved(manifest, moved_of(run.moved)), kind, config, inputs)
+        where = "an update keeps the options (of recordings that were moved --moved OLD=NEW says where they went): "
+        _refuse(directory, others, where if any("audio_root" in other for other in others) else _KEEPS)
     elif found:
         _refuse(directory, found, "--update keeps what is unchanged; " if _are_inputs(manifest, kind, config) else "")
     damaged = [file.name for file in manifest.files if _is_damaged(directory, file)]
@@ -98,6 +104,15 @@ def _refuse(directory: str, found: Sequence[str], why: str) -> None:
 def _are_inputs(manifest: Manifest, kind: SetKind, config: Config) -> bool:
     """Tell whether a set differs from that of a job in its inputs alone."""
     return not other_options(manifest, kind.command, config)
+
+
+def _moved(manifest: Manifest, moved: Moved) -> Manifest:
+    """Return a manifest as if it had named the present place of a directory that was moved."""
+    config = {
+        section: options | {name: moved.directory_now(options[name]) for name in options.keys() & {"audio_root"}}
+        for section, options in manifest.config.items()
+    }
+    return replace(manifest, config=config)
 
 
 def _other_job(manifest: Manifest, kind: SetKind, config: Config, inputs: Sequence[InputRecord]) -> list[str]:

@@ -138,7 +138,7 @@ def _failed(job: Job, prepared: Prepared, err: Exception) -> int:
         print(f"beam-curator: the engine failed when the set was complete: {err}", file=sys.stderr)
         # tasks that it had started again may have left files
         manifest = Manifest.from_json(storage.read_bytes(storage.join(job.output, MANIFEST_NAME)) or b"")
-        sweep(job.output, job.kind, {record.name for record in manifest.files})
+        sweep(storage.home_of(job.output), job.kind, {record.name for record in manifest.files})
         return _already_complete(job)
     print(f"beam-curator: the job failed: {err}", file=sys.stderr)
     print(
@@ -171,7 +171,7 @@ def _already_complete(job: Job) -> int:
     if not storage.is_remote(output):
         sweep_scratch(output)
     print(f"{output} is already complete: nothing to do.")
-    if manifest.n_failures and not storage.is_remote(output):
+    if manifest.n_failures:
         print(f"To try again what failed: beam-curator retry {output}")
     return judged(job.run, job.output, stages)
 
@@ -179,7 +179,10 @@ def _already_complete(job: Job) -> int:
 def report(job: Job, finished: Finished | None, replaces: str = "") -> int:
     """Write the summary, print the table and tell the exit code; None stands for a job that goes on elsewhere."""
     if finished is None:
-        print(f"The job runs on; {job.output} is complete when it holds {MANIFEST_NAME}.")
+        later = f"{job.output} is complete when it holds {MANIFEST_NAME}"
+        print(
+            f"The job runs on; {f'the set in {job.output} stays until the new one is complete' if replaces else later}."
+        )
         return exit_codes.DONE
     stages = job.stages(finished.counts, len(finished.files), times_of(finished.metrics))
     hint = job.hint(finished.counts)

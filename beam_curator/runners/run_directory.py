@@ -13,15 +13,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from beam_curator.files import atomic_files, storage
+from beam_curator.files.named_files import sweep_layers
 from beam_curator.files.output_target import glob_matches, is_of_a_set
 from beam_curator.files.replacing import (
     change_over,
     clear_set,
+    complete_next,
     folders_of,
-    forget_next,
-    is_next_complete,
-    next_of,
+    forget,
     next_run,
+    place_of_next,
+    run_in,
 )
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.summary import REPLACES_KEY
@@ -29,6 +31,7 @@ from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import (
     LOCK_NAME,
     MANIFEST_NAME,
+    NEXT_NAME,
     RUN_NAME,
     SUMMARY_NAME,
     Config,
@@ -138,8 +141,7 @@ def refuse_overlap(inputs: Sequence[str], files: Sequence[InputFile], output: st
 def _commands_in(directory: str) -> set[str]:
     """Return the commands whose files a directory may hold, as its manifest and its mark of a run say."""
     manifest_text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
-    run_text = storage.read_bytes(storage.join(directory, RUN_NAME))
-    earlier = RunRecord.from_json(run_text) if run_text is not None else None
+    earlier = run_in(directory)
     try:
         complete = {Manifest.from_json(manifest_text).command} if manifest_text is not None else set()
     except NotAnOutputSetError:
@@ -150,9 +152,7 @@ def _commands_in(directory: str) -> set[str]:
 def configs_in(directory: str) -> set[str]:
     """Return the hashes of the options of a directory's complete set, and of its unfinished runs."""
     manifest_text = storage.read_bytes(storage.join(directory, MANIFEST_NAME))
-    run_text = storage.read_bytes(storage.join(directory, RUN_NAME))
-    runs = (RunRecord.from_json(run_text) if run_text is not None else None, next_run(directory))
-    found = {run.config_sha256 for run in runs if run is not None}
+    found = {run.config_sha256 for run in (run_in(directory), next_run(directory)) if run is not None}
     with suppress(NotAnOutputSetError):
         manifest = Manifest.from_json(manifest_text) if manifest_text is not None else None
         found |= {config_sha256(manifest.command, manifest.config)} if manifest is not None else set()
@@ -205,8 +205,7 @@ def prepare(
 
 def _prepare_here(directory: str, kind: SetKind, record: RunRecord, *, overwrite: bool) -> Prepared:
     """Mark a directory without a complete set as this run's, unless others may need its files."""
-    run_text = storage.read_bytes(storage.join(directory, RUN_NAME))
-    earlier = RunRecord.from_json(run_text) if run_text is not None else None
+    earlier = run_in(directory)
     if earlier is not None and earlier.same_job(record):
         if earlier.cleared:
             _write_run(directory, replace(record, cleared=True))
@@ -228,15 +227,16 @@ def _prepare_here(directory: str, kind: SetKind, record: RunRecord, *, overwrite
 
 def _prepare_next(directory: str, record: RunRecord) -> Prepared:
     """Mark the hidden folder beside a complete set as this run's; the files of another job there go."""
-    below, earlier = next_of(directory), next_run(directory)
     replaced = {*record.commands, *_commands_in(directory)}
     manifest = storage.hash_file(storage.join(directory, MANIFEST_NAME))[1]
     record = replace(record, cleared=True, commands=tuple(sorted(replaced)), replaces=manifest)
+    below = place_of_next(directory, record)
+    earlier = run_in(below)
     prepared = replace(_fresh(below, record, earlier), updates=record.updates, replaces=manifest)
     if earlier is not None and earlier.same_job(record):
         _write_run(below, record)
         return replace(prepared, state="resume")
-    forget_next(directory)
+    forget(below)
     storage.make_directory(below)
     _write_run(below, record)
     return prepared
@@ -259,19 +259,33 @@ def settle(directory: str) -> RunRecord | None:
     Raises:
       OSError: it cannot be finished, as on a full disk.
     """
-    if not is_next_complete(directory):
-        return None
-    record = next_run(directory)
+    below = complete_next(directory)
+    if below is None:
+        return _sweep_late(directory)
+    record = run_in(below)
     try:
-        change_over(directory)
+        change_over(directory, below)
     except OSError as err:
         stays = f"{directory} stays between two sets until the same command is run again"
         raise OSError(err.errno, f"{err.strerror}; {stays}", err.filename) from err
+    _end_replacing(directory, record)
+    return record
+
+
+def _sweep_late(directory: str) -> RunRecord | None:
+    """Remove the old set in a store, where a killed run only put its own in place; return the mark of that run."""
+    home = storage.home_of(directory)
+    record = run_in(home) if home != directory else None
+    if record is not None:
+        _end_replacing(directory, record)
+    return record
+
+
+def _end_replacing(directory: str, record: RunRecord | None) -> None:
     if record is not None and storage.size_of(storage.join(directory, SUMMARY_NAME)) is None:
         # the same command fills in the rest
         _write_summary(directory, {REPLACES_KEY: record.replaces or None})
-    forget_next(directory)
-    return record
+    _forget_old(directory)
 
 
 def _write_run(directory: str, record: RunRecord) -> None:
@@ -309,8 +323,19 @@ def _refuse_foreign(directory: str, kind: SetKind) -> None:
 def finish(directory: str, summary: dict[str, object]) -> None:
     """Write the summary and remove the marks of the run."""
     _write_summary(directory, summary)
-    storage.delete(directory, [RUN_NAME])
-    forget_next(directory)
+    _forget_old(directory)
+
+
+def _forget_old(directory: str) -> None:
+    """Remove all that is left of the set that a complete one replaced, and the mark of its run last."""
+    home = storage.home_of(directory)
+    if storage.is_remote(directory):
+        run = run_in(home)
+        sweep_layers(directory, run.commands if run is not None else ())
+        storage.delete(home, [RUN_NAME])
+    else:
+        storage.delete(directory, [RUN_NAME])
+        forget(os.path.join(directory, NEXT_NAME))
 
 
 def finish_late(directory: str, summary: Callable[[str], dict[str, object]]) -> None:
@@ -323,9 +348,10 @@ def finish_late(directory: str, summary: Callable[[str], dict[str, object]]) -> 
     found = _summary_in(directory)
     if "stages" not in found:
         storage.delete(directory, list(filter(is_temporary, storage.names_in(directory))))
-        finish(directory, summary(found.get(REPLACES_KEY) or ""))
-    elif storage.size_of(storage.join(directory, RUN_NAME)) is not None:
-        storage.delete(directory, [RUN_NAME])
+        mark = run_in(storage.home_of(directory))
+        finish(directory, summary(found.get(REPLACES_KEY) or (mark.replaces if mark is not None else "")))
+    elif storage.size_of(storage.join(storage.home_of(directory), RUN_NAME)) is not None:
+        _forget_old(directory)
 
 
 def _summary_in(directory: str) -> dict[str, Any]:
@@ -339,7 +365,7 @@ def _summary_in(directory: str) -> dict[str, Any]:
 
 def _write_summary(directory: str, summary: Mapping[str, object]) -> None:
     text = json.dumps(summary, indent=1, ensure_ascii=False).encode() + b"\n"
-    atomic_files.write_bytes(directory, SUMMARY_NAME, text)
+    atomic_files.write_bytes(storage.home_of(directory), SUMMARY_NAME, text)
 
 
 def sweep_scratch(directory: str) -> None:

@@ -21,10 +21,10 @@ from beam_curator.diarization.rttm import (
 from beam_curator.failures import EntryError
 from beam_curator.files import storage
 from beam_curator.files.listing import list_inputs
-from beam_curator.files.object_stores import list_objects
 from beam_curator.files.replacing import is_output_set
 from beam_curator.files.row_tables import read_row_file
 from beam_curator.files.searching import NoInputError, is_glob, remote_matches
+from beam_curator.files.set_layers import list_located
 from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.files.turn_files import SeveralFormatsError
 from beam_curator.formats.audacity import looks_like_labels
@@ -178,7 +178,7 @@ def _remote_records(given: str) -> Iterator[str]:
     if is_glob(given):
         yield from (file.name for file in remote_matches(given) if _is_record(file.name, ""))
     else:
-        yield from (path for path, _ in list_objects(f"{given}/") if _is_record(path, given))
+        yield from (path for path, _ in list_located(f"{given}/") if _is_record(path, given))
 
 
 def _local_records(given: str) -> Iterator[str]:

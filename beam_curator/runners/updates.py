@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from beam_curator.collector import collector_paused
-from beam_curator.files import storage
 from beam_curator.files.kept_parts import is_tried_again, kept_parts
 from beam_curator.files.listing import list_either
 from beam_curator.files.moved_inputs import moved_of
@@ -31,10 +30,6 @@ def check_update(job: Job) -> None:
         if job.run.moved:
             raise UsageError("--moved says where the inputs of a set went that is updated: add --update")
         return
-    if storage.is_remote(job.output):
-        raise UsageError(
-            f"--update: {job.output} is in an object store, where sets are replaced whole: use --overwrite"
-        )
     why = job.why_not_moved() if job.run.moved else None
     if why is not None:
         raise UsageError(f"--moved: {why}: {_CURE_OF_MOVED}")

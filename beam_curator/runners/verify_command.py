@@ -1,18 +1,14 @@
 """`beam-curator verify`: check every file of an output set against its manifest."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
-from beam_curator.clips.clip_rows import clip_file
-from beam_curator.diarization.turn_entries import files_of_entry
-from beam_curator.export.exported_rows import files_of_row
 from beam_curator.files import storage
-from beam_curator.files.replacing import BeingReplacedError, is_next_complete, is_output_set
-from beam_curator.files.row_tables import count_table, read_row_file
+from beam_curator.files.named_files import files_named_in
+from beam_curator.files.replacing import BeingReplacedError, complete_next, is_output_set
+from beam_curator.files.row_tables import count_table
 from beam_curator.files.storage import UnknownSchemeError
-from beam_curator.recordings.tar_members import split_locator
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
 from beam_curator.runners.run_directory import locked, settle
@@ -21,11 +17,11 @@ from beam_curator.sets.output_set import (
     MANIFEST_NAME,
     RUN_NAME,
     SUMMARY_NAME,
+    FileRecord,
     Manifest,
     NotAnOutputSetError,
-    WrittenFile,
 )
-from beam_curator.sets.set_kinds import CURATE, DIARIZE, EXPORT, EXTRACT, SEPARATE, SET_KINDS
+from beam_curator.sets.set_kinds import SET_KINDS
 
 
 def run_verify_command(directory: str) -> int:
@@ -69,7 +65,7 @@ def manifest_of(directory: str) -> Manifest:
     Raises:
       UsageError: the directory holds no set, or none of this version.
     """
-    if not storage.is_remote(directory) and is_next_complete(directory):
+    if not storage.is_remote(directory) and complete_next(directory) is not None:
         with suppress(UsageError, OSError), locked(directory):  # a living job does it itself
             settle(directory)
     try:
@@ -99,27 +95,12 @@ def n_rows_in(path: str, n_lines: int) -> int | None:
     return count_table(path) if path.endswith((".parquet", ".avro")) else None
 
 
-def clips_outside_of_tars(row: dict[str, Any]) -> tuple[WrittenFile, ...]:
-    """Return the clip of a row, unless it is inside of a tar file: the hash of that covers it."""
-    return clip_file(row) if split_locator(row["extracted_path"])[1] is None else ()
-
-
-_FILES_OF_ROW: dict[str, Callable[[dict[str, Any]], Iterable[WrittenFile]]] = {
-    EXTRACT.command: clips_outside_of_tars,
-    EXPORT.command: files_of_row,
-    DIARIZE.command: files_of_entry,
-    SEPARATE.command: files_of_entry,
-    CURATE.command: files_of_entry,
-}
-
-
-def _problems_beside(directory: str, path: str, command: str) -> Iterator[str]:
+def _problems_beside(directory: str, record: FileRecord, command: str) -> Iterator[str]:
     """Yield the problems of the files that rows name: those missing, and those changed."""
-    for row in read_row_file(path):
-        for file in _FILES_OF_ROW[command](row):
-            if not storage.is_whole(directory, file):
-                is_there = storage.size_of(storage.join(directory, file.name)) is not None
-                yield f"{file.name} was changed" if is_there else f"{file.name} is missing"
+    for file in files_named_in(directory, record, command):
+        if not storage.is_whole(directory, file):
+            is_there = storage.size_of(storage.join(directory, file.name)) is not None
+            yield f"{file.name} was changed" if is_there else f"{file.name} is missing"
 
 
 def find_problems(directory: str, manifest: Manifest) -> list[str]:
@@ -136,11 +117,15 @@ def find_problems(directory: str, manifest: Manifest) -> list[str]:
             problems.append(f"{record.name} was changed: {n_bytes} bytes, sha256 {sha256[:12]}…")
         elif n_rows_in(path, n_lines) not in (None, record.n_rows):
             problems.append(f"{record.name} does not hold {record.n_rows} rows")
-        elif record.kind == SET_KINDS[manifest.command].rows and manifest.command in _FILES_OF_ROW:
-            problems += _problems_beside(directory, path, manifest.command)
+        else:
+            problems += _problems_beside(directory, record, manifest.command)
     known = {record.name for record in manifest.files}
     kind = SET_KINDS[manifest.command]
-    strays = [name for name in storage.list_directory(directory) if kind.has_row_file(name) and name not in known]
+    strays = [
+        name
+        for name in storage.list_directory(storage.home_of(directory))
+        if kind.has_row_file(name) and name not in known
+    ]
     # a job that replaced the set may be writing its summary
     strays = [name for name in strays if not name.startswith(f".{SUMMARY_NAME}.")]
     return problems + [f"{name} does not belong to the set" for name in strays]

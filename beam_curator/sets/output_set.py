@@ -21,6 +21,8 @@ SUMMARY_NAME = "summary.json"
 NEXT_NAME = ".next.beam_curator"
 KEPT_FOLDER = ".kept.beam_curator"
 FORMAT = 1
+LAYERED_FORMAT = 2
+"""Of a `_MANIFEST.json` in an object store that names the folders in which the set lies; see `layers`."""
 
 FAILURES = "failures"
 RowFormat = Literal["jsonl", "parquet", "avro"]
@@ -216,6 +218,10 @@ class Manifest:
         """
         try:
             fields = json.loads(text)
+            if fields["format"] == LAYERED_FORMAT:
+                raise NotAnOutputSetError(
+                    "the manifest names folders of an object store, in which the set was updated: read it there"
+                )
             if fields["format"] != FORMAT:
                 raise NotAnOutputSetError(f"manifest format {fields['format']} is not {FORMAT}: use a newer version")
             return cls(

@@ -131,8 +131,8 @@ class TestASetThatIsReplacedWhileItIsRead:
         following = rows / ".next.beam_curator"
         assert run("windows", tmp_path / "two.jsonl", "--output", following) == 0
         (following / "summary.json").unlink()
-        left = [rows]
-        return lambda: change_over(str(left.pop())) if left else None
+        left = [(str(rows), str(following))]
+        return lambda: change_over(*left.pop()) if left else None
 
     @pytest.mark.parametrize("begun", [False, True])
     def test_no_rows_of_two_sets_are_committed(

@@ -126,6 +126,24 @@ def test_clips_whose_names_have_marks_are_cut_again(
     assert files_of(tmp_path / "out") == files_of(tmp_path / "fresh")
 
 
+def test_another_audio_root_is_the_place_that_recordings_went_to(
+    corpus: Corpus, opened: list[str], tmp_path: Path
+) -> None:
+    job = ["extract", shutil.copy(corpus.write_pieces(), tmp_path / "pieces.jsonl"), "--audio-root"]
+    out, new = tmp_path / "out", tmp_path / "new"
+    assert run(*job, corpus.folder, "--output", out) == 0
+    corpus.folder.rename(new)
+    said = r"\(clips\.audio_root was '.*old', is '.*new'\): an update keeps the options \(of recordings that were moved"
+    with pytest.raises(UsageError, match=said):
+        run(*job, new, "--output", out, "--update")
+    opened.clear()
+    assert run(*job, new, "--output", out, "--update", "--moved", f"{corpus.folder}={new}") == 0
+    assert opened == []
+    assert run(*job, new, "--output", tmp_path / "fresh") == 0
+    assert files_of(out) == files_of(tmp_path / "fresh")
+    assert run(*job, new, "--output", out, "--update") == 0
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("kind", "message"),

@@ -10,6 +10,7 @@ from apache_beam.pvalue import PCollection
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.block_files import merged_before, shard_of
+from beam_curator.files.fetching import fetched
 from beam_curator.files.kept_parts import read_parts, write_archive
 from beam_curator.files.output_target import OutputTarget
 from beam_curator.files.part_files import Part, Shard, lines_of_part, rows_of_part
@@ -90,24 +91,25 @@ class _MergeFn(beam.DoFn):
         (kind, number, n), grouped = group
         # groups come in any order, and the rows of a set must not depend on it
         parts = sorted(grouped, key=lambda part: part.record.position)
-        self._keep(kind, number, n, parts)
         n_rows = sum(part.record.n_rows for part in parts)
-        if not n_rows:
-            return
         columns = ColumnKinds()
         for part in parts:
             columns.merge(part.columns)
-        with timed("merge"):
-            record = self._merged(kind, number, n, parts)
+        with fetched(self._target.directory, (part.record.name for part in parts)) as folder:
+            self._keep(folder, kind, number, n, parts)
+            if not n_rows:
+                return
+            with timed("merge"):
+                record = self._merged(folder, kind, number, n, parts)
         shard = Shard(record=replace(record, n_rows=n_rows, position=(number,)), columns=columns.columns())
         yield shard if kind == self._kind.rows else beam.pvalue.TaggedOutput("others", shard)
 
-    def _keep(self, kind: str, number: int, n: int, parts: Sequence[Shard]) -> None:
+    def _keep(self, folder: str, kind: str, number: int, n: int, parts: Sequence[Shard]) -> None:
         """Keep the parts for a run that updates the set."""
-        texts = read_parts(self._target.directory, [part.record.name for part in parts])
+        texts = read_parts(folder, [part.record.name for part in parts])
         write_archive(self._target, shard_file_name(kind, number, n, ""), texts)
 
-    def _merged(self, kind: str, number: int, n: int, parts: Sequence[Shard]) -> FileRecord:
+    def _merged(self, folder: str, kind: str, number: int, n: int, parts: Sequence[Shard]) -> FileRecord:
         directory = self._target.directory
         is_table = kind in self._kind.tables and kind not in self._kind.tables_of_rows
         row_format = "jsonl" if _are_letters(kind) else "parquet" if is_table else self._row_format
@@ -116,7 +118,7 @@ class _MergeFn(beam.DoFn):
         kept = merged_before(directory, template, [part.record for part in parts])
         if kept is not None:
             return kept
-        paths = [storage.join(directory, part.record.name) for part in parts]
+        paths = [storage.join(folder, part.record.name) for part in parts]
         with AtomicFile(directory, name, self._target.check) as file:
             self._write(file, kind, paths, row_format)
         return replace(template, n_bytes=file.n_bytes, sha256=file.sha256)
