@@ -136,7 +136,7 @@ def _place_of(record: InputRecord, directory: str) -> str:
             return place
     problem = "has changed since" if any(size is not None for size in sizes.values()) else "is no longer there"
     raise InputGoneError(
-        f"{directory} was made from {record.name}, which {problem}: restore it, or run the job again with --overwrite"
+        f"{directory} was made from {record.name}, which {problem}: restore it, or run the job again with --update"
     )
 
 
