@@ -218,9 +218,9 @@ def test_a_killed_run_leaves_one_set_or_the_other(
     seen: list[str] = []
 
     def is_fatal(path: str) -> bool:
-        if moment == "its end":  # the mark is put before it is removed
+        if moment == "its end":  # a mark is cleared and put at the beginning
             seen.append(path)
-            return path.endswith("/_RUN.json") and seen.count(path) == 2
+            return path.endswith("/_RUN.json") and seen.count(path) == 3
         return MOMENTS[moment](path)
 
     killed_at(is_fatal)
