@@ -218,7 +218,7 @@ class Manifest:
         """
         try:
             fields = json.loads(text)
-            if fields["format"] == LAYERED_FORMAT:
+            if fields["format"] == LAYERED_FORMAT and "layers" in fields:
                 raise NotAnOutputSetError(
                     "the manifest names folders of an object store, in which the set was updated: read it there"
                 )
