@@ -22,7 +22,5 @@ def test_other_texts_name_none(text: bytes) -> None:
 
 
 def test_a_copy_on_a_disk_says_that_the_set_is_in_a_store() -> None:
-    with pytest.raises(
-        NotAnOutputSetError, match="names folders of an object store, in which the set was updated: rea"
-    ):
+    with pytest.raises(NotAnOutputSetError, match="names folders of an object store, in which the set was updated"):
         Manifest.from_json(render_layers([NEWER, ""]))
