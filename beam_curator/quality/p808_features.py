@@ -13,6 +13,8 @@ _N_FFT, _HOP, _N_MELS, _SAMPLE_RATE = 321, 160, 120, 16000
 _LEFT_OUT = 160
 """Samples at the end of a window, which are not heard."""
 _FLOOR, _RANGE_DB = 1e-10, 80.0
+_ROWS = 10
+"""Frames in a product of matrices: for larger ones OpenBLAS wakes threads, whose waiting takes longer than the work."""
 
 
 def p808_frames(window: Floats) -> Floats:
@@ -33,7 +35,8 @@ def p808_frames(window: Floats) -> Floats:
     """
     samples = np.pad(window[:-_LEFT_OUT], _N_FFT // 2)
     frames = np.lib.stride_tricks.sliding_window_view(samples, _N_FFT)[::_HOP] * _hann()
-    power = np.square(np.abs(np.fft.rfft(frames, axis=1))).astype(np.float32) @ _filters().T
+    spectra = np.square(np.abs(np.fft.rfft(frames, axis=1))).astype(np.float32)
+    power = np.concatenate([some @ _filters().T for some in np.array_split(spectra, -(-len(spectra) // _ROWS))])
     decibels = 10 * np.log10(np.maximum(power, _FLOOR)) - 10 * np.log10(max(float(power.max()), _FLOOR))
     shifted: NDArray[np.float32] = np.maximum(decibels, decibels.max() - _RANGE_DB) + 40
     return (shifted / 40).astype(np.float32)

@@ -49,6 +49,8 @@ def write_distillmos(path: Path, model: Any) -> Path:
             heard = self.model.cnn.cnn(magnitude**-0.7 * spectra).flatten(1, -2)
             return 1 + 4 * self.model.transformer_pool_attn(heard.permute(0, 2, 1))
 
+    # no exporter has the fused layers of a transformer
+    torch.backends.mha.set_fastpath_enabled(False)
     with torch.no_grad():
         torch.onnx.export(
             Heard().eval(), (torch.zeros(1, 160_000),), path, input_names=["wave"], output_names=["score"],

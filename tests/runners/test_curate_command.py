@@ -172,7 +172,7 @@ class TestScores:
         need_model("dnsmos")
         options = (*self.ALONE, "--vad", "energy", "--dnsmos", "--dnsmos-hop", "2", "--plan")
         assert run("curate", talk, "--output", tmp_path / "out", *options) == 0
-        said = "(clips are scored once, by dnsmos; dnsmos hears a window each 2 s, 5.0 times real time on a core)"
+        said = "(clips are scored once, by dnsmos; dnsmos hears a window each 2 s, 6.7 times real time on a core)"
         assert said in capsys.readouterr().out
 
     @pytest.mark.parametrize(

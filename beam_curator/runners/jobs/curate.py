@@ -45,7 +45,7 @@ RESOURCE_KEYS = ("cpus", "gpus", "num_workers", "batch_size", "adapter_target", 
 """Keys of the reference's configuration that say where its stages run."""
 
 
-_SECONDS_OF_DNSMOS = 0.4
+_SECONDS_OF_DNSMOS = 0.3
 """Of a core for a window of 9 s."""
 
 
