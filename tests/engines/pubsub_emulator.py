@@ -29,7 +29,8 @@ def running_emulator(jar: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ["java", "-Xmx256m", "-jar", str(jar), "--host=127.0.0.1", f"--port={port}"]
+    # it keeps all messages in memory: two hours of sound are 240 MB
+    command = ["java", "-Xmx1g", "-jar", str(jar), "--host=127.0.0.1", f"--port={port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _await(port, process)
