@@ -66,7 +66,7 @@ demo: $(EVAL)
 	$(BIN)/beam-curator extract demo_output/windows --output demo_output/clips --output-format flac --overwrite
 	$(BIN)/beam-curator export demo_output/turns --output demo_output/export --what segments --generate-previews \
 		--generate-embeddings --embeddings demo_output/turns/turn-embeddings-00000-of-00001.parquet --overwrite
-	$(BIN)/beam-curator curate examples/round_table.opus --model-name demo --output demo_output/curated --min-snr 15 \
+	$(BIN)/beam-curator curate examples/round_table.opus --model-name demo --output demo_output/curated --min-snr 20 \
 		--dnsmos --dnsmos-hop 9 --dnsmos-ovrl-threshold 3 --annotate dnsmos_ovrl --overwrite
 	@for set in turns turns/rttm tracks/tracks windows clips export curated; do \
 		echo "demo_output/$$set:"; ls demo_output/$$set | sed 's/^/  /'; done

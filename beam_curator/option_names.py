@@ -197,6 +197,7 @@ class FlatOptions:
         first = [part for part in own if part.kind is not inspect.Parameter.KEYWORD_ONLY]
         made.__signature__ = stated.replace(parameters=[*first, *self.parameters(), *own[len(first) :]])
         head, args, tail = inspect.cleandoc(step.__doc__ or "").partition("\nArgs:\n")
+        args = args or "\n\nArgs:"
         described, blank, rest = tail.partition("\n\n")
         step.__doc__ = "".join((head, args, described, *(f"\n  {line}" for line in self.docs()), blank, rest))
         return step

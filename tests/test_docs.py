@@ -359,12 +359,13 @@ def test_code_in_the_page_of_diarization_runs(number: int, reader: Path) -> None
 
 
 @pytest.mark.filterwarnings("ignore::beam_curator.models.model_checks.ModelUseWarning")
-def test_the_pipeline_in_the_page_of_pipelines_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("number", [0, 1])
+def test_pipelines_in_the_page_of_pipelines_print_what_it_says(number: int, capsys: pytest.CaptureFixture[str]) -> None:
     page = of_page("pipelines")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    (printed,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
-    exec(compile(code, "docs/pipelines.md", "exec"), {})
-    assert sorted(capsys.readouterr().out.splitlines()) == sorted(printed.splitlines())
+    codes, printed = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("python", "text"))
+    assert len(codes) == len(printed) == 2
+    exec(compile(codes[number], "docs/pipelines.md", "exec"), {})
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(printed[number].splitlines())
 
 
 DOCUMENTS = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from beam_curator.intervals import Seconds, united
@@ -16,7 +16,7 @@ from beam_curator.separation.separation_rules import SeparationRules
 from beam_curator.separation.shares import separate_speakers
 from beam_curator.separation.speaker_turns import SpeakerTurn
 from beam_curator.separation.tracks import track_plan
-from beam_curator.timelines import SampleRange, Timeline, at_rate, composed, laid_out
+from beam_curator.timelines import SampleRange, Timeline, at_rate, composed, concatenated, laid_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +78,19 @@ class SpeakerTrack:
         """The speaker's track, as long as the concatenation and silent where others talk: traced to the recording."""
         return composed(self.concatenation, laid_out(self.kept, self.concatenation.n_samples))
 
+    def around(self, margin: int) -> Timeline:
+        """Where a detector has to listen: samples of the track that are theirs, and so many beside them.
+
+        Example:
+          >>> from beam_curator.timelines import concatenated
+          >>> track = SpeakerTrack(speaker="a", kept=((10, 20), (25, 30), (80, 90)), quiet=(),
+          ...                      concatenation=concatenated([(0, 100)]))
+          >>> track.around(5).sources
+          ((5, 35), (75, 95))
+        """
+        end = self.concatenation.n_samples
+        return concatenated(united((max(0, first - margin), min(end, stop + margin)) for first, stop in self.kept))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedSpeech:
@@ -118,7 +131,7 @@ def at_own_rate(
 
 
 def share_speech(
-    turns: Sequence[SpeakerTurn], concatenation: Timeline, rate: int, rules: SeparationRules
+    turns: Sequence[SpeakerTurn], concatenation: Timeline, rate: int, rules: SeparationRules, collar: Seconds = 0.0
 ) -> SharedSpeech:
     """Share the speech of a concatenation out among its speakers, as `separate` does.
 
@@ -127,20 +140,30 @@ def share_speech(
       concatenation: what the model heard.
       rate: of the recording, Hz.
       rules: which speech goes on a track.
+      collar: nothing goes on a track so near to the turns of others, unless overlaps do.
     """
     n_samples = concatenation.n_samples
     duration = n_samples / rate
     within = [turn for turn in (_until(turn, duration) for turn in turns) if turn.start < turn.end]
-    quiet = tuple(_rest((_samples_of(turn, rate) for turn in within), n_samples))
+    quiet = list(gaps_of((_samples_of(turn, rate) for turn in within), n_samples))
     tracks, dropped = [], {}
     for share in separate_speakers(within, rules, duration):
-        kept = track_plan(share.spans, rate, n_samples).kept
+        wide = [_widened(turn, collar) for turn in within if turn.speaker != share.speaker]
+        others = wide if collar and rules.exclude_overlaps else []
+        clear = list(gaps_of((_samples_of(turn, rate) for turn in others), n_samples))
+        kept = tuple(common_ranges(track_plan(share.spans, rate, n_samples).kept, clear))
         if kept:
-            track = SpeakerTrack(speaker=share.speaker, kept=kept, quiet=quiet, concatenation=concatenation)
+            track = SpeakerTrack(
+                speaker=share.speaker, kept=kept, quiet=tuple(common_ranges(quiet, clear)), concatenation=concatenation
+            )
             tracks.append(track)
         else:
             dropped[share.speaker] = share.reason or "too_short"
     return SharedSpeech(tracks=tuple(tracks), dropped=dropped)
+
+
+def _widened(turn: SpeakerTurn, collar: Seconds) -> SpeakerTurn:
+    return replace(turn, start=max(0.0, turn.start - collar), end=turn.end + collar)
 
 
 def _until(turn: SpeakerTurn, duration: Seconds) -> SpeakerTurn:
@@ -151,8 +174,13 @@ def _samples_of(turn: SpeakerTurn, rate: int) -> SampleRange:
     return int(turn.start * rate), -int(-turn.end * rate // 1)
 
 
-def _rest(spans: Iterable[SampleRange], n_samples: int) -> Iterator[SampleRange]:
-    """Yield the samples that are in none of some spans."""
+def gaps_of(spans: Iterable[SampleRange], n_samples: int) -> Iterator[SampleRange]:
+    """Yield the samples that are in none of some spans, up to `n_samples`.
+
+    Example:
+      >>> list(gaps_of([(5, 8), (2, 3)], 10))
+      [(0, 2), (3, 5), (8, 10)]
+    """
     here = 0
     for first, stop in [*united(spans), (n_samples, n_samples)]:
         if here < first:

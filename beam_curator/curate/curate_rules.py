@@ -192,11 +192,14 @@ class ClipRules:
         "where others talk within a clip; silence: it is silent; split: it ends, and the next begins; keep: it goes on",
         choices=OTHERS,
     )
+    collar: float = option(
+        0.1, "left out of clips beside what others say, in seconds; not with --others keep or --no-exclude-overlaps"
+    )
     clips: bool = option(True, "write clips: rows and audio; otherwise rows alone")
     rejected: bool = option(True, "list what filters drop; otherwise it is counted alone")
 
     def __post_init__(self) -> None:
-        raise_problems("clips", option_problems(self))
+        raise_problems("clips", option_problems(self) or number_problems(self, {"collar": (0, 60)}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,6 +95,8 @@ def judge(filters: Iterable[Filter], scores: Scores) -> Verdict:
 
 def filters_of(options: CurateOptions, level: str) -> tuple[Filter, ...]:
     """Return the filters that options ask for, of recordings, of pieces of speech or of clips."""
+    if level == SEGMENT and not options.speaker_separation.enable:
+        return ()  # a piece is a clip, and is judged as that
     return tuple(each for each in _all_filters(options) if level in each.levels)
 
 

@@ -168,7 +168,7 @@ def without_crosstalk(
             for place, owner in enumerate(owners):
                 if owner != place:
                     lost.setdefault(channels[place], []).append((start, end))
-    return [rest for turn in turns for rest in _rests(turn, lost.get(turn.channel or 0, ()), rules.shortest_rest)]
+    return [rest for turn in turns for rest in rests_of(turn, lost.get(turn.channel or 0, ()), rules.shortest_rest)]
 
 
 def _parts(start: Seconds, end: Seconds, longest: Seconds) -> Iterator[Span]:
@@ -178,7 +178,7 @@ def _parts(start: Seconds, end: Seconds, longest: Seconds) -> Iterator[Span]:
     yield from pairwise(edges)
 
 
-def _rests(turn: Turn, lost: Iterable[Span], shortest: Seconds) -> Iterator[Turn]:
+def rests_of(turn: Turn, lost: Iterable[Span], shortest: Seconds) -> Iterator[Turn]:
     """Yield the parts of a turn outside of spans, which ascend and do not overlap."""
     inside = [span for span in lost if span[0] < turn.end and span[1] > turn.start]
     if not inside:

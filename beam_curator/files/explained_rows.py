@@ -49,6 +49,7 @@ class NamedRow:
       recording: full name of its recording; "" where it names none.
       names: that mean this row: paths, ids, names of its files.
       short_names: that other rows may have, too: file names and stems.
+      table: the kind of the rows of a set beside its own; "" for its own, and for those of inputs.
     """
 
     origin: Origin
@@ -58,6 +59,7 @@ class NamedRow:
     recording: str = ""
     names: frozenset[str] = frozenset()
     short_names: frozenset[str] = frozenset()
+    table: str = ""
 
     def closeness(self, name: str) -> int:
         """Tell how surely a name means this row: 4 its own, 3 its place, 2 a short name, 1 its number, 0 not at all."""
@@ -183,11 +185,12 @@ def set_rows(
     for record in manifest.files:
         if record.kind in (SET_KINDS[manifest.command].rows, *tables):
             path = storage.join(directory, record.name)
+            table = record.kind if record.kind in tables else ""
             is_part = record.name.endswith(PART_SUFFIX)
             for read in rows_of_part(path, has_head=True) if is_part else read_row_file(path, kind):
                 row = msgspec.to_builtins(read) if isinstance(read, _WindowsRow) else read
                 origin = row.get(ORIGIN_KEY) or {}
-                yield named_row(row, (origin.get("source", path), origin.get("offset", 0)))
+                yield named_row(row, (origin.get("source", path), origin.get("offset", 0)), table=table)
 
 
 def dead_letters(manifest: Manifest, directory: str) -> Iterator[NamedRow]:

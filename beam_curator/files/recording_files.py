@@ -90,6 +90,8 @@ class RecordingFiles(Generic[AskedT, TaskT]):
             # with names of its own: a file that was taken back may be put again
             for event in self._job.failed(task, err):
                 yield from self._take(event, writer, {})
+        if folder := self._job.folder(task):
+            self._files.sweep(folder, put)
         if keeps(self._target):
             writer.ask(task.recording, task.requests(), seen_since(task.recording, writer.version))
         # uploads end before the rows that vouch for them are written

@@ -1,12 +1,13 @@
 """Putting the files of a set in place: their folders are made when first needed, and never lie outside of it."""
 
 import os
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.output_target import OutputTarget
-from beam_curator.sets.output_set import RUN_NAME
+from beam_curator.sets.output_set import RUN_NAME, is_temporary
 from beam_curator.sets.recording_events import MadeFile
 
 _KNOWN_FOLDERS = 1 << 12
@@ -62,6 +63,20 @@ class SetFiles:
         if self._compares:
             self._check()
             storage.delete(self._directory, [name])
+
+    def sweep(self, folder: str, own: Collection[str]) -> None:
+        """Remove the files that an earlier attempt may have left in a folder; those that are put now stay.
+
+        Raises:
+          ForeignRunError: another run has taken over the directory.
+        """
+        if not self._compares:
+            return
+        there = [f"{folder}/{name}" for name in storage.names_in(storage.join(self._directory, folder))]
+        strays = [name for name in there if name not in own and not is_temporary(name.rpartition("/")[2])]
+        if strays:
+            self._check()
+            storage.delete(self._directory, strays)
 
     def take_back(self, names: list[str]) -> None:
         """Remove files that were put in place a moment ago, since their recording failed after all.

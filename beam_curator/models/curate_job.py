@@ -12,6 +12,7 @@ from beam_curator.clips.cutting import readable
 from beam_curator.curate.clip_plan import PlannedClip
 from beam_curator.curate.curate_rules import CurateOptions
 from beam_curator.curate.curated_rows import (
+    CLIPS_FOLDER,
     CURATE_STAGE,
     CURATED_CLIPS,
     REJECTED,
@@ -43,9 +44,10 @@ from beam_curator.models.curated_speech import (
     SpeechStream,
     clips_of_speakers,
     clips_of_stream,
+    concatenated_speech,
+    filtered_speech,
     shared_streams,
     spans_of_stream,
-    stream_of,
 )
 from beam_curator.models.speech_finding import SpeechFinder
 from beam_curator.recordings.channel_files import path_text
@@ -131,10 +133,25 @@ class CurateJob(ModelJob[AskedRow, CurateTask, HeardSpeech]):
     def version_of(self, ready: HeardSpeech) -> str:
         return ready.version
 
+    def folder(self, task: CurateTask) -> str:
+        return f"{CLIPS_FOLDER}/{task.recording_id}"
+
     def failed(self, task: CurateTask, error: EntryError) -> Iterator[Event]:
         yield from task.missed(error, CURATE_STAGE)
 
     def ready(self, task: CurateTask, reader: AudioReader) -> HeardSpeech:
+        filters = self._filters[SEGMENT]
+        found = self.found(task, reader, measures=bool(filters))
+        return concatenated_speech(filtered_speech(found, filters), self._options.concatenation.silence_duration_sec)
+
+    def found(self, task: CurateTask, reader: AudioReader, *, measures: bool) -> HeardSpeech:
+        """Find the speech of an open recording; nothing is filtered or put end to end.
+
+        Args:
+          task: the recording, and the rows that ask for it.
+          reader: of it.
+          measures: measure each piece of speech.
+        """
         asked, info, rules = task.rows[0], reader.info, self._options.recordings
         first, stop = samples_asked(info, asked.start, asked.end)
         scores = {"sample_rate": info.sample_rate, "num_channels": info.n_channels}
@@ -148,7 +165,7 @@ class CurateJob(ModelJob[AskedRow, CurateTask, HeardSpeech]):
             with readable():
                 chosen = [channels_to_hear(reader, first, stop, named, rules.channels)]
         with readable():
-            heard = tuple(self._stream(reader, (first, stop), channels) for channels in chosen)
+            heard = tuple(self._stream(reader, (first, stop), each, measures=measures) for each in chosen)
         return HeardSpeech(
             task=task,
             first=first,
@@ -163,24 +180,19 @@ class CurateJob(ModelJob[AskedRow, CurateTask, HeardSpeech]):
             heard=heard,
         )
 
-    def _stream(self, reader: AudioReader, span: tuple[int, int], channels: Channels) -> SpeechStream:
-        options = self._options
-        with self.timed("speech"):
-            spans, speech = spans_of_stream(reader, span, channels, self._finder, options)
-        pieces = [self._piece(reader, PlannedClip(spans=(each,)), channels, speech) for each in spans]
-        silence = int(options.concatenation.silence_duration_sec * reader.info.sample_rate)
-        return stream_of(channels, pieces, speech, silence)
-
-    def _piece(
-        self, reader: AudioReader, clip: PlannedClip, channels: Channels, speech: Sequence[tuple[int, int]]
-    ) -> SpeechPiece:
-        # without speakers a piece is a clip, and is measured as that
-        filters = self._filters[SEGMENT] if self._options.speaker_separation.enable else ()
-        scores: Scores = {}
-        if filters:
-            found = HeardTrack(clip=clip, channels=channels, speech=tuple(speech))
-            scores = measured(reader, clip, channels, found.speech_within, self._options.band_filter)
-        return SpeechPiece(clip=clip, scores=scores, verdict=judge(filters, scores))
+    def _stream(
+        self, reader: AudioReader, span: tuple[int, int], channels: Channels, *, measures: bool
+    ) -> SpeechStream:
+        spans, speech = spans_of_stream(reader, span, channels, self._finder, self._options)
+        pieces = []
+        for each in spans:
+            clip = PlannedClip(spans=(each,))
+            scores: Scores = {}
+            if measures:
+                within = HeardTrack(clip=clip, channels=channels, speech=tuple(speech)).speech_within
+                scores = measured(reader, clip, channels, within, self._options.band_filter)
+            pieces.append(SpeechPiece(clip=clip, scores=scores))
+        return SpeechStream(channels=channels, pieces=tuple(pieces), speech=tuple(speech))
 
     def made(self, ready: HeardSpeech, result: Any) -> Iterator[Event]:
         rows = _Rows(
@@ -190,21 +202,19 @@ class CurateJob(ModelJob[AskedRow, CurateTask, HeardSpeech]):
         if ready.verdict.dropped_by is not None:
             return
         asked = self._options.speaker_separation.enable
-        with readable():
-            shared = shared_streams(ready, result, self._turns, self._options) if asked else []
+        with readable(), open_recording(ready.task.recording, self.allowed_root, ready.version) as reader:
+            shared = shared_streams(reader, ready, result, self._turns, self._options) if asked else []
             yield rows.of_speakers(shared)
-            with open_recording(ready.task.recording, self.allowed_root, ready.version) as reader:
-                clips = self._clips(reader, ready, shared)
-                yield from rows.of_clips(reader, clips, self._output_format)
+            clips = self._clips(reader, ready, shared)
+            yield from rows.of_clips(reader, clips, self._output_format)
 
     def _clips(self, reader: AudioReader, ready: HeardSpeech, shared: Sequence[SharedStream]) -> list[HeardTrack]:
         if not self._options.speaker_separation.enable:
             found = [clip for stream in ready.heard for clip in clips_of_stream(stream)]
         else:
-            with self.timed("speech"):
-                found = [
-                    clip for stream in shared for clip in clips_of_speakers(reader, stream, self._finder, self._options)
-                ]
+            found = [
+                clip for stream in shared for clip in clips_of_speakers(reader, stream, self._finder, self._options)
+            ]
         return sorted(found, key=lambda each: (each.clip.first, each.clip.stop, each.clip.speaker, str(each.channels)))
 
     def _score(self, reader: AudioReader, found: HeardTrack) -> Scores:
@@ -269,6 +279,7 @@ class _Rows:
         for stream in shared:
             counts["speakers_kept"] += len(stream.shared.tracks)
             counts["saturated"] = max(counts["saturated"], int(stream.saturated))
+            counts["crosstalk_us"] += round(stream.crosstalk * 1e6)
             for reason in stream.shared.dropped.values():
                 counts["speakers_dropped"] += 1
                 counts[f"speakers_dropped.{reason}"] += 1

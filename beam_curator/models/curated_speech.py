@@ -15,14 +15,17 @@ from beam_curator.curate.clip_plan import (
     share_speech,
 )
 from beam_curator.curate.curate_rules import CurateOptions
-from beam_curator.curate.filters import Scores, Verdict
+from beam_curator.curate.filters import Filter, Scores, Verdict, judge
+from beam_curator.curate.stream_turns import as_far_as_kept, in_recording
 from beam_curator.diarization.channel_turns import named_by_channel, turns_on
+from beam_curator.diarization.crosstalk import LevelMeter, seconds_of, without_crosstalk
 from beam_curator.diarization.dead_air import without_dead_air
 from beam_curator.diarization.hearing import heard_track
 from beam_curator.diarization.probabilities import Probabilities
 from beam_curator.diarization.turn_rules import TurnRules
-from beam_curator.diarization.turns import Turn, is_saturated, turns_from_probabilities
+from beam_curator.diarization.turns import Turn, is_saturated, overlap_regions, turns_from_probabilities
 from beam_curator.failures import EntryError
+from beam_curator.intervals import Seconds
 from beam_curator.models.sources import TrackSource
 from beam_curator.models.speech_finding import SpeechFinder
 from beam_curator.separation.speaker_turns import SpeakerTurn
@@ -33,6 +36,7 @@ from beam_curator.vad.speech_rules import SpeechRules
 from beam_curator.vad.speech_spans import SAMPLE_RATE, Speech
 
 CurateTask = RowsTask[AskedRow]
+_NOT_JUDGED, _NOTHING = Verdict((), (), None), Timeline(())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,7 @@ class SpeechPiece:
 
     clip: PlannedClip
     scores: Scores
-    verdict: Verdict
+    verdict: Verdict = _NOT_JUDGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +62,13 @@ class SpeechStream:
       channels: "mix", or the number of one.
       pieces: of speech, those that filters dropped, too.
       speech: samples of the recording in which anybody speaks, without padding.
-      concatenation: the pieces that stay, as a diarizer hears them.
+      concatenation: the pieces that stay, as a diarizer hears them; empty before they are put end to end.
     """
 
     channels: Channels
     pieces: tuple[SpeechPiece, ...]
     speech: tuple[SampleRange, ...]
-    concatenation: Timeline
+    concatenation: Timeline = _NOTHING
 
     @property
     def channel(self) -> int | None:
@@ -175,50 +179,91 @@ def spans_of_stream(
     return found[0], found[1]
 
 
-def stream_of(
-    channels: Channels, pieces: Sequence[SpeechPiece], speech: Sequence[SampleRange], silence: int
-) -> SpeechStream:
-    """Put the pieces of speech that stay end to end."""
-    kept = [piece.clip.spans[0] for piece in pieces if piece.verdict.dropped_by is None]
-    return SpeechStream(
-        channels=channels,
-        pieces=tuple(pieces),
-        speech=tuple(speech),
-        concatenation=concatenated(kept, silence),
-    )
+def filtered_speech(ready: HeardSpeech, filters: Sequence[Filter]) -> HeardSpeech:
+    """Return a recording with the verdicts of filters on its pieces of speech."""
+    streams = [
+        replace(stream, pieces=tuple(replace(piece, verdict=judge(filters, piece.scores)) for piece in stream.pieces))
+        for stream in ready.heard
+    ]
+    return replace(ready, heard=tuple(streams))
+
+
+def concatenated_speech(ready: HeardSpeech, silence: Seconds) -> HeardSpeech:
+    """Return a recording with its pieces of speech end to end, but for those that a filter dropped."""
+    n_between = int(silence * ready.sample_rate)
+    streams = []
+    for stream in ready.heard:
+        kept = [piece.clip.spans[0] for piece in stream.pieces if piece.verdict.dropped_by is None]
+        streams.append(replace(stream, concatenation=concatenated(kept, n_between)))
+    return replace(ready, heard=tuple(streams))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedStream:
-    """A stream whose speech was shared out among its speakers."""
+    """A stream whose speech was shared out among its speakers.
+
+    Attributes:
+      stream: the stream.
+      shared: its speech.
+      saturated: all speakers that the model can tell apart talk.
+      crosstalk: seconds of its turns that were left to a louder channel.
+    """
 
     stream: SpeechStream
     shared: SharedSpeech
     saturated: bool
+    crosstalk: Seconds
 
 
 def shared_streams(
-    ready: HeardSpeech, results: Sequence[Probabilities | EntryError], turns: TurnRules, options: CurateOptions
+    reader: AudioReader,
+    ready: HeardSpeech,
+    results: Sequence[Probabilities | EntryError],
+    turns: TurnRules,
+    options: CurateOptions,
 ) -> list[SharedStream]:
     """Share out the speech of all streams by a model's results for them.
 
     Raises:
       EntryError: the model failed.
     """
-    found = []
-    for stream, source, result in zip(ready.asked, ready.streams, results, strict=True):
+    streams, heard_turns, slots = ready.asked, list[list[Turn]](), list[int]()
+    for stream, source, result in zip(streams, ready.streams, results, strict=True):
         if isinstance(result, EntryError):
             raise result
-        found.append((stream, result, _turns_of(result, turns, source.seconds)))
-    named = _named(found, split=ready.split)
-    rules = options.speaker_separation.rules()
+        heard = _turns_of(result, turns, source.seconds)
+        one_of_several = ready.split and stream.channel is not None
+        heard_turns.append(turns_on(stream.channel or 0, heard, result.n_speakers) if one_of_several else heard)
+        slots.append(result.n_speakers)
+    kept = _left_to_the_loudest(reader, ready, heard_turns) if ready.split else heard_turns
+    rules, others = options.speaker_separation.rules(), options.clips
+    collar = 0.0 if others.others == "keep" else others.collar
     return [
         SharedStream(
             stream=stream,
-            shared=share_speech(talk, stream.concatenation, ready.sample_rate, rules),
-            saturated=is_saturated(heard_turns, result.n_speakers),
+            shared=share_speech(
+                _named(own, n_slots, split=ready.split), stream.concatenation, ready.sample_rate, rules, collar
+            ),
+            saturated=is_saturated(heard, n_slots),
+            crosstalk=round(seconds_of(heard) - seconds_of(own), 6),
         )
-        for (stream, result, heard_turns), talk in zip(found, named, strict=True)
+        for stream, heard, own, n_slots in zip(streams, heard_turns, kept, slots, strict=True)
+    ]
+
+
+def _left_to_the_loudest(reader: AudioReader, ready: HeardSpeech, turns: Sequence[list[Turn]]) -> list[list[Turn]]:
+    """Leave to the loudest channel the speech that is on several; the recording is read only where channels overlap."""
+    rate, pieces = ready.sample_rate, [stream.concatenation for stream in ready.asked]
+    there = [turn for own, each in zip(turns, pieces, strict=True) for turn in in_recording(own, each, rate)]
+    if not overlap_regions(replace(turn, speaker=turn.channel or 0) for turn in there):
+        return list(turns)
+    meter = LevelMeter(rate, reader.info.n_channels)
+    for samples in reader.pieces(ready.first, ready.stop):
+        meter.add(samples)
+    kept = without_crosstalk(there, meter.levels(), meter.frame_step, ready.first / rate)
+    return [
+        as_far_as_kept(own, stream.concatenation, rate, [turn for turn in kept if turn.channel == stream.channel])
+        for own, stream in zip(turns, ready.asked, strict=True)
     ]
 
 
@@ -229,15 +274,10 @@ def _turns_of(heard: Probabilities, rules: TurnRules, seconds: float) -> list[Tu
     return turns_from_probabilities(frames, rules, heard.frame_step, seconds)
 
 
-def _named(found: Sequence[tuple[SpeechStream, Probabilities, list[Turn]]], *, split: bool) -> list[list[SpeakerTurn]]:
-    """Return the turns of each stream with the names of their speakers, which tell channels apart."""
-    all_turns = []
-    for stream, heard, turns in found:
-        named: Sequence[Turn] = turns
-        if split and stream.channel is not None:
-            named = named_by_channel(turns_on(stream.channel, turns, heard.n_speakers), heard.n_speakers)
-        all_turns.append([SpeakerTurn(start=turn.start, end=turn.end, speaker=turn.label) for turn in named])
-    return all_turns
+def _named(turns: Sequence[Turn], n_slots: int, *, split: bool) -> list[SpeakerTurn]:
+    """Return turns with the names of their speakers, which tell channels apart."""
+    named = named_by_channel(turns, n_slots) if split else turns
+    return [SpeakerTurn(start=turn.start, end=turn.end, speaker=turn.label) for turn in named]
 
 
 def clips_of_speakers(
@@ -252,18 +292,26 @@ def clips_of_speakers(
             yield HeardTrack(clip=clip, channels=shared.stream.channels, speech=tuple(speech))
 
 
+_LEAST_MARGIN, _BEYOND = 1.28, 0.1
+"""Seconds: dead air is as long before it is noticed."""
+
+
 def _speech_on(
     reader: AudioReader, track: SpeakerTrack, stream: SpeechStream, finder: SpeechFinder, options: CurateOptions
 ) -> tuple[list[SampleRange], list[SampleRange]]:
     """Return the spans of speech on a speaker's track, and the samples of the recording that are speech as such."""
     if not options.vad.enable:
         return [(track.kept[0][0], track.kept[-1][1])], []
-    heard = finder.hear(heard_track(reader, track.track, stream.channels))
-    rate, n_samples = reader.info.sample_rate, stream.concatenation.n_samples
-    spans, bare = (
-        spans_in(heard, rules, rate, 0, n_samples) for rules in (options.vad.speech_rules(), options.vad.bare_rules())
+    rate, rules, bare_rules = reader.info.sample_rate, options.vad.speech_rules(), options.vad.bare_rules()
+    # a longer silence ends speech as this one does, and need not be heard: a track is mostly silence
+    margin = max(_LEAST_MARGIN, rules.min_silence + _BEYOND, rules.padding + _BEYOND)
+    around = track.around(int(margin * rate))
+    heard = finder.hear(heard_track(reader, composed(track.track, around), stream.channels))
+    spans, bare = (spans_in(heard, each, rate, 0, around.n_samples) for each in (rules, bare_rules))
+    return (
+        [part for span in spans for part in composed(around, concatenated([span])).sources],
+        list(composed(composed(stream.concatenation, around), concatenated(bare)).sources),
     )
-    return spans, list(composed(stream.concatenation, concatenated(bare)).sources)
 
 
 def clips_of_stream(stream: SpeechStream) -> Iterator[HeardTrack]:

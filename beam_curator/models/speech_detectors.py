@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from beam_curator.diarization.dead_air import DeadAirMeter
+from beam_curator.diarization.dead_air import dead_air_of
 from beam_curator.diarization.models import MODEL_SAMPLE_RATE, Floats
 from beam_curator.intervals import Seconds, Span
 from beam_curator.model_records import KNOWN_MODELS, SILERO_MODEL
@@ -34,23 +34,10 @@ class _Silero:
         return list(self._detector.hear(pieces).seconds(SpeechRules()))
 
 
-class _Counted:
-    def __init__(self, pieces: Iterable[Floats]) -> None:
-        self._pieces = pieces
-        self.n_samples = 0
-
-    def __iter__(self) -> Any:
-        for piece in self._pieces:
-            self.n_samples += len(piece)
-            yield piece
-
-
 class _Energy:
     def speech(self, pieces: Iterable[Floats]) -> list[Span]:
-        meter, counted = DeadAirMeter(), _Counted(pieces)
-        for piece in counted:
-            meter.add(piece)
-        return _between(meter.spans(), counted.n_samples / MODEL_SAMPLE_RATE)
+        dead, n_samples = dead_air_of(pieces)
+        return _between(dead, n_samples / MODEL_SAMPLE_RATE)
 
 
 class _Nothing:

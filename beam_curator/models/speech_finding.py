@@ -1,11 +1,11 @@
 """Where anybody speaks in a recording or on a track of it, by the detector that options name."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
 from beam_curator.curate.curate_rules import CurateVad
-from beam_curator.diarization.dead_air import DeadAirMeter
+from beam_curator.diarization.dead_air import dead_air_of
 from beam_curator.diarization.models import Floats
 from beam_curator.models.silero import SpeechDetector, find_silero, load_silero
 from beam_curator.vad.speech_rules import FRAME_SAMPLES
@@ -50,16 +50,9 @@ def sounding(pieces: Iterable[Floats]) -> Speech:
       >>> found.probabilities[[0, 80, 90]].tolist()
       [0.0, 0.0, 1.0]
     """
-    meter = DeadAirMeter()
-    n_samples = sum(_lengths(pieces, meter))
+    dead, n_samples = dead_air_of(pieces)
     probabilities = np.ones(-(-n_samples // FRAME_SAMPLES), np.float32)
-    for start, end in meter.spans():
+    for start, end in dead:
         first, stop = (round(time * SAMPLE_RATE / FRAME_SAMPLES) for time in (start, end))
         probabilities[first:stop] = 0
     return Speech(probabilities, n_samples)
-
-
-def _lengths(pieces: Iterable[Floats], meter: DeadAirMeter) -> Iterator[int]:
-    for piece in pieces:
-        meter.add(piece)
-        yield len(piece)

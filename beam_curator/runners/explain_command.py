@@ -160,7 +160,8 @@ def _n_failed(lost: Mapping[str, float]) -> float:
 
 
 def _lost_in_rows(made: MadeSet) -> Iterator[tuple[NamedRow, str, Any]]:
-    """Yield the losses of each row: the reason, and how many starts or seconds."""
+    """Yield the losses of each row: the reason, and how many starts, seconds or pieces."""
+    yield from ((row, f"rejected by {row.fields['reason']}", 1) for row in made.rejected())
     command = made.manifest.command
     section, keys, unit = _LOST.get(command, ("", (), ""))
     for row in made.rows() if keys else ():

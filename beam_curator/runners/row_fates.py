@@ -11,6 +11,7 @@ from beam_curator.audio import AudioInfo
 from beam_curator.clips.entry_pieces import EntryKeys
 from beam_curator.clips.records import BadInterval, ClipRequest
 from beam_curator.clips.requests import requests_of_row
+from beam_curator.curate.curated_rows import REJECTED
 from beam_curator.entries.entry import Entry
 from beam_curator.entries.json_lines import encode, parse_object
 from beam_curator.export.values import inherited_keys, own_keys
@@ -71,7 +72,15 @@ class MadeSet:
 
     def placed_rows(self) -> Iterator[NamedRow]:
         """Read its rows if they say where they come from: those of blocks do not, and their inputs say it all."""
-        return iter(()) if SET_KINDS[self.manifest.command].of_blocks else self.rows()
+        return iter(()) if SET_KINDS[self.manifest.command].of_blocks else self._with_rejected()
+
+    def rejected(self) -> Iterator[NamedRow]:
+        """Read the rows of what filters dropped; there are none but those of a set of clean clips."""
+        has_them = REJECTED in SET_KINDS[self.manifest.command].tables
+        return (row for row in self._with_rejected() if row.table) if has_them else iter(())
+
+    def _with_rejected(self) -> Iterator[NamedRow]:
+        return set_rows(self.manifest, self.directory, tables=(REJECTED,))
 
     def letters(self) -> Iterator[NamedRow]:
         """Read its dead letters."""
@@ -100,7 +109,7 @@ def _explained(
     if made.manifest.command == "diarize":
         facts, pieces = _of_turns([row.fields for row in rows])
     if made.manifest.command == "curate":
-        facts, pieces = _of_curated([row.fields for row in rows])
+        facts, pieces = _of_curated(rows)
     try:
         if made.manifest.command == "windows" and inputs and not letters:
             facts, pieces, changes = _of_starts(made, inputs[0])
@@ -165,14 +174,40 @@ def _of_turns(entries: Sequence[Mapping[str, Any]]) -> _Told:
     return facts, pieces
 
 
-def _of_curated(clips: Sequence[Mapping[str, Any]]) -> _Told:
+def _of_curated(rows: Sequence[NamedRow]) -> _Told:
     pieces = []
-    for clip in clips:
-        about = {key: clip[key] for key in ("speaker_id", "snr_db", "bandwidth", "filters_failed") if key in clip}
-        start, end = (clip[f"original_{end}_ms"] / 1000 for end in ("start", "end"))
-        pieces.append({"start": start, "end": end, "fate": "clip", **about})
-    seconds = sum(clip["duration"] for clip in clips)
-    return [f"{number_of(len(clips), 'clips')}, {seconds:.1f} s; rejected-* has what filters dropped"], pieces
+    for row in rows:
+        fields = row.fields
+        start, end = (fields[f"original_{end}_ms"] / 1000 for end in ("start", "end"))
+        if row.table == REJECTED:
+            fate, why = f"rejected {fields['level']}", _limit_missed(fields)
+        else:
+            fate, why = "clip", fields["audio_filepath"] if fields["files"] else "no clip was asked for"
+        measured = fields.get("scores", fields)
+        about = {key: measured.get(key) for key in _SOUND}
+        failed = {"filters_failed": ", ".join(fields.get("filters_failed") or ())}
+        who = {"speaker": fields.get("speaker_id")}
+        pieces.append({"start": start, "end": end, "fate": fate, **who, "why": why, **about, **failed})
+    pieces.sort(key=lambda piece: (piece["start"], piece["end"]))
+    kept = [row.fields["duration"] for row in rows if row.table != REJECTED]
+    by = Counter(f"rejected by {row.fields['reason']}" for row in rows if row.table == REJECTED)
+    fates = {"kept": len(kept), **by}
+    return [_summed("pieces", {fate: n for fate, n in fates.items() if n}), f"{sum(kept):.1f} s of clips"], pieces
+
+
+_SOUND = ("snr_db", "rms_dbfs", "clipped_ratio", "bandwidth")
+
+
+def _limit_missed(rejected: Mapping[str, Any]) -> str:
+    """Say which value of something was beyond which limit.
+
+    Example:
+      >>> _limit_missed({"reason": "snr", "key": "snr_db", "score": 3.21, "threshold": 15.0})
+      'snr: snr_db 3.21, limit 15'
+    """
+    score, limit = (f"{value:.6g}" if isinstance(value, float) else value
+                    for value in (rejected.get("score"), rejected["threshold"]))  # fmt: skip
+    return f"{rejected['reason']}: {rejected['key']} {score}, limit {limit}"
 
 
 def _of_clips(made: MadeSet, row: NamedRow, rows: Sequence[NamedRow], letters: Sequence[NamedRow]) -> _Told:

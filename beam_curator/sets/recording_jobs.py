@@ -251,6 +251,11 @@ class RecordingJob(ABC, Generic[AskedT, TaskT]):
         """
         del task
 
+    def folder(self, task: TaskT) -> str:
+        """Return the folder of the set for files of this task alone, whose names come of its result; "" for none."""
+        del task
+        return ""
+
     @abstractmethod
     def failed(self, task: TaskT, error: EntryError) -> Iterator[Event]:
         """Yield the dead letters of a recording that fails as a whole."""

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from beam_curator.transforms.curate.curate_speech import CurateRows as CurateRows
     from beam_curator.transforms.curate.curate_speech import CurateSpeech as CurateSpeech
     from beam_curator.transforms.curate.curate_speech import HearSpeakers as HearSpeakers
+    from beam_curator.transforms.curate.speech_steps import ConcatenateSpeech as ConcatenateSpeech
+    from beam_curator.transforms.curate.speech_steps import FilterSpeech as FilterSpeech
+    from beam_curator.transforms.curate.speech_steps import FindSpeech as FindSpeech
+    from beam_curator.transforms.curate.speech_steps import MapClips as MapClips
     from beam_curator.transforms.diarization.cascade_handler import CascadeModelHandler as CascadeModelHandler
     from beam_curator.transforms.diarization.diarize_recordings import Diarize as Diarize
     from beam_curator.transforms.diarization.diarize_rows import DiarizeRows as DiarizeRows
@@ -100,6 +104,7 @@ _NAMES = {
     "separation.separate_speakers": ("SeparateSpeakers",),
     # clean clips of one speaker
     "curate.curate_speech": ("CurateSpeech", "CurateRows", "HearSpeakers"),
+    "curate.speech_steps": ("FindSpeech", "FilterSpeech", "ConcatenateSpeech", "MapClips"),
     # live streams
     "live.hear_streams": ("HearStreams",),
     "live.publish_messages": ("PublishMessages",),

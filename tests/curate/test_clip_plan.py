@@ -60,6 +60,18 @@ class TestSharing:
         assert [track.speaker for track in shared.tracks] == ["a"]
         assert shared.dropped == {"b": "only_overlapped", "c": "only_overlapped"}
 
+    def test_nothing_is_kept_so_near_to_others(self) -> None:
+        turns = [turn(0, 2, "a"), turn(2, 4, "b"), turn(4.05, 4.2, "a")]
+        near = share_speech(turns, concatenated([(0, 500)]), RATE, RULES, collar=0.1)
+        # of silence, a loses what is near to b; b what is near to a; the last turn of a is too near to b for the most
+        assert [(track.kept, track.quiet) for track in near.tracks] == [
+            (((0, 190), (410, 420)), ((420, 500),)),
+            (((210, 395),), ((430, 500),)),
+        ]
+        overlapped = SeparationRules(exclude_overlaps=False, min_duration=0, gap_threshold=0)
+        kept = share_speech([turn(0, 2, "a"), turn(1, 4, "b")], concatenated([(0, 500)]), RATE, overlapped, collar=0.1)
+        assert [track.kept for track in kept.tracks] == [((0, 200),), ((100, 400),)]
+
     def test_turns_behind_the_end_are_nothing(self) -> None:
         assert share_speech([turn(6, 7, "a")], concatenated([(0, 500)]), RATE, RULES).tracks == ()
 

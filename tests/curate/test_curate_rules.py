@@ -8,6 +8,7 @@ import pytest
 
 from beam_curator.curate.curate_rules import (
     BandFilter,
+    ClipRules,
     Concatenation,
     CurateRules,
     CurateVad,
@@ -46,6 +47,7 @@ from beam_curator.curate.score_rules import Dnsmos, Sigmos, Utmos
         (Dnsmos, {"hop": "9"}, "hop '9' is not a number: give a number"),
         (QualityRules, {"annotate": ("snr", "nois")}, "annotate names 'nois', no filter: use some of"),
         (QualityRules, {"max_clipped_ratio": 2}, "max_clipped_ratio 2 must be 0-1"),
+        (ClipRules, {"collar": -1.0}, "collar -1 must be 0-60"),
         (CurateRules, {"channels": "all"}, "channels 'all' is not known"),
     ],
 )

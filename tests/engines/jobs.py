@@ -111,7 +111,7 @@ def check_names(output: Path, manifest: bytes) -> None:
     if manifest_of(output)["command"] == "extract":
         clips = clips_of(output)
         assert {name: hashlib.sha256((output / name).read_bytes()).hexdigest() for name in clips} == clips
-    if manifest_of(output)["command"] in ("diarize", "separate"):
-        kind = {"diarize": "turns", "separate": "tracks"}[manifest_of(output)["command"]]
+    kind = {"diarize": "turns", "separate": "tracks", "curate": "clips"}.get(manifest_of(output)["command"])
+    if kind is not None:
         files = {name: sha256 for row in rows_of(output, kind) for name, _, sha256 in row["files"]}
         assert {name: hashlib.sha256((output / name).read_bytes()).hexdigest() for name in files} == files

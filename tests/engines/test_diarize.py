@@ -1,4 +1,4 @@
-"""A folder of recordings gives the same turns, RTTM and dead letters, byte for byte, on every engine."""
+"""A folder of recordings gives the same turns, RTTM, clean clips and dead letters, byte for byte, on every engine."""
 
 import json
 from collections import Counter
@@ -15,7 +15,9 @@ OPTIONS = {
     "folder": [],
     "calls": ["--channels", "split", "--embeddings"],
     "rows": ["--shards", "4", "--uem", "--overlap-view", "--bandwidth", "--embeddings"],
+    "clean clips": ["--shards", "4", "--vad", "energy", "--min-duration-sec", "0.5", "--max-clip-duration", "3"],
 }
+COMMANDS = dict.fromkeys(OPTIONS, "diarize") | {"clean clips": "curate"}
 BLOCK_BYTES = 300
 
 
@@ -27,6 +29,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "folder": write_talks(folder / "folder"),
         "calls": write_calls(folder / "calls"),
         "rows": write_talk_rows(folder / "rows"),
+        "clean clips": folder / "rows" / "talks.jsonl",
     }
 
 
@@ -40,7 +43,7 @@ def expected(inputs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("expected")
     return {
         name: expected_manifest(
-            inputs[name], folder / name, *MODEL, *options, block_bytes=BLOCK_BYTES, command="diarize"
+            inputs[name], folder / name, *MODEL, *options, block_bytes=BLOCK_BYTES, command=COMMANDS[name]
         )
         for name, options in OPTIONS.items()
     }
@@ -48,6 +51,9 @@ def expected(inputs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
 
 def test_the_jobs_have_several_blocks_turns_and_failures(expected: dict[str, bytes]) -> None:
     counts = {name: json.loads(text)["counts"] for name, text in expected.items()}
+    clean = counts.pop("clean clips")
+    assert (clean["plan.failures"], clean["curate.failures"]) == (1, 6)
+    assert min(clean["curate.clips"], clean["curate.speakers"], clean["curate.rejected.long"]) > 3
     stages = {name: {key: n for key, n in of.items() if key.endswith((".failures", ".turns"))}
               for name, of in counts.items()}  # fmt: skip
     assert stages == {
@@ -62,10 +68,15 @@ def test_the_jobs_have_several_blocks_turns_and_failures(expected: dict[str, byt
     assert kinds["speaker-embeddings"] == kinds["turn-embeddings"] == kinds["turns"]
 
 
-SLOW = {("prism", "folder"), *(("direct with two workers", name) for name in ("folder", "calls"))}
+SLOW = {
+    ("prism", "folder"),
+    *(("direct with two workers", name) for name in ("folder", "calls", "clean clips")),
+    ("flink", "clean clips"),
+}
+FLINK = [("flink", "rows"), ("flink", "clean clips")]
 CASES = [
     pytest.param(engine, options, marks=pytest.mark.slow if (engine, options) in SLOW else ())
-    for engine, options in [*((engine, options) for engine in FLAGS for options in OPTIONS), ("flink", "rows")]
+    for engine, options in [*((engine, options) for engine in FLAGS for options in OPTIONS), *FLINK]
 ]
 """Where one job will do, it is that with more to it; a job takes Flink a minute."""
 
@@ -81,6 +92,6 @@ def test_the_set_is_the_same(
 ) -> None:
     cluster: FlinkCluster | None = request.getfixturevalue("flink") if engine == "flink" else None
     given = [*(on_flink(cluster) if cluster is not None else FLAGS[engine]), *MODEL, *OPTIONS[options]]
-    written = jobs.manifest_of(inputs[options], "out", *given, block_bytes=BLOCK_BYTES, command="diarize")
+    written = jobs.manifest_of(inputs[options], "out", *given, block_bytes=BLOCK_BYTES, command=COMMANDS[options])
     assert written == expected[options]
     check_names(jobs.folder / "out", written)

@@ -114,6 +114,7 @@ class Work:
       size: that a quick job has.
       slow_size: that a job of at least 10 s has.
       kept: paths of files, below the output, that the same command keeps, once they are there.
+      n_parts: how many such files there are before the rows are merged, where they go then; else 0.
     """
 
     command: str
@@ -123,6 +124,7 @@ class Work:
     size: int
     slow_size: int
     kept: str
+    n_parts: int = 0
 
     def options(self, manifest: Path) -> tuple[str, ...]:
         """Return its options for an input that it wrote."""
@@ -172,5 +174,24 @@ WORKS = {
     ),
     "separate": Work(
         "separate", ("--output-format", "flac"), write_meetings, 9, 60, 300, r"tracks/\d\d_speaker_\d\.flac"
+    ),
+    "filter": Work(
+        "filter",
+        ("--where", "metrics.bandwidth >= 7000", "--where", "speaker != b"),
+        write_talks,
+        4_000,
+        9_000,
+        60_000,
+        r"(filtered|failures)-.+\.jsonl",
+    ),
+    "measure": Work(
+        "measure",
+        ("--vad", "energy"),
+        write_meetings,
+        9,
+        60,
+        300,
+        r"\.measured-.+\.part\.beam_curator\.tmp",
+        n_parts=N_RECORDINGS + 1,
     ),
 }

@@ -27,6 +27,7 @@ FOLDER = Path(__file__).parents[1] / "data" / "goldens"
 
 _DIARIZE = ["--model-path", "model", "--latency", "ultra-low", "--inference-batch-size", "1"]
 _PREVIEWS = ["--generate-previews", "--generate-embeddings", "--embedding-key", "embedding"]
+_CURATE = ["--vad", "energy", "--min-duration-sec", "0.5"]
 COMMANDS: dict[str, list[str]] = {
     "windows": ["windows", "manifests"],
     "windows_audio_file": ["windows", "manifests", "--overlap-scope", "audio_file", "--shards", "1"],
@@ -43,6 +44,8 @@ COMMANDS: dict[str, list[str]] = {
     "diarize": ["diarize", "talks", *_DIARIZE, "--uem", "--overlap-view", "--bandwidth"],
     "diarize_rows": ["diarize", "talks/talks.jsonl", *_DIARIZE, "--embeddings", "--shards", "1"],
     "diarize_pairs": ["diarize", "talks/talks.jsonl", *_DIARIZE, "--diar-format", "pairs", "--row-format", "avro"],
+    "curate": ["curate", "talks", *_DIARIZE, *_CURATE, "--max-clip-duration", "2.5"],
+    "curate_rows": ["curate", "talks/talks.jsonl", *_CURATE, "--no-speaker-separation", "--no-clips", "--shards", "1"],
     "separate": ["separate", "audio/meetings.jsonl", "--output-format", "wav"],
     "separate_parquet": [
         "separate", "audio/meetings.jsonl", "--output-format", "wav", "--row-format", "parquet", "--shards", "1"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from beam_curator.models import speech_finding
 from beam_curator.models.resolving import models_folder
@@ -137,6 +140,15 @@ def test_weights_that_were_changed_are_refused(talk: Path, tmp_path: Path) -> No
     (tmp_path / "vad").mkdir()
     with pytest.raises(UsageError, match="vad"):
         run("curate", talk, "--output", tmp_path / "out", "--vad-path", tmp_path / "vad", "--no-speaker-separation")
+
+
+def test_noise_is_no_speech(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    need_model("silero-vad")
+    noise = np.random.default_rng(0).standard_normal(80000) * 0.1
+    soundfile.write(tmp_path / "noise.wav", noise, 16000)
+    assert run("curate", tmp_path / "noise.wav", "--output", tmp_path / "out", "--no-speaker-separation") == 0
+    assert clips_in(tmp_path / "out") == []
+    assert "1 recording without speech: lower --threshold if there is some." in capsys.readouterr().out
 
 
 def test_the_plan_names_what_would_be_written(talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -282,7 +294,27 @@ def test_rows_alone_are_what_the_next_jobs_read(talk: Path, tmp_path: Path) -> N
     out = curate(talk, tmp_path / "out", "--no-speaker-separation", "--no-clips")
     assert run("extract", out, "--output", tmp_path / "clips") == 0
     assert manifest_of(tmp_path / "clips")["counts"]["cut.clips"] == 2
-    assert run("explain", out, "talk", "--format", "json") == 0
+
+
+def test_what_was_rejected_is_explained_beside_its_limit(
+    talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = curate(talk, tmp_path / "out", "--no-speaker-separation", "--max-clip-duration", "5")
+    capsys.readouterr()
+    assert run("explain", out, "talk") == 0
+    _, fact, seconds, head, *_ = lines = capsys.readouterr().out.splitlines()
+    assert (fact, seconds) == ("  2 pieces: 1 kept, 1 rejected by long", "  4.2 s of clips")
+    assert head.split()[:5] == ["start", "end", "fate", "speaker", "why"]
+    first, second = (re.split(r"  +", line) for line in lines[-2:])
+    assert [cell for cell in first if cell][:4] == ["0.00", "7.72", "rejected clip", "long: duration 7.724, limit 5"]
+    assert second[:3] == ["9.88", "14.12", "clip"]
+    assert "clips/talk/speech_000158016-000225984.wav" in second
+    assert run("explain", out) == 0
+    assert f"{talk}: 1 rejected by long" in capsys.readouterr().out
+    # of a recording of which nothing is left, there is no other row
+    gone = curate(talk, tmp_path / "gone", "--no-speaker-separation", "--max-clip-duration", "2")
+    assert run("explain", gone, "talk") == 0
+    assert "2 pieces: 2 rejected by long" in capsys.readouterr().out
 
 
 def test_phone_calls(talk: Path, tmp_path: Path) -> None:

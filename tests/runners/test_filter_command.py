@@ -107,6 +107,16 @@ def test_an_update_keeps_blocks_and_is_a_run_from_nothing(tmp_path: Path, capsys
         run("filter", folder, "--output", output, "--where", "x = 1")
 
 
+def test_failures_are_tried_again(tmp_path: Path) -> None:
+    folder, output = tmp_path / "in", tmp_path / "out"
+    write_lines(folder / "a.jsonl", [line_of(speech(2, "a.wav"))])
+    write_lines(folder / "b.jsonl", [b"{broken"])
+    assert run("filter", folder, "--output", output, *WIDE) == 3
+    write_lines(folder / "b.jsonl", [line_of(speech(1, "b.wav"))])
+    assert run("retry", output) == 0
+    assert (failures_in(output), [row["audio_filepath"] for row in kept(output)]) == ([], ["a.wav", "b.wav"])
+
+
 def test_conditions_come_from_a_config_too(tmp_path: Path) -> None:
     config = tmp_path / "job.yaml"
     config.write_text("filter: {where: ['duration > 1', 'a, b != 2'], of: rows}\n", encoding="utf-8")

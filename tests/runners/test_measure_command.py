@@ -124,6 +124,18 @@ def test_recordings_are_measured_by_themselves_and_an_update_opens_the_new_alone
     assert names_in(output) == names_in(tmp_path / "anew")
 
 
+def test_failures_are_tried_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, output = tmp_path / "in", tmp_path / "out"
+    write(folder / "a.wav", SINE)
+    (folder / "b.wav").write_bytes(b"")
+    assert run("measure", folder, "--output", output, *ENERGY) == 3
+    assert [letter["code"] for letter in failures_in(output)] == ["empty_audio"]
+    write(folder / "b.wav", SINE)
+    assert run("retry", output) == 0
+    assert "1 kept, 0 new, 0 changed, 1 tried again" in capsys.readouterr().out
+    assert (failures_in(output), len(measured(output))) == ([], 2)
+
+
 def test_measured_again_nothing_changes_and_tables_have_columns(made: Path, tmp_path: Path) -> None:
     flags = ("--row-format", "parquet", "--audio-root", made.parent / made.name.removesuffix("-out"))
     assert run("measure", made, "--output", tmp_path / "out", *ENERGY, *flags) == 0

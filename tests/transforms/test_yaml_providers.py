@@ -24,6 +24,7 @@ from beam_curator.transforms.yaml import diarize_jobs as yaml_diarization
 from beam_curator.transforms.yaml import live_jobs as yaml_live
 from beam_curator.transforms.yaml import row_steps as yaml_row_steps
 from beam_curator.transforms.yaml import set_jobs as yaml_sets
+from beam_curator.transforms.yaml import speech_steps as yaml_speech
 from beam_curator.transforms.yaml import steps as yaml_steps
 from beam_curator.transforms.yaml import window_jobs as yaml_jobs
 from beam_curator.windows.overlap import OverlapRules
@@ -82,7 +83,16 @@ def config_docs(name: str) -> dict[str, str]:
 def test_every_public_transform_is_listed_under_its_own_name() -> None:
     public = {
         name: f"{module.__name__}.{name}"
-        for module in (yaml_steps, yaml_jobs, yaml_sets, yaml_diarization, yaml_curation, yaml_live, yaml_row_steps)
+        for module in (
+            yaml_steps,
+            yaml_jobs,
+            yaml_sets,
+            yaml_diarization,
+            yaml_curation,
+            yaml_speech,
+            yaml_live,
+            yaml_row_steps,
+        )
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, beam.PTransform) and value.__module__ == module.__name__
     }

@@ -71,6 +71,16 @@ def _clamped_hint(n: int) -> str | None:
     return f"{what}; --on-overrun fail makes them failures."
 
 
+def crosstalk_hint(seconds: float) -> str:
+    """Say how much of the turns was the same speech on several channels.
+
+    Example:
+      >>> crosstalk_hint(1.64)
+      '1.6 s of turns were the same speech as on a louder channel, and were left to it.'
+    """
+    return f"{seconds:,.1f} s of turns were the same speech as on a louder channel, and were left to it."
+
+
 def unmixed_hint(n: int, what: str) -> str | None:
     """Say how many recordings or clips have channels that cancel each other in their mean; None where none has.
 

@@ -22,7 +22,7 @@ from beam_curator.models.curate_checks import (
 )
 from beam_curator.models.curate_job import CurateJob as CurateWork
 from beam_curator.models.model_checks import check_links, check_model, check_walk, files_beside, with_own_links
-from beam_curator.runners.jobs.clips import unmixed_hint
+from beam_curator.runners.jobs.clips import crosstalk_hint, unmixed_hint
 from beam_curator.runners.jobs.listening_job import ListeningJob
 from beam_curator.runners.options import read_config
 from beam_curator.runners.stages import (
@@ -184,7 +184,9 @@ class CurateJob(ListeningJob):
             gone = _prefixed(counts, "curate.speakers_dropped.")
             stages.insert(3, Stage(name="speakers", what_in="speakers", n_in=n_speakers, what_out="speakers",
                                    n_out=counts["curate.speakers_kept"], dropped=gone))  # fmt: skip
-        return with_times(stages, times)
+        # listening tells speakers apart, and clips are cut where a model's result becomes turns
+        own = {stage: times[work] for stage, work in _WORK_OF_STAGES.items() if work in times}
+        return with_times(stages, {**times, **own})
 
     @staticmethod
     def progress(counts: Counter[str], share_read: float, seconds: float) -> str:
@@ -209,6 +211,8 @@ class CurateJob(ListeningJob):
     def hint(self, counts: Counter[str]) -> str | None:
         unmixed = unmixed_hint(counts["curate.unmixed"], "recordings")
         hints = [] if unmixed is None else [unmixed]
+        if crosstalk := counts["curate.crosstalk_us"] / 1e6:
+            hints.append(crosstalk_hint(crosstalk))
         if counts["curate.saturated"]:
             hints.append(
                 f"{number_of(counts['curate.saturated'], 'recordings')} with speech from as many speakers as the model "
@@ -221,6 +225,9 @@ class CurateJob(ListeningJob):
             if most[0]:
                 hints.append(f"No clip stayed: most were rejected by {most[0]}; --on-reject annotate keeps them.")
         return " ".join(hints) or None
+
+
+_WORK_OF_STAGES = {"speech": "look", "speakers": "listen", "clips": "turns"}
 
 
 def _rejected(counts: Counter[str]) -> dict[str, int]:

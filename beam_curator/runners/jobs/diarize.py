@@ -24,7 +24,7 @@ from beam_curator.models.model_checks import (
     with_own_vad,
 )
 from beam_curator.models.turn_job import TurnJob, turn_config
-from beam_curator.runners.jobs.clips import unmixed_hint
+from beam_curator.runners.jobs.clips import crosstalk_hint, unmixed_hint
 from beam_curator.runners.jobs.listening_job import ListeningJob
 from beam_curator.runners.next_windows import windows_command
 from beam_curator.runners.stages import Stage, Times, failures_of, number_of, read_stage, recordings_done, with_times
@@ -207,9 +207,7 @@ class DiarizeJob(ListeningJob):
             )
         crosstalk = counts["diarize.crosstalk_us"] / 1e6
         if crosstalk and not n_saturated:
-            hints.append(
-                f"{crosstalk:,.1f} s of turns were the same speech as on a louder channel, and were left to it."
-            )
+            hints.append(crosstalk_hint(crosstalk))
         if n_silent and n_silent == counts["diarize.turns"]:
             hints.append("No recording has a turn: look whether they hold speech, or lower --onset.")
         return " ".join(hints) or None

@@ -32,8 +32,10 @@ class Audible(Protocol):
     def streams(self) -> Sequence[object]: ...
 
 
-class HearRecordings(beam.PTransform[PCollection[Audible], PCollection[PredictionResult]]):
+class HearRecordings(beam.PTransform[PCollection[Any], PCollection[PredictionResult]]):
     """Put recordings before a model.
+
+    They are `Audible`, a protocol, with which Beam cannot compare types.
 
     Args:
       handler: the model's handler.
@@ -48,14 +50,14 @@ class HearRecordings(beam.PTransform[PCollection[Audible], PCollection[Predictio
         self._handler = StreamsHandler(handler, inference.inference_batch_size) if splits else handler
         self._inference = inference
 
-    def expand(self, recordings: PCollection[Audible]) -> PCollection[PredictionResult]:
+    def expand(self, recordings: PCollection[Any]) -> PCollection[PredictionResult]:
         batches = recordings | "Batch" >> _Batch(self._inference)
         handler = LateHandler(self._handler).with_no_batching()
         heard: PCollection[PredictionResult] = batches | "Listen" >> RunInference(handler)
         return heard
 
 
-class _Batch(beam.PTransform[PCollection[Audible], PCollection[list[Audible]]]):
+class _Batch(beam.PTransform[PCollection[Any], PCollection[list[Any]]]):
     """Batch recordings of similar length, within a budget of seconds. Elements are small, and the step stays fused."""
 
     def __init__(self, inference: InferenceOptions) -> None:
@@ -63,7 +65,7 @@ class _Batch(beam.PTransform[PCollection[Audible], PCollection[list[Audible]]]):
         self._size = inference.inference_batch_size
         self._budget = math.ceil(inference.batch_seconds)
 
-    def expand(self, recordings: PCollection[Audible]) -> PCollection[list[Audible]]:
+    def expand(self, recordings: PCollection[Any]) -> PCollection[list[Any]]:
         if self._size == 1:
             return recordings | "One by one" >> beam.Map(_alone).with_output_types(list[Any])
         return recordings | "By length" >> beam.transforms.util.SortAndBatchElements(

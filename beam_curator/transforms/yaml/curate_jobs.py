@@ -26,12 +26,16 @@ from beam_curator.transforms.yaml.steps import ErrorHandling, Outputs, paths_of
 from beam_curator.transforms.yaml.yaml_rows import CountRow
 
 _SECTIONS = {field.name: get_type_hints(CurateOptions)[field.name] for field in fields(CurateOptions)}
-_KINDS = (*_SECTIONS.values(), ModelOptions, StreamingOptions, SpeakerCounts, TurnOptions, InferenceOptions)
-_CURATE = FlatOptions(*_KINDS, CurateOutputOptions, InputOptions)
-_ROWS = FlatOptions(*_KINDS, CurateOutputOptions, left_out=("row_format", "shards"))
+CURATION = (
+    *_SECTIONS.values(), ModelOptions, StreamingOptions, SpeakerCounts, TurnOptions, InferenceOptions
+)  # fmt: skip
+"""All options of curation, section by section."""
+_CURATE = FlatOptions(*CURATION, CurateOutputOptions, InputOptions)
+_ROWS = FlatOptions(*CURATION, CurateOutputOptions, left_out=("row_format", "shards"))
 
 
-def _curation(chosen: Chosen) -> CurateOptions:
+def curation_of(chosen: Chosen) -> CurateOptions:
+    """Return the options of curation among those that were chosen."""
     return CurateOptions(**{name: chosen[kind] for name, kind in _SECTIONS.items()})
 
 
@@ -67,7 +71,7 @@ class CurateSpeech(SetStep, beam.PTransform[PBegin, PCollection[CountRow]]):
         job = curate.CurateSpeech(
             paths_of(inputs),
             output,
-            _curation(chosen),
+            curation_of(chosen),
             **_listening(chosen),
             reading=chosen[InputOptions],
             beside=files_beside(chosen[ModelOptions], DiarizeRules()),
@@ -95,4 +99,4 @@ class CurateRows(RowsStep, beam.PTransform[PCollection[beam.Row], Outputs]):
 
     def __init__(self, *, error_handling: ErrorHandling = None, **options: Any) -> None:
         chosen = _ROWS.chosen(options)
-        super().__init__(curate.CurateRows(_curation(chosen), **_listening(chosen)), error_handling)
+        super().__init__(curate.CurateRows(curation_of(chosen), **_listening(chosen)), error_handling)

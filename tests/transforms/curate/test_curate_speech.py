@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import apache_beam as beam
 import numpy as np
 import pytest
 import soundfile
+from apache_beam.testing.util import assert_that, equal_to
 
 from beam_curator.curate.curate_rules import (
     BandFilter,
     ClipRules,
+    Concatenation,
     CurateOptions,
     CurateOutputOptions,
     CurateRules,
@@ -22,9 +25,12 @@ from beam_curator.curate.curate_rules import (
     QualityRules,
     SpeakerSeparation,
 )
+from beam_curator.diarization.diarize_rules import ModelOptions
+from beam_curator.diarization.turn_rules import TurnRules
 from beam_curator.sets.output_set import RowFormat
-from beam_curator.transforms.curate.curate_speech import CurateSpeech
-from tests.fakes_models import POISON, sound_of, write_sound
+from beam_curator.transforms.curate.curate_speech import CurateRows, CurateSpeech, HearSpeakers
+from beam_curator.transforms.curate.speech_steps import ConcatenateSpeech, FilterSpeech, FindSpeech, MapClips
+from tests.fakes_models import POISON, BandHandler, sound_of, write_sound
 from tests.manifests import failures_in, line_of, manifest_of, run, write_lines
 from tests.transforms.curate.curate_sets import (
     ENERGY,
@@ -37,6 +43,7 @@ from tests.transforms.curate.curate_sets import (
     names_of_clips,
     rejected_in,
 )
+from tests.transforms.diarization.calls import write_call
 from tests.transforms.diarization.turn_sets import bytes_of
 
 ALONE = replace(OPTIONS, speaker_separation=SpeakerSeparation(enable=False))
@@ -51,10 +58,10 @@ def talk(tmp_path: Path) -> Path:
 class TestTopologies:
     def test_speech_of_one_speaker(self, talk: Path, tmp_path: Path) -> None:
         out = curate_here([talk], tmp_path / "out")
-        # dead air begins 0.24 s behind sound; pieces of speech have 0.3 s of padding, which ends where others begin
+        # dead air begins 0.24 s behind sound; pieces of speech have 0.3 s of padding, which ends 0.1 s before others
         assert found_in(out) == [
-            ("speaker_0", [[0, 64000]]),
-            ("speaker_1", [[64000, 123584]]),
+            ("speaker_0", [[0, 62400]]),
+            ("speaker_1", [[65600, 123584]]),
             ("speaker_0", [[158016, 225984]]),
         ]
         assert assert_clips_hold_what_rows_say(out) == 3
@@ -66,7 +73,7 @@ class TestTopologies:
         out = curate_here([talk], tmp_path / "out", replace(OPTIONS, clips=ClipRules(others="keep")))
         assert found_in(out) == [
             ("speaker_0", [[0, 72384]]),
-            ("speaker_1", [[55616, 123584]]),
+            ("speaker_1", [[55104, 123584]]),
             ("speaker_0", [[158016, 225984]]),
         ]
 
@@ -78,8 +85,8 @@ class TestTopologies:
     def test_tracks(self, talk: Path, tmp_path: Path) -> None:
         out = curate_here([talk], tmp_path / "out", replace(OPTIONS, vad=WHOLE))
         assert found_in(out) == [
-            ("speaker_0", [[12800, 64000], [166400, 217600]]),
-            ("speaker_1", [[64000, 115200]]),
+            ("speaker_0", [[12800, 62400], [166400, 217600]]),
+            ("speaker_1", [[65600, 115200]]),
         ]
         assert assert_clips_hold_what_rows_say(out) == 2
 
@@ -108,6 +115,32 @@ class TestTopologies:
         assert bool(names_of_clips(out)) == (clips and len(clips_in(out)) > 0)
 
 
+def test_the_steps_one_by_one_give_the_same_clips(talk: Path) -> None:
+    options = replace(OPTIONS, quality=QualityRules(min_level=-60, max_clip_duration=4.1))
+    model = ModelOptions(model_name="demo")
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        rows = pipeline | beam.Create([{"audio_filepath": str(talk)}, {"audio_filepath": "gone.wav"}])
+        found = rows | FindSpeech(options)
+        concatenated = found.recordings | FilterSpeech(options) | ConcatenateSpeech(options)
+        heard = concatenated | HearSpeakers(options, handler=BandHandler())
+        made = heard | MapClips(options, turns=TurnRules(), model=model)
+        whole = rows | CurateRows(options, turns=TurnRules(), handler=BandHandler())
+        both = [
+            some | f"Keys {number}" >> beam.Map(lambda made: (made.kind, str(made.row["spans"]), len(made.files)))
+            for number, some in enumerate((made.results, whole.results))
+        ]
+        counted = both | beam.Flatten() | beam.combiners.Count.PerElement() | beam.MapTuple(lambda key, n: (*key, n))
+        assert_that(
+            counted,
+            equal_to([
+                ("clips", "[[0, 62400]]", 1, 2),
+                ("clips", "[[65600, 123584]]", 1, 2),
+                ("rejected", "[[158016, 225984]]", 0, 2),
+            ]),
+        )  # fmt: skip
+        assert_that(found.failures | beam.Map(lambda letter: letter.code), equal_to(["not_found"]), label="failed")
+
+
 class TestFilters:
     def test_recordings_of_another_rate_are_dropped_when_that_is_asked_for(self, talk: Path, tmp_path: Path) -> None:
         options = replace(OPTIONS, mono_conversion=MonoConversion(strict_sample_rate=True))
@@ -124,7 +157,7 @@ class TestFilters:
             [tmp_path / "talk.wav"], tmp_path / "out", replace(OPTIONS, quality=QualityRules(min_level=-25))
         )
         assert [(row["level"], row["reason"]) for row in rejected_in(out)] == [("segment", "level")]
-        assert [spans for _, spans in found_in(out)] == [[[0, 64000]], [[64000, 123584]]]
+        assert [spans for _, spans in found_in(out)] == [[[0, 62400]], [[65600, 123584]]]
 
     def test_the_band(self, talk: Path, tmp_path: Path) -> None:
         options = replace(ALONE, band_filter=BandFilter(enable=True, band_cutoff=4000))
@@ -175,6 +208,17 @@ def test_channels_one_by_one(tmp_path: Path) -> None:
     assert assert_clips_hold_what_rows_say(out) == 4
 
 
+def test_an_echo_on_another_channel_is_left_to_the_louder_one(tmp_path: Path) -> None:
+    call = write_call(tmp_path / "call.wav")
+    short = CurateVad(engine="energy", min_duration_sec=0.5)
+    options = CurateOptions(vad=short, recordings=CurateRules(channels="split"))
+    out = curate_here([call], tmp_path / "out", options)
+    found = [(row["speaker_id"], round(row["spans"][0][0] / 8000), row["channel"]) for row in clips_in(out)]
+    # channel 1 has the first turn of channel 0, too, and there is no clip of it
+    assert found == [("channel_0", 0, 0), ("channel_1", 3, 1), ("channel_0", 5, 0), ("channel_1", 6, 1)]
+    assert manifest_of(out)["counts"]["curate.crosstalk_us"] == pytest.approx(1_600_000, abs=80_000)
+
+
 class TestBadInput:
     def write_all(self, folder: Path) -> None:
         folder.mkdir()
@@ -218,12 +262,47 @@ class TestBadInput:
         # one sample, shorter than a frame, zeros and a constant
         assert (counts["curate.silent"], counts["curate.unmixed"]) == (4, 1)
 
+    def test_speakers_and_pieces_of_all_kinds(self, tmp_path: Path) -> None:
+        folder = tmp_path / "in"
+        write_sound(folder / "many.wav", 720.0, [(3.6 * k + 0.8, 3.6 * k + 2.8, 0) for k in range(200)], 8000)
+        write_sound(folder / "one.wav", 4.0, [(0.8, 3.6, 2)])
+        write_sound(folder / "four.wav", 16.0, [(3.2 * k + 0.8, 3.2 * k + 4.0, k) for k in range(4)])
+        write_sound(folder / "brief.wav", 8.0, [(0.8, 4.0, 0), (4.0, 4.4, 1), (4.4, 7.2, 0)])
+        out = curate_here([folder], tmp_path / "out")
+        clips = Counter((row["recording_id"], row["speaker_id"]) for row in clips_in(out))
+        assert clips == {
+            ("many", "speaker_0"): 200,
+            ("one", "speaker_2"): 1,
+            **{("four", f"speaker_{k}"): 1 for k in range(4)},
+            ("brief", "speaker_0"): 1,
+        }
+        counts = manifest_of(out)["counts"]
+        assert (counts["curate.saturated"], counts["curate.speakers_dropped.too_short"]) == (1, 1)
+
+    @pytest.mark.parametrize("silence", [0.0, 60.0])
+    def test_any_silence_between_pieces(self, silence: float, talk: Path, tmp_path: Path) -> None:
+        options = replace(OPTIONS, concatenation=Concatenation(silence_duration_sec=silence))
+        out = curate_here([talk], tmp_path / "out", options)
+        assert [who for who, _ in found_in(out)] == ["speaker_0", "speaker_1", "speaker_0"]
+
     def test_clipped_sound_is_told(self, tmp_path: Path) -> None:
         sound = np.clip(20 * sound_of(16.0, TALK), -1, 1)
         soundfile.write(tmp_path / "clipped.wav", sound, 16000)
         options = replace(ALONE, quality=QualityRules(max_clipped_ratio=0.1, on_reject="annotate"))
         rows = clips_in(curate_here([tmp_path / "clipped.wav"], tmp_path / "out", options))
         assert [(row["clipped_ratio"] > 0.5, row["filters_failed"]) for row in rows] == [(True, ["clipped"])] * 2
+
+
+def test_clips_that_a_crash_left_go_with_the_recording_that_fails_now(tmp_path: Path) -> None:
+    strays = [tmp_path / "out" / "clips" / name for name in ("bad/speaker_0_000000000-000064000.wav", "talk/a.wav")]
+    for stray in strays:
+        stray.parent.mkdir(parents=True)
+        stray.write_bytes(b"RIFF")
+    write_sound(tmp_path / "in" / "talk.wav", 16.0, TALK)
+    (tmp_path / "in" / "bad.wav").write_bytes(b"")
+    out = curate_here([tmp_path / "in"], tmp_path / "out", ALONE)
+    assert (len(clips_in(out)), len(failures_in(out))) == (2, 1)
+    assert not any(map(Path.exists, strays))
 
 
 def test_a_job_twice_writes_the_same(talk: Path, tmp_path: Path) -> None:
