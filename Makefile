@@ -15,6 +15,7 @@
 # make bench-listing  the plan of a job on 100,000 recordings, beside a bare walk
 # make bench-vad      speech found beside silero-vad's own loop and the bare session, as ratios
 # make bench-scores   clips scored by DNSMOS beside its bare sessions, as a ratio
+# make bench-curate   clean clips beside the bare loops of their models, as ratios; memory
 # make bench-update   updates of a set of 1,000 recordings, and the plan of one of 100,000
 # make engines        install Prism and Flink's job server into a cache (Go, Java and Maven needed)
 # make bench-engines  the same job on Flink and Prism, as ratios
@@ -30,7 +31,7 @@ INSTALL := pip install --quiet --disable-pip-version-check --no-compile --constr
 ROUND_TABLE := --target-window-duration 60 --min-bandwidth 2000 --no-truncation
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
-.PHONY: test-browser demo demo-live dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-cascade bench-engines bench-listing bench-report bench-scores bench-stream bench-update bench-vad engines lock clean
+.PHONY: test-browser demo demo-live dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-cascade bench-curate bench-engines bench-listing bench-report bench-scores bench-stream bench-update bench-vad engines lock clean
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -129,6 +130,9 @@ bench-diarize: $(DEV)
 
 bench-cascade: $(DEV)
 	$(BIN)/python benchmarks/bench_cascade.py
+
+bench-curate: $(DEV) models
+	$(BIN)/python benchmarks/bench_curate.py
 
 bench-engines: $(DEV)
 	$(BIN)/python benchmarks/bench_engines.py
