@@ -82,7 +82,7 @@ WITH_MODELS = (
     "beam_curator.transforms.jobs.model_results",
     "beam_curator.transforms.yaml.curate_jobs",
     "beam_curator.transforms.yaml.diarize_jobs",
-    "beam_curator.transforms.yaml.speech_steps",
+    "beam_curator.transforms.yaml.curate_steps",
 )
 """Modules that need Beam's RunInference, which itself loads torch where that is installed."""
 

@@ -75,7 +75,7 @@ class MadeSet:
         return iter(()) if SET_KINDS[self.manifest.command].of_blocks else self._with_rejected()
 
     def rejected(self) -> Iterator[NamedRow]:
-        """Read the rows of what filters dropped; there are none but those of a set of clean clips."""
+        """Read the rows that filters dropped; only a set of clean clips has any."""
         has_them = REJECTED in SET_KINDS[self.manifest.command].tables
         return (row for row in self._with_rejected() if row.table) if has_them else iter(())
 

@@ -20,11 +20,11 @@ from beam_curator.export.export_rules import ExportRules
 from beam_curator.runners.job_options import JOBS
 from beam_curator.sets.set_options import InputOptions
 from beam_curator.transforms.yaml import curate_jobs as yaml_curation
+from beam_curator.transforms.yaml import curate_steps as yaml_speech
 from beam_curator.transforms.yaml import diarize_jobs as yaml_diarization
 from beam_curator.transforms.yaml import live_jobs as yaml_live
 from beam_curator.transforms.yaml import row_steps as yaml_row_steps
 from beam_curator.transforms.yaml import set_jobs as yaml_sets
-from beam_curator.transforms.yaml import speech_steps as yaml_speech
 from beam_curator.transforms.yaml import steps as yaml_steps
 from beam_curator.transforms.yaml import window_jobs as yaml_jobs
 from beam_curator.windows.overlap import OverlapRules

@@ -70,7 +70,7 @@ class _SpeechAlone(CurateJob):
 
 
 class FilterSpeech(beam.PTransform[PCollection[HeardSpeech], PCollection[HeardSpeech]]):
-    """Judge pieces of speech by what was measured; what a filter drops stays in its recording, with the verdict.
+    """Judge pieces of speech by their measures; dropped ones stay in their recording, with the verdict.
 
     Args:
       options: the limits.

@@ -32,7 +32,7 @@ class Audible(Protocol):
     def streams(self) -> Sequence[object]: ...
 
 
-class HearRecordings(beam.PTransform[PCollection[Any], PCollection[PredictionResult]]):
+class HearRecordings(beam.PTransform[PCollection[object], PCollection[PredictionResult]]):
     """Put recordings before a model.
 
     They are `Audible`, a protocol, with which Beam cannot compare types.
@@ -50,7 +50,7 @@ class HearRecordings(beam.PTransform[PCollection[Any], PCollection[PredictionRes
         self._handler = StreamsHandler(handler, inference.inference_batch_size) if splits else handler
         self._inference = inference
 
-    def expand(self, recordings: PCollection[Any]) -> PCollection[PredictionResult]:
+    def expand(self, recordings: PCollection[object]) -> PCollection[PredictionResult]:
         batches = recordings | "Batch" >> _Batch(self._inference)
         handler = LateHandler(self._handler).with_no_batching()
         heard: PCollection[PredictionResult] = batches | "Listen" >> RunInference(handler)

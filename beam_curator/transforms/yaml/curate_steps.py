@@ -6,11 +6,13 @@ Each takes all options of curation, so that one mapping of them is given to all 
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.pvalue import PCollection
 
 from beam_curator.curate.curate_rules import CurateOutputOptions
 from beam_curator.diarization.diarize_rules import InferenceOptions, ModelOptions, StreamingOptions, TurnOptions
 from beam_curator.diarization.speaker_counts import SpeakerCounts
+from beam_curator.models.curated_speech import HeardSpeech
 from beam_curator.models.model_checks import chosen_model, turn_preset_of
 from beam_curator.option_names import FlatOptions
 from beam_curator.transforms.curate import speech_steps as speech
@@ -58,31 +60,31 @@ class FindSpeech(beam.PTransform[PCollection[beam.Row], Outputs]):
 
 
 @_SPEECH.in_signature
-class FilterSpeech(beam.PTransform[PCollection[Any], PCollection[Any]]):
-    """Judge pieces of speech by their measures; what a filter drops stays in its recording, with the verdict."""
+class FilterSpeech(beam.PTransform[PCollection[HeardSpeech], PCollection[HeardSpeech]]):
+    """Judge pieces of speech by their measures; dropped ones stay in their recording, with the verdict."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self._step = speech.FilterSpeech(curation_of(_SPEECH.chosen(options)))
 
-    def expand(self, recordings: PCollection[Any]) -> PCollection[Any]:
+    def expand(self, recordings: PCollection[HeardSpeech]) -> PCollection[HeardSpeech]:
         return recordings | self._step
 
 
 @_SPEECH.in_signature
-class ConcatenateSpeech(beam.PTransform[PCollection[Any], PCollection[Any]]):
+class ConcatenateSpeech(beam.PTransform[PCollection[HeardSpeech], PCollection[HeardSpeech]]):
     """Put the pieces of speech that stay end to end, as `HearSpeakers` hears them."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self._step = speech.ConcatenateSpeech(curation_of(_SPEECH.chosen(options)))
 
-    def expand(self, recordings: PCollection[Any]) -> PCollection[Any]:
+    def expand(self, recordings: PCollection[HeardSpeech]) -> PCollection[HeardSpeech]:
         return recordings | self._step
 
 
 @_SPEECH.in_signature
-class HearSpeakers(beam.PTransform[PCollection[Any], PCollection[Any]]):
+class HearSpeakers(beam.PTransform[PCollection[HeardSpeech], PCollection[PredictionResult]]):
     """Put the speech of recordings before the model that tells speakers apart.
 
     Raises:
@@ -100,12 +102,12 @@ class HearSpeakers(beam.PTransform[PCollection[Any], PCollection[Any]]):
             inference=chosen[InferenceOptions],
         )
 
-    def expand(self, recordings: PCollection[Any]) -> PCollection[Any]:
+    def expand(self, recordings: PCollection[HeardSpeech]) -> PCollection[PredictionResult]:
         return recordings | self._step
 
 
 @_MAP.in_signature
-class MapClips(beam.PTransform[PCollection[Any], Outputs]):
+class MapClips(beam.PTransform[PCollection[PredictionResult], Outputs]):
     """Map the turns of speakers to the recordings they came from, and cut their clips; nothing is written.
 
     Args:
@@ -127,6 +129,6 @@ class MapClips(beam.PTransform[PCollection[Any], Outputs]):
         self._step = speech.MapClips(curation_of(chosen), turns=turns, model=model, output=output)
         self._errors = error_output(error_handling)
 
-    def expand(self, results: PCollection[Any]) -> "Outputs":
+    def expand(self, results: PCollection[PredictionResult]) -> "Outputs":
         made = results | self._step
         return with_errors(made.results | "Take rows" >> beam.Map(made_row), (made.failures,), self._errors)
