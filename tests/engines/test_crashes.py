@@ -150,9 +150,10 @@ def test_the_driver_is_killed_and_the_command_given_again(
 
 
 def test_ctrl_c_cancels_the_job_on_the_cluster(large: Path, flink: FlinkCluster, jobs: EngineJobs) -> None:
+    # in many files, so that the job is far from its end when the signal comes
     before = set(flink.jobs())
     output = jobs.folder / "out"
-    process = jobs.start(large, output, *FLAGS, *on_flink(flink, own_server=True), block_bytes=BLOCK_BYTES)
+    process = jobs.start(large, output, *FLAGS, *on_flink(flink, own_server=True), block_bytes=BLOCK_BYTES // 20)
     wait_for_rows(process, output)
     (job,) = set(flink.jobs()) - before
     process.send_signal(signal.SIGINT)

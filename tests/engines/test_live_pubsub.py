@@ -100,7 +100,7 @@ def test_what_was_pulled_and_not_given_comes_again_at_once(server: subprocess.Po
 def test_a_message_that_is_worked_on_for_longer_than_its_lease_comes_once(
     server: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    for chunk in chunks_of(write_sound(tmp_path / "talk.wav", 0.9), "slow"):
+    for chunk in chunks_of(write_sound(tmp_path / "slow.wav", 0.9)):
         pubsub_messages.publish_chunk(TOPIC, chunk)
     reader, other = (pubsub_messages.PulledMessages(SUBSCRIPTION) for _ in range(2))
     assert reader.next_message() is not None
