@@ -157,4 +157,4 @@ class TestStores:
         store.requests_of(at).clear()
         files, _, _ = list_recordings([f"{at}/in"])
         assert [file.size for file in files] == [0, 1, 2, 3, 4]
-        assert len(store.requests_of(at)) == 2  # is it an object? what lies below it?
+        assert len(store.requests_of(at)) == 3  # is it an object? a set in layers? what lies below it?
