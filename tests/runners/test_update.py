@@ -375,10 +375,6 @@ class TestRefused:
         with pytest.raises(UsageError, match=r"more.jsonl is a new input\): --update keeps what is unchanged; add"):
             run("extract", out.parent / "pieces.jsonl", more, "--output", out)
 
-    def test_a_store_is(self, out: Path) -> None:
-        with pytest.raises(UsageError, match="gs://bucket/out is in an object store, where sets are replaced whole"):
-            run("extract", out.parent / "pieces.jsonl", "--output", "gs://bucket/out", "--update")
-
 
 def test_the_first_update_is_a_run_from_nothing(tmp_path: Path) -> None:
     corpus = Corpus(tmp_path)
