@@ -95,3 +95,9 @@ def test_all_that_is_known_of_one_for_programs(capsys: pytest.CaptureFixture[str
         "wheel": None,
         "installed": None,
     }
+
+
+@pytest.fixture(autouse=True)
+def _a_wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take lines as wide as the texts that tests expect."""
+    monkeypatch.setenv("COLUMNS", "120")

@@ -95,3 +95,9 @@ def test_the_list_says_that_a_job_makes_one_of_an_installed_package(
     monkeypatch.syspath_prepend(tmp_path / "site")
     assert run() == 0
     assert "  not installed: a job makes it from tiny-vad 1.0, which is installed here\n" in capsys.readouterr().out
+
+
+@pytest.fixture(autouse=True)
+def _a_wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take lines as wide as the texts that tests expect."""
+    monkeypatch.setenv("COLUMNS", "120")
