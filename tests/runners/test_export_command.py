@@ -206,7 +206,9 @@ class TestStore:
 
     def test_a_store_gets_what_a_disk_gets(self, manifest: Path, whole: Path) -> None:
         assert run("export", manifest, "--output", self.OUT, *EVERYTHING, "--max-workers", 2) == 0
-        names = [name for name in store.names_under(self.OUT) if name != "summary.json" and not name.startswith(".kept.")]
+        names = [
+            name for name in store.names_under(self.OUT) if name != "summary.json" and not name.startswith(".kept.")
+        ]
         assert {name: store.get(f"{self.OUT}/{name}") for name in names} == bytes_of(whole)
         assert run("verify", self.OUT) == 0
 
