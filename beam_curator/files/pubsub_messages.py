@@ -11,8 +11,8 @@ from typing import Any
 
 from beam_curator.files.leases import Leases
 from beam_curator.intervals import Seconds
-from beam_curator.live.messages import Chunk, Sent, message_bytes
-from beam_curator.live.outgoing import Outgoing, message_of
+from beam_curator.live.messages import Sent, message_bytes
+from beam_curator.live.outgoing import Outgoing
 
 EXTRA = "pip install 'beam-curator[gcp]'"
 _MOST_PULLED = 100
@@ -32,7 +32,7 @@ def check_subscription(subscription: str) -> None:
     Raises:
       PubSubError: the name is none, there is no such subscription, it may not be read, or the client is missing.
     """
-    _check("subscription", subscription, lambda: _look_at_subscription(subscription))
+    _check("subscription", subscription, _subscriber, "pubsub.subscriptions.consume")
 
 
 def check_topic(topic: str) -> None:
@@ -41,28 +41,10 @@ def check_topic(topic: str) -> None:
     Raises:
       PubSubError: the name is none, there is no such topic, it may not be used, or the client is missing.
     """
-    _check("topic", topic, lambda: _look_at_topic(topic))
+    _check("topic", topic, _publisher, "pubsub.topics.publish")
 
 
-def _look_at_subscription(subscription: str) -> None:
-    client = _subscriber()
-    _look(
-        lambda: client.get_subscription(subscription=subscription, timeout=_CALL_SECONDS),
-        lambda asked: client.test_iam_permissions(request={"resource": subscription, "permissions": asked}),
-        "pubsub.subscriptions.consume",
-    )
-
-
-def _look_at_topic(topic: str) -> None:
-    client = _publisher()
-    _look(
-        lambda: client.get_topic(topic=topic, timeout=_CALL_SECONDS),
-        lambda asked: client.test_iam_permissions(request={"resource": topic, "permissions": asked}),
-        "pubsub.topics.publish",
-    )
-
-
-def _look(get: Callable[[], Any], permitted: Callable[[list[str]], Any], permission: str) -> None:
+def _look(client: Any, kind: str, name: str, permission: str) -> None:
     """Look at a subscription or a topic, which who may use it need not be allowed to look at.
 
     Raises:
@@ -71,13 +53,14 @@ def _look(get: Callable[[], Any], permitted: Callable[[list[str]], Any], permiss
     from google.api_core.exceptions import PermissionDenied
 
     try:
-        get()
+        getattr(client, f"get_{kind}")(**{kind: name}, timeout=_CALL_SECONDS)
     except PermissionDenied:
-        if permission not in permitted([permission]).permissions:
+        request = {"resource": name, "permissions": [permission]}
+        if permission not in client.test_iam_permissions(request=request).permissions:
             raise
 
 
-def _check(kind: str, name: str, look: Callable[[], None]) -> None:
+def _check(kind: str, name: str, client: Callable[[], Any], permission: str) -> None:
     if not _NAMES[kind].fullmatch(name):
         raise PubSubError(f"{kind} {name!r} is no name of one: write projects/PROJECT/{kind}s/NAME")
     try:
@@ -86,7 +69,7 @@ def _check(kind: str, name: str, look: Callable[[], None]) -> None:
     except ImportError as err:
         raise PubSubError(f"{kind} {name} needs Google's client of Pub/Sub, which is not installed: {EXTRA}") from err
     try:
-        look()
+        _look(client(), kind, name, permission)
     except (GoogleAPICallError, RetryError, GoogleAuthError, OSError) as err:
         why = str(err).partition("\n")[0]
         cure = "look at its name, and at your roles: Pub/Sub Subscriber reads, Pub/Sub Publisher writes"
@@ -208,11 +191,6 @@ def acknowledge(subscription: str, ack_ids: Sequence[str]) -> None:
     for first in range(0, len(ack_ids), _MOST_IDS):
         some = list(ack_ids[first : first + _MOST_IDS])
         _subscriber().acknowledge(subscription=subscription, ack_ids=some, timeout=_CALL_SECONDS)
-
-
-def publish_chunk(topic: str, chunk: Chunk) -> None:
-    """Publish a chunk, and wait until the server has it."""
-    publish_all(topic, [message_of(chunk)])
 
 
 def publish_all(topic: str, messages: Iterable[Outgoing]) -> None:

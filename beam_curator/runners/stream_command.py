@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -38,8 +38,6 @@ from beam_curator.runners.stages import number_of
 
 if TYPE_CHECKING:
     from beam_curator.runners.live_run import LiveEnd
-
-    pass
 
 _STOP_NAME, _DONE_NAME = ".stop", ".done"
 _IDLE_FOLDER_SECONDS = 5.0
@@ -148,20 +146,26 @@ def _check_source(folder: str | None, subscription: str | None) -> None:
         raise UsageError("give a FOLDER of chunks, or --subscription, and not both")
     if folder is not None and not os.path.isdir(folder):
         raise UsageError(f"{folder} is no folder: give the one that 'beam-curator publish --to' fills")
-    if subscription is not None:
-        try:
-            check_to_read(subscription)
-        except PLACE_ERRORS as err:
-            raise UsageError(str(err)) from err
+    _check_place(check_to_read, subscription)
 
 
 def _check_topics(sinks: LiveSinks) -> None:
     for topic in (sinks.events_topic, sinks.failures_topic):
-        if topic is not None:
-            try:
-                check_to_write(topic)
-            except PLACE_ERRORS as err:
-                raise UsageError(str(err)) from err
+        _check_place(check_to_write, topic)
+
+
+def _check_place(check: Callable[[str], None], place: str | None) -> None:
+    """Check a subscription or a topic, where one is given.
+
+    Raises:
+      UsageError: it cannot be used.
+    """
+    if place is None:
+        return
+    try:
+        check(place)
+    except PLACE_ERRORS as err:
+        raise UsageError(str(err)) from err
 
 
 def _engine_of(run: LiveRunOptions, subscription: str, beam_arguments: list[str]) -> Engine:

@@ -21,6 +21,7 @@ import soundfile
 from beam_curator.files import pubsub_messages
 from beam_curator.files.chunk_folders import put_chunk
 from beam_curator.files.flink_checkpoints import latest_checkpoint
+from beam_curator.files.message_places import send_chunk
 from beam_curator.live.messages import Chunk
 from tests.engines.cluster import FlinkCluster, wait_until
 from tests.engines.jobs import EngineJobs, on_flink
@@ -55,7 +56,7 @@ class Calls:
         begun = time.monotonic()
         for place, chunk in enumerate(self.chunks):
             time.sleep(max(0.0, begun + seconds * place / len(self.chunks) - time.monotonic()))
-            pubsub_messages.publish_chunk(TOPIC, chunk)
+            send_chunk(TOPIC, chunk)
             if place == len(self.chunks) // 2:
                 pubsub_messages._publisher().publish(TOPIC, b"poison").result()
 

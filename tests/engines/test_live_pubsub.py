@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from beam_curator.files import pubsub_messages
+from beam_curator.files.message_places import send_chunk
 from beam_curator.live.messages import chunk_of
 from beam_curator.runners import cli
 from beam_curator.runners.options import UsageError
@@ -32,9 +33,9 @@ def test_streams_of_a_subscription(server: subprocess.Popen[bytes], tmp_path: Pa
     # the pause of the first lacks a chunk, and the last has no end
     gap, endless = [*streams[0][:8], *streams[0][9:]], streams[5][:-1]
     for chunk in arrivals([gap, *streams[1:5], endless]):
-        pubsub_messages.publish_chunk(TOPIC, chunk)
+        send_chunk(TOPIC, chunk)
     pubsub_messages._publisher().publish(TOPIC, b"poison").result()
-    pubsub_messages.publish_chunk(TOPIC, replace(streams[1][0], stream_id="odd", data=b"odd", final=True))
+    send_chunk(TOPIC, replace(streams[1][0], stream_id="odd", data=b"odd", final=True))
     out = tmp_path / "live"
     # a chunk is missing only once everything behind it had the time to come
     times = ("--gap-timeout", "3", "--until-idle", "5")
@@ -68,7 +69,7 @@ def test_a_recording_is_published(
 
 def test_a_server_that_is_gone_and_comes_back(server: subprocess.Popen[bytes], tmp_path: Path) -> None:
     (chunk,) = chunks_of(write_sound(tmp_path / "talk.wav", 0.4))
-    pubsub_messages.publish_chunk(TOPIC, chunk)
+    send_chunk(TOPIC, chunk)
     messages = pubsub_messages.PulledMessages(SUBSCRIPTION)
     server.send_signal(signal.SIGSTOP)
     try:
@@ -86,7 +87,7 @@ def test_a_server_that_is_gone_and_comes_back(server: subprocess.Popen[bytes], t
 
 def test_what_was_pulled_and_not_given_comes_again_at_once(server: subprocess.Popen[bytes], tmp_path: Path) -> None:
     for chunk in chunks_of(write_sound(tmp_path / "again.wav", 1.4)):
-        pubsub_messages.publish_chunk(TOPIC, chunk)
+        send_chunk(TOPIC, chunk)
     reader, other = (pubsub_messages.PulledMessages(SUBSCRIPTION) for _ in range(2))
     given = reader.next_message()
     pubsub_messages.acknowledge(SUBSCRIPTION, reader.take_acks())
@@ -101,7 +102,7 @@ def test_a_message_that_is_worked_on_for_longer_than_its_lease_comes_once(
     server: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     for chunk in chunks_of(write_sound(tmp_path / "slow.wav", 0.9)):
-        pubsub_messages.publish_chunk(TOPIC, chunk)
+        send_chunk(TOPIC, chunk)
     reader, other = (pubsub_messages.PulledMessages(SUBSCRIPTION) for _ in range(2))
     assert reader.next_message() is not None
     assert reader.next_message() is not None

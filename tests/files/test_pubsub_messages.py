@@ -16,13 +16,13 @@ from google.api_core.exceptions import NotFound
 from google.pubsub_v1 import types
 
 from beam_curator.files.chunk_folders import put_chunk
+from beam_curator.files.message_places import send_chunk
 from beam_curator.files.pubsub_messages import (
     PubSubError,
     PulledMessages,
     check_subscription,
     check_topic,
     leases,
-    publish_chunk,
 )
 from beam_curator.live.messages import chunk_of
 from beam_curator.runners import cli
@@ -134,7 +134,7 @@ def test_events_and_dead_letters_go_to_topics(pubsub: FakePubSub, tmp_path: Path
 def test_a_topic_that_takes_no_messages(pubsub: FakePubSub) -> None:
     pubsub.refuses["Publish"] = grpc.StatusCode.PERMISSION_DENIED
     with pytest.raises(PubSubError, match="topic projects/p/topics/t does not take messages: 403 User not authorized"):
-        publish_chunk(TOPIC, GOOD)
+        send_chunk(TOPIC, GOOD)
 
 
 def test_a_topic_that_may_not_be_used_is_wrong_usage(pubsub: FakePubSub, tmp_path: Path) -> None:

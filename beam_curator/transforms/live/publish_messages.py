@@ -5,6 +5,7 @@ from apache_beam.pvalue import PCollection
 
 from beam_curator.files.message_places import send_messages
 from beam_curator.live.outgoing import Outgoing
+from beam_curator.transforms.live.write_sessions import WriteBundleFn
 
 
 class PublishMessages(beam.PTransform[PCollection[Outgoing], PCollection[None]]):
@@ -19,18 +20,4 @@ class PublishMessages(beam.PTransform[PCollection[Outgoing], PCollection[None]])
         self._topic = topic
 
     def expand(self, messages: PCollection[Outgoing]) -> PCollection[None]:
-        return messages | "Publish" >> beam.ParDo(_PublishFn(self._topic))
-
-
-class _PublishFn(beam.DoFn):
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
-
-    def start_bundle(self) -> None:
-        self._held: list[Outgoing] = []
-
-    def process(self, message: Outgoing) -> None:
-        self._held.append(message)
-
-    def finish_bundle(self) -> None:
-        send_messages(self._topic, self._held)
+        return messages | "Publish" >> beam.ParDo(WriteBundleFn(self._topic, send_messages))

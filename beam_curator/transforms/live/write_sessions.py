@@ -28,7 +28,7 @@ class WriteSessions(beam.PTransform[PCollection[Event], PCollection[None]]):
 
     def expand(self, events: PCollection[Event]) -> PCollection[None]:
         write = partial(write_events, shape=self._shape)
-        return events | "Write events" >> beam.ParDo(_WriteFn(self._directory, write))
+        return events | "Write events" >> beam.ParDo(WriteBundleFn(self._directory, write))
 
 
 class WriteLiveFailures(beam.PTransform[PCollection[Failure], PCollection[None]]):
@@ -51,11 +51,11 @@ class WriteLiveFailures(beam.PTransform[PCollection[Failure], PCollection[None]]
         return failures | "Write failures" >> beam.ParDo(write)
 
 
-class _WriteFn(beam.DoFn):
-    """Writes all elements of a bundle at once."""
+class WriteBundleFn(beam.DoFn):
+    """Writes all elements of a bundle at once, to a directory or another place."""
 
-    def __init__(self, directory: str, write: Callable[[str, Any], None]) -> None:
-        self._directory = directory
+    def __init__(self, place: str, write: Callable[[str, Any], None]) -> None:
+        self._place = place
         self._write = write
 
     def start_bundle(self) -> None:
@@ -66,10 +66,10 @@ class _WriteFn(beam.DoFn):
 
     def finish_bundle(self) -> None:
         if self._held:
-            self._write(self._directory, self._held)
+            self._write(self._place, self._held)
 
 
-class _WriteFailuresFn(_WriteFn):
+class _WriteFailuresFn(WriteBundleFn):
     """Writes failures, and ends the source when there are too many."""
 
     def __init__(self, directory: str, tolerate: int | None, stop: str) -> None:
@@ -78,7 +78,7 @@ class _WriteFailuresFn(_WriteFn):
         self._stop = stop
 
     def setup(self) -> None:
-        self._n_failures = count_live_failures(self._directory)
+        self._n_failures = count_live_failures(self._place)
 
     def finish_bundle(self) -> None:
         self._n_failures += len(self._held)
