@@ -95,11 +95,13 @@ def try_values(entries: Sequence[Entry], rules: WindowRules, overlap: OverlapOpt
       [[1, 10000000], [0, 0]]
     """
     trial.kept = trial.kept or [[0, 0] for _ in trial.values]
+    # an option of overlaps chooses among the same windows
+    planned = plan_block(entries, rules) if trial.section == "overlap" else None
     for value, kept in zip(trial.values, trial.kept, strict=True):
         change: dict[str, Any] = {trial.name: value}
         changed = replace(rules, **change) if trial.section == "windows" else rules
         chosen = (overlap if trial.section == "windows" else replace(overlap, **change)).rules(changed)
-        for plan in plan_block(entries, changed):
+        for plan in plan_block(entries, changed) if planned is None else planned:
             if isinstance(plan, EntryError):
                 continue
             choice = choose_in_row(plan, chosen)
