@@ -54,7 +54,7 @@ class FailureCode(StrEnum):
     OUT_OF_MEMORY = ("out_of_memory", "The model lacks memory for this recording, also when it is alone.")
     BAD_MESSAGE = ("bad_message", "A message of a live stream lacks an attribute, or has a wrong one.")
     FORMAT_CHANGED = ("format_changed", "A chunk has another sample rate or codec than its session began with.")
-    TOO_EARLY = ("too_early", "A chunk is more than --max-early chunks ahead of the one that is expected next.")
+    TOO_EARLY = ("too_early", "A chunk is more than --max-early ahead of the next, and few between them came.")
     SESSION_CLOSED = ("session_closed", "A chunk came after the end of its session.")
     OVERLOADED = ("overloaded", "A session found no place, as all --streams-per-shard of its shard were taken.")
     BAD_STATE = ("bad_state", "The state of a session is damaged, newer, or of another model: the session ended.")

@@ -30,6 +30,9 @@ Arrived = tuple[bytes, float, float]
 
 Told = Event | Failure
 
+Bridge = Callable[[Session], Iterator[Told]]
+"""Puts silence in the place of the first chunks that a session lacks; the model hears all before it first."""
+
 END: Arrived = b"", math.inf, math.inf
 """Comes behind all messages: sessions are closed."""
 
@@ -61,12 +64,15 @@ class Arrivals:
         self._ended: dict[SessionKey, Ended] | None = None
         self._n_ended = 0
 
-    def take(self, messages: Iterable[Arrived], make_room: Callable[[], Iterator[Told]]) -> Iterator[Told]:
+    def take(
+        self, messages: Iterable[Arrived], make_room: Callable[[], Iterator[Told]], bridge: Bridge
+    ) -> Iterator[Told]:
         """Put messages in their places; yield a failure for each that has none.
 
         Args:
           messages: in any order.
           make_room: lets the model hear what is there, so that sessions may end; called where one finds no slot.
+          bridge: called where a session has come too far to wait for a chunk.
         """
         for message, arrived, _sent in messages:
             if math.isinf(arrived):
@@ -81,7 +87,7 @@ class Arrivals:
                     yield from make_room()
                 session = self._session_of(chunk)
                 if session is not None:
-                    self._place(session, chunk, message)
+                    yield from self._place(session, chunk, message, bridge)
             except EntryError as err:
                 yield failure_of(err, message)
 
@@ -123,8 +129,8 @@ class Arrivals:
         taken = {session.slot for session in self.sessions.values()}
         return set(range(self.rules.streams_per_shard)) - taken if len(taken) < self.rules.room else set()
 
-    def _place(self, session: Session, chunk: Chunk, message: bytes) -> None:
-        """Put a chunk in its place.
+    def _place(self, session: Session, chunk: Chunk, message: bytes, bridge: Bridge) -> Iterator[Told]:
+        """Put a chunk in its place; where it is too far ahead, silence stands for those that lack.
 
         Raises:
           EntryError: it has none, or its sound cannot be heard; silence will stand for it.
@@ -134,6 +140,10 @@ class Arrivals:
         if order.is_known(chunk.seq):
             return
         order.check(chunk.seq, self.rules.max_early)
+        while chunk.seq > order.next_seq + self.rules.max_early:
+            yield from bridge(session)
+            if chunk.key not in self.sessions:
+                raise closed(chunk.seq, self._all_ended()[chunk.key].last_seq)
         try:
             n_samples = self._n_samples(session, chunk)
         except EntryError:

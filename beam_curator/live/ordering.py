@@ -65,19 +65,29 @@ class ChunkOrder:
         return seq < self.next_seq or seq in self.early
 
     def check(self, seq: int, max_early: int) -> None:
-        """Check that a chunk has a place.
+        """Check that a chunk has a place; one too far ahead has one where its stream has clearly come that far.
 
         Raises:
           EntryError: it is behind the final one (`session_closed`), or too far ahead (`too_early`).
         """
         if self.last_seq is not None and seq > self.last_seq:
             raise closed(seq, self.last_seq)
-        if seq > self.next_seq + max_early:
+        if seq > self.next_seq + max_early and not self.goes_on_at(seq):
             raise EntryError(
                 FailureCode.TOO_EARLY,
                 f"chunk {seq}, expected {self.next_seq} next and {max_early} more at most",
                 "send what is missing, begin a new session, or raise --max-early",
             )
+
+    def goes_on_at(self, seq: int) -> bool:
+        """Tell whether most chunks between the next one and one far ahead are here: the next one is lost then.
+
+        Example:
+          >>> order = ChunkOrder(next_seq=4, early={5: 80, 6: 80, 8: 80})
+          >>> order.goes_on_at(9), order.goes_on_at(10), order.goes_on_at(10**12)
+          (True, True, False)
+        """
+        return 2 * len(self.early) > seq - self.next_seq - 1
 
     def finish_at(self, seq: int) -> None:
         """Note that a chunk is the final one."""

@@ -17,7 +17,6 @@ from beam_curator.live.directory import Ended, Session, SessionKey
 from beam_curator.live.events import Event, make_event, turn_fields
 from beam_curator.live.live_options import LiveRules
 from beam_curator.live.messages import Chunk, chunk_of, session_id
-from beam_curator.live.ordering import Gap
 from beam_curator.live.session_bags import bad_state, chunks_in, turn_to_bytes, turns_of
 from beam_curator.live.session_state import Hearing, HearingRules
 from beam_curator.live.sound import samples_of
@@ -63,10 +62,10 @@ def hear_shard(
     """
     arrivals = Arrivals(cells, rules, hearing)
     step = _Step(arrivals, hearing, {} if remembered is None else remembered)
-    yield from arrivals.take(messages, step.listen)
+    yield from arrivals.take(messages, step.listen, step.bridge)
     yield from step.listen()
-    for gap in step.bridge():
-        yield gap
+    for session in step.overdue():
+        yield from step.bridge(session)
         yield from step.listen()
     arrivals.write()
 
@@ -80,17 +79,32 @@ class _Step:
         self._open: dict[int, Hearing] = {}
         self._chunks: dict[int, dict[int, bytes]] = {}
 
-    def bridge(self) -> Iterator[Event]:
-        """Put silence in the place of chunks that were waited for long enough."""
+    def overdue(self) -> Iterator[Session]:
+        """Yield sessions whose next chunk was waited for long enough, each as long as that is so."""
         now = self._arrivals.now
         for session in list(self._arrivals.sessions.values()):
-            order, is_over = session.order, self._arrivals.is_drained or self._is_idle(session)
-            while order.gap_since is not None and (is_over or now - order.gap_since >= self._rules.gap_timeout):
-                yield self._gap_event(session, order.bridge(now))
+            is_over = self._arrivals.is_drained or self._is_idle(session)
+            while self._goes_on(session) and (since := session.order.gap_since) is not None:
+                if not is_over and now - since < self._rules.gap_timeout:
+                    break
+                yield session
 
-    def _gap_event(self, session: Session, gap: Gap) -> Event:
+    def bridge(self, session: Session) -> Iterator[Told]:
+        """Put silence in the place of the first chunks that lack, behind all that the model can hear before it."""
+        if _has_step(session):
+            while self._goes_on(session) and _has_step(session):
+                yield from self._push([session])
+            if not self._goes_on(session):
+                return
+            self._put_away(session)
+            # more may come to its bag
+            self._chunks.pop(session.slot, None)
+        gap = session.order.bridge(self._arrivals.now)
         start, end = (round(sample / session.sample_rate, 6) for sample in (gap.start, gap.stop))
-        return _event(session, "gap", start=start, end=end, first_seq=gap.first, last_seq=gap.last)
+        yield _event(session, "gap", start=start, end=end, first_seq=gap.first, last_seq=gap.last)
+
+    def _goes_on(self, session: Session) -> bool:
+        return session.key in self._arrivals.sessions
 
     def _is_idle(self, session: Session) -> bool:
         return self._arrivals.now - session.heard_at >= self._rules.idle_timeout
