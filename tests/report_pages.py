@@ -37,7 +37,7 @@ def make_page(root: Path) -> Path:
     """Make sets and a page of twelve recordings, of which one is there, and of two lines that are no entries."""
     draw = random.Random(7)
     entries = [entry_of(str(root / "rec" / f"talk {n}.wav"), draw) for n in range(12)]
-    write_sound(root / "rec" / "talk 0.wav", seconds=2)
+    write_sound(root / "rec" / "talk 0.wav", seconds=2, speech=[(0.5, 1.5, 0)])
     write_lines(root / "m.jsonl", [*map(line_of, entries), b"{", b'{"segments": 3}'])
     windows = ("windows", str(root / "m.jsonl"), "--target-window-duration", "30", "--min-bandwidth", "6000")
     assert run(*windows, "--output", root / "w", "--tolerate", "2") == 0

@@ -1,4 +1,4 @@
-"""The sound of a page: outlines of recordings, links to those that browsers play, and small copies of others."""
+"""The sound of a page: pictures of recordings, links to those that browsers play, and small copies of others."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from beam_curator.files.opened_recordings import open_recording
 from beam_curator.recordings.channel_files import channel_files
 from beam_curator.recordings.tar_members import split_locator
 from beam_curator.report.peaks import peaks_of
+from beam_curator.report.spectrograms import SpectrogramMaker
 
 PLAYED = (".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm", ".weba")
 """Endings of files that browsers play."""
@@ -32,15 +34,17 @@ _MEMORY = 1 << 20
 
 
 class Sound(NamedTuple):
-    """A recording as it is: its outline, its length in seconds and a copy of it, or why it cannot be read."""
+    """A recording as it is: its pictures, its length in seconds and a copy of it, or why it cannot be read."""
 
     peaks: str = ""
+    spectrogram: str = ""
+    sample_rate: int = 0
     duration: float = 0
     problem: str = ""
     copy: EncodedClip | None = None
 
 
-def sound_of(path: str, *, copies: bool) -> Sound:
+def sound_of(path: str, copies: bool, *, spectrograms: bool = False) -> Sound:
     """Read a recording; "" is none."""
     if not path:
         return Sound()
@@ -49,24 +53,29 @@ def sound_of(path: str, *, copies: bool) -> Sound:
             info = reader.info
             copy = SmallCopy(info.sample_rate) if copies else None
             undone.callback(copy.close if copy else lambda: None)
-            pieces = reader.pieces() if copy is None else map(copy.heard, reader.pieces())
+            spectrogram = SpectrogramMaker(info.sample_rate, info.n_samples) if spectrograms else None
+            pieces = reader.pieces()
+            pieces = map(copy.heard, pieces) if copy else pieces
+            pieces = map(spectrogram.heard, pieces) if spectrogram else pieces
             peaks = peaks_of(pieces, info.n_samples)
+            levels = spectrogram.levels() if spectrogram else ""
             encoded = copy.finish() if copy else None
             undone.pop_all()
-            return Sound(peaks, info.n_samples / info.sample_rate, copy=encoded)
+            return Sound(peaks, levels, info.sample_rate, info.n_samples / info.sample_rate, copy=encoded)
     except EntryError as err:
         return Sound(problem=err.message)
 
 
-def sounds_of(paths: Sequence[str], copied: Sequence[bool]) -> Iterator[Sound]:
+def sounds_of(paths: Sequence[str], copied: Sequence[bool], *, spectrograms: bool) -> Iterator[Sound]:
     """Yield the sounds of recordings, in order; several are read at a time, as decoders leave the interpreter free.
 
     Args:
       paths: of the recordings.
       copied: whether each is copied.
+      spectrograms: whether they have them.
     """
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        yield from threads.map(lambda path, copies: sound_of(path, copies=copies), paths, copied)
+        yield from threads.map(partial(sound_of, spectrograms=spectrograms), paths, copied)
 
 
 class SmallCopy:

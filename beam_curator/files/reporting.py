@@ -22,6 +22,7 @@ from beam_curator.report.recordings import ShownRecording
 from beam_curator.report.reference_errors import DER, compare
 from beam_curator.report.report_options import ReportOptions
 from beam_curator.report.shown_rows import Value, shown_row, speech_of, values_of
+from beam_curator.report.spectrograms import N_BANDS
 from beam_curator.scoring.pairing import Recordings
 from beam_curator.sets.counting import microseconds
 from beam_curator.sets.output_set import FileRecord
@@ -166,13 +167,20 @@ class _Report:
         paths = [recording.path for recording in page]
         links = [link_to(path, self.target.place) for path in paths]
         versions = [version_of(path) for path in paths] if self.options.waveforms else []
-        n_unheard = self.pages.kept(name, [details, links, versions, self.options.copy_audio])
+        n_unheard = self.pages.kept(
+            name, [details, links, versions, self.options.copy_audio, self.options.spectrograms]
+        )
         if n_unheard is None:
             for place, sound in enumerate(self._sounds(paths, links)):
                 each = details[place] | {"audio": links[place], "peaks": sound.peaks, "problem": sound.problem}
                 each["duration"] = max(each["duration"], round(sound.duration, 3))
+                digits = f"{number * _A_PAGE + place:06d}"
                 if sound.copy is not None:
-                    each["audio"] = self.pages.put_clip(f"audio-{number * _A_PAGE + place:06d}.opus", sound.copy)
+                    each["audio"] = self.pages.put_clip(f"audio-{digits}.opus", sound.copy)
+                if sound.spectrogram:
+                    each["spectrogram"] = f"spectrogram-{digits}"
+                    picture = {"levels": sound.spectrogram, "n_bands": N_BANDS, "highest": sound.sample_rate / 2}
+                    self.pages.put_script(each["spectrogram"], picture)
                 details[place] = each
             n_unheard = sum(bool(each["problem"]) for each in details)
             n_rows = sum(recording.n_rows for recording in page)
@@ -183,7 +191,9 @@ class _Report:
     def _sounds(self, paths: Sequence[str], links: Sequence[str]) -> Iterator[Sound]:
         if not self.options.waveforms:
             return (Sound() for _ in paths)
-        return sounds_of(paths, [self.options.copy_audio or not link for link in links])
+        return sounds_of(
+            paths, [self.options.copy_audio or not link for link in links], spectrograms=self.options.spectrograms
+        )
 
 
 def _distribution(

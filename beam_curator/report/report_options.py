@@ -14,11 +14,13 @@ class ReportOptions:
     title: str = option("", "title of the page (default: the names of the sets)")
     waveforms: bool = option(True, "read the recordings, to draw their waveforms")
     copy_audio: bool = option(False, "put small Opus copies of recordings beside the page, to give it away")
+    spectrograms: bool = option(False, "compute spectrograms, which an opened recording shows when asked for")
     page_size: int = option(1000, "recordings in each data file of the table")
 
     def __post_init__(self) -> None:
         check_types("report", self)
-        if self.copy_audio and not self.waveforms:
-            raise ValueError("report: copy_audio reads the recordings, and waveforms is off: leave one of them out")
+        for name in ("copy_audio", "spectrograms"):
+            if getattr(self, name) and not self.waveforms:
+                raise ValueError(f"report: {name} reads the recordings, and waveforms is off: leave one of them out")
         if not 1 <= self.page_size <= 100_000:
             raise ValueError(f"report: page_size {self.page_size} must be 1-100000: choose a value between them")

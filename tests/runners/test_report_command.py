@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shlex
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -140,14 +141,20 @@ def test_small_copies_make_a_page_to_give_away(tmp_path: Path) -> None:
     write_lines(tmp_path / "m.jsonl", [line_of({"audio_filepath": f"rec/{name}"}) for name in ("a.wav", "b.sph")])
     assert run("filter", tmp_path / "m.jsonl", "--where", "x != 1", "--keep-missing", "--output", tmp_path / "f") == 0
     for name, copied in (("linked", ["audio-000001.opus"]), ("copied", ["audio-000000.opus", "audio-000001.opus"])):
-        flags = ["--copy-audio"] if name == "copied" else []
+        flags = ["--copy-audio", "--spectrograms"] if name == "copied" else []
         assert run("report", tmp_path / "f", "--output", tmp_path / name, *flags) == 0
         sounds = sorted((tmp_path / name / "page_files").glob("*.opus"))
         assert [path.name for path in sounds] == copied
         details = data_of(tmp_path / name, "details-00000")
         assert details[1]["audio"] == "page_files/audio-000001.opus"
         assert details[0]["audio"] == ("../rec/a.wav" if name == "linked" else "page_files/audio-000000.opus")
+        assert [each.get("spectrogram") for each in details] == (
+            [None, None] if name == "linked" else ["spectrogram-000000", "spectrogram-000001"]
+        )
         assert run("verify", tmp_path / name) == 0
+    picture = data_of(tmp_path / "copied", "spectrogram-000000")
+    assert (picture["n_bands"], picture["highest"]) == (64, 22050)
+    assert len(b64decode(picture["levels"])) == 64 * 130  # columns: a frame each, 512 samples apart
     with open_audio(sounds[0].read_bytes()) as reader:
         assert (reader.info.sample_rate, reader.info.n_channels, reader.info.codec) == (24000, 1, "opus")
         assert abs(reader.info.n_samples - 36000) < 500
@@ -248,5 +255,7 @@ def test_what_cannot_be_shown_is_refused(made: Path, tmp_path: Path) -> None:
         run("report", made / "w", "--output", "gs://bucket/page")
     with pytest.raises(UsageError, match=r"has no _MANIFEST\.json"):
         run("report", tmp_path / "none", "--output", tmp_path / "p")
+    with pytest.raises(UsageError, match="spectrograms reads the recordings, and waveforms is off: leave one of them"):
+        run("report", made / "w", "--output", tmp_path / "p", "--spectrograms", "--no-waveforms")
     with pytest.raises(UsageError, match="lies inside the input"):
         run("report", made / "w", "--output", made / "w" / "page")

@@ -100,6 +100,27 @@ def test_times_of_lists_are_buttons_that_seek(opened: Opened) -> None:
     opened.until("document.querySelector('audio').currentTime > 0.5")
 
 
+def test_a_spectrogram_is_read_and_drawn_when_it_is_asked_for(browser: Any, made: Path, tmp_path: Path) -> None:
+    assert run("report", made / "w", "--output", tmp_path / "page", "--spectrograms") == 0
+    opened = Opened(browser, tmp_path / "page")
+    opened.page.locator("button.open", has_text="talk 0.wav").click()
+    button = opened.page.locator(".opened button", has_text="Spectrogram")
+    button.wait_for()
+    assert opened.page.locator("canvas").count() == 0
+    button.click()
+    opened.page.wait_for_selector("canvas")
+    shades = "new Set(document.querySelector('canvas').getContext('2d').getImageData(0, 0, 60, 64).data).size"
+    assert opened.page.evaluate(shades) > 20
+    button.click()
+    assert not opened.page.locator("canvas").is_visible()
+    button.click()
+    assert opened.page.locator("canvas").is_visible()
+    opened.page.locator("button.open", has_text="talk 4.wav").click()
+    opened.until("document.querySelectorAll('.opened').length === 2")
+    assert opened.page.locator(".opened button", has_text="Spectrogram").count() == 1  # the other is not there
+    assert opened.problems == []
+
+
 def test_a_moved_threshold_says_what_it_would_keep_and_by_which_command(opened: Opened, made: Path) -> None:
     overview = data_of(made / "page", "overview")
     trial = overview["sets"][0]["trials"]["options"][0]

@@ -30,6 +30,38 @@ function waveform(peaks) {
   svg.style.height = "64px";
   return element("div", { class: "lane" }, element("span", { class: "label" }, "waveform"), svg);
 }
+/* Levels from dark to bright: black, purple, orange, yellow, as far as the recording uses them. */
+const GLOW = [[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]];
+function spectrogram({ levels, n_bands: bands, highest }) {
+  const bytes = Uint8Array.from(atob(levels), (letter) => letter.charCodeAt(0));
+  const width = bytes.length / bands;
+  const canvas = element("canvas", { width, height: bands, role: "img", "aria-label": `Spectrogram from 0 to ${number(highest)} Hz` });
+  const brush = canvas.getContext("2d");
+  const picture = brush.createImageData(width, bands);
+  const loudest = bytes.reduce((most, byte) => Math.max(most, byte), 1);
+  bytes.forEach((byte, at) => {
+    const place = ((GLOW.length - 1) * byte) / loudest;
+    const k = Math.min(GLOW.length - 2, Math.floor(place));
+    picture.data.set([...GLOW[k].map((low, c) => low + (GLOW[k + 1][c] - low) * (place - k)), 255], 4 * at);
+  });
+  brush.putImageData(picture, 0, 0);
+  return element("div", { class: "lane" }, element("span", { class: "label" }, `spectrogram · 0–${number(highest / 1000)} kHz`), canvas);
+}
+/* A button that fetches the spectrogram when it is first asked for, and hides it or shows it again. */
+function spectrogramButton(name, lanes) {
+  let lane = null;
+  const button = element("button", { type: "button", class: "plain", "aria-pressed": "false" }, "Spectrogram");
+  button.addEventListener("click", async () => {
+    const isShown = button.getAttribute("aria-pressed") === "true";
+    button.setAttribute("aria-pressed", String(!isShown));
+    if (!lane) {
+      lane = element("div", {});
+      lanes.querySelector(".lane").after(lane);
+      lane.append(await load(name).then(spectrogram, (error) => element("p", { class: "note", role: "alert" }, error.message)));
+    } else lane.hidden = isShown;
+  });
+  return button;
+}
 function lanesOf(details, sets, duration) {
   const of = (span) => `${clock(span[0])}–${clock(span[1])}`;
   const lanes = details.peaks ? [waveform(details.peaks)] : [];
@@ -113,7 +145,7 @@ function recordingView(details, sets) {
   const legends = [Object.keys(details.windows).length ? [legend("kept", "window kept"), legend("dropped", "window dropped")] : [],
     Object.keys(details.clips).length ? [legend("clip", "clip"), legend("rejected", "clip that failed a filter")] : []].flat();
   return element("div", { class: "opened" }, element("p", { class: "soft" }, details.path ? `${alone(details.path)} · ${hours(duration)}` : "Rows that name no recording."), note, audio,
-    element("div", { class: "tools" }, button("−", "Zoom out", () => zoomed(0.5)), button("+", "Zoom in", () => zoomed(2)), element("span", { class: "soft" }, "click the picture to play from there")),
+    element("div", { class: "tools" }, button("−", "Zoom out", () => zoomed(0.5)), button("+", "Zoom in", () => zoomed(2)), details.spectrogram ? spectrogramButton(details.spectrogram, lanes) : null, element("span", { class: "soft" }, "click the picture to play from there")),
     element("div", { class: "timeline", tabindex: "0", role: "region", "aria-label": "Turns, windows and clips over time" }, lanes),
     element("div", { class: "legend" }, ...legends), ...listingsOf(details, sets, seek));
 }
