@@ -9,7 +9,7 @@ from beam_curator.files import pubsub_messages
 from beam_curator.runners.engines.binaries import job_server_in_cache, prism_in_cache
 from tests.engines.cluster import FlinkCluster
 from tests.engines.jobs import EngineJobs
-from tests.engines.live_streams import SUBSCRIPTION, TOPIC
+from tests.engines.live_streams import SUBSCRIPTION, TOPIC, Calls, long_calls_in
 from tests.engines.pubsub_emulator import emulator_jar, running_emulator
 
 REQUIRED = os.environ.get("BEAM_CURATOR_REQUIRE_ENGINES") == "1"
@@ -53,6 +53,12 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
             pubsub_messages.leases,
         ):
             cached.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def long_calls(tmp_path_factory: pytest.TempPathFactory) -> Calls:
+    """Return two dozen streams of five minutes."""
+    return long_calls_in(tmp_path_factory.mktemp("long"))
 
 
 @pytest.fixture

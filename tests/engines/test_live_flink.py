@@ -7,62 +7,24 @@ import os
 import signal
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 
-from beam_curator.files import pubsub_messages
 from beam_curator.files.chunk_folders import put_chunk
 from beam_curator.files.flink_checkpoints import latest_checkpoint
-from beam_curator.files.message_places import send_chunk
-from beam_curator.live.messages import Chunk
 from tests.engines.cluster import FlinkCluster, wait_until
 from tests.engines.jobs import EngineJobs, on_flink
-from tests.engines.live_streams import SPEECH, SUBSCRIPTION, TOPIC, arrivals, chunks_of, left_in_subscription
+from tests.engines.live_streams import SPEECH, SUBSCRIPTION, Calls, calls_of, check_output, left_in_subscription
 from tests.engines.pubsub_emulator import NO_EMULATOR, emulator_jar
 from tests.fakes_models import write_band_model, write_sound
 from tests.faults.jobs import COMMAND
 from tests.manifests import run
 
 pytestmark = pytest.mark.skipif(emulator_jar() is None, reason=NO_EMULATOR)
-ROUND_TABLE = Path(__file__).parents[2] / "examples" / "round_table.opus"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calls:
-    """Streams with everything that may happen to them, and the job that hears them.
-
-    Attributes:
-      chunks: as they are sent; the first stream lacks one, the second is cut off for a while, the last has no end.
-      options: of the job, but for its source, output and engine.
-      rttm: of the batch job, by name.
-      ends: of the sessions, by name.
-    """
-
-    chunks: Sequence[Chunk]
-    options: Sequence[str]
-    rttm: dict[str, str]
-    ends: dict[str, str]
-
-    def publish(self, seconds: float = 0.0) -> None:
-        """Send all of it within so many seconds, and a message that is none."""
-        begun = time.monotonic()
-        for place, chunk in enumerate(self.chunks):
-            time.sleep(max(0.0, begun + seconds * place / len(self.chunks) - time.monotonic()))
-            send_chunk(TOPIC, chunk)
-            if place == len(self.chunks) // 2:
-                pubsub_messages._publisher().publish(TOPIC, b"poison").result()
-
-
-def rttm_in(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in (folder / "rttm").glob("*.rttm")}
 
 
 def events_in(folder: Path) -> list[dict[str, Any]]:
@@ -70,27 +32,6 @@ def events_in(folder: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for path in (folder / "events").iterdir() for line in path.read_bytes().splitlines()]
     known = {event["event_id"]: {**event, "waiting": 0} for event in reversed(lines)}
     return sorted(known.values(), key=lambda event: (event["recording_id"], event["event_seq"]))
-
-
-def check_output(output: Path, calls: Calls) -> None:
-    """Fail where results are not those of the batch job, or a failure is missing or one too many."""
-    assert rttm_in(output) == calls.rttm
-    ends = {path.stem: json.loads(path.read_bytes())["closed"] for path in (output / "entries").iterdir()}
-    assert ends == calls.ends
-    # after a crash it may have been written twice
-    failures = {line: json.loads(line)["code"] for line in (output / "failures.jsonl").read_bytes().splitlines()}
-    assert list(failures.values()) == ["bad_message"]
-
-
-def calls_of(files: Sequence[Path], folder: Path, model: Sequence[str], rules: Sequence[str]) -> Calls:
-    """Return recordings as streams, with everything that may happen to them; the first has a pause from 4.0 to 4.5."""
-    assert run("diarize", *files, "--output", folder / "batch", *model, "--vad", "energy") == 0
-    streams = [chunks_of(path) for path in files]
-    gap, cut, endless = [*streams[0][:8], *streams[0][9:]], len(streams[1]) // 2, replace(streams[-1][-1], final=False)
-    sent = [gap, streams[1][:cut], *streams[2:-1], [*streams[-1][:-1], endless]]
-    ends = {path.stem: "final" for path in files[:-1]} | {files[-1].stem: "drained"}
-    chunks = [*arrivals(sent), *streams[1][cut:]]
-    return Calls(chunks=chunks, options=(*model, *rules), rttm=rttm_in(folder / "batch"), ends=ends)
 
 
 @pytest.fixture(scope="module")
@@ -127,23 +68,12 @@ def test_streams_of_a_subscription(
 
 @pytest.mark.slow
 def test_two_dozen_streams_of_five_minutes(
-    server: subprocess.Popen[bytes], flink: FlinkCluster, tmp_path: Path
+    server: subprocess.Popen[bytes], flink: FlinkCluster, long_calls: Calls, tmp_path: Path
 ) -> None:
-    talk, rate = soundfile.read(ROUND_TABLE, dtype="int16")
-    samples = np.resize(talk[:: rate // 16000], 300 * 16000)
-    files = []
-    for number in range(24):
-        own = np.roll(samples, number * 20_000)
-        own[64_000:72_000] = 0
-        files.append(tmp_path / f"talk-{number}.wav")
-        soundfile.write(files[-1], own, 16000)
-    times, room = ("--gap-timeout", "5", "--idle-timeout", "600"), ("--shards", "4", "--streams-per-shard", "16")
-    rules = (*times, *room, "--max-early", "128")
-    calls = calls_of(files, tmp_path, ("--model-name", "demo", "--latency", "medium"), rules)
-    publisher = threading.Thread(target=calls.publish, args=(60.0,))
+    publisher = threading.Thread(target=long_calls.publish, args=(60.0,))
     publisher.start()
     # on a busy machine a publisher falls behind
-    check_a_job(flink, calls, tmp_path, until_idle=30)
+    check_a_job(flink, long_calls, tmp_path, until_idle=30)
     publisher.join()
 
 

@@ -1,4 +1,4 @@
-"""Live streams from Pub/Sub's emulator, on the direct runner: messages late, twice, missing, poisoned."""
+"""Live streams from Pub/Sub's emulator, on the direct runner: messages late, twice, missing, poisoned, far behind."""
 
 from __future__ import annotations
 
@@ -12,11 +12,21 @@ from pathlib import Path
 import pytest
 
 from beam_curator.files import pubsub_messages
+from beam_curator.files.chunk_folders import put_chunk
 from beam_curator.files.message_places import send_chunk
 from beam_curator.live.messages import chunk_of
 from beam_curator.runners import cli
 from beam_curator.runners.options import UsageError
-from tests.engines.live_streams import SPEECH, SUBSCRIPTION, TOPIC, arrivals, chunks_of, left_in_subscription
+from tests.engines.live_streams import (
+    SPEECH,
+    SUBSCRIPTION,
+    TOPIC,
+    Calls,
+    arrivals,
+    check_sessions,
+    chunks_of,
+    left_in_subscription,
+)
 from tests.engines.pubsub_emulator import NO_EMULATOR, emulator_jar
 from tests.fakes_models import write_band_model, write_sound
 from tests.manifests import run
@@ -53,6 +63,22 @@ def test_streams_of_a_subscription(server: subprocess.Popen[bytes], tmp_path: Pa
     (missing,) = (event for event in events if event["type"] == "gap")
     assert (missing["start"], missing["end"], missing["first_seq"]) == (4.0, 4.5, 8)
     assert left_in_subscription() == []
+
+
+@pytest.mark.slow
+def test_two_dozen_streams_far_behind(long_calls: Calls, tmp_path: Path) -> None:
+    """No time goes by while chunks wait to be read: the one that lacks is known by those behind it."""
+    folder, out = tmp_path / "chunks", tmp_path / "live"
+    folder.mkdir()
+    for chunk in long_calls.chunks:
+        put_chunk(str(folder), chunk)
+    # nothing was too early
+    assert run("stream", folder, "--output", out, *long_calls.options) == 0
+    check_sessions(out, long_calls)
+    assert sorted(long_calls.ends.values()) == ["drained", *["final"] * 23]
+    lines = [line for path in (out / "events").iterdir() for line in path.read_bytes().splitlines()]
+    (gap,) = (event for event in map(json.loads, lines) if event["type"] == "gap")
+    assert (gap["stream_id"], gap["start"], gap["end"], gap["first_seq"], gap["last_seq"]) == ("talk-0", 4.0, 4.5, 8, 8)
 
 
 def test_a_recording_is_published(
