@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.resources import files
@@ -14,6 +14,7 @@ from beam_curator.files import storage
 from beam_curator.files.atomic_files import AtomicFile
 from beam_curator.files.clip_files import EncodedClip
 from beam_curator.files.output_target import OutputTarget
+from beam_curator.report.one_page import one_page
 from beam_curator.sets.output_set import FileRecord, is_temporary, temp_name
 
 STATIC = "page"
@@ -23,20 +24,26 @@ _PAGE = files("beam_curator.report") / "page"
 _INDEX = "index.html"
 
 
+class PageTooLargeError(ValueError):
+    """The data of a page are more than one file may hold."""
+
+
 class PageFiles:
     """Writes the files of a page below a directory.
 
     Args:
       target: where they go.
       folder: of all but the page itself.
+      limit: bytes that all files may have; None for any number.
     """
 
-    def __init__(self, target: OutputTarget, folder: str) -> None:
+    def __init__(self, target: OutputTarget, folder: str, limit: int | None = None) -> None:
         self._target = target
         self._folder = folder
         self._below = storage.join(target.directory, folder)
         self.records: list[FileRecord] = []
         self._key, self._n_before = "", 0
+        self._left = limit
 
     def put_static(self) -> None:
         """Write the page itself, its style and its scripts."""
@@ -95,12 +102,32 @@ class PageFiles:
 
     @contextmanager
     def open(self, name: str, kind: str, n_rows: int = 0) -> Iterator[AtomicFile]:
-        """Begin a file, which has its name once it is whole."""
+        """Begin a file, which has its name once it is whole.
+
+        Raises:
+          PageTooLargeError: all files are more than the limit.
+        """
         folder, _, last = storage.join(self._target.directory, name).rpartition("/")
         storage.make_directory(folder)
         with AtomicFile(folder, last, self._target.check, sync=False) as file:
             yield file
         self.records.append(FileRecord(name=name, n_bytes=file.n_bytes, sha256=file.sha256, n_rows=n_rows, kind=kind))
+        if self._left is not None:
+            self._left -= file.n_bytes
+            if self._left < 0:
+                raise PageTooLargeError
+
+
+def packed_page(directory: str, records: Sequence[FileRecord]) -> bytes:
+    """Return a page that was written into a directory as one file."""
+    texts = {each.name: (storage.read_bytes(storage.join(directory, each.name)) or b"").decode() for each in records}
+    values = {
+        name: texts[each.name][len(f'take("{name}",') : -len(")\n")]
+        for each in records
+        for name in [each.name.rpartition("/")[2].removesuffix(".js")]
+        if each.kind != STATIC
+    }
+    return one_page(texts.pop(_INDEX), texts, values).encode()
 
 
 def _mark_of(name: str) -> str:

@@ -58,7 +58,12 @@ class Reported:
 
 
 def write_report(
-    sets: Sequence[SourceSet], target: OutputTarget, options: ReportOptions, title: str, reference: Recordings
+    sets: Sequence[SourceSet],
+    target: OutputTarget,
+    options: ReportOptions,
+    title: str,
+    reference: Recordings,
+    limit: int | None = None,
 ) -> Reported:
     """Write a page; nothing is committed.
 
@@ -68,29 +73,21 @@ def write_report(
       options: of the page.
       title: of the page.
       reference: who speaks when, to compare the turns with; may be empty.
+      limit: bytes that a page may have which is to be one file, without copies of audio; None for any other.
 
     Raises:
       ModuleNotFoundError: pyannote.metrics is not installed, and there is a reference.
       OSError: a file cannot be written.
+      PageTooLargeError: the page has more bytes than the limit.
     """
-    report = _Report(target=target, options=options, pages=PageFiles(target, PAGE_FOLDER), reference=reference)
+    pages = PageFiles(target, PAGE_FOLDER, limit)
+    report = _Report(target=target, options=options, pages=pages, reference=reference, copies=limit is None)
     storage.make_directory(target.directory)
     with RowsByRecording(target.directory) as rows:
         charts = [chart for number, source in enumerate(sets) for chart in report.gather(number, source, rows)]
         report.write_recordings(rows)
-    overview = {
-        "title": title,
-        "sets": [source.overview for source in sets],
-        "charts": charts,
-        "recordings": report.counts["report.recordings"],
-        "columns": sorted(report.columns),
-        "scores": sorted(report.scores),
-        "reasons": sorted(report.reasons),
-        "sort": DER if DER in report.scores else "",
-        "page_size": options.page_size,
-        "speech_us": report.counts["report.speech_us"],
-    }
-    report.pages.put_script("overview", overview)
+    overview = {"title": title, "sets": [source.overview for source in sets], "charts": charts}
+    report.pages.put_script("overview", overview | report.facts())
     report.pages.put_static()
     report.pages.sweep()
     return Reported(counts=report.counts, files=report.pages.records)
@@ -104,6 +101,7 @@ class _Report:
     options: ReportOptions
     pages: PageFiles
     reference: Recordings
+    copies: bool
     counts: Counter[str] = field(default_factory=Counter)
     columns: set[str] = field(default_factory=set)
     scores: set[str] = field(default_factory=set)
@@ -127,6 +125,18 @@ class _Report:
             command = filter_command(source.overview, of, key)
             charts.append({**chart, "command": command, "bars": each.bars(), "edges": each.edges})
         return charts
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts about the table and all recordings, once they were written."""
+        return {
+            "recordings": self.counts["report.recordings"],
+            "columns": sorted(self.columns),
+            "scores": sorted(self.scores),
+            "reasons": sorted(self.reasons),
+            "sort": DER if DER in self.scores else "",
+            "page_size": self.options.page_size,
+            "speech_us": self.counts["report.speech_us"],
+        }
 
     def write_recordings(self, rows: RowsByRecording) -> None:
         """Write the table and the details of all recordings."""
@@ -191,9 +201,8 @@ class _Report:
     def _sounds(self, paths: Sequence[str], links: Sequence[str]) -> Iterator[Sound]:
         if not self.options.waveforms:
             return (Sound() for _ in paths)
-        return sounds_of(
-            paths, [self.options.copy_audio or not link for link in links], spectrograms=self.options.spectrograms
-        )
+        copied = [self.copies and (self.options.copy_audio or not link) for link in links]
+        return sounds_of(paths, copied, spectrograms=self.options.spectrograms)
 
 
 def _distribution(

@@ -17,7 +17,8 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         default="./report_output",
         metavar="DIR",
-        help="local directory of the page (default: ./report_output)",
+        help="local directory of the page, or a name that ends in .html for one file that holds everything but the "
+        "audio (default: ./report_output)",
     )
     add_flags(parser, SECTIONS)
     parser.add_argument(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from beam_curator.files import storage
 from beam_curator.files.embedding_tables import read_embeddings
 from beam_curator.files.explained_rows import dead_letters, set_rows
 from beam_curator.files.output_target import OutputTarget, target_beside
+from beam_curator.files.report_files import PageTooLargeError, packed_page
 from beam_curator.files.reporting import SourceSet, write_report
 from beam_curator.files.searching import file_of
 from beam_curator.files.storage import UnknownSchemeError
@@ -23,10 +26,12 @@ from beam_curator.report.maps import MOST_POINTS, map_of
 from beam_curator.report.report_options import ReportOptions
 from beam_curator.rules import config_of
 from beam_curator.runners.cures import MOST_READ, letters_in
+from beam_curator.runners.exit_codes import DONE
 from beam_curator.runners.explain_command import stages_of
 from beam_curator.runners.job_options import JOBS, RunOptions
 from beam_curator.runners.option_trials import limits_of, trials_in
 from beam_curator.runners.options import UsageError, given_options, resolve
+from beam_curator.runners.output_files import check_output_file, write_output_file
 from beam_curator.runners.report_arguments import SECTIONS
 from beam_curator.runners.row_fates import MadeSet
 from beam_curator.runners.run_directory import locked, refuse_overlap
@@ -38,6 +43,10 @@ from beam_curator.runners.verify_command import manifest_of
 from beam_curator.sets.blocks import InputFile
 from beam_curator.sets.output_set import Config
 from beam_curator.sets.set_kinds import REPORT, SET_KINDS
+
+_ONE_FILE = ".html"
+_MOST_BYTES = 20_000_000
+"""Of a page that is one file: a browser reads all of it before it shows anything."""
 
 
 def run_report_command(arguments: argparse.Namespace) -> int:
@@ -52,6 +61,8 @@ def run_report_command(arguments: argparse.Namespace) -> int:
     output = storage.plain_path(arguments.output)
     command = _Command(sets, output, options["report"], arguments)
     files = command.listed()
+    if command.is_file:
+        return command.write_file(files)
     with locked(output):
         return command.run(files)
 
@@ -64,16 +75,18 @@ class _Command(SetCommand):
     def __init__(
         self, sets: tuple[str, ...], output: str, options: ReportOptions, arguments: argparse.Namespace
     ) -> None:
+        self.is_file = output.lower().endswith(_ONE_FILE)
         if storage.is_remote(output):
             raise UsageError(f"output {output} is in an object store, where no browser opens a page: give a local one")
         try:
             for directory in sets:
                 storage.check_store(directory)
-            super().__init__(
-                sets, output, target_beside(sets, output, REPORT), RunOptions(overwrite=arguments.overwrite)
-            )
+            target = OutputTarget(directory=output) if self.is_file else target_beside(sets, output, REPORT)
+            super().__init__(sets, output, target, RunOptions(overwrite=arguments.overwrite))
         except (ValueError, UnknownSchemeError) as err:
             raise UsageError(str(err)) from err
+        if self.is_file and options.copy_audio:
+            raise UsageError(f"--copy-audio puts files beside a page, and {output} is one file: give a directory")
         self._options = options
         self._reference = arguments.reference
         turns = read_turns(arguments.reference) if arguments.reference else None
@@ -103,10 +116,35 @@ class _Command(SetCommand):
         title = self._options.title or ", ".join(os.path.basename(name.rstrip("/")) for name in self.inputs)
         sources = [_source_of(made) for made in self._sets]
         try:
-            done = write_report(sources, target, self._options, title, self._turns)
+            limit = _MOST_BYTES if self.is_file else None
+            done = write_report(sources, target, self._options, title, self._turns, limit)
         except ModuleNotFoundError as err:
             raise UsageError(f"--reference needs pyannote.metrics, and {err.name} is not installed: {EVAL}") from err
         return Made(counts=done.counts, files=done.files)
+
+    def write_file(self, files: Sequence[InputFile]) -> int:
+        """Write the page as one file, which is no output set; return the exit code.
+
+        Raises:
+          UsageError: the page is too large, or another file is there.
+        """
+        begin = time.monotonic()
+        check_output_file(self.output, [file.name for file in files])
+        place = os.path.dirname(os.path.realpath(self.output))
+        with TemporaryDirectory() as directory:
+            try:
+                made = self.made(files, OutputTarget(directory=directory, replaces=place))
+            except PageTooLargeError as err:
+                raise UsageError(
+                    f"the page has more than the {_MOST_BYTES / 1e6:g} MB that one file may hold: give a directory, "
+                    f"such as --output {self.output[: -len(_ONE_FILE)]}"
+                ) from err
+            data = packed_page(directory, made.files)
+        if not self._run.overwrite and storage.read_bytes(self.output) not in (None, data):
+            raise UsageError(f"{self.output} is there with other contents: replace it with --overwrite, or rename it")
+        write_output_file(self.output, data)
+        self.say(self.stages(made.counts, 1), made, time.monotonic() - begin)
+        return DONE
 
     def stages(self, counts: Counter[str], n_files: int) -> list[Stage]:
         """Return reading and writing."""
@@ -125,7 +163,7 @@ class _Command(SetCommand):
             print(f"{self._reference} has none of these recordings: their names must be the same")
         shown = number_of(made.counts["report.recordings"], "recordings")
         print(f"{shown} of {number_of(len(self.inputs), 'sets')} in {seconds:.2f} s")
-        print(f"open {os.path.join(self.output, 'index.html')}")
+        print(f"open {self.output if self.is_file else os.path.join(self.output, 'index.html')}")
 
 
 def _made_of(directory: str, *, partial: bool) -> MadeSet:

@@ -2,20 +2,14 @@
 
 import argparse
 import json
-import os
-import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from beam_curator.files import storage
-from beam_curator.files.atomic_files import write_bytes
-from beam_curator.files.replacing import is_output_set
-from beam_curator.files.storage import UnknownSchemeError
 from beam_curator.intervals import Span
 from beam_curator.runners import exit_codes
 from beam_curator.runners.options import UsageError
+from beam_curator.runners.output_files import check_output_file, write_output_file
 from beam_curator.runners.score_inputs import read_turns, read_uem
 from beam_curator.runners.stages import number_of
 from beam_curator.scoring.measuring import score_recordings
@@ -49,7 +43,7 @@ def run_score_command(arguments: argparse.Namespace) -> int:
         heard = hypothesis if uem is None else {name: turns for name, turns in hypothesis.items() if name in uem}
         reference = dict(with_silent_channels(reference, heard))
     if arguments.output is not None:
-        _check_output(arguments.output, [*reference_files, *hypothesis_files, *uem_files])
+        check_output_file(arguments.output, [*reference_files, *hypothesis_files, *uem_files])
     try:
         pairing = pair_recordings(reference, hypothesis)
         _speak_of(pairing, strict=arguments.strict)
@@ -62,53 +56,6 @@ def run_score_command(arguments: argparse.Namespace) -> int:
         raise UsageError(str(err)) from err
     _deliver(report, arguments.format, arguments.output)
     return _judged(report, arguments.fail_under)
-
-
-def _check_output(output: str, files: Sequence[str]) -> None:
-    try:
-        storage.check_store(output)
-    except UnknownSchemeError as err:
-        raise UsageError(str(err)) from err
-    if not storage.is_remote(output):
-        _check_local_output(output)
-    for file in files:
-        same = file == output if storage.is_remote(output) else os.path.realpath(file) == os.path.realpath(output)
-        if same:
-            raise UsageError(f"--output {output} is one of the files that are scored: give another name")
-    for folder in _folders_around(output):
-        if is_output_set(folder):
-            raise UsageError(f"--output {output} lies in the output set {folder}: give a name outside of it")
-
-
-def _check_local_output(output: str) -> None:
-    if output == "-":
-        raise UsageError("--output - names no file: leave --output out to print")
-    mode = None
-    try:
-        mode = os.stat(output).st_mode
-    except FileNotFoundError:
-        pass
-    except OSError as err:
-        raise UsageError(f"--output {output} cannot be written: {err.strerror or err}: give another name") from err
-    if (mode is not None and stat.S_ISDIR(mode)) or not os.path.basename(output):
-        raise UsageError(
-            f"--output {output} is a directory: name a file, such as {os.path.join(output, 'scores.json')}"
-        )
-    if mode is not None and not stat.S_ISREG(mode):
-        raise UsageError(
-            f"--output {output} is a device, pipe or socket, expected a file: give one, or leave --output out to print"
-        )
-
-
-def _folders_around(output: str) -> Iterator[str]:
-    """Yield the directories that a file lies in, the nearest first."""
-    if not storage.is_remote(output):
-        yield from map(str, Path(os.path.realpath(output)).parents)
-        return
-    folder = output.rpartition("/")[0]
-    while not folder.endswith("/"):
-        yield folder
-        folder = folder.rpartition("/")[0]
 
 
 def _speak_of(pairing: Pairing, *, strict: bool) -> None:
@@ -152,25 +99,11 @@ def _deliver(report: ScoreReport, form: str, output: str | None) -> None:
     if output is None:
         print(_json_printable(text) if form == "json" else _printable(text), end="")
         return
-    _write(output, text.encode("utf-8"))
+    write_output_file(output, text.encode("utf-8"))
     for table in report.tables:
         der = weighted_rates(table.scores).der
         what = "no speech in the reference" if der is None else f"DER {der:.2f} % weighted by speech"
         print(_printable(f"{output}: {number_of(len(table.scores), 'recordings')}, {table.conditions}: {what}"))
-
-
-def _write(output: str, data: bytes) -> None:
-    """Put a report in place; a link is followed to its target."""
-    path = output if storage.is_remote(output) else os.path.realpath(output)
-    directory, slash, name = path.rpartition("/")
-    directory = directory or slash
-    try:
-        storage.make_directory(directory)
-        write_bytes(directory, name, data)
-    except OSError as err:
-        raise OSError(
-            f"--output {output} cannot be written: {err.strerror or err}: give a file where you may write one"
-        ) from err
 
 
 def _printable(text: str) -> str:

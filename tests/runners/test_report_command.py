@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shlex
 from base64 import b64decode
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -246,6 +248,36 @@ def test_a_set_that_is_not_complete_is_shown_if_asked_for(tmp_path: Path) -> Non
     assert [(line["name"], line.get("clips"), line.get("failures")) for line in lines] == [
         ("a.wav", 1, None), ("b.wav", 2, None), ("gone.wav", None, 1)
     ]  # fmt: skip
+
+
+def test_a_page_is_one_file_if_it_is_asked_for(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.html"
+    command = ("report", made / "w", "--output", page)
+    assert run(*command) == 0
+    assert f"open {page}" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    text = page.read_text("utf-8")
+    assert "page_files/page.css" not in text
+    assert "'self'" not in text.partition("script-src")[2].partition("img-src")[0]
+    (details,) = re.findall(r'<script type="application/json" id="data-details-00000">(.*)</script>', text)
+    (first,) = (each for each in json.loads(details) if each["name"] == "talk 0.wav")
+    assert (tmp_path / unquote(first["audio"])).resolve() == made / "rec" / "talk 0.wav"
+    assert first["peaks"]
+    assert run(*command) == 0
+    assert page.read_text("utf-8") == text
+    with pytest.raises(UsageError, match="is there with other contents: replace it with --overwrite"):
+        run(*command, "--title", "x")
+    assert run(*command, "--title", "x", "--overwrite") == 0
+    assert page.read_text("utf-8") != text
+    with pytest.raises(UsageError, match="--copy-audio puts files beside a page"):
+        run(*command, "--copy-audio")
+    with pytest.raises(UsageError, match="lies inside the input"):
+        run("report", made / "w", "--output", made / "w" / "page.html")
+    monkeypatch.setattr("beam_curator.runners.report_command._MOST_BYTES", 10_000)
+    with pytest.raises(UsageError, match=r"more than the 0\.01 MB that one file may hold: give a directory"):
+        run(*command)
 
 
 def test_what_cannot_be_shown_is_refused(made: Path, tmp_path: Path) -> None:

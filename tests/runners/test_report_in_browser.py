@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.manifests import manifest_of, run, write_lines
-from tests.report_pages import data_of, make_page, write_evil
+from tests.report_pages import EVIL, data_of, make_page, write_evil
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: make test-browser")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Opened:
     """A page that was opened, and everything that went wrong in it or left the disk."""
 
-    def __init__(self, browser: Any, directory: Path, **settings: Any) -> None:
+    def __init__(self, browser: Any, page: Path, **settings: Any) -> None:
         self.context = browser.new_context(viewport={"width": 1280, "height": 900}, **settings)
         self.problems: list[str] = []
         self.page = self.context.new_page()
@@ -48,7 +48,7 @@ class Opened:
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("dialog", lambda dialog: self.problems.append("a script of a name has run"))
         self.page.on("request", self._requested)
-        self.page.goto((directory / "index.html").as_uri())
+        self.page.goto((page if page.is_file() else page / "index.html").as_uri())
         self.page.wait_for_selector("#table table, #table .note")
 
     def _requested(self, request: Any) -> None:
@@ -196,6 +196,28 @@ def test_names_and_texts_do_not_run(browser: Any, tmp_path: Path) -> None:
     # a file that is not there is no error of the page, which says so
     assert [text for text in opened.problems if "ERR_FILE_NOT_FOUND" not in text] == []
     assert "<script>" in opened.page.locator("h1").inner_text()
+
+
+def test_a_page_of_one_file_is_shown_and_runs_no_names(browser: Any, made: Path, tmp_path: Path) -> None:
+    assert run("report", made / "w", "--output", tmp_path / "page.html", "--spectrograms") == 0
+    opened = Opened(browser, tmp_path / "page.html")
+    opened.page.locator("button.open", has_text="talk 0.wav").click()
+    opened.until("document.querySelector('audio')?.readyState >= 1")
+    opened.page.locator(".opened button", has_text="Spectrogram").click()
+    opened.page.wait_for_selector("canvas")
+    assert opened.page.evaluate("getComputedStyle(document.querySelector('canvas')).height") == "128px"
+    assert opened.problems == []
+    write_evil(tmp_path)
+    sets = tmp_path / "odd 'name' 😀"
+    assert run("report", sets, "--output", tmp_path / "evil.html", "--title", EVIL) == 0
+    opened = Opened(browser, tmp_path / "evil.html")
+    opened.page.locator("button.open").first.click()
+    opened.page.wait_for_selector(".opened")
+    opened.page.evaluate(
+        """document.body.append(Object.assign(document.createElement('script'), {text: 'alert(3)'}))"""
+    )
+    assert "a script of a name has run" not in opened.problems
+    assert any("Content Security Policy" in text for text in opened.problems)  # that of the script put in by hand
 
 
 def test_a_page_without_recordings_says_so(browser: Any, tmp_path: Path) -> None:

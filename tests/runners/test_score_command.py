@@ -55,9 +55,9 @@ class TestRefused:
             ("ref hyp --uem nope.uem", "file nope.uem is not there: check the path"),
             (
                 "ref hyp --output hyp/a.rttm",
-                "--output hyp/a.rttm is one of the files that are scored: give another name",
+                "--output hyp/a.rttm is one of the files that are read: give another name",
             ),
-            ("ref hyp --output ref", "--output ref is a directory: name a file, such as ref/scores.json"),
+            ("ref hyp --output ref", "--output ref is a directory: name a file in it"),
             ("ref hyp --output s4://x/y", "scheme s4:// in s4://x/y is not allowed: use a local path, gs:// or s3://"),
             ("ref hyp --project p", "unknown flag --project of score: known are "),
             (
@@ -123,7 +123,7 @@ class TestWhereTheReportGoes:
         os.symlink("uem/a.uem", "link")
         for name in ("uem/a.uem", "link", "uem/../uem/a.uem"):
             said = refused("ref/one", "hyp/a.rttm", "--uem", "uem", "--output", name)
-            assert said == f"--output {name} is one of the files that are scored: give another name"
+            assert said == f"--output {name} is one of the files that are read: give another name"
         assert (sides / "uem/a.uem").read_text() == "a 1 0 5\n"
 
     def test_nothing_is_written_into_an_output_set(self, sides: Path) -> None:

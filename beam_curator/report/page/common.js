@@ -1,5 +1,5 @@
 "use strict";
-/* Data comes in scripts, which call take: a page from the disk may read no other files. */
+/* Data comes in scripts, which call take: a page from the disk may read no other files. In a page of one file it is there. */
 const loading = new Map();
 function take(name, value) { loading.get(name)?.resolve(value); }
 function load(name) {
@@ -7,6 +7,11 @@ function load(name) {
     const entry = {};
     entry.promise = new Promise((resolve, reject) => { Object.assign(entry, { resolve, reject }); });
     loading.set(name, entry);
+    const block = document.getElementById(`data-${name}`);
+    if (block) {
+      entry.resolve(JSON.parse(block.textContent));
+      return entry.promise;
+    }
     const script = document.createElement("script");
     script.src = `page_files/${name}.js`;
     script.onerror = () => entry.reject(new Error(`page_files/${name}.js is missing: keep the folder page_files beside index.html`));
