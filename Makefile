@@ -29,6 +29,7 @@ DEV := $(VENV)/.dev-installed
 TEST := $(VENV)/.test-installed
 INSTALL := pip install --quiet --disable-pip-version-check --no-compile --constraint requirements.lock --editable
 ROUND_TABLE := --target-window-duration 60 --min-bandwidth 2000 --no-truncation
+CURATE := curate examples/round_table.opus --model-name demo --output demo_output/curated --min-snr 20 --overwrite
 BEAM_VERSION := $(shell sed -n 's/^apache-beam==//p' requirements.lock)
 
 .PHONY: test-browser demo demo-live dev models test test-all test-core check lint bench bench-clips bench-tracks bench-diarize bench-cascade bench-curate bench-engines bench-listing bench-report bench-scores bench-stream bench-update bench-vad engines lock clean
@@ -58,7 +59,7 @@ dev: $(DEV)
 models: $(CORE)
 	$(BIN)/beam-curator models install cascade silero-vad dnsmos
 
-# without a network: the round table alone
+# without a network: the round table alone, with --vad energy and no DNSMOS
 demo: $(EVAL)
 	$(BIN)/beam-curator models install cascade silero-vad dnsmos || true
 	$(BIN)/beam-curator diarize examples/round_table.opus --model-name demo --output demo_output/turns --bandwidth --embeddings --overwrite
@@ -67,8 +68,9 @@ demo: $(EVAL)
 	$(BIN)/beam-curator extract demo_output/windows --output demo_output/clips --output-format flac --overwrite
 	$(BIN)/beam-curator export demo_output/turns --output demo_output/export --what segments --generate-previews \
 		--generate-embeddings --embeddings demo_output/turns/turn-embeddings-00000-of-00001.parquet --overwrite
-	$(BIN)/beam-curator curate examples/round_table.opus --model-name demo --output demo_output/curated --min-snr 20 \
-		--dnsmos --dnsmos-hop 9 --dnsmos-ovrl-threshold 3 --annotate dnsmos_ovrl --overwrite
+	@if $(BIN)/beam-curator models install silero-vad dnsmos > /dev/null 2>&1; then set -x; \
+		$(BIN)/beam-curator $(CURATE) --dnsmos --dnsmos-hop 9 --dnsmos-ovrl-threshold 3 --annotate dnsmos_ovrl; \
+		else set -x; $(BIN)/beam-curator $(CURATE) --vad energy; fi
 	@for set in turns turns/rttm tracks/tracks windows clips export curated; do \
 		echo "demo_output/$$set:"; ls demo_output/$$set | sed 's/^/  /'; done
 	$(BIN)/python examples/human_speech/conversation.py demo_output/people
