@@ -10,15 +10,13 @@ import argparse
 import hashlib
 import json
 import random
-import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import msgspec
-from measuring import COMMAND
+from measuring import run_command
 
 from beam_curator.sets.output_set import FileRecord, render_manifest
 
@@ -75,19 +73,16 @@ def main() -> None:
         turns.mkdir()
         make_set(turns, arguments.recordings)
         reading = seconds_to_read(turns)
-        begin = time.perf_counter()
-        command = [COMMAND, "report", str(turns), "--output", str(page), "--no-waveforms"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        took = time.perf_counter() - begin
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        run = run_command("report", turns, "--output", page, "--no-waveforms")
         files = [path for path in page.rglob("*") if path.is_file()]
         mb = sum(path.stat().st_size for path in files) / 1e6
         first = [page / "page_files" / f"{name}.js" for name in ("overview", "table-00000")]
         first_mb = sum(path.stat().st_size for path in first) / 1e6
     print(f"{arguments.recordings:,} recordings, {arguments.recordings * N_TURNS:,} turns")
     print(f"page {mb:,.1f} MB in {len(files)} files (at most {MOST_MB} MB); first view reads {first_mb:.2f} MB")
-    times = took / reading
-    print(f"rows read by json in {reading:.1f} s; page in {took:.1f} s, {times:.1f} times that; peak {peak:.0f} MB")
+    times = run.seconds / reading
+    print(f"rows read by json in {reading:.1f} s; page in {run.seconds:.1f} s, {times:.1f} times that")
+    print(f"peak {run.peak:.0f} MB")
     if mb > MOST_MB:
         sys.exit("the page is too large")
 

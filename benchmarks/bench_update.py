@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from measuring import COMMAND, Report
+from measuring import Report, run_command
 
 from beam_curator.diarization.diarize_rules import DiarizeRules
 from beam_curator.diarization.turn_rules import TurnRules
@@ -49,29 +48,18 @@ def write_recordings(folder: Path, first: int, n: int) -> None:
         soundfile.write(folder / f"talk-{number:06d}.wav", sound.astype(np.float32), RATE, subtype="PCM_16")
 
 
-def measured(*arguments: str | Path) -> tuple[float, float, float]:
-    """Run the command; return the seconds, the CPU seconds and the peak memory in MB of its process."""
-    begin = time.perf_counter()
-    process = subprocess.Popen([COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{arguments} failed with exit code {process.returncode}")
-    return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-
-
 def measure_update(root: Path, report: Report) -> None:
     """Measure a run on the new recordings alone, and an update of a set of all others."""
     write_recordings(root / "known", 0, N_KNOWN)
     write_recordings(root / "new", N_KNOWN, N_NEW)
     out = root / "set"
-    measured("diarize", root / "known", "--output", out, *FLAGS)
-    alone, alone_cpu, _ = measured("diarize", root / "new", "--output", root / "alone", *FLAGS)
+    run_command("diarize", root / "known", "--output", out, *FLAGS)
+    alone = run_command("diarize", root / "new", "--output", root / "alone", *FLAGS)
     write_recordings(root / "known", N_KNOWN, N_NEW)
-    updated, updated_cpu, _ = measured("diarize", root / "known", "--output", out, *FLAGS, "--update")
-    report.line(f"diarize {N_NEW} recordings of {SECONDS} s", alone, "s", None)
-    report.line(f"  --update with them new among {N_KNOWN + N_NEW:,}", updated, "s", 1.5 * alone + 2)
-    report.line("  the same in CPU", updated_cpu, "s", 1.5 * alone_cpu + 2)
+    updated = run_command("diarize", root / "known", "--output", out, *FLAGS, "--update")
+    report.line(f"diarize {N_NEW} recordings of {SECONDS} s", alone.seconds, "s", None)
+    report.line(f"  --update with them new among {N_KNOWN + N_NEW:,}", updated.seconds, "s", 1.5 * alone.seconds + 2)
+    report.line("  the same in CPU", updated.cpu_seconds, "s", 1.5 * alone.cpu_seconds + 2)
 
 
 def write_known_set(root: Path, out: Path) -> None:
@@ -109,7 +97,7 @@ def measure_plan(root: Path, report: Report) -> None:
     """Measure the plan of an update of a set that knows all recordings but ten."""
     tree, out = root / "tree", root / "many"
     write_recordings(root / "one", 0, 1)
-    measured("diarize", root / "one", "--output", out, *FLAGS)
+    run_command("diarize", root / "one", "--output", out, *FLAGS)
     for folder in range(100):
         (tree / f"{folder:03d}").mkdir(parents=True)
         for number in range(N_LISTED // 100):
@@ -117,10 +105,10 @@ def measure_plan(root: Path, report: Report) -> None:
     time.sleep(0.1)  # a file that was written a moment ago has no stamp
     write_known_set(tree, out)
     write_recordings(tree / "new", 0, N_NEW)
-    seconds, cpu_seconds, peak = measured("diarize", tree, "--output", out, *FLAGS, "--update", "--plan")
-    report.line(f"--update --plan with {N_LISTED:,} recordings known", seconds, "s", PLAN_SECONDS)
-    report.line("  the same in CPU", cpu_seconds, "s", PLAN_SECONDS)
-    report.line("  peak memory", peak, "MB", PLAN_MEGABYTES)
+    plan = run_command("diarize", tree, "--output", out, *FLAGS, "--update", "--plan")
+    report.line(f"--update --plan with {N_LISTED:,} recordings known", plan.seconds, "s", PLAN_SECONDS)
+    report.line("  the same in CPU", plan.cpu_seconds, "s", PLAN_SECONDS)
+    report.line("  peak memory", plan.peak, "MB", PLAN_MEGABYTES)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,37 @@ def medians(runs: dict[str, Callable[[], Any]], n_runs: int) -> dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobRun:
-    """One run of a job: its summary, and the seconds, CPU seconds and peak memory in MB of the whole process."""
+class CommandRun:
+    """One run of a command: seconds, CPU seconds and peak memory in MB of its process and of those that it started."""
 
-    summary: dict[str, Any]
     seconds: float
     cpu_seconds: float
     peak: float
+
+
+_LAUNCHER = """
+import json, resource, subprocess, sys, time
+begin = time.perf_counter()
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([code, time.perf_counter() - begin, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
+"""
+
+
+def run_command(*arguments: str | Path) -> CommandRun:
+    """Run the command, started by a small process: Linux counts the peak memory of who starts a process as its own."""
+    launched = [sys.executable, "-S", "-c", _LAUNCHER, COMMAND, *arguments]
+    code, seconds, cpu_seconds, peak = json.loads(subprocess.run(launched, stdout=subprocess.PIPE, check=True).stdout)
+    if code:
+        raise SystemExit(f"{' '.join(map(str, arguments))} failed with exit code {code}")
+    return CommandRun(seconds=seconds, cpu_seconds=cpu_seconds, peak=peak)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRun(CommandRun):
+    """One run of a job, and its summary."""
+
+    summary: dict[str, Any]
 
     @property
     def work(self) -> float:
@@ -65,17 +89,7 @@ def run_job(manifest: Path | list[Path], output: Path, *flags: str, command: str
     if "--update" not in flags:
         shutil.rmtree(output, ignore_errors=True)
     os.sync()
-    begin = time.perf_counter()
     inputs = manifest if isinstance(manifest, list) else [manifest]
-    process = subprocess.Popen([COMMAND, command, *inputs, "--output", output, *flags], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - begin
-    if process.returncode:
-        raise SystemExit(f"the job failed with exit code {process.returncode}")
-    return JobRun(
-        summary=json.loads((output / "summary.json").read_text()),
-        seconds=seconds,
-        cpu_seconds=usage.ru_utime + usage.ru_stime,
-        peak=usage.ru_maxrss / 1024,
-    )
+    run = run_command(command, *inputs, "--output", output, *flags)
+    summary = json.loads((output / "summary.json").read_text())
+    return JobRun(**asdict(run), summary=summary)

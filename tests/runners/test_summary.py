@@ -1,6 +1,11 @@
+import os
 import platform
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from beam_curator.failures import FAILURE_DOCS, FailureCode
 from beam_curator.runners.stages import Stage
@@ -117,3 +122,11 @@ def test_peak_memory_is_in_megabytes() -> None:
     peak = peak_memory_mb()
     assert 30 < peak["driver"] < 100_000
     assert set(peak) == {"driver", "largest_worker"}
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Linux alone tells it in /proc")
+def test_peak_memory_is_not_that_of_who_started_the_job() -> None:
+    starter = b"x" * (600 << 20)
+    code = "from beam_curator.runners.summary import peak_memory_mb; print(peak_memory_mb()['driver'])"
+    peak = float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
+    assert 10 < peak < len(starter) / 2**20 / 2
