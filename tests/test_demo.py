@@ -35,12 +35,14 @@ def rows_of(pattern: str, out: Path) -> list[dict[str, Any]]:
 
 
 def commands_of_make() -> list[list[str]]:
-    """Return what make would run, as it says itself: arguments of `beam-curator`."""
+    """Return what make would run where models are installed, as it says itself: arguments of `beam-curator`."""
     said = subprocess.run(
         ["make", "--dry-run", "--always-make", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.replace("\\\n", " ")
-    lines = [shlex.split(line) for line in said.splitlines() if re.match(r"\S*/beam-curator ", line)]
-    return [arguments for _, *arguments in lines]
+    found = re.findall(
+        r"^(?:if \S*/beam-curator models [^;]*; then\s+set -x;\s+)?\S*/beam-curator ([^;\n]*)", said, re.M
+    )
+    return [shlex.split(arguments) for arguments in found]
 
 
 def test_the_demo_installs_its_models_first() -> None:
