@@ -37,6 +37,7 @@ class _Amazon:
 
         class Quiet(WSGIRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def log(self, *_: Any) -> None:
                 pass

@@ -45,6 +45,7 @@ class FakeStore:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each body waits 40 ms, until the headers before it are acknowledged
     store: FakeStore
 
     def do_GET(self) -> None:
