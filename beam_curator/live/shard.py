@@ -97,8 +97,6 @@ class _Step:
             if not self._goes_on(session):
                 return
             self._put_away(session)
-            # more may come to its bag
-            self._chunks.pop(session.slot, None)
         gap = session.order.bridge(self._arrivals.now)
         start, end = (round(sample / session.sample_rate, 6) for sample in (gap.start, gap.stop))
         yield _event(session, "gap", start=start, end=end, first_seq=gap.first, last_seq=gap.last)
@@ -128,8 +126,6 @@ class _Step:
                 yield from self._push(ready[first : first + self._rules.batch])
         for session in sessions.values():
             self._put_away(session)
-        # more may come to the bags
-        self._chunks.clear()
 
     def _push(self, ready: Sequence[Session]) -> Iterator[Told]:
         """Let the model hear the next step of each session."""
@@ -210,7 +206,8 @@ class _Step:
                 slot.fifo.clear()
             if parts.fifo is not None:
                 slot.fifo.add(parts.fifo)
-        kept = kept_chunks(session.order, self._chunks.get(session.slot, {}))
+        # they are read again where they are needed: more may come to the bag
+        kept = kept_chunks(session.order, self._chunks.pop(session.slot, {}))
         if kept is not None:
             slot.waiting.clear()
             for message in kept:
